@@ -1,0 +1,1 @@
+//! anser-api

@@ -1,0 +1,24 @@
+//! The ports behind which backends live: the log, and the tables that are derived from it.
+//!
+//! A port says what must hold; an adapter for one backend says how. Each port has an in-memory reference in [`memory`] and
+//! a suite in [`conformance`] that every adapter passes. No code here knows a real backend.
+
+pub mod conformance;
+mod directory;
+mod error;
+mod history;
+mod log;
+mod mailbox;
+pub mod memory;
+
+pub use directory::{Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, UserView};
+pub use error::StoreError;
+pub use history::{Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order, StoredRow};
+pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, ReadError};
+pub use mailbox::{
+    BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery, Side,
+    StoredEntry, TimelineEntry,
+};
+
+/// What the methods of a port return: a future on the heap, so that ports can be trait objects.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,102 @@
+//! The log: the only truth. Durable, ordered within a partition, append-only.
+
+use bytes::Bytes;
+
+use anser_types::{LogId, Offset, PartitionCount, PartitionId, Timestamp};
+
+use crate::BoxFuture;
+
+/// Why an append was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// There is no room, on the disk or in the queue before it. Nothing was appended. Try again later.
+    #[error("the log has no room")]
+    Full,
+    /// Nobody knows whether the records are in the log: read it to find out. Until then nothing further may be acked.
+    #[error("the outcome of an append is unknown")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log has failed for good, for example because an fsync did. The node must stop.
+    #[error("the log has failed")]
+    Failed,
+}
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Retention has removed what was asked for. Never skip over it in silence.
+    #[error("offset {asked} of partition {partition} is gone, the log begins at {start}")]
+    Trimmed {
+        /// The partition.
+        partition: PartitionId,
+        /// What was asked for.
+        asked: Offset,
+        /// The first offset that is still there.
+        start: Offset,
+    },
+    /// The backend does not answer now. Try again.
+    #[error("the log is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The bytes are damaged. Not worth a retry.
+    #[error("the log is damaged")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a partition holds: offsets from `start` to just before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// The first offset that is there.
+    pub start: Offset,
+    /// The offset that the next append gets.
+    pub end: Offset,
+}
+
+/// One record as it lies in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Its offset.
+    pub offset: Offset,
+    /// When the backend took it, by the backend's clock.
+    pub time: Timestamp,
+    /// The record.
+    pub bytes: Bytes,
+}
+
+/// A durable, partitioned log.
+///
+/// * Durability: when `append` returns an offset, the records outlive every crash of the process, and what the adapter's
+///   documentation says of machines.
+/// * Order: appends of one partition land in the order of the calls, at consecutive offsets; offsets are dense.
+/// * Cancellation: dropping the future of an append does not undo it.
+pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
+    /// The identity of this log, drawn when it was made.
+    fn id(&self) -> LogId;
+
+    /// How many partitions it was born with.
+    fn partitions(&self) -> PartitionCount;
+
+    /// Appends records to one partition. Returns the offset of the first; the others follow without a gap.
+    ///
+    /// The call is made in order even if the future is polled later: the place in the order is taken at the call.
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>>;
+
+    /// What the partition holds and has made durable.
+    fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>>;
+
+    /// The first offset whose record was taken at or after `time`; the end if there is none.
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;
+
+    /// Reads several partitions from the given offsets on, in one pass.
+    fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader>;
+
+    /// One record; `None` beyond the end.
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>>;
+}
+
+/// A reader at its place in the log.
+pub trait LogReader: Send {
+    /// The next records, in order within each partition: at least one and about `bytes_max` bytes at most, or none if all
+    /// was read that was durable when this was called. It may be called again later to read what came since.
+    fn next(&mut self, bytes_max: usize) -> BoxFuture<'_, Result<Vec<LogEntry>, ReadError>>;
+}

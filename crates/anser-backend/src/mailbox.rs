@@ -1,0 +1,217 @@
+//! The mailbox: one timeline per user (inbox and outbox in one order), its conversation list and its unread counts.
+//!
+//! A table derived from the log. Users live in buckets; what one record changes in one bucket is written in one atomic
+//! call together with the new mark, so that each effect happens once whatever is repeated.
+
+use bytes::Bytes;
+
+use anser_types::{
+    BucketId, Claim, ConnectionId, Conversation, ConversationType, DeviceId, MessageUid, Offset, PartitionId, Position,
+    Timestamp, UserKey,
+};
+
+use crate::{BoxFuture, StoreError};
+
+/// Which half of a timeline an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Received.
+    Inbox,
+    /// Sent by this user, on this connection.
+    Outbox(ConnectionId),
+}
+
+/// How an entry counts as unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// One more unread message.
+    Yes,
+    /// The list moves, the count stays.
+    No,
+}
+
+/// What an entry does to the conversation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The conversation as this user sees it.
+    pub conversation: Conversation,
+    /// Whether it counts.
+    pub counted: Counted,
+}
+
+/// An entry to append to one user's timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// Whose timeline.
+    pub user: UserKey,
+    /// The sent time of the message.
+    pub sent: Timestamp,
+    /// The message.
+    pub uid: MessageUid,
+    /// Received or sent.
+    pub side: Side,
+    /// The log record of the message, shared by all the timelines that hold it.
+    pub record: Bytes,
+    /// What it does to the conversation list; `None`: nothing.
+    pub listed: Option<Listed>,
+}
+
+/// One change to one user's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxRow {
+    /// Append to the timeline at position max(T, last position + 1), and update the conversation list.
+    Entry(TimelineEntry),
+    /// The user has read a conversation: what was counted and sent until then no longer counts.
+    Read {
+        /// Whose.
+        user: UserKey,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Up to when.
+        until: Timestamp,
+    },
+    /// The conversation leaves the list, until an entry brings it back.
+    Remove {
+        /// Whose.
+        user: UserKey,
+        /// Which conversation.
+        conversation: Conversation,
+    },
+}
+
+/// The changes that one partition makes to one bucket, in log order, with the mark that they lead to.
+#[derive(Debug, Clone)]
+pub struct PartitionRows {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The claim under which they are written. An older one than the bucket has seen is refused.
+    pub claim: Claim,
+    /// The mark afterwards: everything below is applied.
+    pub next: Offset,
+    /// The rows with the offsets of their records; those below the present mark are skipped.
+    pub rows: Vec<(Offset, MailboxRow)>,
+}
+
+/// One atomic write to one bucket.
+#[derive(Debug, Clone)]
+pub struct BucketBatch {
+    /// The bucket; every row's user lives in it.
+    pub bucket: BucketId,
+    /// By partition.
+    pub parts: Vec<PartitionRows>,
+}
+
+/// Where an entry went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// The newest position of the timeline before it.
+    pub previous: Position,
+    /// Its own position.
+    pub position: Position,
+}
+
+/// What to read of a timeline.
+#[derive(Debug, Clone)]
+pub struct RangeQuery {
+    /// Whose.
+    pub user: UserKey,
+    /// Entries after this position.
+    pub after: Position,
+    /// At most so many.
+    pub entries_max: usize,
+    /// About so many bytes; one entry is always returned.
+    pub bytes_max: usize,
+}
+
+/// An entry as it lies in a timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Where.
+    pub position: Position,
+    /// Received or sent.
+    pub side: Side,
+    /// The log record of the message.
+    pub record: Bytes,
+}
+
+/// A part of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The entries, oldest first.
+    pub entries: Vec<StoredEntry>,
+    /// The newest position of the timeline when this was read; at least the last entry's.
+    pub head: Position,
+    /// Whether nothing came after the last entry when this was read.
+    pub finished: bool,
+}
+
+/// What to read of a conversation list.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// Whose.
+    pub user: UserKey,
+    /// Only conversations of this type.
+    pub kind: Option<ConversationType>,
+    /// Only those whose last message was sent before this; zero for all.
+    pub before: Timestamp,
+    /// At most so many.
+    pub count: usize,
+}
+
+/// A row of a conversation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRow {
+    /// Which conversation.
+    pub conversation: Conversation,
+    /// The log record of its last message.
+    pub record: Bytes,
+    /// When that was sent.
+    pub sent: Timestamp,
+    /// Whether this user received or sent it.
+    pub side: Side,
+    /// How many messages are unread.
+    pub unread: u64,
+    /// Up to when the user has read.
+    pub read_until: Timestamp,
+}
+
+/// Timelines, conversation lists, unread counts and terminal cursors.
+///
+/// * Atomicity: one `apply` happens as a whole or not at all, together with its marks.
+/// * Idempotency: a repeated or overlapping batch changes nothing below the mark. An older claim gets
+///   [`StoreError::StaleClaim`].
+/// * Durability: a store may forget its newest writes, for at most a minute; the log brings them again.
+/// * What one `range` returned is never followed by anything new at or below its `head`.
+pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
+    /// Applies a batch. Returns, for each part and row in order, where an entry went; `None` for rows that were skipped or
+    /// are no entries.
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>>;
+
+    /// Entries after a position, oldest first, of those that have not expired.
+    fn range(&self, query: RangeQuery) -> BoxFuture<'_, Result<Page, StoreError>>;
+
+    /// The newest position of a timeline; [`Position::START`] if there is none.
+    fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>>;
+
+    /// Sees to it that later entries of this user get positions above `floor`.
+    fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The conversations of a user, those with the newest messages first.
+    fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<ListRow>, StoreError>>;
+
+    /// Remembers how far a terminal has got. A hint: it may be lost, and never moves back.
+    fn set_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// How far a terminal had got.
+    fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>>;
+
+    /// From where a partition is to be replayed after a start: everything below has been applied and will not be forgotten.
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
+
+    /// Notes that everything below `next` has been applied in all buckets. The store passes it on as a place to replay from
+    /// once it cannot forget those effects any more.
+    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Lets entries of before `time` go.
+    fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+}

@@ -1,0 +1,1 @@
+//! In-memory references of the ports, for tests and simulations.

@@ -1,0 +1,19 @@
+//! Where the roles meet: what access, message, navigation and API ask of each other.
+//!
+//! Each service is a trait. In one process the role itself is behind it and a call is a function call; between nodes a
+//! remote client is. No role can tell the difference, and none depends on another. This crate does not know what the
+//! calls do.
+
+mod access;
+mod message;
+mod refusal;
+
+pub use access::{AccessService, Arrival, Deliver, SignOut};
+pub use message::{
+    Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem, PullReply,
+    PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
+};
+pub use refusal::Refusal;
+
+/// What the methods of a service return: a future on the heap, so that services can be trait objects.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

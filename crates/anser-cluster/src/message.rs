@@ -1,0 +1,257 @@
+//! What the message role does for the others.
+
+use bytes::Bytes;
+
+use anser_types::record::{RosterChange, UserChange};
+use anser_types::{
+    AppKey, Conversation, ConversationType, ConnectionId, DeviceId, Effect, Extras, Message, MessageClass, MessageFlags,
+    MessageUid, Origin, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
+};
+
+use crate::{BoxFuture, Refusal};
+
+/// A message that a terminal sends, checked for form by the access role.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// Who sends it.
+    pub sender: UserKey,
+    /// The conversation's type.
+    pub kind: ConversationType,
+    /// The peer, the group.
+    pub target: TargetId,
+    /// Its storage class.
+    pub class: MessageClass,
+    /// Its flags.
+    pub flags: MessageFlags,
+    /// The name of its content type.
+    pub object_name: Bytes,
+    /// Its content.
+    pub content: Bytes,
+    /// The connection, the number of this publish on it (1, 2, 3 …), and the client's own id for the message.
+    pub origin: Origin,
+    /// The newest sent time that this connection has been shown. The message sorts after it.
+    pub floor: Timestamp,
+    /// The rarer fields.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// A message was accepted: it is durable, and nothing will lose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its UID. A resend gets the first one.
+    pub uid: MessageUid,
+    /// Its sent time.
+    pub sent: Timestamp,
+}
+
+/// What became of a publish.
+pub type Outcome = Result<Accepted, Refusal>;
+
+/// A settled publish, on its way back to its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// The connection that sent it.
+    pub connection: ConnectionId,
+    /// The number of the publish on that connection.
+    pub publish: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// A message that the server API sends, to one target.
+#[derive(Debug, Clone)]
+pub struct ServerPublish {
+    /// The app.
+    pub app: AppKey,
+    /// In whose name.
+    pub sender: UserId,
+    /// The conversation's type: private, group or system.
+    pub kind: ConversationType,
+    /// The peer, the group, the receiver of a system message.
+    pub target: TargetId,
+    /// Its storage class.
+    pub class: MessageClass,
+    /// Its flags.
+    pub flags: MessageFlags,
+    /// The name of its content type.
+    pub object_name: Bytes,
+    /// Its content.
+    pub content: Bytes,
+    /// Whether the sender's own terminals get it.
+    pub sender_copy: bool,
+    /// Whether a block by the receiver counts. For groups: whether the sender has to be a member.
+    pub check_permission: bool,
+    /// The rarer fields. A recall carries its effect here.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// A change that is decided in the log: by the server API, or by a user about itself.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Of a group, or of who blocks whom in a private chat.
+    Roster {
+        /// The group or private chat.
+        subject: Subject,
+        /// What changes.
+        change: RosterChange,
+    },
+    /// Of a user.
+    User {
+        /// Which user.
+        user: UserKey,
+        /// What changes.
+        change: UserChange,
+    },
+}
+
+/// A terminal asks for what is after its cursor.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// Whose terminal.
+    pub user: UserKey,
+    /// Its device, where it named one.
+    pub device: Option<DeviceId>,
+    /// The cursor from which to read: what the terminal asked for, or its confirmed position if that is later.
+    pub after: Position,
+}
+
+/// One entry of a pull answer.
+#[derive(Debug, Clone)]
+pub struct PullItem {
+    /// Its place in the timeline.
+    pub position: Position,
+    /// `None`: received. Otherwise the connection on which this user sent it.
+    pub sent_on: Option<ConnectionId>,
+    /// The message.
+    pub message: Message,
+}
+
+/// What is after a cursor.
+#[derive(Debug, Clone, Default)]
+pub struct PullReply {
+    /// The entries, oldest first. Own messages are among them; the terminal machine leaves out those of its own connection.
+    pub items: Vec<PullItem>,
+    /// The cursor from which the reading really went: a cursor far above the head counts as zero.
+    pub after: Position,
+    /// The newest position of the timeline when it was read; at least the last entry's.
+    pub head: Position,
+    /// Whether nothing came after the last entry when it was read.
+    pub finished: bool,
+}
+
+/// A terminal asks for a page of history.
+#[derive(Debug, Clone)]
+pub struct HistoryRead {
+    /// Who asks. Only what this user may see is answered.
+    pub user: UserKey,
+    /// The conversation as this user sees it.
+    pub conversation: Conversation,
+    /// Exclusive; `None`: from the newest (or, oldest first, from the beginning).
+    pub time: Option<Timestamp>,
+    /// Oldest first instead of newest first.
+    pub ascending: bool,
+    /// How many; `None`: the default. More than the limit gets the limit.
+    pub count: Option<usize>,
+}
+
+/// One message of a history page.
+#[derive(Debug, Clone)]
+pub struct HistoryItem {
+    /// The message.
+    pub message: Message,
+    /// Its running number.
+    pub number: u64,
+}
+
+/// A page of history.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryReply {
+    /// In the order asked for.
+    pub items: Vec<HistoryItem>,
+    /// Whether there are more that way.
+    pub more: bool,
+}
+
+/// One row of a conversation list.
+#[derive(Debug, Clone)]
+pub struct ListItem {
+    /// Which conversation.
+    pub conversation: Conversation,
+    /// Its last message.
+    pub last: Message,
+    /// How many are unread.
+    pub unread: u64,
+    /// Up to when the user has read.
+    pub read_until: Timestamp,
+}
+
+/// The message role: user queues, owners, timelines, history.
+///
+/// Every method may be called from many tasks at once. Reads never wait for writes of others. Whatever is refused carries
+/// a documented status; a retryable one has changed nothing, or nothing that a repeat would do twice.
+pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
+    /// Takes publishes of one connection, in order. Each is settled later, in any order between conversations, through
+    /// [`crate::AccessService::settle`]; status messages are not settled. Never waits: what finds no room is settled as
+    /// retryable.
+    fn publish(&self, publishes: Vec<Publish>);
+
+    /// Publishes for the server API. Returns when the message is durable.
+    fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome>;
+
+    /// Changes a roster or a user. Returns when the change is durable *and* visible to the reads below; the time is the
+    /// decision's, and the version of a setting.
+    fn command(&self, command: Command) -> BoxFuture<'_, Result<Timestamp, Refusal>>;
+
+    /// A part of a timeline.
+    fn pull(&self, request: PullRequest) -> BoxFuture<'_, Result<PullReply, Refusal>>;
+
+    /// A page of history: folded, without what the user has hidden, never before the user's joining of a group.
+    fn history(&self, request: HistoryRead) -> BoxFuture<'_, Result<HistoryReply, Refusal>>;
+
+    /// The conversation list, newest first. `before`: only those whose last message was sent earlier; zero for all.
+    fn conversations(
+        &self,
+        user: &UserKey,
+        kind: Option<ConversationType>,
+        before: Timestamp,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<ListItem>, Refusal>>;
+
+    /// A recall by a user: refused with [`Status::NOT_YOUR_MESSAGE`] unless `by` sent the message (or is `None`: the server
+    /// API as an administrator). Publishes the recall command and takes the message out of history.
+    fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome>;
+}
+
+/// A recall.
+#[derive(Debug, Clone)]
+pub struct Recall {
+    /// The recall command, as it goes to the participants.
+    pub command: ServerPublish,
+    /// Where it came from: a connection, so that the answer of a resend is the same, or none for the server API.
+    pub origin: Origin,
+    /// The message that is taken back, and its sent time as the caller knows it.
+    pub effect: RecallTarget,
+}
+
+/// Which message is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecallTarget {
+    /// Its UID.
+    pub uid: MessageUid,
+    /// Its sent time.
+    pub sent: Timestamp,
+    /// Whether only its sender may.
+    pub by_sender_only: bool,
+}
+
+impl RecallTarget {
+    /// What the recall does, for the record.
+    pub const fn effect(self) -> Effect {
+        Effect::Recall { uid: self.uid, sent: self.sent }
+    }
+}
+
+/// The outcome of a request that was refused with this status.
+pub const fn refused(status: Status) -> Outcome {
+    Err(Refusal::new(status))
+}

@@ -1,0 +1,116 @@
+//! A message as the owner decided it: what the log keeps, and everything else is derived from.
+
+use bytes::Bytes;
+
+use crate::{
+    AppKey, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Subject, TargetId, Timestamp, UserId,
+};
+
+/// The id that a sending client gave to a message. The same id again, from the same user, with the same body and
+/// conversation, is the same message. A 64-bit integer: as a double, neighbours of native clients would be equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientMessageId(pub i64);
+
+/// Where a publish came from, and what makes a repeat of it recognisable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The connection, or [`ConnectionId::NONE`] for the server API.
+    pub connection: ConnectionId,
+    /// Counts the publishes of that connection from 1. With the connection it names a publish of a client without ids.
+    pub publish: u64,
+    /// What the client called the message, where it does.
+    pub client_id: Option<ClientMessageId>,
+}
+
+/// What a message does beside being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It takes back an earlier message of the same conversation.
+    Recall {
+        /// The message that is taken back.
+        uid: MessageUid,
+        /// Its sent time.
+        sent: Timestamp,
+    },
+    /// Its sender has read the conversation up to a time.
+    Read {
+        /// Everything sent until then is read.
+        until: Timestamp,
+    },
+}
+
+/// The fields of a message that most messages do not have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// What a push notification shows.
+    pub push_text: Option<Bytes>,
+    /// Data for the push notification.
+    pub push_data: Option<Bytes>,
+    /// The push settings, as the client encoded them.
+    pub push_ext: Option<Bytes>,
+    /// The expansion, as JSON text.
+    pub extra_content: Option<Bytes>,
+    /// The channel within the conversation.
+    pub bus_channel: Option<Bytes>,
+    /// Push and filter bits.
+    pub config_flags: u32,
+    /// Further option bits.
+    pub option_bits: u64,
+    /// Of a directional message: the members it is for. Empty: for all.
+    pub to_users: Vec<UserId>,
+    /// What it does beside being read.
+    pub effect: Option<Effect>,
+}
+
+/// A message, stamped. Immutable once it is in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The app.
+    pub app: AppKey,
+    /// The conversation's type.
+    pub kind: ConversationType,
+    /// Who sent it.
+    pub sender: UserId,
+    /// Whom it was sent to: the peer, the group, the receiver of a system message.
+    pub target: TargetId,
+    /// Its sent time T.
+    pub sent: Timestamp,
+    /// Its UID, which holds T.
+    pub uid: MessageUid,
+    /// Its storage class.
+    pub class: MessageClass,
+    /// Its flags.
+    pub flags: MessageFlags,
+    /// The name of its content type, such as `RC:TxtMsg`.
+    pub object_name: Bytes,
+    /// Its content: opaque, usually JSON.
+    pub content: Bytes,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether the sender's own timeline gets it. The server API decides that for what it sends.
+    pub sender_copy: bool,
+    /// The rarer fields; absent on most messages.
+    pub extras: Option<Box<Extras>>,
+}
+
+impl Message {
+    /// What the message is about.
+    pub fn subject(&self) -> Subject {
+        Subject::of_message(&self.app, self.kind, &self.sender, &self.target)
+    }
+
+    /// Whether history keeps it.
+    pub fn is_kept_in_history(&self) -> bool {
+        self.class == MessageClass::Persisted && self.flags.has(MessageFlags::PERSIST)
+    }
+
+    /// What it does beside being read.
+    pub fn effect(&self) -> Option<Effect> {
+        self.extras.as_ref().and_then(|e| e.effect)
+    }
+
+    /// The members that a directional message is for; empty for all others.
+    pub fn to_users(&self) -> &[UserId] {
+        self.extras.as_ref().map_or(&[], |e| &e.to_users)
+    }
+}
