@@ -1,0 +1,1 @@
+//! From committed records to the rows of derived tables.

@@ -1,0 +1,1 @@
+//! How a message looks to one viewer.

@@ -1,0 +1,1 @@
+//! Folding raw history rows into what a user may see.

@@ -1,0 +1,1 @@
+//! Which access node a user is sent to.

@@ -1,0 +1,1 @@
+//! One signed-in terminal, as the access role sees it.

@@ -1,0 +1,1 @@
+//! The one queue that a user's publishes pass.
