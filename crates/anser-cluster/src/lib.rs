@@ -5,10 +5,14 @@
 //! calls do.
 
 mod access;
+mod apps;
+mod directory;
 mod message;
 mod refusal;
 
 pub use access::{AccessService, Arrival, Deliver, SignOut};
+pub use apps::{App, AppOptions, AppRegistry, AppSecret};
+pub use directory::{DirectoryService, GroupProfile, SettingItem, SettingsPage, SignInView, UserProfile};
 pub use message::{
     Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem, PullReply,
     PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
