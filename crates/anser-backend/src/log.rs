@@ -18,6 +18,17 @@ pub enum AppendError {
     /// The log has failed for good, for example because an fsync did. The node must stop.
     #[error("the log has failed")]
     Failed,
+    /// The call itself is wrong: no records, too many bytes for one append, or a partition that is not there. Nothing
+    /// was appended, and the same call never succeeds.
+    #[error("the append can never succeed: {0}")]
+    Refused(&'static str),
+}
+
+impl AppendError {
+    /// Whether the same call may succeed later, with nothing appended so far.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Full)
+    }
 }
 
 /// Why the log could not be read.
@@ -32,6 +43,17 @@ pub enum ReadError {
         asked: Offset,
         /// The first offset that is still there.
         start: Offset,
+    },
+    /// The reader was sent to a place that the log has not reached: it went back, or the asker's mark is of another log.
+    /// Not worth a retry, and never to be waited for in silence.
+    #[error("offset {asked} of partition {partition} is beyond the end of the log at {end}")]
+    BeyondEnd {
+        /// The partition.
+        partition: PartitionId,
+        /// What was asked for.
+        asked: Offset,
+        /// The offset that the next append gets.
+        end: Offset,
     },
     /// The backend does not answer now. Try again.
     #[error("the log is unavailable")]
@@ -79,19 +101,32 @@ pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
     /// Appends records to one partition. Returns the offset of the first; the others follow without a gap.
     ///
     /// The call is made in order even if the future is polled later: the place in the order is taken at the call.
-    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>>;
+    fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'static, Result<Offset, AppendError>>;
 
     /// What the partition holds and has made durable.
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>>;
 
     /// The first offset whose record was taken at or after `time`; the end if there is none.
-    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;
+    fn offset_at(
+        &self,
+        partition: PartitionId,
+        time: Timestamp,
+    ) -> BoxFuture<'_, Result<Offset, ReadError>>;
 
-    /// Reads several partitions from the given offsets on, in one pass.
+    /// Reads several partitions from the given offsets on, in one pass. An offset outside the bounds shows as an error of
+    /// the first read; the end itself is a valid place to begin.
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader>;
 
     /// One record; `None` beyond the end.
-    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>>;
+    fn read_at(
+        &self,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>>;
 }
 
 /// A reader at its place in the log.
