@@ -1,0 +1,140 @@
+//! The configuration of a node: one file with a section for each part, every key optional.
+//!
+//! Each part owns its section's type; this module puts them side by side. What a field's documentation says here is what
+//! `anser config reference` prints, so it is written for operators. It reads no file but the one it is given.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+mod address;
+mod load;
+
+pub use address::{Listen, ListenError};
+pub use load::{ConfigError, Loaded, Sources};
+
+/// The commented reference of all settings with their defaults, as `anser config reference` prints it.
+pub const REFERENCE: &str = include_str!("../../../config/reference.toml");
+
+/// All settings of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// The data folder: the log, the store, and the apps with their secrets. Made at the first start, readable by its owner
+    /// alone. One server at a time uses it. Since 0.1.
+    pub data: PathBuf,
+    /// Where navigation and the server API listen (HTTP), as HOST:PORT. Port 0 picks a free port. Since 0.1.
+    pub http: Listen,
+    /// Where clients connect over TCP, as HOST:PORT, or "off". Port 0 picks a free port. Since 0.1.
+    pub tcp: Listen,
+    /// Where clients connect over WebSocket, as HOST:PORT, or "off". Port 0 picks a free port. Since 0.1.
+    pub ws: Listen,
+    /// The app, where it is not to be made by chance.
+    pub app: AppConfig,
+    /// Encryption of the client ports.
+    pub tls: TlsConfig,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./anser-data"),
+            http: Listen::local(8080),
+            tcp: Listen::local(8081),
+            ws: Listen::local(8082),
+            app: AppConfig::default(),
+            tls: TlsConfig::default(),
+        }
+    }
+}
+
+/// An app whose key and secret are given from outside. Without it, the first start makes one and keeps it in the data folder.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppConfig {
+    /// The app key, which clients know. Goes together with `secret`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The app secret, which only the app's backend knows. At least 8 characters; 20 or more by chance are advised. Better
+    /// given as ANSER_APP_SECRET than in a file. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for AppConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppConfig")
+            .field("key", &self.key)
+            .field("secret", &self.secret.as_ref().map(|_| ".."))
+            .finish()
+    }
+}
+
+/// TLS on ports of its own, beside the plain ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// The certificate chain, a PEM file, the server's own certificate first. Read again on SIGHUP. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file. Read again on SIGHUP. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Where clients connect over TCP with TLS, as HOST:PORT, or "off". Needs `certificate` and `key`. Since 0.1.
+    pub tcp: Listen,
+    /// Where clients connect over secure WebSocket, as HOST:PORT, or "off". Needs `certificate` and `key`. Since 0.1.
+    pub ws: Listen,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            key: None,
+            tcp: Listen::OFF,
+            ws: Listen::OFF,
+        }
+    }
+}
+
+impl NodeConfig {
+    /// Whether the settings fit together; the text says which do not.
+    fn check(&self) -> Result<(), String> {
+        if !self.http.is_on() {
+            return Err("http: navigation and the server API cannot be off".to_owned());
+        }
+        if self.app.key.is_some() != self.app.secret.is_some() {
+            return Err("app: key and secret go together; give both or neither".to_owned());
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return Err("tls: certificate and key go together; give both or neither".to_owned());
+        }
+        if self.tls.certificate.is_none() && (self.tls.tcp.is_on() || self.tls.ws.is_on()) {
+            return Err("tls: a port with TLS needs tls.certificate and tls.key".to_owned());
+        }
+        self.check_ports()
+    }
+
+    /// Two listeners on one port would fail later, with a message that blames another process.
+    fn check_ports(&self) -> Result<(), String> {
+        let listeners = [
+            ("http", &self.http),
+            ("tcp", &self.tcp),
+            ("ws", &self.ws),
+            ("tls.tcp", &self.tls.tcp),
+            ("tls.ws", &self.tls.ws),
+        ];
+        for (at, (name, listen)) in listeners.iter().enumerate() {
+            let taken = listeners.iter().take(at).find(|(_, other)| other == listen);
+            if let (Some((other, _)), Some((_, 1..))) = (taken, listen.target()) {
+                return Err(format!(
+                    "{name}: {listen} is already the address of {other}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! The shipped files are what they say they are, and settings that do not fit are refused.
+
+use super::*;
+
+fn check(text: &str) -> Result<(), String> {
+    toml::from_str::<NodeConfig>(text).unwrap().check()
+}
+
+#[test]
+fn the_reference_is_the_defaults() {
+    assert_eq!(
+        toml::from_str::<NodeConfig>(REFERENCE).unwrap(),
+        NodeConfig::default()
+    );
+}
+
+#[test]
+fn the_shipped_example_is_a_configuration() {
+    let example: NodeConfig =
+        toml::from_str(include_str!("../../../../config/embedded.toml")).unwrap();
+    assert_eq!(example.check(), Ok(()));
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_refused_by_name() {
+    for (text, names) in [
+        ("http = \"off\"", "http"),
+        (
+            "tcp = \"127.0.0.1:8080\"",
+            "tcp: 127.0.0.1:8080 is already the address of http",
+        ),
+        ("[app]\nkey = \"k\"", "app: key and secret"),
+        ("[tls]\ncertificate = \"a.pem\"", "tls: certificate and key"),
+        ("[tls]\ntcp = \"127.0.0.1:1\"", "tls.certificate"),
+    ] {
+        let refused = check(text).unwrap_err();
+        assert!(refused.contains(names), "{text}: {refused}");
+    }
+    assert_eq!(check("http = \":0\"\ntcp = \":0\"\nws = \":0\""), Ok(()));
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let app = AppConfig {
+        key: Some("k".into()),
+        secret: Some("hunter2hunter2".into()),
+    };
+    assert!(!format!("{app:?}").contains("hunter2"));
+}
