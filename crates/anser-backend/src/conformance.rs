@@ -1,1 +1,3 @@
 //! The suites that every adapter of a port passes.
+
+pub mod log;
