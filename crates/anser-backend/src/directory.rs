@@ -7,6 +7,9 @@ use anser_types::{AppKey, Conversation, Offset, PartitionId, Subject, TargetId, 
 
 use crate::{BoxFuture, StoreError};
 
+mod group;
+mod user;
+
 /// A change to apply: a roster or user record from the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryChange {
@@ -28,6 +31,8 @@ pub struct GroupMember {
     /// The offset of the record that ended it; `None` for a present member. Past ones are kept for a while, so that a
     /// replayed message finds the members of its own time.
     pub left_at: Option<Offset>,
+    /// When the membership ended; zero for a present member.
+    pub left: Timestamp,
     /// Until when the member may not write.
     pub muted_until: Timestamp,
 }
@@ -41,7 +46,7 @@ pub struct GroupView {
     pub created: Timestamp,
     /// Whether it exists: made, and not dismissed since.
     pub exists: bool,
-    /// Present and past members, by user id.
+    /// Present and past members, by user id and then by the offset of joining: who left and joined again is here twice.
     pub members: Vec<GroupMember>,
     /// The first offset that this view does not contain.
     pub next: Offset,

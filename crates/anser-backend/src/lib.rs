@@ -17,7 +17,7 @@ pub use history::{Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery,
 pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, ReadError};
 pub use mailbox::{
     BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery, Side,
-    StoredEntry, TimelineEntry,
+    StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
 };
 
 /// What the methods of a port return: a future on the heap, so that ports can be trait objects.

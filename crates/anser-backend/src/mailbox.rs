@@ -12,6 +12,10 @@ use anser_types::{
 
 use crate::{BoxFuture, StoreError};
 
+mod unread;
+
+pub use unread::{UNREAD_EXACT_MAX, Unread};
+
 /// Which half of a timeline an entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {

@@ -1,0 +1,89 @@
+//! How user records become a view of a user and its settings. Pure: every directory folds alike.
+
+use anser_types::record::{UserChange, UserRecord};
+use anser_types::{Offset, Timestamp};
+
+use super::{Setting, UserView};
+
+impl UserView {
+    /// Whether a change concerns this view at all; the others leave it as it is.
+    pub const fn is_concerned(change: &UserChange) -> bool {
+        matches!(
+            change,
+            UserChange::Profile { .. } | UserChange::Blocked { .. } | UserChange::Unblocked | UserChange::TokensVoid { .. }
+        )
+    }
+
+    /// Takes in the record at `offset`, unless the view contains it already. Returns whether the record was new.
+    pub fn apply(&mut self, offset: Offset, record: &UserRecord) -> bool {
+        if offset < self.next {
+            return false;
+        }
+        self.next = offset.next();
+        match &record.change {
+            UserChange::Profile { name, portrait } => {
+                self.name.clone_from(name);
+                self.portrait.clone_from(portrait);
+                if self.created == Timestamp::ZERO {
+                    self.created = record.time;
+                }
+            }
+            UserChange::Blocked { until } => self.blocked_until = *until,
+            UserChange::Unblocked => self.blocked_until = Timestamp::ZERO,
+            // Tokens that were void stay so, whatever a later record says.
+            UserChange::TokensVoid { before } => self.tokens_from = self.tokens_from.max(*before),
+            _ => {}
+        }
+        true
+    }
+}
+
+impl Setting {
+    /// The setting that a record makes, if it makes one. It replaces one of an earlier time.
+    pub fn of_record(record: &UserRecord) -> Option<Self> {
+        match &record.change {
+            UserChange::Setting { conversation, item, value } => Some(Self {
+                conversation: conversation.clone(),
+                item: *item,
+                value: value.clone(),
+                time: record.time,
+            }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anser_types::{AppKey, UserId, UserKey};
+
+    use super::*;
+
+    fn record(time: u64, change: UserChange) -> UserRecord {
+        let user = UserKey::new(AppKey::new("app").unwrap(), UserId::new("bob").unwrap());
+        UserRecord { user, time: Timestamp(time), change }
+    }
+
+    #[test]
+    fn a_user_is_what_its_records_say() {
+        let mut view = UserView::default();
+        let profile = |name: &str| UserChange::Profile { name: name.into(), portrait: "p".into() };
+        assert!(view.apply(Offset(3), &record(10, UserChange::Blocked { until: Timestamp(99) })));
+        assert_eq!((view.created, view.blocked_until), (Timestamp::ZERO, Timestamp(99)));
+        assert!(view.apply(Offset(4), &record(11, profile("Bob"))));
+        assert!(view.apply(Offset(7), &record(12, profile("Bobby"))));
+        assert_eq!((view.name.as_str(), view.created), ("Bobby", Timestamp(11)));
+        assert!(!view.apply(Offset(4), &record(11, profile("Bob"))), "a repeat is no news");
+        assert_eq!((view.name.as_str(), view.next), ("Bobby", Offset(8)));
+        assert!(view.apply(Offset(8), &record(13, UserChange::Unblocked)));
+        assert_eq!(view.blocked_until, Timestamp::ZERO);
+    }
+
+    #[test]
+    fn void_tokens_never_come_back() {
+        let mut view = UserView::default();
+        view.apply(Offset(0), &record(1, UserChange::TokensVoid { before: Timestamp(50) }));
+        view.apply(Offset(1), &record(2, UserChange::TokensVoid { before: Timestamp(40) }));
+        assert_eq!(view.tokens_from, Timestamp(50));
+    }
+}
