@@ -10,7 +10,7 @@ mod encode;
 mod header;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use client::{ClientFrame, Publish, Query, Target};
 pub use connect::Connect;

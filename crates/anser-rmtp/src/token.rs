@@ -263,7 +263,10 @@ mod tests {
     #[test]
     fn golden_token() {
         let token = TokenKeyring::new(1, "secret").issue(&claims(Some(1_795_398_281_922)), &[]);
-        assert_eq!(token, "GOLDEN");
+        assert_eq!(
+            token,
+            "AQEKBGFwcDESBuW8oOS4iRjCnbWHoDQgwtXOsKA0KQcAAAAAAAAAmXQ3p7BfEsnxJrI2pTveGA@"
+        );
     }
 
     #[test]
