@@ -1,24 +1,25 @@
 //! The apps (tenants) of this server and their secrets, as navigation, sign-in and the server API look them up.
 //!
-//! Where apps are kept, and how tokens and signatures are computed from a secret, is not known here.
+//! Where apps are kept is not known here.
 
 use std::fmt;
 use std::sync::Arc;
 
+use anser_rmtp::token::TokenKeyring;
 use anser_types::AppKey;
 
-/// Secret bytes. Never shown: neither by `Debug` nor anywhere else.
+/// The secret of an app. Never shown: neither by `Debug` nor anywhere else.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AppSecret(Arc<[u8]>);
+pub struct AppSecret(Arc<str>);
 
 impl AppSecret {
-    /// Wraps the bytes.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self(Arc::from(bytes))
+    /// Wraps the text.
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
     }
 
-    /// The bytes, for computing with them.
-    pub fn expose(&self) -> &[u8] {
+    /// The text, for computing with it.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -45,23 +46,22 @@ impl Default for AppOptions {
 }
 
 /// An app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct App {
     /// Its public key.
     pub key: AppKey,
     /// What signs its server API requests.
     pub secret: AppSecret,
-    /// From what its token keys are derived, newest first and never empty: tokens are issued with the first, and those of
-    /// the others still count. So the secret can be changed without signing everybody out.
-    pub token_secrets: Vec<AppSecret>,
+    /// What signs and checks its tokens. Keys of earlier secrets may be in it, so that a new secret signs nobody out.
+    pub tokens: TokenKeyring,
     /// What it chose.
     pub options: AppOptions,
 }
 
 impl App {
-    /// An app whose secret is also its only token secret, with default options.
+    /// An app whose only token key is derived from its secret, with default options.
     pub fn new(key: AppKey, secret: AppSecret) -> Self {
-        Self { key, token_secrets: vec![secret.clone()], secret, options: AppOptions::default() }
+        Self { key, tokens: TokenKeyring::new(1, secret.expose()), secret, options: AppOptions::default() }
     }
 }
 
@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_shown() {
-        let app = App::new(AppKey::new("k").unwrap(), AppSecret::new(b"hunter2"));
+        let app = App::new(AppKey::new("k").unwrap(), AppSecret::new("hunter2"));
         assert!(!format!("{app:?}").contains("hunter2"));
-        assert_eq!(app.secret.expose(), b"hunter2");
+        assert_eq!(app.secret.expose(), "hunter2");
     }
 }
