@@ -1,1 +1,183 @@
-//! From committed records to the rows of derived tables.
+//! From a record that counts to the rows of the derived tables.
+//!
+//! Pure: the same record gives the same rows, however often it is read. What makes each effect happen once is the mark that
+//! every table writes with its rows. Promise kept here: **nothing-lost** (every recipient, the sender and history get the
+//! message).
+
+use std::collections::BTreeMap;
+
+use anser_backend::{
+    BucketBatch, Counted, DirectoryChange, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows, Placed,
+    Side, TimelineEntry,
+};
+use anser_cluster::Deliver;
+use anser_types::record::{Body, UserChange, UserRecord};
+use anser_types::{
+    BucketId, Claim, Conversation, ConversationType, Effect, Message, MessageFlags, Offset, PartitionId, Subject, UserId,
+    UserKey,
+};
+
+use crate::owner::Committed;
+
+/// What committed records of one partition, in order, change in the tables.
+#[derive(Debug, Default)]
+pub struct Derived {
+    mailbox: BTreeMap<BucketId, Vec<(Offset, MailboxRow)>>,
+    /// For history.
+    pub history: Vec<HistoryWrite>,
+    /// For the directory.
+    pub directory: Vec<(Offset, DirectoryChange)>,
+    /// The offset behind the last record.
+    pub next: Offset,
+    claim: Claim,
+}
+
+impl Derived {
+    /// Adds what a record changes.
+    pub fn add(&mut self, committed: &Committed) {
+        self.next = committed.offset.next();
+        self.claim = committed.claim;
+        match &*committed.body {
+            Body::Claim { .. } => {}
+            Body::Message(message) => self.add_message(message, committed),
+            Body::Roster(roster) => {
+                self.directory.push((committed.offset, DirectoryChange::Roster(roster.clone())));
+            }
+            Body::User(user) => self.add_user(user, committed.offset),
+        }
+    }
+
+    /// The mailbox writes, one per bucket. A bucket that nothing changes in is not written; its mark lags behind, which is
+    /// harmless because the partition's place to replay from does not.
+    pub fn mailbox(&mut self, partition: PartitionId) -> Vec<BucketBatch> {
+        let (claim, next) = (self.claim, self.next);
+        std::mem::take(&mut self.mailbox)
+            .into_iter()
+            .map(|(bucket, rows)| BucketBatch { bucket, parts: vec![PartitionRows { partition, claim, next, rows }] })
+            .collect()
+    }
+
+    fn push(&mut self, offset: Offset, user: &UserKey, row: MailboxRow) {
+        self.mailbox.entry(user.bucket()).or_default().push((offset, row));
+    }
+
+    fn add_message(&mut self, message: &Message, committed: &Committed) {
+        for (user, side) in readers(message, &committed.recipients) {
+            let conversation = seen_by(message, side);
+            let entry = TimelineEntry {
+                user: user.clone(),
+                sent: message.sent,
+                uid: message.uid,
+                side,
+                record: committed.record.clone(),
+                listed: listed(message, conversation, side),
+            };
+            self.push(committed.offset, &user, MailboxRow::Entry(entry));
+        }
+        match message.effect() {
+            Some(Effect::Read { until }) => {
+                let user = UserKey::new(message.app.clone(), message.sender.clone());
+                let conversation = Conversation::new(message.kind, message.target.clone());
+                self.push(committed.offset, &user.clone(), MailboxRow::Read { user, conversation, until });
+            }
+            Some(Effect::Recall { uid, sent }) => self.history.push(HistoryWrite::Cell {
+                subject: message.subject(),
+                sent,
+                uid,
+                cell: HistoryCell::Recalled { by: message.uid },
+            }),
+            None => {}
+        }
+        if let Some(number) = committed.number {
+            let row = HistoryRow {
+                subject: message.subject(),
+                sent: message.sent,
+                uid: message.uid,
+                number,
+                record: committed.record.clone(),
+            };
+            self.history.push(HistoryWrite::Row { offset: committed.offset, row });
+        }
+    }
+
+    fn add_user(&mut self, record: &UserRecord, offset: Offset) {
+        let user = record.user.clone();
+        match &record.change {
+            UserChange::RemoveConversation { conversation } => {
+                self.push(offset, &record.user, MailboxRow::Remove { user, conversation: conversation.clone() });
+            }
+            UserChange::Read { conversation, until } => {
+                let row = MailboxRow::Read { user, conversation: conversation.clone(), until: *until };
+                self.push(offset, &record.user, row);
+            }
+            UserChange::HideMessages { conversation, messages } => {
+                let subject = Subject::of_conversation(&user, conversation);
+                self.history.push(HistoryWrite::Hide { user, subject, messages: messages.clone() });
+            }
+            UserChange::HideUntil { conversation, until } => {
+                let subject = Subject::of_conversation(&user, conversation);
+                self.history.push(HistoryWrite::HideUntil { user, subject, until: *until });
+            }
+            UserChange::Profile { .. }
+            | UserChange::Blocked { .. }
+            | UserChange::Unblocked
+            | UserChange::TokensVoid { .. }
+            | UserChange::Setting { .. } => self.directory.push((offset, DirectoryChange::User(record.clone()))),
+        }
+    }
+}
+
+/// Whose timelines a message goes to: the recipients' and, if it is to have a copy, the sender's.
+fn readers<'a>(message: &'a Message, recipients: &'a [UserId]) -> impl Iterator<Item = (UserKey, Side)> + 'a {
+    let key = |user: &UserId| UserKey::new(message.app.clone(), user.clone());
+    let own = message.sender_copy.then(|| (key(&message.sender), Side::Outbox(message.origin.connection)));
+    own.into_iter().chain(recipients.iter().map(move |user| (key(user), Side::Inbox)))
+}
+
+/// The conversation as a reader sees it.
+fn seen_by(message: &Message, side: Side) -> Conversation {
+    let target = match (message.kind, side) {
+        (ConversationType::Private | ConversationType::System, Side::Inbox) => message.sender.clone().into(),
+        _ => message.target.clone(),
+    };
+    Conversation::new(message.kind, target)
+}
+
+fn listed(message: &Message, conversation: Conversation, side: Side) -> Option<Listed> {
+    if !message.is_kept_in_history() {
+        return None;
+    }
+    let counted = if side == Side::Inbox && message.flags.has(MessageFlags::COUNT) { Counted::Yes } else { Counted::No };
+    Some(Listed { conversation, counted })
+}
+
+/// Whom a message concerns on this node's terminals, after the mailbox has placed its entries. `placed` in the order of the
+/// rows of each bucket batch: see [`Placements`].
+#[derive(Debug, Default)]
+pub struct Placements {
+    by_offset: BTreeMap<Offset, Vec<Deliver>>,
+}
+
+impl Placements {
+    /// Notes where the entries of one batch went.
+    pub fn note(&mut self, rows: &[(Offset, MailboxRow)], placed: &[Option<Placed>]) {
+        for ((offset, row), placed) in rows.iter().zip(placed) {
+            let (MailboxRow::Entry(entry), Some(placed)) = (row, placed) else { continue };
+            let sent_on = match entry.side {
+                Side::Inbox => None,
+                Side::Outbox(connection) => Some(connection),
+            };
+            self.by_offset.entry(*offset).or_default().push(Deliver {
+                user: entry.user.user.clone(),
+                position: Some(placed.position),
+                previous: placed.previous,
+                sent_on,
+            });
+        }
+    }
+
+    /// Takes out whom the record at an offset concerns.
+    pub fn take(&mut self, offset: Offset) -> Vec<Deliver> {
+        self.by_offset.remove(&offset).unwrap_or_default()
+    }
+}

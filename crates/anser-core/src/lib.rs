@@ -5,8 +5,11 @@
 
 pub mod applier;
 pub mod downstream;
+pub mod draft;
 pub mod history;
+pub mod horizon;
 pub mod navigation;
+pub mod node;
 pub mod owner;
 pub mod session;
 pub mod terminal;

@@ -1,1 +1,193 @@
-//! The one queue that a user's publishes pass.
+//! The one queue that a user's publishes pass, at the node that the user's id names.
+//!
+//! One conversation is in flight at a time: the next one is passed on only when all of the last are settled, with a floor
+//! above the newest acked sent time. So a user's sent times rise over all conversations (**in-order**), and what was sent
+//! later never sorts before (**causal**). A publish that its owner could not decide is kept and passed on again, and with
+//! it, in order, whatever followed it in that conversation: nothing overtakes it.
+
+use std::collections::{HashMap, VecDeque};
+
+use anser_types::{Limits, Subject, Timestamp, UserKey};
+
+use crate::draft::Draft;
+
+/// How long a publish is tried before it is given back as retryable. Below the 30 s after which published clients give up.
+const TRY_MS: u64 = 20_000;
+/// How long to wait before something is passed on again.
+const RETRY_MS: u64 = 200;
+
+/// What the queue wants done with a publish.
+#[derive(Debug)]
+pub enum Effect {
+    /// Pass it on to the owner of its conversation; its floor is set.
+    Forward(Box<Draft>),
+    /// There is no room, or it was tried for too long: settle it as retryable.
+    GiveUp(Box<Draft>),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// The newest sent time that was acked to this user.
+    acked: Timestamp,
+    /// The conversation that is in flight.
+    active: Option<Subject>,
+    in_flight: usize,
+    waiting: VecDeque<Box<Draft>>,
+    waiting_bytes: usize,
+    /// Nothing is passed on before this time.
+    pause_until: Timestamp,
+}
+
+impl Queue {
+    fn is_idle(&self, now: Timestamp) -> bool {
+        self.in_flight == 0 && self.waiting.is_empty() && self.acked < now
+    }
+
+    fn insert(&mut self, place: usize, draft: Box<Draft>) {
+        self.waiting_bytes += draft.bytes();
+        self.waiting.insert(place, draft);
+    }
+
+    fn pop_front(&mut self) -> Option<Box<Draft>> {
+        let first = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(first.bytes());
+        Some(first)
+    }
+
+    /// Passes on the head of the queue and what follows it in the same conversation.
+    fn advance(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if now < self.pause_until {
+            return;
+        }
+        while let Some(first) = self.waiting.front() {
+            let subject = first.subject();
+            if self.in_flight > 0 && self.active.as_ref() != Some(&subject) {
+                return;
+            }
+            let Some(draft) = self.pop_front() else { return };
+            self.forward(draft, subject, effects);
+        }
+    }
+
+    fn forward(&mut self, mut draft: Box<Draft>, subject: Subject, effects: &mut Vec<Effect>) {
+        self.active = Some(subject);
+        self.in_flight += 1;
+        draft.floor = draft.floor.max(self.acked);
+        effects.push(Effect::Forward(draft));
+    }
+
+    fn give_up_old(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some(first) = self.waiting.front() {
+            if now.since(first.submitted) < TRY_MS {
+                return;
+            }
+            let subject = first.subject();
+            // What follows in the conversation goes too: it must not arrive without what came before it.
+            let (gone, kept): (VecDeque<_>, _) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|draft| draft.subject() == subject);
+            self.waiting = kept;
+            self.waiting_bytes = self.waiting.iter().map(|draft| draft.bytes()).sum();
+            effects.extend(gone.into_iter().map(Effect::GiveUp));
+        }
+    }
+}
+
+/// The queues of all users of a node.
+#[derive(Debug)]
+pub struct UserQueues {
+    limits: Limits,
+    users: HashMap<UserKey, Queue>,
+}
+
+impl UserQueues {
+    /// Queues without anything in them.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, users: HashMap::new() }
+    }
+
+    /// How many users have something in flight or waiting, or were acked just now.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether no user has.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// Takes a publish: passes it on at once if nothing of its user is in the way, keeps it otherwise.
+    pub fn submit(&mut self, mut draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
+        draft.submitted = now;
+        let queue = self.users.entry(draft.sender_key()).or_default();
+        if queue.waiting.is_empty() && now >= queue.pause_until {
+            let subject = draft.subject();
+            if queue.in_flight == 0 || queue.active.as_ref() == Some(&subject) {
+                queue.forward(draft, subject, effects);
+                return;
+            }
+        }
+        let full = queue.waiting.len() >= self.limits.user_waiting_max
+            || queue.waiting_bytes + draft.bytes() > self.limits.user_waiting_bytes_max;
+        if full {
+            effects.push(Effect::GiveUp(draft));
+        } else {
+            queue.insert(queue.waiting.len(), draft);
+        }
+    }
+
+    /// A publish that was passed on is settled; `sent` if it was accepted.
+    pub fn settled(&mut self, user: &UserKey, sent: Option<Timestamp>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(queue) = self.users.get_mut(user) else { return };
+        queue.in_flight = queue.in_flight.saturating_sub(1);
+        queue.acked = queue.acked.max(sent.unwrap_or_default());
+        if queue.in_flight == 0 {
+            queue.active = None;
+        }
+        queue.advance(now, effects);
+    }
+
+    /// A publish came back undecided. It is tried again before anything that followed it.
+    ///
+    /// Owners give back in order, so each goes behind those that came back just before it and ahead of what never left.
+    pub fn returned(&mut self, mut draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(queue) = self.users.get_mut(&draft.sender_key()) else {
+            effects.push(Effect::GiveUp(draft));
+            return;
+        };
+        queue.in_flight = queue.in_flight.saturating_sub(1);
+        if queue.in_flight == 0 {
+            queue.active = None;
+        }
+        if draft.submitted == Timestamp::ZERO {
+            draft.submitted = now;
+        }
+        queue.pause_until = now.plus(RETRY_MS);
+        let place = queue.waiting.iter().take_while(|earlier| follows(earlier, &draft)).count();
+        queue.insert(place, draft);
+    }
+
+    /// Time passes: what was given back is passed on again, what was tried for too long is given up, idle queues go.
+    pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        // In the order of users' names: effects must not depend on the order of a hash map.
+        let mut busy: Vec<UserKey> = Vec::new();
+        self.users.retain(|user, queue| {
+            if !queue.waiting.is_empty() {
+                busy.push(user.clone());
+            }
+            !queue.is_idle(now)
+        });
+        busy.sort_unstable();
+        for user in busy {
+            let Some(queue) = self.users.get_mut(&user) else { continue };
+            queue.give_up_old(now, effects);
+            queue.advance(now, effects);
+        }
+    }
+}
+
+/// Whether `later`, which came back, goes behind `earlier`: it was sent later on the same connection. What another
+/// connection sent has no order with it.
+fn follows(earlier: &Draft, later: &Draft) -> bool {
+    earlier.origin.connection == later.origin.connection && earlier.origin.publish < later.origin.publish
+}
+

@@ -23,6 +23,8 @@ impl Status {
     pub const TOO_FAST: Self = Self(20_604);
     /// The sender is not in the group, or there is no such group.
     pub const NOT_IN_GROUP: Self = Self(22_406);
+    /// The group has no room for so many more members.
+    pub const GROUP_FULL: Self = Self(22_407);
     /// The sender is muted in the group.
     pub const MUTED_IN_GROUP: Self = Self(22_408);
     /// The sender is not in the chatroom.

@@ -1,0 +1,339 @@
+//! The message machine of one node: user queues and the owners of its partitions, wired to each other.
+//!
+//! One value, driven by one loop. Its shell performs the [`Effect`]s and brings the answers back; the simulator does the
+//! same with nasty backends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use anser_cluster::{Outcome, Refusal, Settled};
+use anser_types::record::{Body, Record};
+use anser_types::{Claim, Limits, LogId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
+
+use crate::draft::{Draft, Ticket};
+use crate::horizon::Horizon;
+use crate::owner::{self, Committed, Loaded, Owner, Replayed, Turn};
+use crate::user_queue::{self, UserQueues};
+
+/// What the node wants done. Effects are performed in order; acks come before the commits that show their messages.
+#[derive(Debug)]
+pub enum Effect {
+    /// Append records to a partition; answer with [`Node::appended`] under the same epoch.
+    Append(Append),
+    /// Load what is known of a conversation; answer with [`Node::loaded`] or [`Node::load_failed`].
+    Load(PartitionId, Subject),
+    /// Read one record; answer with [`Node::fetched`].
+    Fetch(PartitionId, Subject, Offset),
+    /// Tell a connection the outcome of a publish.
+    Settle(Settled),
+    /// Tell a caller the outcome of its call. A call that changes a roster or a user is answered when its commit is applied.
+    Answer(u64, Outcome),
+    /// Derive the tables from this record.
+    Commit(Committed),
+    /// Pass a status message on.
+    Pass(std::sync::Arc<anser_types::Message>, std::sync::Arc<[anser_types::UserId]>),
+    /// The partition lost its claim: take it over again.
+    Reclaim(PartitionId),
+}
+
+/// Records on their way into the log.
+#[derive(Debug)]
+pub struct Append {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Which attempt to own the partition they belong to. Answers of an older one are ignored.
+    pub epoch: u64,
+    /// Where the first must land.
+    pub expected: Offset,
+    /// The records.
+    pub records: Vec<Bytes>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    owner: Owner,
+    epoch: u64,
+}
+
+/// The message machine of one node.
+#[derive(Debug)]
+pub struct Node {
+    count: PartitionCount,
+    queues: UserQueues,
+    owners: BTreeMap<PartitionId, Owned>,
+    horizon: Horizon,
+    dirty: BTreeSet<PartitionId>,
+    owner_effects: Vec<owner::Effect>,
+    queue_effects: Vec<user_queue::Effect>,
+}
+
+impl Node {
+    /// A node that owns nothing yet.
+    pub fn new(log: LogId, count: PartitionCount, partitions: impl IntoIterator<Item = PartitionId>, limits: Limits) -> Self {
+        let owners = partitions.into_iter().map(|p| (p, Owned { owner: Owner::new(p, log, limits), epoch: 0 })).collect();
+        Self {
+            count,
+            queues: UserQueues::new(limits),
+            owners,
+            horizon: Horizon::default(),
+            dirty: BTreeSet::new(),
+            owner_effects: Vec::new(),
+            queue_effects: Vec::new(),
+        }
+    }
+
+    /// Whether every partition is served.
+    pub fn is_serving(&self) -> bool {
+        self.owners.values().all(|owned| owned.owner.is_serving())
+    }
+
+    /// The owner of a partition, to look at.
+    pub fn owner(&self, partition: PartitionId) -> Option<&Owner> {
+        self.owners.get(&partition).map(|owned| &owned.owner)
+    }
+
+    /// How many users' queues hold something.
+    pub fn queues(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// A publish of a terminal: passes its user's queue.
+    pub fn publish(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
+        self.settle_down(now, effects);
+    }
+
+    /// A publish of the server API: goes to the owner at once unless the sender gets a copy, for whose order the queue cares.
+    pub fn publish_for_server(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
+        if draft.sender_copy {
+            self.publish(draft, now, effects);
+            return;
+        }
+        self.forward(Box::new(draft), now);
+        self.settle_down(now, effects);
+    }
+
+    /// A change of a roster or a user.
+    pub fn command(&mut self, call: u64, body: Body, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(partition) = body.subject().map(|subject| subject.partition(self.count)) else { return };
+        let ticket = Ticket::Call(call);
+        match self.owners.get_mut(&partition) {
+            Some(owned) => {
+                let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+                owned.owner.command(ticket, body, turn);
+                self.dirty.insert(partition);
+            }
+            None => effects.push(Effect::Answer(call, Err(Refusal::UNAVAILABLE))),
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// Ends a turn: what was decided in it goes to the log.
+    pub fn flush(&mut self, effects: &mut Vec<Effect>) {
+        for partition in std::mem::take(&mut self.dirty) {
+            let Some(owned) = self.owners.get_mut(&partition) else { continue };
+            owned.owner.flush(&mut self.owner_effects);
+            let epoch = owned.epoch;
+            for effect in self.owner_effects.drain(..) {
+                if let owner::Effect::Append { expected, records } = effect {
+                    effects.push(Effect::Append(Append { partition, epoch, expected, records }));
+                }
+            }
+        }
+    }
+
+    /// The log has taken an append of `count` records; `first` is where they begin, or nothing if that is not known or nothing
+    /// was appended.
+    pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
+        let AppendOutcome { partition, epoch, expected, first, count } = append;
+        let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) else { return };
+        let kept = match first {
+            Some(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
+            None => {
+                owned.owner.lose(&mut self.owner_effects);
+                false
+            }
+        };
+        if !kept {
+            owned.epoch += 1;
+            effects.push(Effect::Reclaim(partition));
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// What is known of a conversation.
+    pub fn loaded(&mut self, partition: PartitionId, subject: &Subject, loaded: Loaded, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+            owned.owner.loaded(subject, loaded, turn);
+            self.dirty.insert(partition);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// A conversation could not be loaded.
+    pub fn load_failed(&mut self, partition: PartitionId, subject: &Subject, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.load_failed(subject, &mut self.owner_effects);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// The record that was asked for, or `None` if it cannot be read now.
+    pub fn fetched(&mut self, partition: PartitionId, subject: &Subject, record: Option<Bytes>, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+            owned.owner.fetched(subject, record, turn);
+            self.dirty.insert(partition);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// Time passes. Call it a few times a second.
+    pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.horizon.forget(now);
+        self.queues.tick(now, &mut self.queue_effects);
+        self.settle_down(now, effects);
+    }
+
+    /// Begins a take-over: the claim to append at the end of the partition, which is at `end`.
+    pub fn claim(&mut self, partition: PartitionId, node: &str, end: Offset, now: Timestamp) -> Option<Append> {
+        let owned = self.owners.get_mut(&partition)?;
+        owned.epoch += 1;
+        let epoch = owned.epoch;
+        match owned.owner.claim(node, end, now) {
+            owner::Effect::Append { expected, records } => Some(Append { partition, epoch, expected, records }),
+            _ => None,
+        }
+    }
+
+    /// The claim is in the log.
+    pub fn claimed(&mut self, partition: PartitionId, offset: Offset) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.claimed(offset);
+        }
+    }
+
+    /// The claim did not get into the log.
+    pub fn claim_failed(&mut self, partition: PartitionId) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.claim_failed();
+        }
+    }
+
+    /// Takes in a counted record that was applied before: for resends, and for the partition's floor.
+    pub fn remember(&mut self, partition: PartitionId, offset: Offset, taken: Timestamp, body: &Body) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.remember(offset, taken, body);
+        }
+    }
+
+    /// Takes in a counted record that may not have been applied everywhere.
+    pub fn replay(&mut self, replay: Replay<'_>, now: Timestamp, effects: &mut Vec<Effect>) -> Replayed {
+        let Replay { partition, claim, offset, bytes, record } = replay;
+        let Some(owned) = self.owners.get_mut(&partition) else { return Replayed::Done };
+        let replayed = owned.owner.replay(claim, offset, bytes, record, &mut self.owner_effects);
+        self.settle_down(now, effects);
+        replayed
+    }
+
+    /// Ends a take-over: the partition is served.
+    pub fn serve(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.serve(now, &mut self.owner_effects);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// Works off what owners and queues want of each other; the rest is for the shell.
+    fn settle_down(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while !self.queue_effects.is_empty() || !self.owner_effects.is_empty() {
+            for effect in std::mem::take(&mut self.queue_effects) {
+                match effect {
+                    user_queue::Effect::Forward(draft) => self.forward(draft, now),
+                    user_queue::Effect::GiveUp(draft) => settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects),
+                }
+            }
+            for effect in std::mem::take(&mut self.owner_effects) {
+                self.take(effect, now, effects);
+            }
+        }
+    }
+
+    fn forward(&mut self, draft: Box<Draft>, now: Timestamp) {
+        let partition = draft.subject().partition(self.count);
+        match self.owners.get_mut(&partition) {
+            Some(owned) => {
+                let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+                owned.owner.publish(draft, turn);
+                self.dirty.insert(partition);
+            }
+            None => self.owner_effects.push(owner::Effect::Return(draft)),
+        }
+    }
+
+    fn take(&mut self, effect: owner::Effect, now: Timestamp, effects: &mut Vec<Effect>) {
+        match effect {
+            owner::Effect::Settle { ticket, queue, outcome } => {
+                settle(ticket, outcome, effects);
+                if let Some(user) = queue {
+                    self.queues.settled(&user, outcome.ok().map(|a| a.sent), now, &mut self.queue_effects);
+                }
+            }
+            owner::Effect::Return(draft) => self.returned(draft, now, effects),
+            owner::Effect::Load(partition, subject) => effects.push(Effect::Load(partition, subject)),
+            owner::Effect::Fetch { partition, offset, subject } => effects.push(Effect::Fetch(partition, subject, offset)),
+            owner::Effect::Commit(committed) => effects.push(Effect::Commit(committed)),
+            owner::Effect::Pass { message, recipients } => effects.push(Effect::Pass(message, recipients)),
+            owner::Effect::Append { .. } => {}
+        }
+    }
+
+    /// What passed a queue goes back to it, to be tried again in order; the rest is refused as retryable.
+    fn returned(&mut self, draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
+        if draft.queue_key().is_some() {
+            self.queues.returned(draft, now, &mut self.queue_effects);
+        } else {
+            settle(draft.ticket, Err(Refusal::new(Status::UNAVAILABLE)), effects);
+        }
+    }
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy)]
+pub struct AppendOutcome {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The epoch that the append was made under.
+    pub epoch: u64,
+    /// Where the first record was to land.
+    pub expected: Offset,
+    /// Where it landed; `None` if that is not known, or nothing was appended.
+    pub first: Option<Offset>,
+    /// How many records there were.
+    pub count: usize,
+}
+
+/// A counted record that is read again.
+#[derive(Debug, Clone, Copy)]
+pub struct Replay<'a> {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Its claim.
+    pub claim: Claim,
+    /// Its offset.
+    pub offset: Offset,
+    /// Its bytes.
+    pub bytes: &'a Bytes,
+    /// The same, decoded.
+    pub record: &'a Record,
+}
+
+fn settle(ticket: Ticket, outcome: Outcome, effects: &mut Vec<Effect>) {
+    match ticket {
+        Ticket::Publish { connection, number } => effects.push(Effect::Settle(Settled { connection, publish: number, outcome })),
+        Ticket::Call(call) => effects.push(Effect::Answer(call, outcome)),
+        Ticket::None => {}
+    }
+}

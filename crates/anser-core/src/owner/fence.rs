@@ -1,0 +1,80 @@
+//! Which records of a partition count.
+//!
+//! A record counts only if it was written for this log, its claim is the newest before it, and its sequence is the next
+//! one. What a dethroned owner still managed to append is skipped by every reader alike.
+
+use anser_types::record::{Body, Header};
+use anser_types::{Claim, LogId, Offset};
+
+/// The state of a reader: which record counts next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    log: LogId,
+    /// The newest claim, and the next sequence number under it; `None` before the first record is seen.
+    newest: Option<(Claim, u64)>,
+}
+
+impl Fence {
+    /// A reader at the beginning of a partition, or at the place behind a record that counted.
+    pub const fn new(log: LogId) -> Self {
+        Self { log, newest: None }
+    }
+
+    /// Whether the record at this offset counts. Must be asked of every record, in order.
+    pub fn admits(&mut self, offset: Offset, header: Header, body: &Body) -> bool {
+        self.admits_kind(offset, header, matches!(body, Body::Claim { .. }))
+    }
+
+    /// The same, from the header alone.
+    pub fn admits_kind(&mut self, offset: Offset, header: Header, is_claim: bool) -> bool {
+        if header.log != self.log {
+            return false;
+        }
+        if is_claim {
+            // Being there is what makes it a claim; its epoch is where it landed.
+            self.newest = Some((Claim(offset), 1));
+            return true;
+        }
+        match self.newest {
+            None => {
+                // The reader started behind a record that counted, so this writer's records were contiguous so far.
+                self.newest = Some((header.claim, header.sequence + 1));
+                true
+            }
+            Some((claim, next)) if header.claim == claim && header.sequence == next => {
+                self.newest = Some((claim, next + 1));
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// The newest claim seen.
+    pub fn claim(&self) -> Option<Claim> {
+        self.newest.map(|(claim, _)| claim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: LogId = LogId(1);
+
+    fn header(claim: u64, sequence: u64) -> Header {
+        Header { log: LOG, claim: Claim(Offset(claim)), sequence }
+    }
+
+    #[test]
+    fn a_zombie_a_gap_and_another_log_do_not_count() {
+        let mut fence = Fence::new(LOG);
+        assert!(fence.admits_kind(Offset(0), header(0, 0), true));
+        assert!(fence.admits_kind(Offset(1), header(0, 1), false));
+        assert!(!fence.admits_kind(Offset(2), header(0, 3), false), "a gap");
+        assert!(!fence.admits_kind(Offset(3), Header { log: LogId(2), ..header(0, 2) }, false), "another log");
+        assert!(fence.admits_kind(Offset(4), header(9, 0), true), "a new claim, wherever it hoped to land");
+        assert!(!fence.admits_kind(Offset(5), header(0, 2), false), "a zombie");
+        assert!(fence.admits_kind(Offset(6), header(4, 1), false));
+        assert_eq!(fence.claim(), Some(Claim(Offset(4))));
+    }
+}

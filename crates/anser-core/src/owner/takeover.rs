@@ -1,0 +1,156 @@
+//! Becoming the owner: claim, read up to the claim, serve. Every start is a take-over, and so is every recovery from an
+//! append that failed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use anser_cluster::Accepted;
+use anser_types::record::{Body, Header, Record};
+use anser_types::{Claim, MessageUid, Offset, Status, Subject, Timestamp};
+
+use super::{Committed, Effect, Owner, Phase};
+use crate::draft::{Check, Draft, Ticket, duplicate_hash_of};
+
+/// What a replayed record needs before it can be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// Nothing: it was taken in.
+    Done,
+    /// Its conversation first: load it, call [`Owner::loaded`], and replay it again.
+    Needs(Subject),
+}
+
+impl Owner {
+    /// Makes a claim: appends it at the end of the partition. Returns the effect to perform; answer with
+    /// [`Owner::claimed`], or [`Owner::claim_failed`].
+    pub fn claim(&mut self, node: &str, end: Offset, now: Timestamp) -> Effect {
+        let time = self.advance(now);
+        self.phase = Phase::Claiming;
+        self.expected = end.next();
+        self.duplicates.clear();
+        self.conversations.clear();
+        let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
+        let record = Body::Claim { node: node.to_owned(), time }.encode(header);
+        Effect::Append { expected: end, records: vec![record] }
+    }
+
+    /// The claim is in the log at `offset`. From now on records up to there are replayed into [`Owner::remember`] and
+    /// [`Owner::replay`], then [`Owner::serve`] ends the take-over.
+    pub fn claimed(&mut self, offset: Offset) {
+        self.phase = Phase::Reading { claim: Claim(offset) };
+        self.sequence = 0;
+        self.expected = offset.next();
+    }
+
+    /// The claim did not get into the log; the owner is idle again.
+    pub fn claim_failed(&mut self) {
+        self.phase = Phase::Idle;
+    }
+
+    /// Whether the owner has no claim and none on its way.
+    pub const fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+    }
+
+    /// Takes in a record that all tables have applied: for the window of resends, and the floor.
+    pub fn remember(&mut self, offset: Offset, taken: Timestamp, body: &Body) {
+        self.floor = self.floor.max(body.time());
+        if let Body::Message(message) = body
+            && let Some(hash) = duplicate_hash_of(message)
+        {
+            self.duplicates.accept(hash, offset, taken);
+        }
+        // A claim's clock may be wrong; nothing was stamped by it that is not seen on its own.
+    }
+
+    /// Takes in a record that some table may not have applied. Its effects happen once, whatever has happened before.
+    ///
+    /// Records of one partition come in order, each one that counts exactly once.
+    pub fn replay(&mut self, claim: Claim, offset: Offset, bytes: &Bytes, record: &Record, effects: &mut Vec<Effect>) -> Replayed {
+        let body = &record.body;
+        let mut recipients = Arc::from([]);
+        let mut number = None;
+        if let Some(subject) = body.subject() {
+            let Some(conversation) = self.conversations.get_mut(&subject).filter(|c| c.hold.is_none()) else {
+                let now = self.now;
+                self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
+                return Replayed::Needs(subject);
+            };
+            conversation.apply(offset, body);
+            conversation.last = conversation.last.max(body.time());
+            if let Body::Message(message) = body {
+                recipients = conversation.recipients_at(offset, message);
+                number = conversation.count(offset, message);
+            }
+        }
+        effects.push(Effect::Commit(Committed {
+            partition: self.partition,
+            claim,
+            offset,
+            record: bytes.clone(),
+            body: Arc::new(body.clone()),
+            recipients,
+            number,
+            ticket: Ticket::None,
+            replayed: true,
+        }));
+        self.settle_found(body, effects);
+        Replayed::Done
+    }
+
+    /// A record whose append had an unknown outcome is in the log after all.
+    fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) {
+        let Some(place) = self.in_flight.iter().position(|waiting| *waiting.body == *body) else { return };
+        let Some(found) = self.in_flight.remove(place) else { return };
+        match body {
+            Body::Message(message) => {
+                let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
+                super::settle_all(message, found.ticket, found.also, outcome, effects);
+            }
+            other => {
+                let outcome = Ok(Accepted { uid: MessageUid::from_bytes([0; 10]), sent: other.time() });
+                effects.push(Effect::Settle { ticket: found.ticket, queue: None, outcome });
+            }
+        }
+    }
+
+    /// Everything up to the claim was replayed: the owner decides from now on. What was on its way when the last claim broke
+    /// off and is not in the log goes back to where it came from.
+    pub fn serve(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.advance(now);
+        self.now = self.now.max(self.floor);
+        if let Phase::Reading { claim } = self.phase {
+            self.phase = Phase::Serving { claim };
+        }
+        self.give_back(effects);
+    }
+
+    /// The outcome of an append is not what was expected: nothing more is acked under this claim. What is on its way is
+    /// kept until the log has been read.
+    pub fn lose(&mut self, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Idle;
+        self.outgoing.clear();
+        self.duplicates.abandon_pending();
+        for (_, conversation) in std::mem::take(&mut self.conversations) {
+            let Some(hold) = conversation.hold else { continue };
+            for held in hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue) {
+                super::refuse_held(held, effects);
+            }
+        }
+    }
+
+    fn give_back(&mut self, effects: &mut Vec<Effect>) {
+        self.in_flight_bytes = 0;
+        for lost in std::mem::take(&mut self.in_flight) {
+            match &*lost.body {
+                Body::Message(message) => {
+                    for ticket in std::iter::once(lost.ticket).chain(lost.also) {
+                        effects.push(Effect::Return(Box::new(Draft::from_message(message, Check::Full, ticket))));
+                    }
+                }
+                _ => effects.push(super::refuse_call(lost.ticket, Status::UNAVAILABLE)),
+            }
+        }
+    }
+}
