@@ -74,8 +74,8 @@ pub struct SegmentLog {
     shared: Arc<Shared>,
     queue: Arc<AppendQueue>,
     committer: Mutex<Option<JoinHandle<()>>>,
-    /// Held until the committer has ended.
-    _lock: Arc<FolderLock>,
+    /// Held until the committer has ended; tests on a folder in memory have none.
+    _lock: Option<Arc<FolderLock>>,
 }
 
 impl SegmentLog {
@@ -92,55 +92,27 @@ impl SegmentLog {
             path,
             source,
         })?;
-        Self::open_in(Arc::new(folder), lock, partitions, config, now)
+        Self::start(Arc::new(folder), Some(lock), partitions, config, now)
     }
 
-    fn open_in(
+    /// Opens the log in `folder` and starts its committer.
+    fn start(
         folder: Arc<dyn Folder>,
-        lock: Arc<FolderLock>,
+        lock: Option<Arc<FolderLock>>,
         partitions: PartitionCount,
         config: LogConfig,
         now: Now,
     ) -> Result<Self, OpenError> {
-        let log = LogId(getrandom::u64().map_err(|error| OpenError::NoRandom(error.to_string()))?);
-        let opened = open_folder(
-            &*folder,
-            Birth {
-                partitions,
-                log,
-                now: now(),
-            },
-            &config,
-        )?;
-        let segments = RwLock::new(Segments {
-            whole: opened.whole,
-            active: opened.active,
-        });
-        let (head_len, trimming, failure) = (
-            head_len(partitions),
-            Mutex::new(()),
-            watch::Sender::new(None),
-        );
         let path = folder.path("");
-        let shared = Arc::new(Shared {
-            meta: opened.meta,
-            head_len,
-            config,
-            folder,
-            segments,
-            trimming,
-            failure,
-        });
-        let queue = Arc::new(AppendQueue::new(config.queue_bytes_max));
-        let committer = Committer::new(Arc::clone(&shared), Arc::clone(&queue), opened.file, now);
+        let (shared, queue, committer) = assemble(folder, partitions, config, now)?;
         let thread = std::thread::Builder::new()
             .name("anser-log".to_owned())
-            .spawn(move || committer.run());
-        let thread = thread.map_err(|source| OpenError::Io {
-            doing: "start the committer of",
-            path,
-            source,
-        })?;
+            .spawn(move || committer.run())
+            .map_err(|source| OpenError::Io {
+                doing: "start the committer of",
+                path,
+                source,
+            })?;
         Ok(Self {
             shared,
             queue,
@@ -213,6 +185,40 @@ impl SegmentLog {
             None
         }
     }
+}
+
+/// Opens a folder, and makes the parts that work on it. Nothing runs yet.
+fn assemble(
+    folder: Arc<dyn Folder>,
+    partitions: PartitionCount,
+    config: LogConfig,
+    now: Now,
+) -> Result<(Arc<Shared>, Arc<AppendQueue>, Committer), OpenError> {
+    let log = LogId(getrandom::u64().map_err(|error| OpenError::NoRandom(error.to_string()))?);
+    let opened = open_folder(
+        &*folder,
+        Birth {
+            partitions,
+            log,
+            now: now(),
+        },
+        &config,
+    )?;
+    let shared = Arc::new(Shared {
+        meta: opened.meta,
+        head_len: head_len(partitions),
+        config,
+        folder,
+        segments: RwLock::new(Segments {
+            whole: opened.whole,
+            active: opened.active,
+        }),
+        trimming: Mutex::new(()),
+        failure: watch::Sender::new(None),
+    });
+    let queue = Arc::new(AppendQueue::new(config.queue_bytes_max));
+    let committer = Committer::new(Arc::clone(&shared), Arc::clone(&queue), opened.file, now);
+    Ok((shared, queue, committer))
 }
 
 impl MessageLog for SegmentLog {
@@ -301,3 +307,8 @@ impl Drop for SegmentLog {
         }
     }
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

@@ -23,21 +23,23 @@ use super::head::SegmentHead;
 use super::index::SegmentIndex;
 use super::queue::{Append, AppendQueue};
 use super::recover::store_index;
-use super::segment::create_segment;
+use super::segment::{SpaceMaker, SpareSpace, name_segment};
 use super::shared::Shared;
 
 /// Owns the end of the log.
 pub(super) struct Committer {
     shared: Arc<Shared>,
     queue: Arc<AppendQueue>,
+    spare: Arc<SpareSpace>,
     now: Now,
     segment: ActiveFile,
     /// The next offset per partition.
     next: Vec<u64>,
     last_time: Timestamp,
-    /// When the disk was found full, until a write succeeds.
+    /// When the disk was last found full, until a write succeeds.
     full_since: Option<Timestamp>,
-    /// The block of the commit under way, and what is in it. Kept to be used again.
+    /// The commit under way: its appends, its bytes, and the frames in them. Empty in between, kept to be used again.
+    batch: Vec<Append>,
     block: Vec<u8>,
     frames: Vec<(u32, FrameHeader)>,
 }
@@ -58,6 +60,8 @@ struct ActiveFile {
 enum Fault {
     /// No room; nothing was appended.
     Full(io::Error),
+    /// There was no room a moment ago, and it was not tried again.
+    StillFull,
     /// The log is at its end.
     Broken(LogFailure),
 }
@@ -78,14 +82,17 @@ impl Committer {
                 active.last_time,
             )
         };
+        let spare = SpareSpace::new(Arc::clone(&shared.folder));
         Self {
             shared,
             queue,
+            spare,
             now,
             segment,
             next,
             last_time,
             full_since: None,
+            batch: Vec::new(),
             block: Vec::new(),
             frames: Vec::new(),
         }
@@ -93,30 +100,39 @@ impl Committer {
 
     /// Commits until the queue is closed and empty, or the log fails.
     pub(super) fn run(mut self) {
-        let guard = FailOnPanic {
-            shared: Arc::clone(&self.shared),
-            queue: Arc::clone(&self.queue),
-        };
-        let mut batch = Vec::new();
-        while self
+        let _guard = FailOnPanic(Arc::clone(&self.shared), Arc::clone(&self.queue));
+        let _maker = SpaceMaker::start(Arc::clone(&self.spare));
+        while self.step() {}
+    }
+
+    /// Waits for appends, commits what waits and answers it. Returns false when there is nothing left to do.
+    pub(super) fn step(&mut self) -> bool {
+        let mut batch = mem::take(&mut self.batch);
+        if !self
             .queue
             .take(&mut batch, self.shared.config.commit_bytes_max)
         {
-            match self.commit(&batch) {
-                Ok(first_offsets) => self.acknowledge(&mut batch, first_offsets),
-                Err(Fault::Full(error)) => self.refuse(&mut batch, &error),
-                Err(Fault::Broken(failure)) => {
-                    let cause = failure.clone();
-                    guard.fail(failure);
-                    answer(&self.queue, &mut batch, || {
-                        AppendError::Unknown(cause.clone().into())
-                    });
-                    self.queue.take_rest(&mut batch);
-                    answer(&self.queue, &mut batch, || AppendError::Failed);
-                    return;
-                }
+            return false;
+        }
+        match self.commit(&batch) {
+            Ok(first_offsets) => self.acknowledge(&mut batch, first_offsets),
+            Err(Fault::Full(error)) => {
+                self.note_full(&error);
+                self.refuse(&mut batch);
+            }
+            Err(Fault::StillFull) => self.refuse(&mut batch),
+            Err(Fault::Broken(failure)) => {
+                fail(&self.shared, &self.queue, failure.clone());
+                answer(&self.queue, &mut batch, || {
+                    AppendError::Unknown(failure.clone().into())
+                });
+                self.queue.take_rest(&mut batch);
+                answer(&self.queue, &mut batch, || AppendError::Failed);
+                return false;
             }
         }
+        self.batch = batch;
+        true
     }
 
     /// Makes the batch durable and visible. Returns the offset of each append's first record.
@@ -127,7 +143,7 @@ impl Committer {
             .full_since
             .is_some_and(|since| now >= since && now.since(since) < retry_ms)
         {
-            return Err(Fault::Full(io::ErrorKind::StorageFull.into()));
+            return Err(Fault::StillFull);
         }
         let len: usize = batch.iter().map(|append| append.frames_len).sum();
         if !self.segment.takes(len, self.shared.head_len) {
@@ -200,6 +216,14 @@ impl Committer {
         }
         self.segment.end = segments.active.file_end;
         self.next.clone_from(&segments.active.end);
+        drop(segments);
+        if self.segment.is_half_full() {
+            self.spare.want(
+                self.shared
+                    .config
+                    .segment_bytes_of(self.segment.number.saturating_add(1)),
+            );
+        }
     }
 
     /// Completes the segment and begins the next one.
@@ -217,14 +241,18 @@ impl Committer {
             floor: self.last_time,
             start: self.next.clone(),
         };
-        let bytes = self.shared.config.segment_bytes_of(head.number);
-        let file = create_segment(&*self.shared.folder, &head, bytes).map_err(|error| {
+        let space = self
+            .spare
+            .take(self.shared.config.segment_bytes_of(head.number));
+        let file = space.map_err(|error| {
             if is_full(&error) {
                 Fault::Full(error)
             } else {
                 broken("make a log segment")(error)
             }
         })?;
+        // From here on a failure is the end: a segment that may exist must not be followed by writes to the old one.
+        name_segment(&*self.shared.folder, &*file, &head).map_err(broken("make a log segment"))?;
         let active = SegmentIndex::empty(&head, self.shared.head_len);
         self.segment = ActiveFile::new(&self.shared, &active, file);
         let whole = {
@@ -249,12 +277,15 @@ impl Committer {
         }
     }
 
-    /// Refuses the batch, and what came in behind it: it was sent in the belief that the batch would be before it.
-    fn refuse(&mut self, batch: &mut Vec<Append>, error: &io::Error) {
+    fn note_full(&mut self, error: &io::Error) {
         if self.full_since.is_none() {
             tracing::error!(%error, "the log has no room: refusing appends until there is some");
         }
         self.full_since = Some((self.now)());
+    }
+
+    /// Refuses the batch, and what came in behind it: it was sent in the belief that the batch would be before it.
+    fn refuse(&self, batch: &mut Vec<Append>) {
         self.queue.take_rest(batch);
         answer(&self.queue, batch, || AppendError::Full);
     }
@@ -271,6 +302,10 @@ impl ActiveFile {
             end: active.file_end,
             full_at,
         }
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.end > self.full_at / 2
     }
 
     /// Whether a block of this length goes into the segment. One that is too large for any goes into an empty one.
@@ -296,30 +331,31 @@ fn answer(queue: &AppendQueue, batch: &mut Vec<Append>, error: impl Fn() -> Appe
     }
 }
 
-/// Fails the log if the committer's thread dies of a defect, so that nobody waits for it for ever.
-struct FailOnPanic {
-    shared: Arc<Shared>,
-    queue: Arc<AppendQueue>,
+/// Ends the service of the log, and says so to whoever waits for that.
+fn fail(shared: &Shared, queue: &AppendQueue, failure: LogFailure) {
+    tracing::error!(%failure, "the log has failed for good: the node must stop");
+    queue.close();
+    shared.failure.send_replace(Some(failure));
 }
 
-impl FailOnPanic {
-    fn fail(&self, failure: LogFailure) {
-        tracing::error!(%failure, "the log has failed for good: the node must stop");
-        self.queue.close();
-        self.shared.failure.send_replace(Some(failure));
-    }
-}
+/// Fails the log if the committer's thread dies of a defect, so that nobody waits for it for ever.
+struct FailOnPanic(Arc<Shared>, Arc<AppendQueue>);
 
 impl Drop for FailOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.fail(LogFailure {
-                doing: "go on",
-                what: "the committer has died".to_owned(),
-            });
+            let Self(shared, queue) = self;
+            fail(
+                shared,
+                queue,
+                LogFailure {
+                    doing: "go on",
+                    what: "the committer has died".to_owned(),
+                },
+            );
             let mut rest = Vec::new();
-            self.queue.take_rest(&mut rest);
-            answer(&self.queue, &mut rest, || AppendError::Failed);
+            queue.take_rest(&mut rest);
+            answer(queue, &mut rest, || AppendError::Failed);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// How large a segment file becomes, in bytes: 64 KiB to 1 GiB, 64 MiB by default. Retention removes whole segments,
+    /// How large a segment file becomes, in bytes: 4 KiB to 1 GiB, 64 MiB by default. Retention removes whole segments,
     /// so this is also the grain of retention.
     pub segment_bytes: u32,
     /// How large the first segment is, in bytes; each later one is twice as large, up to `segment_bytes`. 8 MiB by default.
@@ -44,7 +44,7 @@ impl LogConfig {
     pub(super) fn segment_bytes_of(&self, number: u64) -> u32 {
         let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        let largest = self.segment_bytes.clamp(64 * 1024, 1 << 30);
+        let largest = self.segment_bytes.clamp(4096, 1 << 30);
         self.first_segment_bytes
             .max(1)
             .saturating_mul(factor)

@@ -7,6 +7,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
 /// A folder of files, and nothing else in it.
 pub(super) trait Folder: Send + Sync + std::fmt::Debug {
     /// The names of all files, in any order.
@@ -30,6 +33,8 @@ pub(super) trait LogFile: Send + Sync + std::fmt::Debug {
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
     /// Writes a first part of `buf`, and says how much.
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<usize>;
+    /// Sets disk space aside for the first `len` bytes, all of it or, where there is not that much, none.
+    fn reserve(&self, len: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the content durable, and the length as far as reading needs it.
     fn sync_data(&self) -> io::Result<()>;
@@ -190,6 +195,14 @@ impl LogFile for File {
 
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<usize> {
         FileExt::write_at(self, buf, position)
+    }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, len) {
+            // Some file systems cannot; writing then shows whether there is room.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

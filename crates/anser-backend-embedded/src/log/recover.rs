@@ -14,7 +14,7 @@ use super::head::{SegmentHead, index_name, segment_name, segment_number};
 use super::index::SegmentIndex;
 use super::meta::{META_NAME, Meta};
 use super::scan::{Scan, Tail, scan};
-use super::segment::create_segment;
+use super::segment::{make_space, name_segment};
 
 /// A folder that is ready to be used.
 #[derive(Debug)]
@@ -92,8 +92,9 @@ fn make_log(folder: &dyn Folder, birth: Birth, config: &LogConfig) -> Result<Ope
         start: vec![0; usize::from(birth.partitions.get())],
     };
     let name = segment_name(1);
-    let file = create_segment(folder, &head, config.segment_bytes_of(1))
-        .map_err(io_error(folder, "make", &name))?;
+    let file =
+        make_space(folder, config.segment_bytes_of(1)).map_err(io_error(folder, "make", &name))?;
+    name_segment(folder, &*file, &head).map_err(io_error(folder, "make", &name))?;
     write_whole(folder, META_NAME, &meta.encode()).map_err(io_error(folder, "make", META_NAME))?;
     let active = SegmentIndex::empty(&head, head_len(birth.partitions));
     Ok(Opened {
