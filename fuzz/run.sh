@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets and runs each for SECONDS. No cargo-fuzz and no nightly toolchain needed.
+#
+#   fuzz/run.sh SECONDS [TARGET...]
+#
+# Seeds are read from fuzz/corpus/TARGET and never changed; what a run finds is kept beside the build, at most
+# CORPUS_FILES_MAX inputs per target. An input that crashes is written to fuzz/artifacts/TARGET-*; to replay it, run the
+# target's binary with the file as its argument. Exit code 1 if any target crashed, ran out of memory, or timed out.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+if [[ ! ${1:-} =~ ^[0-9]+$ ]]; then
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+seconds=$1
+shift
+all=$(sed -n 's/^name = "\(.*\)"$/\1/p' "$here/Cargo.toml" | tail -n +2)
+targets=("${@:-}")
+if [[ -z ${targets[0]} ]]; then
+    read -ra targets <<<"$(tr '\n' ' ' <<<"$all")"
+fi
+for target in "${targets[@]}"; do
+    if ! grep -qx "$target" <<<"$all"; then
+        echo "no fuzz target $target; there are: $(tr '\n' ' ' <<<"$all")" >&2
+        exit 2
+    fi
+done
+
+export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$here/target}
+export RUSTC_BOOTSTRAP=1
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+# With --target, build scripts and macros are left without the instruments, which they could not link.
+host=$(rustc -vV | sed -n 's/^host: //p')
+cargo build --quiet --release --manifest-path "$here/Cargo.toml" --target "$host" \
+    $(printf -- '--bin %s ' "${targets[@]}")
+
+mkdir -p "$here/artifacts"
+max=${CORPUS_FILES_MAX:-2000}
+failed=()
+for target in "${targets[@]}"; do
+    binary=$CARGO_TARGET_DIR/$host/release/$target
+    found=$CARGO_TARGET_DIR/corpus/$target
+    mkdir -p "$found" "$here/corpus/$target"
+    if (($(find "$found" -type f | wc -l) > max)); then
+        rm -rf "$found.less" && mkdir "$found.less"
+        "$binary" -merge=1 "$found.less" "$found" >/dev/null 2>&1 && rm -rf "$found" && mv "$found.less" "$found"
+        find "$found" -type f | tail -n +$((max + 1)) | xargs -r rm -f
+    fi
+    echo "fuzz $target for $seconds s"
+    if ! "$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
+        -artifact_prefix="$here/artifacts/$target-" "$found" "$here/corpus/$target" >"$found.log" 2>&1; then
+        failed+=("$target")
+        tail -n 40 "$found.log"
+    fi
+    grep -h -E 'stat::number_of_executed_units|stat::peak_rss_mb' "$found.log" | sed "s/^/  /" || true
+done
+
+if ((${#failed[@]})); then
+    echo "crashed: ${failed[*]} (inputs in fuzz/artifacts)" >&2
+    exit 1
+fi
+echo "no crash in ${#targets[@]} targets"
