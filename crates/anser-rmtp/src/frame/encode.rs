@@ -15,6 +15,10 @@ use crate::tcp::{ObfuscationKey, SIGNATURE_LEN};
 use crate::wire::{put_text, text_len};
 use crate::{tcp, websocket};
 
+/// The length of a UID's text, and the same as a length field.
+const UID_TEXT_LEN: usize = 19;
+const UID_TEXT_LEN_FIELD: [u8; 2] = [0, 19];
+
 /// What carries a server's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerTransport {
@@ -142,7 +146,7 @@ fn server_len(frame: &ServerFrameRef<'_>) -> Result<usize, EncodeError> {
         ServerFrameRef::Publish(publish) => {
             4 + text_len(publish.topic.as_str()) + checked(publish.target)? + 2 + publish.body.len()
         }
-        ServerFrameRef::PubAck(ack) => 12 + ack.uid.map_or(0, |uid| uid.to_text().len()),
+        ServerFrameRef::PubAck(ack) => 12 + ack.uid.map_or(0, |_| UID_TEXT_LEN),
         ServerFrameRef::QueryAck(answer) => 8 + answer.body.len(),
         ServerFrameRef::PingResp => 0,
     })
@@ -208,9 +212,8 @@ fn put_puback(ack: PubAck, out: &mut Vec<u8>) {
     out.extend_from_slice(&millis.to_be_bytes());
     match ack.uid {
         Some(uid) => {
-            let text = uid.to_text();
-            // The text of a UID has 19 bytes.
-            out.extend_from_slice(&19u16.to_be_bytes());
+            let text: [u8; UID_TEXT_LEN] = uid.to_text();
+            out.extend_from_slice(&UID_TEXT_LEN_FIELD);
             out.extend_from_slice(&text);
         }
         None => out.extend_from_slice(&[0, 0]),
