@@ -90,6 +90,16 @@ impl ConnAckStatus {
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Unavailable | Self::Redirect)
     }
+
+    /// The nearest status that a client knows whose highest known code is `highest`.
+    #[must_use]
+    pub const fn understood_up_to(self, highest: u8) -> Self {
+        if self.code() <= highest {
+            self
+        } else {
+            Self::NotAuthorised
+        }
+    }
 }
 
 /// The status of a DISCONNECT: why a connection ends.
@@ -177,6 +187,14 @@ mod tests {
 
     #[test]
     fn old_clients_are_told_in_codes_that_they_know() {
+        assert_eq!(
+            ConnAckStatus::AccountCancelled.understood_up_to(12),
+            ConnAckStatus::NotAuthorised
+        );
+        assert_eq!(
+            ConnAckStatus::TokenExpired.understood_up_to(12),
+            ConnAckStatus::TokenExpired
+        );
         assert_eq!(
             DisconnectStatus::Redirect.understood_up_to(5),
             DisconnectStatus::LegacyRedirect

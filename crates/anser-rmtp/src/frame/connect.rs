@@ -11,7 +11,6 @@ pub(crate) const PROTOCOL_NAME: [u8; 8] = *b"\x00\x06RCloud";
 const HAS_APP: u8 = 0x80;
 const HAS_TOKEN: u8 = 0x40;
 const HAS_WILL: u8 = 0x04;
-const CLEAN_SESSION: u8 = 0x02;
 /// The second flags byte that clients of version 4 write; its meaning is not known.
 const SECOND_FLAGS: u8 = 0x80;
 /// From this version on a second flags byte and a trailer are there.
@@ -97,7 +96,7 @@ impl Connect {
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&PROTOCOL_NAME);
-        out.extend_from_slice(&[self.version, HAS_APP | HAS_TOKEN | HAS_WILL | CLEAN_SESSION]);
+        out.extend_from_slice(&[self.version, HAS_APP | HAS_TOKEN | HAS_WILL]);
         if self.version >= VERSION_WITH_TRAILER {
             out.push(SECOND_FLAGS);
         }

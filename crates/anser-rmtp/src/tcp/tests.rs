@@ -75,7 +75,7 @@ fn golden_start_of_a_native_connect() {
     .unwrap();
     assert_eq!(out[0], 0x14);
     assert_eq!(out[1], out[0] ^ out[2]);
-    assert_eq!(out[3..11], hex("6c4b47627c486313"));
+    assert_eq!(out[3..15], hex("6c4b47627c486313 6f891f21"));
     assert_eq!(
         Head::new(Header(0x14), 0x74).unwrap().as_bytes(),
         hex("14 60 74")
