@@ -14,10 +14,11 @@ pub struct BodyLimits {
 }
 
 impl Default for BodyLimits {
-    /// 256 KiB, 5,000 fields.
+    /// What any query fits in: 64 KiB, 5,000 fields. Fields within fields are not counted; the size
+    /// bounds them. A publish may be larger, and names its own limits.
     fn default() -> Self {
         Self {
-            bytes_max: 256 * 1024,
+            bytes_max: 64 * 1024,
             fields_max: 5_000,
         }
     }
