@@ -1,0 +1,54 @@
+//! How fast a terminal may publish: a leaky bucket in eight bytes.
+
+use anser_types::Timestamp;
+
+const MICROS_PER_SECOND: u64 = 1_000_000;
+
+/// The time at which the bucket will be empty again, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Gcra {
+    empty_at: u64,
+}
+
+impl Gcra {
+    /// Takes one from the allowance; `false` if there is none. `rate` a second go on for ever, `burst` at once.
+    pub(super) fn take(&mut self, now: Timestamp, rate: u32, burst: u32) -> bool {
+        if rate == 0 {
+            return true;
+        }
+        let now = now.0.saturating_mul(1000);
+        let each = MICROS_PER_SECOND / u64::from(rate);
+        let room = each.saturating_mul(u64::from(burst.max(1)));
+        if self.empty_at > now.saturating_add(room).saturating_add(MICROS_PER_SECOND) {
+            // The clock went back. What was counted in another time says nothing about this one.
+            self.empty_at = now;
+        }
+        let next = self.empty_at.max(now).saturating_add(each);
+        if next > now.saturating_add(room) {
+            return false;
+        }
+        self.empty_at = next;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let mut rate = Gcra::default();
+        let now = Timestamp(1_000_000);
+        assert_eq!((0..300).filter(|_| rate.take(now, 100, 200)).count(), 200);
+        assert_eq!((0..300).filter(|_| rate.take(now.plus(500), 100, 200)).count(), 50);
+        assert_eq!((0..300).filter(|_| rate.take(now.plus(60_000), 100, 200)).count(), 200);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_locks_nobody_out() {
+        let mut rate = Gcra::default();
+        assert!(rate.take(Timestamp(10_000_000), 10, 10));
+        assert!(rate.take(Timestamp(1_000), 10, 10));
+    }
+}

@@ -1,0 +1,325 @@
+//! How far a terminal has got, and what is to be done about what comes next.
+//!
+//! Decides alone; writes nothing. *Covered* is everything that the client surely has; *have* is everything that was written
+//! on this connection in one unbroken line, a push in flight included; *wanted* is the newest that it should get.
+
+use anser_rmtp::{CursorRule, DirectPush, Generation};
+use anser_types::{Position, Timestamp};
+
+use super::TerminalConfig;
+use super::inflight::PullState;
+
+/// How often a wait doubles.
+const STEPS_MAX: u32 = 5;
+/// The cursor of a client that has everything of an empty timeline: not zero, which some SDKs take for none, and below the
+/// sent time of anything.
+const EMPTY: Position = Position(1);
+
+/// Where a terminal stands. While pulls are open it is `Behind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    /// It has to pull before anything can be pushed to it.
+    #[default]
+    Behind,
+    /// An answer that finished was written; the client has not confirmed it.
+    Answered,
+    /// It has everything.
+    Synced,
+    /// It has everything but a push that it has not confirmed.
+    Direct { message_id: u16, since: Timestamp },
+}
+
+/// Who sent a message, as a terminal of its sender or receiver sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// This connection.
+    Here,
+    /// Another terminal of the same user.
+    Elsewhere,
+    /// Somebody else.
+    Other,
+}
+
+/// What to do about an arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Nothing,
+    Notify,
+    Push,
+    Copy,
+}
+
+/// An entry of the timeline.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) position: Position,
+    pub(super) previous: Position,
+    /// Whether its position is its sent time.
+    pub(super) in_place: bool,
+    /// Whether there is a topic to copy it under.
+    pub(super) copyable: bool,
+    pub(super) sender: Sender,
+}
+
+/// What was read for a pull.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read {
+    /// The last entry's position; if there was none, from where the reading really went.
+    pub(super) last: Position,
+    pub(super) head: Position,
+    pub(super) finished: bool,
+}
+
+/// A wait that doubles with each use.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wait {
+    until: Option<Timestamp>,
+    step: u32,
+}
+
+impl Wait {
+    fn begin(&mut self, now: Timestamp, millis: u64) {
+        self.until = Some(now.plus(millis << self.step));
+        self.step = (self.step + 1).min(STEPS_MAX);
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sync {
+    phase: Phase,
+    /// Pull frames that were read and are not answered.
+    pulls: u32,
+    wanted: Position,
+    have: Position,
+    covered: Position,
+    notified: Position,
+    /// The newest cursor that the client named: its own is not before it.
+    asked: Position,
+    /// The last answer that a QUERYCON can confirm, and its cursor.
+    answer: Option<(u16, Position)>,
+    /// The newest cursor that the client confirmed.
+    confirmed: Position,
+    /// Own messages that the client had when it connected, by its own count. Holds until the first pulls are through.
+    sent_until: Option<Timestamp>,
+    /// Runs while a notice waits for its pull.
+    notice: Wait,
+    /// Runs after a pull that failed; with the cursor that it had asked for.
+    probe: Wait,
+    probe_after: Position,
+}
+
+impl Sync {
+    /// What to do about an entry that was added to the timeline.
+    pub(super) fn on_entry(&mut self, entry: Entry, generation: &Generation) -> Step {
+        if entry.position <= self.covered {
+            return Step::Nothing;
+        }
+        let in_line = entry.previous <= self.have;
+        if entry.sender == Sender::Here {
+            return self.on_own_entry(entry, in_line);
+        }
+        self.wanted = self.wanted.max(entry.position);
+        if self.pulls > 0 {
+            return Step::Nothing;
+        }
+        let direct = entry.in_place && generation.direct == DirectPush::MovesCursor;
+        match (self.phase, entry.sender) {
+            (Phase::Synced, Sender::Other) if in_line && direct => Step::Push,
+            (Phase::Synced | Phase::Direct { .. }, Sender::Elsewhere) if in_line && entry.copyable && generation.copy => Step::Copy,
+            _ => Step::Notify,
+        }
+    }
+
+    /// The client knows what it sent itself: the line goes on behind it.
+    fn on_own_entry(&mut self, entry: Entry, in_line: bool) -> Step {
+        match self.phase {
+            Phase::Behind => Step::Nothing,
+            _ if in_line => {
+                self.written(entry.position);
+                Step::Nothing
+            }
+            _ => {
+                self.wanted = self.wanted.max(entry.previous);
+                Step::Notify
+            }
+        }
+    }
+
+    /// Something that the client needs not confirm was written, or is known to it.
+    fn written(&mut self, position: Position) {
+        self.have = self.have.max(position);
+        if self.phase == Phase::Synced {
+            self.covered = self.covered.max(self.have);
+        }
+    }
+
+    /// A copy was written.
+    pub(super) fn copied(&mut self, position: Position) {
+        self.written(position);
+    }
+
+    /// A message was pushed, and waits for its PUBACK.
+    pub(super) fn pushed(&mut self, position: Position, message_id: u16, now: Timestamp) {
+        self.have = self.have.max(position);
+        self.phase = Phase::Direct { message_id, since: now };
+    }
+
+    /// A PUBACK. It counts only for the push in flight: reading a pull ends the flight, because old clients confirm and then
+    /// drop what comes while they pull.
+    pub(super) fn on_puback(&mut self, id: u16) {
+        if matches!(self.phase, Phase::Direct { message_id, .. } if message_id == id) {
+            self.phase = Phase::Synced;
+            self.covered = self.covered.max(self.have);
+        }
+    }
+
+    /// A QUERYCON.
+    pub(super) fn on_confirmed(&mut self, id: u16) {
+        let Some((_, sync)) = self.answer.take_if(|(message_id, _)| *message_id == id) else { return };
+        self.confirmed = self.confirmed.max(sync);
+        if self.phase == Phase::Answered {
+            self.phase = Phase::Synced;
+            self.covered = self.covered.max(self.have);
+        }
+    }
+
+    /// The timeline may hold more, up to `head`.
+    pub(super) fn on_behind(&mut self, head: Position) {
+        self.phase = Phase::Behind;
+        self.wanted = self.wanted.max(head);
+    }
+
+    /// The time of the notice that is to be sent now; `None` if there is nothing to tell, or a notice or a pull is on its way
+    /// already. Whoever is notified is behind.
+    pub(super) fn notice(&mut self, now: Timestamp, config: &TerminalConfig) -> Option<Position> {
+        self.phase = Phase::Behind;
+        let waits = self.notice.until.is_some_and(|until| now < until);
+        if self.pulls > 0 || waits || self.wanted <= self.covered {
+            return None;
+        }
+        self.notice.begin(now, config.notice_repeat_ms);
+        self.notified = self.notified.max(self.wanted);
+        Some(self.wanted)
+    }
+
+    /// A pull frame was read.
+    pub(super) fn begin_pull(&mut self, asked: Position, sent_until: Timestamp, generation: &Generation) -> PullState {
+        self.phase = Phase::Behind;
+        self.pulls = self.pulls.saturating_add(1);
+        self.notice = Wait::default();
+        self.probe.until = None;
+        self.asked = self.asked.max(asked);
+        let native = generation.cursor == CursorRule::ItemTime;
+        let sent_until = match self.sent_until {
+            Some(first) => first,
+            None if native => *self.sent_until.insert(sent_until),
+            None => Timestamp::ZERO,
+        };
+        let after = if native { asked.max(self.confirmed) } else { asked };
+        PullState { after, notified: self.notified, sent_until }
+    }
+
+    /// The cursor to answer a pull with. A page that did not finish covers just itself; the last page covers everything
+    /// that was read or announced, because a client with an older cursor than its last notice might pull for ever.
+    pub(super) fn cursor(&self, pull: &PullState, read: &Read) -> Position {
+        if !read.finished {
+            return read.last;
+        }
+        read.last.max(read.head).max(pull.notified).max(self.covered).max(EMPTY)
+    }
+
+    /// The answer of a pull was written under this message id. The step is a notice, or nothing.
+    pub(super) fn end_pull(
+        &mut self,
+        (message_id, sync): (u16, Position),
+        read: &Read,
+        generation: &Generation,
+        now: Timestamp,
+        config: &TerminalConfig,
+    ) -> Step {
+        self.pulls = self.pulls.saturating_sub(1);
+        self.probe = Wait::default();
+        self.answer = Some((message_id, sync));
+        if read.finished {
+            self.covered = self.covered.max(sync);
+            if self.sent_until.is_some() {
+                self.sent_until = Some(Timestamp::ZERO);
+            }
+        }
+        if self.pulls > 0 {
+            return Step::Nothing;
+        }
+        if !read.finished {
+            // The client pulls on at once. If it forgets to, it is reminded.
+            self.wanted = self.wanted.max(read.head);
+            self.notice.begin(now, config.notice_repeat_ms);
+            return Step::Nothing;
+        }
+        if self.wanted > self.covered {
+            return Step::Notify;
+        }
+        if generation.direct == DirectPush::MovesCursor {
+            self.phase = Phase::Answered;
+            self.have = self.covered;
+        }
+        Step::Nothing
+    }
+
+    /// A pull was refused. Clients do not ask again by themselves, so it is found out for them whether there is anything.
+    pub(super) fn fail_pull(&mut self, after: Position, now: Timestamp, config: &TerminalConfig) {
+        self.pulls = self.pulls.saturating_sub(1);
+        self.probe_again(after, now, config);
+    }
+
+    pub(super) fn probe_again(&mut self, after: Position, now: Timestamp, config: &TerminalConfig) {
+        if self.pulls == 0 {
+            self.probe_after = after;
+            self.probe.begin(now, config.probe_ms);
+        }
+    }
+
+    /// From where to probe, if it is time to.
+    pub(super) fn take_probe(&mut self, now: Timestamp) -> Option<Position> {
+        if !self.probe.is_over(now) {
+            return None;
+        }
+        self.probe.until = None;
+        Some(self.probe_after)
+    }
+
+    /// A probe found the head of the timeline.
+    pub(super) fn probed(&mut self, after: Position, head: Position) {
+        if head > after {
+            self.wanted = self.wanted.max(head);
+        }
+    }
+
+    /// Whether a notice has to go out, because a push was not confirmed in time or a notice was forgotten.
+    pub(super) fn is_overdue(&self, now: Timestamp, config: &TerminalConfig) -> bool {
+        let lost = matches!(self.phase, Phase::Direct { since, .. } if since.plus(config.direct_timeout_ms) <= now);
+        lost || self.notice.is_over(now)
+    }
+
+    /// When something is to be done though nothing happens.
+    pub(super) fn deadline(&self, config: &TerminalConfig) -> Option<Timestamp> {
+        let direct = match self.phase {
+            Phase::Direct { since, .. } => Some(since.plus(config.direct_timeout_ms)),
+            _ => None,
+        };
+        let notice = self.notice.until.filter(|_| self.wanted > self.covered && self.pulls == 0);
+        [direct, notice, self.probe.until].into_iter().flatten().min()
+    }
+
+    /// The time under which a status message may be shown without moving the client's cursor over anything: that of the
+    /// message, or the newest cursor that the client named. `None`: it named none yet.
+    pub(super) fn harmless_time(&self, sent: Timestamp, generation: &Generation) -> Option<Timestamp> {
+        if generation.cursor == CursorRule::ItemTime || generation.copy {
+            return Some(sent);
+        }
+        (self.asked > Position::START).then(|| sent.min(Timestamp(self.asked.0)))
+    }
+}
