@@ -138,7 +138,7 @@ impl Committer {
     /// Makes the batch durable and visible. Returns the offset of each append's first record.
     fn commit(&mut self, batch: &[Append]) -> Result<Vec<Offset>, Fault> {
         let now = (self.now)();
-        let retry_ms = u64::try_from(self.shared.config.full_retry.as_millis()).unwrap_or(u64::MAX);
+        let retry_ms = self.shared.config.full_retry_ms;
         if self
             .full_since
             .is_some_and(|since| now >= since && now.since(since) < retry_ms)

@@ -1,9 +1,7 @@
 //! The settings of the segment log.
 
-use std::time::Duration;
-
 /// How the segment log uses memory and disk. The defaults suit a single node; tests make everything small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// How large a segment file becomes, in bytes: 4 KiB to 1 GiB, 64 MiB by default. Retention removes whole segments,
@@ -20,8 +18,8 @@ pub struct LogConfig {
     pub checkpoint_every_bytes: u32,
     /// How many bytes a sequential reader takes from a file at once, 1 MiB by default.
     pub read_chunk_bytes: usize,
-    /// After a full disk: how long appends are refused before the disk is tried again, 200 ms by default.
-    pub full_retry: Duration,
+    /// After a full disk: how many milliseconds appends are refused before the disk is tried again, 200 by default.
+    pub full_retry_ms: u64,
 }
 
 impl Default for LogConfig {
@@ -34,7 +32,7 @@ impl Default for LogConfig {
             commit_bytes_max: 4 << 20,
             checkpoint_every_bytes: 128 * 1024,
             read_chunk_bytes: 1 << 20,
-            full_retry: Duration::from_millis(200),
+            full_retry_ms: 200,
         }
     }
 }

@@ -25,7 +25,7 @@ fn small() -> LogConfig {
         segment_bytes: 4096,
         first_segment_bytes: 512,
         checkpoint_every_bytes: 100,
-        full_retry: std::time::Duration::ZERO,
+        full_retry_ms: 0,
         ..LogConfig::default()
     }
 }

@@ -136,7 +136,7 @@ fn a_full_disk_refuses_as_retryable_and_serves_again_by_itself() {
 fn a_full_disk_is_not_tried_again_at_once() {
     let folder = FakeFolder::default();
     let config = LogConfig {
-        full_retry: std::time::Duration::from_millis(20),
+        full_retry_ms: 20,
         ..small()
     };
     let mut log = Stepped::open_with(&folder, config).unwrap();
