@@ -202,6 +202,7 @@ impl Outbox {
     /// The connection has changed: begins anew on the next one, or gives up with the session.
     pub(super) fn restart(&mut self, change: &Change, turn: &mut Turn<'_>) {
         self.starved = false;
+        self.hold_until = None;
         match change {
             Change::SignedIn { user } => {
                 self.me = Some(user.clone());

@@ -1,0 +1,257 @@
+//! Pulling, direct messages, copies.
+
+use anser_rmtp::body::DownStreamMessage;
+use anser_rmtp::frame::PubAck;
+use anser_rmtp::{ClientFrame, PublishTopic, ServerFrame};
+use anser_types::{Status, Timestamp};
+
+use super::super::{Notice, Via};
+use super::{Rig, START, copy_of, from_peer, own, private, uid, up};
+
+fn t(offset: u64) -> u64 {
+    START.0 + offset
+}
+
+fn at(offset: u64) -> i64 {
+    i64::try_from(t(offset)).unwrap()
+}
+
+#[test]
+fn no_gap_a_pull_goes_on_until_it_is_finished_and_confirms_each_page() {
+    let mut rig = Rig::synced(|config| config.cursor = Timestamp(5));
+    rig.notify(at(40));
+    rig.answer_pull(&[from_peer(t(10)), from_peer(t(20))], at(20), false);
+    let kinds: Vec<&str> = rig
+        .written()
+        .map(|frame| match frame {
+            ClientFrame::QueryCon { .. } => "con",
+            ClientFrame::Query(_) => "pull",
+            ClientFrame::PubAck { .. } => "ack",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(kinds, ["ack", "pull", "con", "pull"]);
+    assert_eq!(rig.pulls().last().map(|p| p.1), Some(at(20)));
+    rig.answer_pull(&[from_peer(t(40))], at(40), true);
+    assert_eq!(rig.times_shown(), [t(10), t(20), t(40)]);
+    assert_eq!(rig.session.cursor(), Timestamp(t(40)));
+    assert!(rig.session.is_synced());
+}
+
+#[test]
+fn a_session_goes_on_where_the_last_one_ended() {
+    let mut rig = Rig::new(|config| config.cursor = Timestamp(123));
+    rig.event(super::Event::Start);
+    rig.event(super::Event::Navigated(vec!["a:1".into()]));
+    rig.sign_in();
+    assert_eq!(rig.pulls().iter().map(|p| p.1).collect::<Vec<_>>(), [123]);
+}
+
+#[test]
+fn a_notify_is_pulled_for_only_when_it_is_news() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(10));
+    rig.answer_pull(&[from_peer(t(10))], at(10), true);
+    rig.take();
+    rig.notify(at(10));
+    rig.notify(at(9));
+    assert_eq!(rig.pulls(), []);
+}
+
+#[test]
+fn a_notify_during_a_pull_makes_exactly_one_more() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(10));
+    rig.notify(at(20));
+    rig.notify(at(30));
+    assert_eq!(rig.pulls().len(), 1);
+    rig.answer_pull(&[from_peer(t(10))], at(10), true);
+    assert_eq!(rig.pulls().len(), 2);
+    rig.answer_pull(&[from_peer(t(20)), from_peer(t(30))], at(30), true);
+    assert_eq!(rig.pulls().len(), 2);
+}
+
+#[test]
+fn a_direct_message_is_confirmed_shown_and_moves_the_cursor_while_nothing_is_missing() {
+    let mut rig = Rig::synced(|_| {});
+    rig.direct(&from_peer(t(10)));
+    assert!(matches!(
+        rig.written().next(),
+        Some(ClientFrame::PubAck { message_id: 77 })
+    ));
+    let shown = rig.received().next().unwrap();
+    assert_eq!(
+        (shown.via, shown.sent.0, &shown.conversation),
+        (Via::Direct, t(10), &private("peer"))
+    );
+    assert_eq!(shown.received, rig.now);
+    assert_eq!(rig.session.cursor(), Timestamp(t(10)));
+    assert_eq!(rig.pulls(), []);
+}
+
+#[test]
+fn no_gap_a_direct_message_during_a_pull_is_left_to_the_pull() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(5));
+    rig.direct(&from_peer(t(10)));
+    assert!(rig.times_shown().is_empty());
+    assert_eq!(rig.session.cursor(), Timestamp::ZERO);
+    rig.answer_pull(&[from_peer(t(5))], at(5), true);
+    assert_eq!(rig.pulls().len(), 2, "what was dropped is asked for");
+    rig.answer_pull(&[from_peer(t(10))], at(10), true);
+    assert_eq!(rig.times_shown(), [t(5), t(10)]);
+}
+
+#[test]
+fn no_gap_a_direct_message_after_a_failed_pull_is_left_to_the_next_pull() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(5));
+    let id = rig.pulls()[0].0;
+    rig.answer(id, Status::STORAGE_UNAVAILABLE, Vec::new());
+    rig.take();
+    rig.direct(&from_peer(t(10)));
+    assert!(rig.times_shown().is_empty());
+    assert_eq!(rig.pulls().iter().map(|p| p.1).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn nothing_twice_a_message_that_comes_again_is_not_shown_again() {
+    let mut rig = Rig::synced(|_| {});
+    rig.direct(&from_peer(t(10)));
+    rig.direct(&from_peer(t(10)));
+    rig.notify(at(20));
+    rig.answer_pull(&[from_peer(t(10)), from_peer(t(20))], at(20), true);
+    assert_eq!(rig.times_shown(), [t(10), t(20)]);
+}
+
+#[test]
+fn a_cursor_never_goes_back() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(20));
+    rig.answer_pull(&[from_peer(t(20))], at(20), true);
+    rig.notify(at(30));
+    rig.answer_pull(&[], at(5), true);
+    assert_eq!(rig.session.cursor(), Timestamp(t(20)));
+}
+
+#[test]
+fn a_status_message_moves_no_cursor_and_is_shown_at_any_time() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(5));
+    rig.direct(&DownStreamMessage {
+        ext_status: Some(64),
+        status: 0,
+        ..from_peer(t(9))
+    });
+    assert_eq!(rig.times_shown(), [t(9)]);
+    assert_eq!(rig.session.cursor(), Timestamp::ZERO);
+}
+
+#[test]
+fn a_pull_without_an_answer_is_asked_again() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(5));
+    rig.take();
+    rig.pass_alive(26_000);
+    assert_eq!(rig.pulls().len(), 1);
+    assert!(!rig.session.is_synced());
+}
+
+#[test]
+fn a_server_that_never_finishes_does_not_make_the_client_spin() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(5));
+    let mut asked = 0;
+    while !rig.pulls().is_empty() && asked < 20 {
+        asked += 1;
+        let (id, _) = rig.pulls()[0];
+        rig.take();
+        let body = prost::Message::encode_to_vec(&anser_rmtp::body::DownStreamMessages::default());
+        rig.answer(id, Status::OK, body);
+    }
+    assert_eq!(asked, 4);
+}
+
+#[test]
+fn without_any_cause_it_pulls_every_three_to_five_minutes() {
+    for seed in 0..20 {
+        let mut rig = Rig::synced(|config| config.seed = seed);
+        let mut waited = 0;
+        while rig.pulls().is_empty() {
+            rig.pass_alive(5_000);
+            waited += 5;
+        }
+        assert!((180..=300).contains(&waited), "{waited} s");
+    }
+}
+
+#[test]
+fn what_own_terminals_sent_is_shown_once_as_own() {
+    let mut rig = Rig::synced(|_| {});
+    rig.frame(copy_of(PublishTopic::Private, "peer", 900, &up("hi", 5)));
+    assert_eq!(rig.received().count(), 0, "its UID comes with the ack");
+    let ack = PubAck {
+        message_id: 900,
+        sent: Timestamp(t(10)),
+        status: Status::OK,
+        uid: Some(uid(t(10), 1)),
+    };
+    rig.frame(ServerFrame::PubAck(ack));
+    rig.notify(at(10));
+    rig.answer_pull(&[own(t(10), 5), own(t(11), 6)], at(11), true);
+    let shown: Vec<(Via, bool)> = rig
+        .received()
+        .map(|received| (received.via, received.own))
+        .collect();
+    assert_eq!(shown, [(Via::Copy, true), (Via::Pull, true)]);
+    let group = DownStreamMessage {
+        kind: 3,
+        group_id: Some("g".into()),
+        from_user_id: "me".into(),
+        ..own(t(12), 7)
+    };
+    rig.direct(&group);
+    let last = rig.received().last().unwrap();
+    assert_eq!(
+        (
+            last.conversation.target.as_str(),
+            last.sender.as_str(),
+            last.own
+        ),
+        ("g", "me", true)
+    );
+}
+
+#[test]
+fn what_nobody_could_be_shown_is_left_out() {
+    let mut rig = Rig::synced(|_| {});
+    for broken in [
+        DownStreamMessage {
+            msg_id: None,
+            ..from_peer(t(10))
+        },
+        DownStreamMessage {
+            kind: 99,
+            ..from_peer(t(10))
+        },
+        DownStreamMessage {
+            from_user_id: String::new(),
+            ..from_peer(t(10))
+        },
+        DownStreamMessage {
+            data_time: -1,
+            ..from_peer(t(10))
+        },
+        DownStreamMessage {
+            kind: 3,
+            group_id: None,
+            ..from_peer(t(10))
+        },
+    ] {
+        rig.direct(&broken);
+    }
+    rig.push(anser_rmtp::PushTopic::Message, vec![0xff; 9]);
+    rig.push(anser_rmtp::PushTopic::Notify, vec![0xff; 9]);
+    assert!(!rig.notices().any(|n| matches!(n, Notice::Received(_))));
+    assert!(rig.session.is_signed_in());
+}
