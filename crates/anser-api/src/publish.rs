@@ -1,0 +1,188 @@
+//! One request, several messages: what all endpoints that publish have in common.
+
+use anser_cluster::{Accepted, Outcome, Refusal, ServerPublish};
+use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Status, TargetId, UserId};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, fields};
+use crate::call::{Call, Switch, check_length};
+use crate::{Api, ApiError};
+
+/// How many messages of one request are under way at the same time.
+const PUBLISHES_AT_ONCE: usize = 64;
+/// The longest name of a content type, in characters.
+const OBJECT_NAME_CHARS_MAX: usize = 64;
+/// The most bytes of each push or expansion text.
+const EXTRA_BYTES_MAX: usize = 16 * 1024;
+
+/// A message for targets that are still to be named.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    publish: ServerPublish,
+}
+
+impl Draft {
+    /// Reads what all publishing endpoints take.
+    pub(crate) fn read(api: &Api, call: &Call<'_>, kind: ConversationType) -> Result<Self, ApiError> {
+        let sender = call.user("fromUserId")?;
+        let object_name = call.required("objectName")?;
+        check_length("objectName", object_name, OBJECT_NAME_CHARS_MAX)?;
+        let content = call.required("content")?;
+        let max = api.config.message_bytes_max;
+        if content.len() > max {
+            return Err(ApiError::parameter("content", format!("is longer than {max} bytes")));
+        }
+        Ok(Self {
+            publish: ServerPublish {
+                app: call.app.key.clone(),
+                target: TargetId::from(sender.clone()),
+                sender,
+                kind,
+                class: MessageClass::Persisted,
+                flags: flags(call)?,
+                object_name: Bytes::copy_from_slice(object_name.as_bytes()),
+                content: Bytes::copy_from_slice(content.as_bytes()),
+                sender_copy: call.switch("isIncludeSender", Switch::Off)?.is_on(),
+                check_permission: false,
+                extras: extras(call)?,
+            },
+        })
+    }
+
+    /// The receiver's blacklist counts.
+    pub(crate) fn check_permission(&mut self, check: Switch) {
+        self.publish.check_permission = check.is_on();
+    }
+
+    /// The sender's own terminals do not get it, whatever the request says.
+    pub(crate) fn no_sender_copy(&mut self) {
+        self.publish.sender_copy = false;
+    }
+
+    /// Only these members of the group get it; none named means all.
+    pub(crate) fn only_to(&mut self, users: Vec<UserId>) {
+        if !users.is_empty() {
+            self.publish.extras.get_or_insert_default().to_users = users;
+        }
+    }
+
+    fn to(&self, target: TargetId) -> ServerPublish {
+        ServerPublish { target, ..self.publish.clone() }
+    }
+}
+
+fn flags(call: &Call<'_>) -> Result<MessageFlags, ApiError> {
+    let mut flags = MessageFlags::default();
+    for (name, default, flag) in [
+        ("isPersisted", Switch::On, MessageFlags::PERSIST),
+        ("isCounted", Switch::On, MessageFlags::COUNT),
+        ("isMentioned", Switch::Off, MessageFlags::MENTION),
+        ("disablePush", Switch::Off, MessageFlags::QUIET),
+        ("expansion", Switch::Off, MessageFlags::EXPANDABLE),
+    ] {
+        if call.switch(name, default)?.is_on() {
+            flags = flags.with(flag);
+        }
+    }
+    Ok(flags)
+}
+
+fn extras(call: &Call<'_>) -> Result<Option<Box<Extras>>, ApiError> {
+    let text = |name: &'static str| match call.given(name) {
+        Some(text) if text.len() > EXTRA_BYTES_MAX => {
+            Err(ApiError::parameter(name, format!("is longer than {EXTRA_BYTES_MAX} bytes")))
+        }
+        text => Ok(text.map(|text| Bytes::copy_from_slice(text.as_bytes()))),
+    };
+    let extras = Extras {
+        push_text: text("pushContent")?,
+        push_data: text("pushData")?,
+        push_ext: text("pushExt")?,
+        extra_content: text("extraContent")?,
+        bus_channel: text("busChannel")?,
+        ..Extras::default()
+    };
+    Ok((extras != Extras::default()).then(|| Box::new(extras)))
+}
+
+/// Publishes a draft to each target, several at a time, and waits until every one of them is durable or refused.
+pub(crate) async fn to_all(api: &Api, draft: &Draft, targets: Vec<TargetId>) -> Vec<(TargetId, Outcome)> {
+    let publishes = targets.into_iter().map(|target| {
+        let publish = api.messages.publish_for_server(draft.to(target.clone()));
+        async move { (target, publish.await) }
+    });
+    stream::iter(publishes).buffered(PUBLISHES_AT_ONCE).collect().await
+}
+
+/// The answer for the outcomes of a request.
+///
+/// It is an error if a target was refused for now (a repeat may reach the others twice, and the documentation says so), or
+/// if every target was refused for good. Otherwise the answer names the UIDs, and beside them who was refused. A receiver
+/// that blocks the sender was left out as the request asked for: that alone is no error.
+pub(crate) fn answer(name: &'static str, outcomes: Vec<(TargetId, Outcome)>) -> Result<Answer, ApiError> {
+    if let Some(refusal) = error_of(&outcomes) {
+        return Err(refusal.into());
+    }
+    let mut sent: Vec<Value> = Vec::new();
+    let mut refused: Vec<Value> = Vec::new();
+    for (target, outcome) in outcomes {
+        match outcome {
+            Ok(Accepted { uid, .. }) => sent.push(json!({ name: target.as_str(), "messageUID": uid.to_string() })),
+            Err(refusal) => refused.push(json!({ name: target.as_str(), "code": refusal.status.0 })),
+        }
+    }
+    let mut answer = fields([("messageUIDs", json!(sent))]);
+    if !refused.is_empty() {
+        answer.insert("refused".to_owned(), json!(refused));
+    }
+    Ok(answer)
+}
+
+fn error_of(outcomes: &[(TargetId, Outcome)]) -> Option<Refusal> {
+    let refusals = || outcomes.iter().filter_map(|(_, outcome)| outcome.err());
+    let retryable = refusals().find(|refusal| refusal.status.is_retryable());
+    let all_refused = outcomes.iter().all(|(_, outcome)| outcome.is_err());
+    retryable.or_else(|| refusals().find(|refusal| all_refused && refusal.status != Status::BLACKLISTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use anser_types::{MessageUid, Timestamp};
+
+    use super::*;
+
+    fn target(name: &str) -> TargetId {
+        TargetId::new(name).unwrap()
+    }
+
+    fn sent(name: &str) -> (TargetId, Outcome) {
+        (target(name), Ok(Accepted { uid: MessageUid::from_bytes([7; 10]), sent: Timestamp(1) }))
+    }
+
+    fn refused(name: &str, status: Status) -> (TargetId, Outcome) {
+        (target(name), Err(Refusal::new(status)))
+    }
+
+    #[test]
+    fn told_why_some_targets_may_be_refused_and_named() {
+        let answer = answer("userId", vec![sent("a"), refused("b", Status::BLACKLISTED), sent("c")]).unwrap();
+        assert_eq!(answer["messageUIDs"].as_array().unwrap().len(), 2);
+        assert_eq!(answer["refused"], json!([{ "userId": "b", "code": 405 }]));
+    }
+
+    #[test]
+    fn a_blocked_sender_alone_is_no_error_but_a_group_that_is_not_there_is() {
+        assert!(answer("userId", vec![refused("a", Status::BLACKLISTED)]).is_ok());
+        let refusal = Refusal::new(Status::NOT_IN_GROUP);
+        assert_eq!(answer("groupId", vec![refused("g", Status::NOT_IN_GROUP)]), Err(ApiError::Refused(refusal)));
+        assert!(answer("groupId", vec![refused("g", Status::NOT_IN_GROUP), sent("h")]).is_ok());
+    }
+
+    #[test]
+    fn one_target_that_is_to_be_tried_again_makes_the_request_so() {
+        let outcomes = vec![sent("a"), refused("b", Status::BLACKLISTED), refused("c", Status::UNAVAILABLE)];
+        assert_eq!(answer("userId", outcomes), Err(ApiError::Refused(Refusal::UNAVAILABLE)));
+    }
+}

@@ -1,0 +1,147 @@
+//! Who makes a request: the headers that sign it, and whether it is fresh.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use anser_cluster::{App, AppRegistry};
+use anser_rmtp::signature::verify;
+use anser_types::Timestamp;
+use axum::http::HeaderMap;
+use parking_lot::Mutex;
+
+use crate::ApiError;
+
+/// The longest nonce or timestamp text that is looked at.
+const HEADER_BYTES_MAX: usize = 256;
+/// Timestamps below this are seconds: as milliseconds they would lie in the spring of 1973.
+const SECONDS_BELOW: u64 = 100_000_000_000;
+
+/// Finds the app of a request and demands that the signature is the app's.
+///
+/// An unknown app and a wrong signature get the same answer, so that nobody learns which apps there are.
+pub(crate) fn authenticate(apps: &dyn AppRegistry, headers: &HeaderMap) -> Result<(Arc<App>, Signed), ApiError> {
+    let key = header(headers, "app-key", "rc-app-key", "the header App-Key is missing")?;
+    let nonce = header(headers, "nonce", "rc-nonce", "the header Nonce is missing")?;
+    let timestamp = header(headers, "timestamp", "rc-timestamp", "the header Timestamp is missing")?;
+    let signature = header(headers, "signature", "rc-signature", "the header Signature is missing")?;
+    let wrong = ApiError::Signature("the app key is unknown or the signature is wrong");
+    let app = apps.find(key).ok_or_else(|| wrong.clone())?;
+    if !verify(app.secret.expose(), nonce, timestamp, signature) {
+        return Err(wrong);
+    }
+    let signed = Signed { time: time(timestamp), once: format!("{key}\n{nonce}\n{timestamp}") };
+    Ok((app, signed))
+}
+
+/// What a request signed beside its app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signed {
+    /// The timestamp, where it is a number; seconds and milliseconds are told apart by their size.
+    time: Option<Timestamp>,
+    /// What a repeat of the request has as well.
+    once: String,
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str, other: &str, missing: &'static str) -> Result<&'a str, ApiError> {
+    let value = headers.get(name).or_else(|| headers.get(other));
+    let text = value.and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty() && text.len() <= HEADER_BYTES_MAX);
+    text.ok_or(ApiError::Signature(missing))
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    let number: u64 = text.trim().parse().ok()?;
+    Some(Timestamp(if number < SECONDS_BELOW { number * 1000 } else { number }))
+}
+
+/// Refuses what is too old or was used already, if the operator wants that.
+#[derive(Debug)]
+pub(crate) struct Freshness {
+    window_ms: u64,
+    nonces_max: usize,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    known: HashSet<Arc<str>>,
+    oldest_first: VecDeque<Arc<str>>,
+}
+
+impl Freshness {
+    /// With a window of 0 everything is fresh.
+    pub(crate) fn new(window_ms: u64, nonces_max: usize) -> Self {
+        Self { window_ms, nonces_max, used: Mutex::default() }
+    }
+
+    /// Accepts a request once.
+    pub(crate) fn check(&self, signed: &Signed, now: Timestamp) -> Result<(), ApiError> {
+        if self.window_ms == 0 {
+            return Ok(());
+        }
+        let time = signed.time.ok_or(ApiError::Signature("the timestamp is no number"))?;
+        if now.since(time).max(time.since(now)) > self.window_ms {
+            return Err(ApiError::Signature("the timestamp is too far from the server's time"));
+        }
+        if self.nonces_max > 0 && !self.used.lock().first_use(&signed.once, self.nonces_max) {
+            return Err(ApiError::Signature("this nonce was used before"));
+        }
+        Ok(())
+    }
+}
+
+impl Used {
+    fn first_use(&mut self, once: &str, max: usize) -> bool {
+        if self.known.contains(once) {
+            return false;
+        }
+        if self.oldest_first.len() >= max
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        let once: Arc<str> = Arc::from(once);
+        self.known.insert(once.clone());
+        self.oldest_first.push_back(once);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(time: &str, nonce: &str) -> Signed {
+        Signed { time: super::time(time), once: format!("app\n{nonce}\n{time}") }
+    }
+
+    #[test]
+    fn a_timestamp_may_be_in_seconds_or_milliseconds() {
+        assert_eq!(time("1795311881"), Some(Timestamp(1_795_311_881_000)));
+        assert_eq!(time("1795311881922"), Some(Timestamp(1_795_311_881_922)));
+        for text in ["", "x", "1.5", "-1", "99999999999999999999999"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_window_an_old_signature_counts_for_ever() {
+        let freshness = Freshness::new(0, 10);
+        for _ in 0..2 {
+            assert_eq!(freshness.check(&signed("no number", "n"), Timestamp(u64::MAX)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn with_a_window_requests_are_fresh_and_used_once() {
+        let freshness = Freshness::new(60_000, 2);
+        let now = Timestamp(1_795_311_881_922);
+        assert_eq!(freshness.check(&signed("1795311881922", "a"), now), Ok(()));
+        assert_eq!(freshness.check(&signed("1795311881", "a"), now), Ok(()), "another timestamp, so another request");
+        assert!(freshness.check(&signed("1795311881922", "a"), now).is_err(), "a repeat");
+        for time in ["1795311821921", "1795311941923", "x"] {
+            assert!(freshness.check(&signed(time, "b"), now).is_err(), "{time}");
+        }
+        assert_eq!(freshness.check(&signed("1795311881922", "c"), now), Ok(()));
+        assert_eq!(freshness.check(&signed("1795311881922", "a"), now), Ok(()), "the memory of nonces is bounded");
+    }
+}
