@@ -1,1 +1,11 @@
-//! anser-runtime
+//! What every role needs to run: a clock that can be replaced, a drain with phases, and tasks that declare their fate.
+//!
+//! Knows nothing of messages, protocols or backends.
+
+mod clock;
+mod drain;
+mod tasks;
+
+pub use clock::{Clock, ManualClock};
+pub use drain::{Drain, Phase};
+pub use tasks::{Fate, TaskCount, Tasks};
