@@ -118,12 +118,14 @@ enum Matches {
 
 const NO_END: Version = [u16::MAX; 3];
 
-/// The first row that matches counts. Between 5.7.3 and 5.28 no version was tried: notify is safe with all.
-const TABLE: [(Matches, &Generation); 6] = [
+/// The first row that matches counts. Between 5.0 and 5.2, and between 5.7.3 and 5.28, no version was tried: notify is safe
+/// with all.
+const TABLE: [(Matches, &Generation); 7] = [
     (Matches::Own, &ANSER),
     (Matches::Over(TransportKind::Tcp), &NATIVE),
     (Matches::Web([2, 0, 0], [2, 9, 0]), &WEB_LEGACY),
-    (Matches::Web([2, 9, 0], [5, 7, 0]), &WEB_DIRECT),
+    (Matches::Web([2, 9, 0], [5, 0, 0]), &WEB_DIRECT),
+    (Matches::Web([5, 2, 0], [5, 7, 0]), &WEB_DIRECT),
     (Matches::Web([5, 7, 0], [5, 7, 4]), &WEB_DIRECT_ID),
     (Matches::Web([5, 7, 4], NO_END), &WEB_NOTIFY),
 ];
@@ -238,7 +240,8 @@ mod tests {
             (WebSocket, "2.9.2", "web-2.9-to-5.6"),
             (WebSocket, "4.2.6", "web-2.9-to-5.6"),
             (WebSocket, "4.6.4", "web-2.9-to-5.6"),
-            (WebSocket, "5.0.0", "web-2.9-to-5.6"),
+            (WebSocket, "5.0.0", "unknown"),
+            (WebSocket, "5.2.0", "web-2.9-to-5.6"),
             (WebSocket, "5.3.4", "web-2.9-to-5.6"),
             (WebSocket, "5.7.3", "web-5.7"),
             (WebSocket, "5.7.3-alpha.1", "web-5.7"),
