@@ -1,3 +1,7 @@
 //! The suites that every adapter of a port passes.
 
+pub mod directory;
+pub mod history;
 pub mod log;
+pub mod mailbox;
+mod sample;

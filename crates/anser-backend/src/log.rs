@@ -12,6 +12,12 @@ pub enum AppendError {
     /// There is no room, on the disk or in the queue before it. Nothing was appended. Try again later.
     #[error("the log has no room")]
     Full,
+    /// The partition does not end where the caller believes. Nothing was appended. Read the log before trying again.
+    #[error("the partition ends at {end}, not where the append was to land")]
+    NotExpected {
+        /// Where the next record would land.
+        end: Offset,
+    },
     /// Nobody knows whether the records are in the log: read it to find out. Until then nothing further may be acked.
     #[error("the outcome of an append is unknown")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -104,6 +110,17 @@ pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
     fn append(
         &self,
         partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'static, Result<Offset, AppendError>>;
+
+    /// Appends like [`MessageLog::append`], but only if the first record lands on `expected`.
+    ///
+    /// A log that can tell beforehand appends nothing otherwise, and answers [`AppendError::NotExpected`]: then whatever was
+    /// sent behind a failed append fails too. One that cannot appends all the same, and the caller compares the offset.
+    fn append_at(
+        &self,
+        partition: PartitionId,
+        expected: Offset,
         records: Vec<Bytes>,
     ) -> BoxFuture<'static, Result<Offset, AppendError>>;
 

@@ -1,5 +1,11 @@
 //! In-memory references of the ports, for tests and simulations.
 
+mod directory;
+mod history;
 mod log;
+mod mailbox;
 
+pub use directory::MemoryDirectory;
+pub use history::MemoryHistory;
 pub use log::MemoryLog;
+pub use mailbox::MemoryMailbox;

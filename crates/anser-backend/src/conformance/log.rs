@@ -34,6 +34,7 @@ macro_rules! message_log_suite {
             offsets_are_dense_and_consecutive,
             appends_land_in_the_order_of_the_calls,
             concurrent_callers_share_no_offset,
+            an_append_lands_where_it_is_expected_or_is_seen_not_to,
             a_dropped_append_happens_all_the_same,
             wrong_appends_are_refused_for_good,
             a_reader_begins_where_it_is_told,
@@ -176,6 +177,28 @@ pub async fn concurrent_callers_share_no_offset(fixture: &dyn LogFixture) {
         .collect();
     assert_eq!(read, expected);
 }
+
+/// What a caller sends behind an append that failed never slips in where that one was to land.
+pub async fn an_append_lands_where_it_is_expected_or_is_seen_not_to(fixture: &dyn LogFixture) {
+    let log = create(fixture).await;
+    let at = |expected, text| log.append_at(P0, Offset(expected), vec![record(text)]);
+    assert_eq!(at(0, "a").await.expect("it lands at the end"), Offset(0));
+    let both = join_all([at(1, "b"), at(2, "c")]).await;
+    assert!(
+        both.iter()
+            .zip([1, 2])
+            .all(|(landed, expected)| matches!(landed, Ok(Offset(o)) if *o == expected)),
+        "appends may be sent before the last one is answered: {both:?}"
+    );
+    match at(7, "d").await {
+        Err(AppendError::NotExpected { end }) => {
+            assert_eq!(end, Offset(3));
+            assert_eq!(bounds(&*log, P0).await, (0, 3), "nothing was appended");
+        }
+        landed => assert_eq!(landed.expect("it lands somewhere"), Offset(3)),
+    }
+}
+
 
 /// Giving up the answer does not take the append back, and it keeps its place.
 pub async fn a_dropped_append_happens_all_the_same(fixture: &dyn LogFixture) {

@@ -99,6 +99,7 @@ impl MemoryLog {
     fn append_now(
         &self,
         partition: PartitionId,
+        expected: Option<Offset>,
         records: Vec<Bytes>,
     ) -> Result<Offset, AppendError> {
         let mut state = self.state.lock();
@@ -114,6 +115,9 @@ impl MemoryLog {
             return Err(AppendError::Refused("there is no such partition"));
         };
         let first = held.bounds().end;
+        if expected.is_some_and(|expected| expected != first) {
+            return Err(AppendError::NotExpected { end: first });
+        }
         for bytes in records {
             let offset = held.bounds().end;
             held.entries.push_back(LogEntry {
@@ -150,7 +154,19 @@ impl MessageLog for MemoryLog {
         partition: PartitionId,
         records: Vec<Bytes>,
     ) -> BoxFuture<'static, Result<Offset, AppendError>> {
-        Box::pin(std::future::ready(self.append_now(partition, records)))
+        Box::pin(std::future::ready(
+            self.append_now(partition, None, records),
+        ))
+    }
+
+    fn append_at(
+        &self,
+        partition: PartitionId,
+        expected: Offset,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        let done = self.append_now(partition, Some(expected), records);
+        Box::pin(std::future::ready(done))
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {

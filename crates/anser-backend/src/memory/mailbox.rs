@@ -1,0 +1,239 @@
+//! A mailbox in memory: the reference for what every other one must do. Forgets nothing but what expires.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use anser_types::{
+    BucketId, Conversation, ConversationType, DeviceId, Mark, Offset, PartitionId, Position, Timestamp, UserKey,
+};
+
+use crate::{
+    BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery, Side,
+    StoreError, StoredEntry, TimelineEntry, Unread,
+};
+
+/// A [`Mailbox`] in memory. Clones share the same tables.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryMailbox {
+    tables: Arc<Mutex<Tables>>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    boxes: HashMap<UserKey, UserBox>,
+    marks: HashMap<(BucketId, PartitionId), Mark>,
+    applied: HashMap<PartitionId, Offset>,
+    expired_before: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct UserBox {
+    last: Position,
+    timeline: BTreeMap<Position, (Side, Bytes)>,
+    list: HashMap<Conversation, Row>,
+    cursors: HashMap<DeviceId, Position>,
+}
+
+/// A conversation as the list keeps it; `last` is `None` while it is not on the list.
+#[derive(Debug, Default)]
+struct Row {
+    last: Option<(Timestamp, Side, Bytes)>,
+    unread: Unread,
+}
+
+impl UserBox {
+    fn append(&mut self, entry: TimelineEntry) -> Placed {
+        let previous = self.last;
+        let position = Position::after(previous, entry.sent);
+        self.last = position;
+        if let Some(listed) = entry.listed {
+            let row = self.list.entry(listed.conversation).or_default();
+            row.last = Some((entry.sent, entry.side, entry.record.clone()));
+            if listed.counted == Counted::Yes && entry.side == Side::Inbox {
+                row.unread.add(entry.sent);
+            }
+        }
+        self.timeline.insert(position, (entry.side, entry.record));
+        Placed { previous, position }
+    }
+}
+
+impl Tables {
+    fn apply(&mut self, batch: BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+        let bucket = batch.bucket;
+        for part in &batch.parts {
+            let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
+            if part.claim < mark.claim {
+                return Err(StoreError::StaleClaim);
+            }
+        }
+        Ok(batch.parts.into_iter().map(|part| self.apply_part(bucket, part)).collect())
+    }
+
+    fn apply_part(&mut self, bucket: BucketId, part: PartitionRows) -> Vec<Option<Placed>> {
+        let mark = self.marks.entry((bucket, part.partition)).or_default();
+        let from = mark.next;
+        *mark = Mark { claim: mark.claim.max(part.claim), next: from.max(part.next) };
+        let rows = part.rows.into_iter();
+        rows.map(|(offset, row)| if offset < from { None } else { self.apply_row(row) }).collect()
+    }
+
+    fn apply_row(&mut self, row: MailboxRow) -> Option<Placed> {
+        match row {
+            MailboxRow::Entry(entry) => Some(self.boxes.entry(entry.user.clone()).or_default().append(entry)),
+            MailboxRow::Read { user, conversation, until } => {
+                let list = &mut self.boxes.entry(user).or_default().list;
+                list.entry(conversation).or_default().unread.read(until);
+                None
+            }
+            MailboxRow::Remove { user, conversation } => {
+                if let Some(row) = self.boxes.entry(user).or_default().list.get_mut(&conversation) {
+                    row.last = None;
+                    row.unread.clear();
+                }
+                None
+            }
+        }
+    }
+
+    fn range(&self, query: &RangeQuery) -> Page {
+        let Some(user) = self.boxes.get(&query.user) else { return Page { finished: true, ..Page::default() } };
+        let mut page = Page { entries: Vec::new(), head: user.last, finished: true };
+        let mut bytes = 0usize;
+        let after = query.after.max(Position(self.expired_before.0.saturating_sub(1)));
+        for (position, (side, record)) in user.timeline.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded)) {
+            bytes = bytes.saturating_add(record.len());
+            let is_full = page.entries.len() >= query.entries_max || bytes > query.bytes_max;
+            if is_full && !page.entries.is_empty() {
+                page.finished = false;
+                break;
+            }
+            page.entries.push(StoredEntry { position: *position, side: *side, record: record.clone() });
+        }
+        page
+    }
+
+    fn list(&self, query: &ListQuery) -> Vec<ListRow> {
+        let Some(user) = self.boxes.get(&query.user) else { return Vec::new() };
+        let mut rows: Vec<ListRow> = user.list.iter().filter_map(|(conversation, row)| row.shown(conversation)).collect();
+        rows.retain(|row| is_asked_for(query.kind, query.before, row));
+        sort_list(&mut rows);
+        rows.truncate(query.count);
+        rows
+    }
+}
+
+impl Row {
+    fn shown(&self, conversation: &Conversation) -> Option<ListRow> {
+        let (sent, side, record) = self.last.clone()?;
+        Some(ListRow {
+            conversation: conversation.clone(),
+            record,
+            sent,
+            side,
+            unread: self.unread.count(),
+            read_until: self.unread.read_until(),
+        })
+    }
+}
+
+fn is_asked_for(kind: Option<ConversationType>, before: Timestamp, row: &ListRow) -> bool {
+    kind.is_none_or(|kind| row.conversation.kind == kind) && (before == Timestamp::ZERO || row.sent < before)
+}
+
+/// Newest first; equal times in the order of the conversations, so that every mailbox answers alike.
+fn sort_list(rows: &mut [ListRow]) {
+    rows.sort_unstable_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.conversation.cmp(&b.conversation)));
+}
+
+impl MemoryMailbox {
+    /// An empty mailbox.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn ready<T: Send + 'static>(&self, work: impl FnOnce(&mut Tables) -> T) -> BoxFuture<'static, Result<T, StoreError>> {
+        let result = work(&mut self.tables.lock());
+        Box::pin(std::future::ready(Ok(result)))
+    }
+}
+
+impl Mailbox for MemoryMailbox {
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
+        let result = self.tables.lock().apply(batch);
+        Box::pin(std::future::ready(result))
+    }
+
+    fn range(&self, query: RangeQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        self.ready(|tables| tables.range(&query))
+    }
+
+    fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.ready(|tables| tables.boxes.get(user).map_or(Position::START, |user| user.last))
+    }
+
+    fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ready(|tables| {
+            let user = tables.boxes.entry(user.clone()).or_default();
+            user.last = user.last.max(floor);
+        })
+    }
+
+    fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        self.ready(|tables| tables.list(&query))
+    }
+
+    fn set_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ready(|tables| {
+            let known = tables.boxes.entry(user.clone()).or_default().cursors.entry(device.clone()).or_default();
+            *known = cursor.max(*known);
+        })
+    }
+
+    fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
+        self.ready(|tables| tables.boxes.get(user).and_then(|user| user.cursors.get(device).copied()))
+    }
+
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+        self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
+    }
+
+    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ready(|tables| {
+            let applied = tables.applied.entry(partition).or_default();
+            *applied = next.max(*applied);
+        })
+    }
+
+    fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ready(|tables| {
+            tables.expired_before = tables.expired_before.max(time);
+            for user in tables.boxes.values_mut() {
+                user.timeline = user.timeline.split_off(&Position(time.0));
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::mailbox::MailboxFixture;
+
+    struct Fixture;
+
+    impl MailboxFixture for Fixture {
+        fn create(&self) -> BoxFuture<'_, Arc<dyn Mailbox>> {
+            Box::pin(std::future::ready(Arc::new(MemoryMailbox::new()) as Arc<dyn Mailbox>))
+        }
+
+        fn settle(&self, mailbox: Arc<dyn Mailbox>) -> BoxFuture<'_, Arc<dyn Mailbox>> {
+            Box::pin(std::future::ready(mailbox))
+        }
+    }
+
+    crate::mailbox_suite!(Fixture);
+}
