@@ -1,2 +1,56 @@
-//! The chores.
-fn main() {}
+//! The project's chores: `cargo xtask COMMAND`. Knows the house, nothing of messages.
+
+mod ci;
+mod house;
+mod part;
+mod reference;
+mod restart;
+mod sdk;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci [PART …]            everything that must pass, with one summary at the end; `ci --list` names the parts
+  house                  the house rules: layers, lints, documentation, lengths, links
+  reference [--write]    is config/reference.toml what the code says? --write makes it so
+  sim [ARGUMENT …]       the simulator: --seeds N [--from S], --seed S --trace, --zoo
+  sdk                    published SDKs against a server of this checkout
+  bench-restart [N]      how long a restart takes with N messages stored (1,000,000 if not given)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does one chore; whether it found everything good.
+fn run(words: &[&str]) -> anyhow::Result<bool> {
+    match words {
+        ["ci", "--list"] => {
+            ci::list();
+            Ok(true)
+        }
+        ["ci", parts @ ..] => ci::run(parts),
+        ["house"] => house::run(),
+        ["reference"] => reference::check(),
+        ["reference", "--write"] => reference::write(),
+        ["sim", arguments @ ..] => tools::cargo_run_fast("anser-sim", arguments),
+        ["sdk"] => sdk::run(),
+        ["bench-restart"] => restart::run(1_000_000),
+        ["bench-restart", messages] => restart::run(messages.replace(',', "").parse()?),
+        _ => {
+            eprintln!("{USAGE}");
+            Ok(false)
+        }
+    }
+}
