@@ -169,6 +169,31 @@ impl SegmentLog {
         }
     }
 
+    /// Puts an append in line for the next commit.
+    fn hand_in(
+        &self,
+        partition: PartitionId,
+        expected: Option<Offset>,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        if let Some(reason) = self.refuse(partition, &records) {
+            return Box::pin(std::future::ready(Err(AppendError::Refused(reason))));
+        }
+        let frames_len = records.iter().map(|record| record.len() + HEADER_LEN).sum();
+        let (done, answer) = oneshot::channel();
+        let taken = self.queue.push(Append {
+            partition,
+            expected,
+            records,
+            frames_len,
+            done,
+        });
+        Box::pin(async move {
+            taken?;
+            answer.await.unwrap_or(Err(AppendError::Failed))
+        })
+    }
+
     /// What speaks against an append, whatever the state of the log.
     fn refuse(&self, partition: PartitionId, records: &[Bytes]) -> Option<&'static str> {
         let bytes: usize = records
@@ -235,21 +260,16 @@ impl MessageLog for SegmentLog {
         partition: PartitionId,
         records: Vec<Bytes>,
     ) -> BoxFuture<'static, Result<Offset, AppendError>> {
-        if let Some(reason) = self.refuse(partition, &records) {
-            return Box::pin(std::future::ready(Err(AppendError::Refused(reason))));
-        }
-        let frames_len = records.iter().map(|record| record.len() + HEADER_LEN).sum();
-        let (done, answer) = oneshot::channel();
-        let taken = self.queue.push(Append {
-            partition,
-            records,
-            frames_len,
-            done,
-        });
-        Box::pin(async move {
-            taken?;
-            answer.await.unwrap_or(Err(AppendError::Failed))
-        })
+        self.hand_in(partition, None, records)
+    }
+
+    fn append_at(
+        &self,
+        partition: PartitionId,
+        expected: Offset,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        self.hand_in(partition, Some(expected), records)
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {

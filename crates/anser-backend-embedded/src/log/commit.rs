@@ -114,6 +114,11 @@ impl Committer {
         {
             return false;
         }
+        self.turn_away(&mut batch);
+        if batch.is_empty() {
+            self.batch = batch;
+            return true;
+        }
         match self.commit(&batch) {
             Ok(first_offsets) => self.acknowledge(&mut batch, first_offsets),
             Err(Fault::Full(error)) => {
@@ -133,6 +138,31 @@ impl Committer {
         }
         self.batch = batch;
         true
+    }
+
+    /// Answers and removes the appends that would not land where their callers demand: whoever sent them believed that an
+    /// earlier one would be before them.
+    fn turn_away(&self, batch: &mut Vec<Append>) {
+        if batch.iter().all(|append| append.expected.is_none()) {
+            return;
+        }
+        let mut next = self.next.clone();
+        let mut released = 0;
+        for append in mem::take(batch) {
+            let Some(next) = next.get_mut(usize::from(append.partition.0)) else {
+                continue;
+            };
+            let end = Offset(*next);
+            if append.expected.is_some_and(|expected| expected != end) {
+                released += append.frames_len;
+                // A caller that no longer waits has given up the answer.
+                drop(append.done.send(Err(AppendError::NotExpected { end })));
+            } else {
+                *next += append.records.len() as u64;
+                batch.push(append);
+            }
+        }
+        self.queue.release(released);
     }
 
     /// Makes the batch durable and visible. Returns the offset of each append's first record.

@@ -28,7 +28,7 @@ struct Disk {
     files: Vec<Vec<u8>>,
     /// What was done since, on top of what was found.
     journal: Vec<Op>,
-    found: Option<Box<Disk>>,
+    found: Option<Box<Self>>,
     faults: Faults,
     /// How many syncs wait because syncs are held.
     waiting: usize,
@@ -240,7 +240,8 @@ impl Image<'_> {
         }
     }
 
-    /// Keeps what was synced; of later writes any sectors, of later lengths any, of later names a first part.
+    /// Keeps what was synced; of later writes any sectors, of later lengths and removals any, of later names a
+    /// first part.
     fn keep_some(&mut self, mut chance: Chance) {
         let synced = |at: usize, file: usize| {
             self.ops[at..]
@@ -263,7 +264,12 @@ impl Image<'_> {
                     }
                 }
                 Op::SetLen { file, .. } if !synced(at, *file) && chance.half() => {}
-                Op::Create { .. } | Op::Rename { .. } | Op::Remove { .. }
+                Op::Remove { .. } if folder_synced.is_none_or(|synced| at > synced) => {
+                    if chance.half() {
+                        apply(op, &mut self.files, &mut self.names);
+                    }
+                }
+                Op::Create { .. } | Op::Rename { .. }
                     if folder_synced.is_none_or(|synced| at > synced) =>
                 {
                     names_kept &= chance.half();

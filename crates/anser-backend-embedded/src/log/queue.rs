@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(super) struct Append {
     pub(super) partition: PartitionId,
+    /// Where the first record must land, if the caller demands it.
+    pub(super) expected: Option<Offset>,
     pub(super) records: Vec<Bytes>,
     /// What the records take in a segment.
     pub(super) frames_len: usize,

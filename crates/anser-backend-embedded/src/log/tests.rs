@@ -68,6 +68,7 @@ impl Stepped {
         self.queue
             .push(Append {
                 partition: PartitionId(partition),
+                expected: None,
                 records,
                 frames_len,
                 done,

@@ -98,6 +98,40 @@ fn a_missing_or_damaged_index_is_made_again() {
 }
 
 #[test]
+fn a_start_reads_no_full_segment_and_changes_nothing() {
+    let folder = filled();
+    let before = (folder.journal_len(), folder.contents());
+    Stepped::open(&folder).unwrap();
+    // The newest commit is written and synced once more, and that is all.
+    assert_eq!(folder.journal_len() - before.0, 2);
+    assert_eq!(folder.contents(), before.1);
+}
+
+#[test]
+fn what_was_cut_off_never_comes_back() {
+    let folder = FakeFolder::default();
+    let mut log = Stepped::open(&folder).unwrap();
+    let torn = log.shared.segments.read().active.file_end as usize;
+    let answers = [log.push(0, &[vec![1; 20]]), log.push(0, &[vec![2; 20]])];
+    log.committer.step();
+    drop((log, answers));
+    let mut bytes = folder.content(&segment_name(1)).unwrap();
+    bytes[torn] ^= 1;
+    folder.put(&segment_name(1), bytes);
+
+    // The next record is as long as the torn one, and the one behind it is whole, with the offset that would be due.
+    Stepped::open(&folder).unwrap().append(0, &[3; 20]).unwrap();
+    let found = Stepped::open(&folder).unwrap().read_all().unwrap();
+    assert_eq!(
+        found[0]
+            .iter()
+            .map(|entry| entry.bytes[0])
+            .collect::<Vec<_>>(),
+        [3]
+    );
+}
+
+#[test]
 fn a_missing_file_in_the_middle_is_refused_by_name() {
     let cases = [
         (META_NAME.to_owned(), META_NAME.to_owned()),

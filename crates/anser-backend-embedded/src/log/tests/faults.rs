@@ -5,12 +5,17 @@ use std::task::Poll;
 use super::super::fake::Faults;
 use super::*;
 
+/// A log with its thread; the first segment is large enough for a whole test.
 fn start(folder: &FakeFolder) -> SegmentLog {
+    let config = LogConfig {
+        first_segment_bytes: 4096,
+        ..small()
+    };
     SegmentLog::start(
         Arc::new(folder.clone()),
         None,
         PARTITIONS,
-        small(),
+        config,
         ticking(),
     )
     .unwrap()
@@ -101,7 +106,7 @@ fn a_full_disk_refuses_as_retryable_and_serves_again_by_itself() {
             ..Faults::default()
         });
         let done = folder.journal_len();
-        let mut refused = [log.push(0, &[vec![2; 2000]]), log.push(1, &[vec![3; 5]])];
+        let mut refused = [log.push(1, &[vec![3; 5]]), log.push(0, &[vec![2; 2000]])];
         log.committer.step();
         for answer in &mut refused {
             let error = answer.try_recv().unwrap().unwrap_err();
@@ -120,6 +125,7 @@ fn a_full_disk_refuses_as_retryable_and_serves_again_by_itself() {
         // Nothing of what was refused comes back, not even after a restart.
         let reopened = Stepped::open(&folder).unwrap();
         assert_eq!(reopened.bounds(PartitionId(0)).end, Offset(used));
+        assert_eq!(reopened.bounds(PartitionId(1)).end, Offset(0));
         drop(reopened);
 
         folder.set_faults(Faults::default());
@@ -129,6 +135,25 @@ fn a_full_disk_refuses_as_retryable_and_serves_again_by_itself() {
             reopened.read_all().unwrap()[0].last().unwrap().bytes,
             vec![4; 600]
         );
+    }
+}
+
+#[test]
+fn what_waits_behind_a_refused_append_is_refused_with_it() {
+    let folder = FakeFolder::default();
+    let config = LogConfig {
+        commit_bytes_max: 1,
+        ..small()
+    };
+    let mut log = Stepped::open_with(&folder, config).unwrap();
+    folder.set_faults(Faults {
+        room: Some(0),
+        ..Faults::default()
+    });
+    let mut refused = [log.push(0, &[vec![1; 2000]]), log.push(0, &[vec![2; 5]])];
+    log.committer.step();
+    for answer in &mut refused {
+        assert!(matches!(answer.try_recv().unwrap(), Err(AppendError::Full)));
     }
 }
 
@@ -210,6 +235,7 @@ fn an_append_that_finds_the_queue_full_is_refused_as_retryable() {
     let (done, _answer) = oneshot::channel();
     let second = Append {
         partition: PartitionId(0),
+        expected: None,
         records: vec![Bytes::new()],
         frames_len: 200,
         done,

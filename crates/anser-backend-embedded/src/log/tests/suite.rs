@@ -68,7 +68,8 @@ async fn a_closed_log_is_read_but_takes_nothing() {
     log.append(PartitionId(0), vec![Bytes::from_static(b"a")])
         .await
         .unwrap();
-    fixture.log.lock().clone().unwrap().close().await;
+    let own = fixture.log.lock().clone().unwrap();
+    own.close().await;
     let refused = log
         .append(PartitionId(0), vec![Bytes::from_static(b"b")])
         .await

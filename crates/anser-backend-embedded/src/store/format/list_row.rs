@@ -1,0 +1,121 @@
+//! A row of a conversation list. Key: the user's key, a one, the conversation.
+
+use std::collections::VecDeque;
+
+use anser_backend::{Side, UNREAD_EXACT_MAX, Unread};
+use anser_types::codec::DecodeError;
+use anser_types::{Conversation, ConversationType, Timestamp, UserKey};
+use bytes::Bytes;
+
+use super::place::{read_kind, read_side, write_side};
+use super::{fields, last_text, user_key, value};
+
+const FAMILY: u8 = 1;
+
+/// The last message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Last {
+    pub(in crate::store) sent: Timestamp,
+    pub(in crate::store) side: Side,
+    pub(in crate::store) record: Bytes,
+}
+
+/// A conversation as a list keeps it; without a last message it is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::store) struct ListState {
+    pub(in crate::store) last: Option<Last>,
+    pub(in crate::store) unread: Unread,
+}
+
+pub(in crate::store) fn key(user: &UserKey, conversation: &Conversation) -> Vec<u8> {
+    let mut key = prefix(user);
+    key.push(conversation.kind.number());
+    key.extend_from_slice(conversation.target.as_str().as_bytes());
+    key
+}
+
+/// What the keys of all rows of a user begin with.
+pub(in crate::store) fn prefix(user: &UserKey) -> Vec<u8> {
+    let mut key = user_key(user);
+    key.push(FAMILY);
+    key
+}
+
+/// The conversation that a key names.
+pub(in crate::store) fn conversation(key: &[u8], prefix_len: usize) -> Result<Conversation, DecodeError> {
+    let number = *key.get(prefix_len).ok_or(DecodeError::Short)?;
+    let kind = ConversationType::from_number(u32::from(number)).ok_or(DecodeError::Value("conversation type"))?;
+    Ok(Conversation::new(kind, last_text(key, prefix_len + 1, anser_types::TargetId::new)?))
+}
+
+pub(in crate::store) fn write(state: &ListState) -> Vec<u8> {
+    value(|writer| {
+        writer.u64(state.unread.count());
+        writer.u64(state.unread.read_until().0);
+        // At most 256 times, see the bound of the type.
+        writer.u16(u16::try_from(state.unread.newest().len()).unwrap_or(u16::MAX));
+        for sent in state.unread.newest() {
+            writer.u64(sent.0);
+        }
+        if let Some(last) = &state.last {
+            writer.u64(last.sent.0);
+            write_side(last.side, writer);
+            writer.bytes(&last.record);
+        }
+    })
+}
+
+pub(in crate::store) fn read(bytes: Bytes) -> Result<ListState, DecodeError> {
+    let mut reader = fields(bytes)?;
+    let count = reader.u64()?;
+    let read_until = Timestamp(reader.u64()?);
+    let times = usize::from(reader.u16()?);
+    if times > UNREAD_EXACT_MAX {
+        return Err(DecodeError::Value("unread times"));
+    }
+    let mut newest = VecDeque::with_capacity(times);
+    for _ in 0..times {
+        newest.push_back(Timestamp(reader.u64()?));
+    }
+    let mut state = ListState { last: None, unread: Unread::from_parts(count, read_until, newest) };
+    if !reader.is_empty() {
+        state.last = Some(Last { sent: Timestamp(reader.u64()?), side: read_side(&mut reader)?, record: reader.bytes()? });
+    }
+    reader.end()?;
+    Ok(state)
+}
+
+/// The type of a conversation, for readers that look at keys alone.
+pub(in crate::store) fn kind(key: &[u8], prefix_len: usize) -> Result<ConversationType, DecodeError> {
+    let kind = key.get(prefix_len..=prefix_len).ok_or(DecodeError::Short)?;
+    read_kind(&mut anser_types::codec::Reader(Bytes::copy_from_slice(kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use anser_types::ConnectionId;
+
+    use super::super::sample::{bob, hex, with};
+    use super::*;
+
+    #[test]
+    fn golden_list_row() {
+        let row = key(&bob(), &with("alice"));
+        assert_eq!(row, b"\0\x03app\0\x03bob\x01\x01alice");
+        assert_eq!(conversation(&row, prefix(&bob()).len()), Ok(with("alice")));
+        assert_eq!(kind(&row, prefix(&bob()).len()), Ok(ConversationType::Private));
+
+        let mut unread = Unread::default();
+        unread.read(Timestamp(4));
+        unread.add(Timestamp(5));
+        let last = Last { sent: Timestamp(6), side: Side::Outbox(ConnectionId(7)), record: Bytes::from_static(b"r") };
+        let listed = ListState { last: Some(last), unread: unread.clone() };
+        assert_eq!(
+            hex(&write(&listed)),
+            "01000000000000000100000000000000040001000000000000000500000000000000060100000000000000070000000172"
+        );
+        for state in [listed, ListState { last: None, unread }] {
+            assert_eq!(read(write(&state).into()), Ok(state));
+        }
+    }
+}
