@@ -133,6 +133,11 @@ impl Terminal {
         }
     }
 
+    /// Whether the answer to this question still matters. What is overdue has been refused already.
+    pub fn waits_for(&self, ticket: Ticket) -> bool {
+        self.questions.is_open(ticket)
+    }
+
     fn on_frame(&mut self, frame: ClientFrame, now: Timestamp, out: &mut impl Output) {
         match frame {
             ClientFrame::Publish(publish) => self.on_publish(publish, now, out),

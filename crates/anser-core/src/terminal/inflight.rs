@@ -134,6 +134,10 @@ impl Questions {
         Some(self.remove(place))
     }
 
+    pub(super) fn is_open(&self, ticket: Ticket) -> bool {
+        self.open.iter().any(|q| q.ticket == ticket)
+    }
+
     pub(super) fn take_overdue(&mut self, now: Timestamp) -> Option<Question> {
         let place = self.open.iter().position(|q| q.until <= now)?;
         Some(self.remove(place))

@@ -1,0 +1,106 @@
+//! What an operator can set for the access role.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anser_core::terminal::TerminalConfig;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the access role. Every size is in bytes, every time in the unit that its name says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessConfig {
+    /// Where native clients connect over TCP; port 0 takes any free one. Not set: nowhere. Default `0.0.0.0:8101`. Since 0.1.
+    pub tcp: Option<SocketAddr>,
+    /// Where native clients connect over TLS. Needs a certificate. Default: not set. Since 0.1.
+    pub tcp_tls: Option<SocketAddr>,
+    /// Where web clients connect over WebSocket; answers `GET /ping` as well. Default `0.0.0.0:8102`. Since 0.1.
+    pub websocket: Option<SocketAddr>,
+    /// Where web clients connect over secure WebSocket. Needs a certificate. Default: not set. Since 0.1.
+    pub websocket_tls: Option<SocketAddr>,
+    /// The certificate chain, as PEM. Read again on SIGHUP. Default: not set. Since 0.1.
+    pub tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate, as PEM. Default: not set. Since 0.1.
+    pub tls_key: Option<PathBuf>,
+    /// Connections that the kernel holds until they are accepted. Default 4096. Since 0.1.
+    pub listen_backlog: u32,
+    /// The most connections of this node. Further ones are refused with CONNACK 3. Default 18000. Since 0.1.
+    pub connections_max: usize,
+    /// The most connections of one address that are not signed in yet. Further ones are closed. Default 4096. Since 0.1.
+    pub handshakes_per_address_max: usize,
+    /// How long a client may take until it is signed in. Default 10. Since 0.1.
+    pub handshake_timeout_seconds: u64,
+    /// After how long without a word from a client its connection is closed. Published clients ping every 15 or 30 seconds.
+    /// Default 75. Since 0.1.
+    pub idle_timeout_seconds: u64,
+    /// After how long a client that takes nothing of what is written is cut off. Default 20. Since 0.1.
+    pub write_timeout_seconds: u64,
+    /// How much may wait to be written to one client; beyond it is cut off. Default 8388608 (8 MiB). Since 0.1.
+    pub unsent_bytes_max: usize,
+    /// How many arrivals may wait for one connection. Beyond it one notice stands for all. Default 256. Since 0.1.
+    pub arrivals_max: usize,
+    /// The largest frame of a client. Default 262144 (256 KiB). Since 0.1.
+    pub frame_bytes_max: u32,
+    /// The largest message content. Larger ones are refused with status 20115. Default 131072 (128 KiB). Since 0.1.
+    pub message_bytes_max: usize,
+    /// How many publishes of one connection may come at once. Default 1000. Since 0.1.
+    pub publish_burst: u32,
+    /// How many publishes a second of one connection go on after the burst; more are refused with status 20604. 0 refuses
+    /// none. Default 500. Since 0.1.
+    pub publish_rate: u32,
+    /// How many queries of one connection may wait for their answers; more are refused as retryable. Default 32. Since 0.1.
+    pub queries_max: usize,
+    /// How long a drain spreads the closing of connections. Default 10. Since 0.1.
+    pub drain_seconds: u64,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        let terminal = TerminalConfig::default();
+        Self {
+            tcp: Some(SocketAddr::from(([0, 0, 0, 0], 8101))),
+            tcp_tls: None,
+            websocket: Some(SocketAddr::from(([0, 0, 0, 0], 8102))),
+            websocket_tls: None,
+            tls_certificate: None,
+            tls_key: None,
+            listen_backlog: 4096,
+            connections_max: 18_000,
+            handshakes_per_address_max: 4096,
+            handshake_timeout_seconds: 10,
+            idle_timeout_seconds: 75,
+            write_timeout_seconds: 20,
+            unsent_bytes_max: 8 * 1024 * 1024,
+            arrivals_max: 256,
+            frame_bytes_max: 256 * 1024,
+            message_bytes_max: terminal.message_bytes_max,
+            publish_burst: terminal.publish_burst,
+            publish_rate: terminal.publish_rate,
+            queries_max: terminal.questions_max,
+            drain_seconds: 10,
+        }
+    }
+}
+
+impl AccessConfig {
+    /// The limits of the terminals.
+    pub(crate) fn terminal(&self) -> TerminalConfig {
+        TerminalConfig {
+            message_bytes_max: self.message_bytes_max,
+            publish_burst: self.publish_burst,
+            publish_rate: self.publish_rate,
+            questions_max: self.queries_max,
+            ..TerminalConfig::default()
+        }
+    }
+
+    pub(crate) const fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    /// How long a drain spreads the closing of connections.
+    pub const fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}

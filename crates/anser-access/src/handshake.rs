@@ -1,0 +1,168 @@
+//! From an accepted socket to a signed-in session.
+//!
+//! Runs on the heap and is gone afterwards, so that what it needs costs an open connection nothing. Everything in it has one
+//! time limit, which the caller sets.
+
+mod tcp;
+mod websocket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::terminal::{Identity, Terminal};
+use anser_rmtp::frame::{ConnAckRef, EncodeError};
+use anser_rmtp::{
+    ClientFrame, ConnAckStatus, FrameError, ServerFrameRef, ServerTransport, SignIn, TcpDecoder, TcpError,
+    encode_server_frame,
+};
+use anser_rmtp::websocket::{CloseCode, Role, WebSocketDecoder, WebSocketError, put_close};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::connection::Connection;
+use crate::io::{Io, poll_goodbye};
+use crate::services::Services;
+use crate::session::{Framing, Session};
+use crate::sign_in::sign_in;
+
+/// The bytes that are read at once before a client is signed in.
+const READ_BYTES: usize = 2048;
+/// Frames that may come before the CONNACK; published clients wait for it.
+const EARLY_FRAMES_MAX: usize = 64;
+/// How long a refused client may take to close.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Which protocol a port speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Tcp,
+    WebSocket,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("socket failed")]
+    Io(#[from] std::io::Error),
+    #[error("client went before it signed in")]
+    Gone,
+    #[error("stream is malformed")]
+    Tcp(#[from] TcpError),
+    #[error("websocket is malformed")]
+    WebSocket(#[from] WebSocketError),
+    #[error("frame is malformed")]
+    Frame(#[from] FrameError),
+    #[error("a request other than an upgrade was answered")]
+    Answered,
+    #[error("too many frames before the sign-in")]
+    TooEarly,
+    #[error("sign-in was refused")]
+    Refused(ConnAckStatus),
+    #[error("acknowledgement could not be written")]
+    Encode(#[from] EncodeError),
+}
+
+/// What the first bytes of a connection came to.
+struct Greeting {
+    io: Io,
+    framing: Framing,
+    sign_in: SignIn,
+    /// Frames that came too early; they are handled once the client is signed in.
+    early: Vec<ClientFrame>,
+    /// What goes out before the CONNACK.
+    before: Vec<u8>,
+}
+
+/// Greets a client and signs it in.
+pub(crate) async fn open(io: Io, speaks: Speaks, services: Arc<Services>) -> Result<Session, HandshakeError> {
+    let greeting = match speaks {
+        Speaks::Tcp => tcp::greet(io, &services).await?,
+        Speaks::WebSocket => websocket::greet(io, &services).await?,
+    };
+    match sign_in(&services, &greeting.sign_in).await {
+        Ok(connection) => Session::new_registered(services, connection, |services, connection| {
+            accept(greeting, services, connection)
+        }),
+        Err(status) => refuse(greeting, status).await,
+    }
+}
+
+/// The parts of a session, with the CONNACK as the first bytes to be written.
+fn accept(greeting: Greeting, services: &Services, connection: &Connection) -> Result<crate::session::Parts, HandshakeError> {
+    let Greeting { io, framing, sign_in, early, before } = greeting;
+    let identity =
+        Identity { user: connection.user.clone(), connection: connection.id, device: connection.device.clone() };
+    let terminal = Terminal::new(identity, connection.generation, Arc::clone(&services.terminal));
+    let mut first = before;
+    let accepted = ConnAckRef::Accepted {
+        form: sign_in.connack_form,
+        user_id: connection.user.user.as_str(),
+        session_id: &connection.id.to_string(),
+        time: services.clock.now(),
+        first_message_id: Some(1),
+    };
+    encode_server_frame(&ServerFrameRef::ConnAck(accepted), framing.transport(), &mut first)?;
+    Ok(crate::session::Parts { io, framing, terminal, early, first })
+}
+
+async fn refuse(greeting: Greeting, status: ConnAckStatus) -> Result<Session, HandshakeError> {
+    let Greeting { io, framing, sign_in, before, .. } = greeting;
+    let status = status.understood_up_to(sign_in.generation.connack_code_max);
+    tracing::debug!(?sign_in, ?status, "sign-in refused");
+    let mut bytes = before;
+    encode_server_frame(&ServerFrameRef::ConnAck(ConnAckRef::Refused(status)), framing.transport(), &mut bytes)?;
+    if matches!(framing, Framing::WebSocket(_)) {
+        put_close(CloseCode::NORMAL, Role::Server, &mut bytes);
+    }
+    say_goodbye(io, &bytes).await?;
+    Err(HandshakeError::Refused(status))
+}
+
+/// Writes the last bytes of a connection and sees them off.
+async fn say_goodbye(mut io: Io, bytes: &[u8]) -> std::io::Result<()> {
+    io.write_all(bytes).await?;
+    io.flush().await?;
+    let mut scratch = [0; 256];
+    let gone = std::future::poll_fn(|cx| poll_goodbye(&mut io, cx, &mut scratch));
+    // A client that does not close is closed by us.
+    tokio::time::timeout(GOODBYE, gone).await.ok();
+    Ok(())
+}
+
+/// Reads what comes next.
+async fn read<'b>(io: &mut Io, buffer: &'b mut [u8; READ_BYTES]) -> Result<&'b mut [u8], HandshakeError> {
+    match io.read(buffer).await? {
+        0 => Err(HandshakeError::Gone),
+        count => Ok(buffer.get_mut(..count).unwrap_or_default()),
+    }
+}
+
+/// Keeps a frame that came before the client was signed in.
+fn keep(early: &mut Vec<ClientFrame>, frame: Result<ClientFrame, FrameError>) -> Result<(), HandshakeError> {
+    match frame {
+        Ok(_) if early.len() >= EARLY_FRAMES_MAX => Err(HandshakeError::TooEarly),
+        Ok(frame) => {
+            early.push(frame);
+            Ok(())
+        }
+        Err(error) if error.is_fatal() => Err(error.into()),
+        Err(_) => Ok(()),
+    }
+}
+
+impl Framing {
+    fn tcp(decoder: TcpDecoder) -> Self {
+        Self::Tcp(decoder)
+    }
+
+    fn websocket(decoder: WebSocketDecoder) -> Self {
+        Self::WebSocket(decoder)
+    }
+
+    /// What carries our frames. A TCP client's key is known once its CONNECT was read.
+    pub(crate) fn transport(&self) -> ServerTransport {
+        match self {
+            Self::Tcp(decoder) => ServerTransport::Tcp(decoder.key().unwrap_or(anser_rmtp::ObfuscationKey::V3)),
+            Self::WebSocket(_) => ServerTransport::WebSocket,
+        }
+    }
+}

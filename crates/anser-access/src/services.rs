@@ -1,0 +1,72 @@
+//! What connections need of the rest of the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anser_cluster::{AppRegistry, BoxFuture, DirectoryService, MessageService, Refusal};
+use anser_core::terminal::{Reply, Request, TerminalConfig};
+use anser_runtime::Clock;
+use anser_types::{ConnectionId, Timestamp};
+
+use crate::sweeper::Seconds;
+use crate::{AccessConfig, Registry};
+
+/// Everything that a connection calls. One for all of them.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) config: AccessConfig,
+    pub(crate) terminal: Arc<TerminalConfig>,
+    pub(crate) apps: Arc<dyn AppRegistry>,
+    pub(crate) messages: Arc<dyn MessageService>,
+    pub(crate) directory: Arc<dyn DirectoryService>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Clock,
+    pub(crate) seconds: Seconds,
+    ids: AtomicU64,
+}
+
+impl Services {
+    pub(crate) fn new(config: AccessConfig, deps: crate::AccessDeps) -> Self {
+        // Unique over restarts: no process lives through 2^32 connections within a second of its start.
+        let first = (deps.clock.now().0 / 1000) << 32;
+        Self {
+            terminal: Arc::new(config.terminal()),
+            config,
+            apps: deps.apps,
+            messages: deps.messages,
+            directory: deps.directory,
+            registry: deps.registry,
+            clock: deps.clock,
+            seconds: Seconds::default(),
+            ids: AtomicU64::new(first),
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.ids.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+    }
+
+    /// Asks what a terminal wants to know.
+    pub(crate) fn ask(&self, request: Request) -> BoxFuture<'static, Result<Reply, Refusal>> {
+        let messages = Arc::clone(&self.messages);
+        match request {
+            Request::Pull(request) => Box::pin(async move { messages.pull(request).await.map(Reply::Pull) }),
+            Request::History(request) => Box::pin(async move { messages.history(request).await.map(Reply::History) }),
+            Request::Conversations { user, kind, before, count } => {
+                Box::pin(async move { messages.conversations(&user, kind, before, count).await.map(Reply::Conversations) })
+            }
+            Request::Settings { user, version } => {
+                let directory = Arc::clone(&self.directory);
+                Box::pin(async move { directory.settings(&user, version).await.map(Reply::Settings) })
+            }
+            Request::Commands(commands) => Box::pin(async move {
+                let mut done = Timestamp::ZERO;
+                for command in commands {
+                    done = messages.command(command).await?;
+                }
+                Ok(Reply::Done(done))
+            }),
+            Request::Recall(recall) => Box::pin(async move { messages.recall(*recall).await.map(Reply::Recalled) }),
+        }
+    }
+}

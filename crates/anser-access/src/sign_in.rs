@@ -1,0 +1,71 @@
+//! Whether a client may come in, and who it is then.
+
+use std::sync::Arc;
+
+use anser_cluster::{App, SignInView};
+use anser_rmtp::token::TokenClaims;
+use anser_rmtp::{ConnAckStatus, DisconnectStatus, SignIn};
+use anser_types::UserKey;
+
+use crate::connection::{Connection, Stamps};
+use crate::outbox::{End, Outbox};
+use crate::services::Services;
+
+/// Judges a sign-in. On success the connection is in the registry: it must be taken out again however it ends.
+pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Arc<Connection>, ConnAckStatus> {
+    let app = services.apps.find(&asked.app_key).ok_or(ConnAckStatus::AppRejected)?;
+    let claims = app
+        .tokens
+        .verify(&app.key, &asked.token, services.clock.now())
+        .map_err(|error| error.connack_status())?;
+    let user = UserKey::new(app.key.clone(), claims.user.clone());
+    judge(services, &claims, view(services, &user).await?)?;
+    if services.registry.len() >= services.config.connections_max {
+        return Err(ConnAckStatus::Unavailable);
+    }
+    let connection = Arc::new(connection(services, asked, user, &claims));
+    enter(services, &app, &connection).await;
+    Ok(connection)
+}
+
+fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &TokenClaims) -> Connection {
+    Connection {
+        id: services.next_id(),
+        user,
+        platform: asked.platform.clone(),
+        device: asked.device_id.clone(),
+        token_issued: claims.issued,
+        generation: asked.generation,
+        outbox: Outbox::default(),
+        stamps: Stamps::new(services.seconds.now()),
+    }
+}
+
+/// Enters a connection into the registry, and looks once more: whoever was blocked in between was not told so there.
+async fn enter(services: &Services, app: &App, connection: &Arc<Connection>) {
+    services.registry.insert(connection, app.options.one_terminal_per_platform);
+    let now = services.clock.now();
+    match view(services, &connection.user).await {
+        Ok(view) if view.blocked_until > now => connection.outbox.end(End::Told(DisconnectStatus::Blocked)),
+        Ok(view) if connection.token_issued < view.tokens_from => {
+            connection.outbox.end(End::Told(DisconnectStatus::TokenExpired));
+        }
+        Ok(_) => {}
+        // It cannot be known: the client comes back and is judged then.
+        Err(_) => connection.outbox.end(End::Quiet),
+    }
+}
+
+async fn view(services: &Services, user: &UserKey) -> Result<SignInView, ConnAckStatus> {
+    services.directory.sign_in_view(user).await.map_err(|_| ConnAckStatus::Unavailable)
+}
+
+fn judge(services: &Services, claims: &TokenClaims, view: SignInView) -> Result<(), ConnAckStatus> {
+    if view.blocked_until > services.clock.now() {
+        return Err(ConnAckStatus::UserBlocked);
+    }
+    if claims.issued < view.tokens_from {
+        return Err(ConnAckStatus::TokenExpired);
+    }
+    Ok(())
+}
