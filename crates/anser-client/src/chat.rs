@@ -1,0 +1,1 @@
+//! A chat in the terminal: lines in, lines out.
