@@ -11,17 +11,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
-    /// Where native clients connect over TCP; port 0 takes any free one. Not set: nowhere. Default `0.0.0.0:8101`. Since 0.1.
+    /// Where native clients connect over TCP; port 0 takes any free one. Not set: nowhere. Like the five below not of this
+    /// section: whoever starts the role sets it.
+    #[serde(skip)]
     pub tcp: Option<SocketAddr>,
-    /// Where native clients connect over TLS. Needs a certificate. Default: not set. Since 0.1.
+    /// Where native clients connect over TLS. Needs a certificate.
+    #[serde(skip)]
     pub tcp_tls: Option<SocketAddr>,
-    /// Where web clients connect over WebSocket; answers `GET /ping` as well. Default `0.0.0.0:8102`. Since 0.1.
+    /// Where web clients connect over WebSocket; answers `GET /ping` as well.
+    #[serde(skip)]
     pub websocket: Option<SocketAddr>,
-    /// Where web clients connect over secure WebSocket. Needs a certificate. Default: not set. Since 0.1.
+    /// Where web clients connect over secure WebSocket. Needs a certificate.
+    #[serde(skip)]
     pub websocket_tls: Option<SocketAddr>,
-    /// The certificate chain, as PEM. Read again on SIGHUP. Default: not set. Since 0.1.
+    /// The certificate chain, as PEM. Read again by `AccessServer::reload_tls`.
+    #[serde(skip)]
     pub tls_certificate: Option<PathBuf>,
-    /// The private key of the certificate, as PEM. Default: not set. Since 0.1.
+    /// The private key of the certificate, as PEM.
+    #[serde(skip)]
     pub tls_key: Option<PathBuf>,
     /// Connections that the kernel holds until they are accepted. Default 4096. Since 0.1.
     pub listen_backlog: u32,
@@ -59,9 +66,9 @@ impl Default for AccessConfig {
     fn default() -> Self {
         let terminal = TerminalConfig::default();
         Self {
-            tcp: Some(SocketAddr::from(([0, 0, 0, 0], 8101))),
+            tcp: None,
             tcp_tls: None,
-            websocket: Some(SocketAddr::from(([0, 0, 0, 0], 8102))),
+            websocket: None,
             websocket_tls: None,
             tls_certificate: None,
             tls_key: None,

@@ -1,0 +1,141 @@
+//! Clients that break rules, stall, or vanish.
+
+use std::sync::atomic::Ordering;
+
+use anser_access::AccessConfig;
+use anser_rmtp::frame::{ConnAck, Qos};
+use anser_rmtp::{ClientFrame, PublishTopic, QueryTopic, ServerFrame};
+use anser_types::TargetId;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::client::{Client, PATIENCE};
+use crate::world::{World, config};
+
+#[tokio::test]
+async fn told_why_content_over_the_limit_is_refused_and_the_connection_goes_on() {
+    let world = World::with(AccessConfig { message_bytes_max: 1000, ..config() });
+    let mut alice = world.ours("alice", "web-1").await;
+    assert_eq!(alice.text("bob", &[b'x'; 1000]).await, 0);
+    assert_eq!(alice.text("bob", &[b'x'; 1001]).await, 20_115);
+    alice.ping().await;
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_ends_the_connection_with_a_word() {
+    let world = World::with(AccessConfig { frame_bytes_max: 4000, ..config() });
+    for mut client in [world.ours("alice", "web-1").await, world.native("bob", "phone").await] {
+        let frame = client.message(PublishTopic::Private, "carol", &[b'x'; 5000]);
+        client.send(&frame).await;
+        assert_eq!(client.next().await, Some(ServerFrame::Disconnect { code: 8 }));
+        assert_eq!(client.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_second_connect_ends_the_connection() {
+    let world = World::new();
+    let mut bob = world.native("bob", "phone").await;
+    let connect = anser_rmtp::frame::Connect {
+        version: 3,
+        client_id: String::new(),
+        will: String::new(),
+        app_key: "app".into(),
+        token: world.token("bob"),
+    };
+    bob.send(&ClientFrame::Connect(Box::new(connect))).await;
+    assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 8 }));
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_or_nonsense_is_closed_in_time() {
+    let world = World::with(AccessConfig { handshake_timeout_seconds: 1, ..config() });
+    for address in [world.tcp(), world.websocket()] {
+        for bytes in [&b""[..], b"\x14\x00", b"GET /web", &[0xff; 9000]] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            let mut rest = Vec::new();
+            // A reset is as good as an end.
+            tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("closed in time").ok();
+        }
+    }
+    assert!(world.registry.is_empty());
+}
+
+#[tokio::test]
+async fn a_silent_client_is_closed() {
+    let world = World::with(AccessConfig { idle_timeout_seconds: 1, ..config() });
+    let mut alice = world.ours("alice", "web-1").await;
+    assert_eq!(alice.next().await, None);
+}
+
+#[tokio::test]
+async fn one_way_in_nobody_asks_for_another_user() {
+    let world = World::new();
+    let mut alice = world.ours("alice", "web-1").await;
+    for topic in [QueryTopic::Pull, QueryTopic::HistoryPrivate, QueryTopic::Conversations, QueryTopic::ConversationStates] {
+        let ClientFrame::Query(mut query) = alice.pull_frame(0, Qos::AtMostOnce) else { unreachable!() };
+        query.topic = topic;
+        query.target = anser_rmtp::frame::Target::Id(TargetId::new("bob").unwrap());
+        alice.send(&ClientFrame::Query(query)).await;
+        match alice.next().await {
+            Some(ServerFrame::QueryAck(answer)) => assert_eq!(answer.status.0, 20_605, "{topic:?}"),
+            other => panic!("instead of a refusal: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pull_that_hangs_holds_up_nothing_else() {
+    let world = World::new();
+    let mut alice = world.ours("alice", "web-1").await;
+    world.messages.hold_pulls.store(true, Ordering::Relaxed);
+    let pull = alice.pull_frame(0, Qos::AtMostOnce);
+    alice.send(&pull).await;
+    alice.ping().await;
+    assert_eq!(alice.text("bob", b"still here").await, 0);
+}
+
+#[tokio::test]
+async fn slow_is_alone_a_client_that_reads_nothing_is_cut_off_and_nobody_waits() {
+    let world = World::with(AccessConfig { write_timeout_seconds: 1, publish_rate: 0, ..config() });
+    let mut alice = world.ours("alice", "web-1").await;
+    let mut bob = world.ours("bob", "web-1").await;
+    // A client that asks for ever more and takes nothing of it.
+    let slow = world.ours("slow", "web-1").await;
+    for _ in 0..20 {
+        assert_eq!(alice.text("slow", &[b'x'; 100_000]).await, 0);
+    }
+    let mut slow = slow;
+    let mut bytes = Vec::new();
+    for _ in 0..500 {
+        let pull = slow.pull_frame(0, Qos::AtMostOnce);
+        slow.encode(&pull, &mut bytes);
+    }
+    let flooding = tokio::time::timeout(PATIENCE, async {
+        while world.registry.len() == 3 {
+            // Once it is cut off the writing fails.
+            if slow.stream.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+    });
+    let others = async {
+        for _ in 0..20 {
+            assert_eq!(alice.text("bob", b"hi").await, 0);
+            bob.send(&ClientFrame::PingReq).await;
+            while !matches!(bob.next().await, Some(ServerFrame::PingResp)) {}
+        }
+    };
+    let (flooded, ()) = tokio::join!(flooding, others);
+    flooded.expect("the slow client is cut off");
+}
+
+#[tokio::test]
+async fn frames_before_the_acceptance_are_handled_after_it() {
+    let world = World::new();
+    let mut bob = Client::tcp(world.tcp(), "app", &world.token("bob"), "d", "PC--5.46.1", 3).await;
+    bob.send(&ClientFrame::PingReq).await;
+    assert!(matches!(bob.next().await, Some(ServerFrame::ConnAck(ConnAck::Accepted { .. }))));
+    assert!(matches!(bob.next().await, Some(ServerFrame::PingResp)));
+}

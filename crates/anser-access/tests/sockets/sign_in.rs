@@ -1,0 +1,154 @@
+//! Coming in, and being shown out.
+
+use anser_cluster::{AccessService as _, SignInView, SignOut};
+use anser_rmtp::websocket::ConnectQuery;
+use anser_rmtp::{ClientFrame, ServerFrame};
+use anser_runtime::Clock;
+use anser_types::Timestamp;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::world::{World, config};
+
+async fn until(what: impl Fn() -> bool) {
+    let waiting = async {
+        while !what() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::client::PATIENCE, waiting).await.expect("in time");
+}
+
+#[tokio::test]
+async fn both_transports_and_both_versions_sign_in() {
+    let world = World::new();
+    for version in [0, 3, 4] {
+        let mut web = Client::websocket(world.websocket(), &world.token("alice"), "web-1", "5.38.0", version).await;
+        let (user, first) = web.accepted().await;
+        assert_eq!((user.as_str(), first.is_some()), ("alice", version == 4));
+        web.ping().await;
+    }
+    for version in [3, 4] {
+        let mut native = Client::tcp(world.tcp(), "app", &world.token("bob"), "d", "PC--5.46.1", version).await;
+        assert_eq!(native.accepted().await.0, "bob");
+        native.ping().await;
+        assert!(world.registry.is_online(&world.key("bob")));
+    }
+}
+
+#[tokio::test]
+async fn one_way_in_refusals_say_why_over_both_transports() {
+    let world = World::new();
+    let now = Clock::system().now();
+    let blocked = SignInView { blocked_until: now.plus(60_000), ..SignInView::default() };
+    let void = SignInView { tokens_from: now.plus(60_000), ..SignInView::default() };
+    world.directory.views.lock().extend([(world.key("blocked"), blocked), (world.key("void"), void)]);
+    let good = world.token("alice");
+    for (app, token, code) in [
+        ("app", "nonsense@".to_owned(), 4),
+        ("app", String::new(), 4),
+        ("other", good.clone(), 2),
+        ("app", world.token("blocked"), 9),
+        ("app", world.token("void"), 10),
+        ("app", world.token_at("alice", Timestamp(1), Some(Timestamp(2))), 10),
+    ] {
+        let query = ConnectQuery {
+            app_key: app.into(),
+            token: token.clone(),
+            sdk_version: "5.38.0".into(),
+            ..ConnectQuery::default()
+        };
+        let mut web = Client::websocket_query(world.websocket(), &query).await;
+        assert_eq!(web.refused().await, code, "websocket {token}");
+        let mut native = Client::tcp(world.tcp(), app, &token, "d", "PC--5.46.1", 4).await;
+        assert_eq!(native.refused().await, code, "tcp {token}");
+    }
+    assert!(world.registry.is_empty());
+}
+
+#[tokio::test]
+async fn a_full_node_says_that_it_is() {
+    let world = World::with(anser_access::AccessConfig { connections_max: 1, ..config() });
+    let _first = world.ours("alice", "web-1").await;
+    let mut second = Client::websocket(world.websocket(), &world.token("bob"), "web-1", "5.38.0", 3).await;
+    assert_eq!(second.refused().await, 3);
+}
+
+#[tokio::test]
+async fn a_terminal_of_the_same_platform_is_replaced_and_told() {
+    let world = World::new();
+    let mut first = world.ours("alice", "web-1").await;
+    let mut phone = world.native("alice", "phone").await;
+    let mut second = world.ours("alice", "web-2").await;
+    assert_eq!(first.next().await, Some(ServerFrame::Disconnect { code: 1 }));
+    assert_eq!(first.next().await, None);
+    phone.ping().await;
+    second.ping().await;
+    until(|| world.registry.len() == 2).await;
+}
+
+#[tokio::test]
+async fn the_same_installation_comes_back_without_a_kick() {
+    let world = World::new();
+    let mut first = world.ours("alice", "web-1").await;
+    let mut again = world.ours("alice", "web-1").await;
+    assert_eq!(first.next().await, None);
+    again.ping().await;
+    until(|| world.registry.len() == 1).await;
+    assert!(world.registry.is_online(&world.key("alice")), "the end of the old one hides the new one");
+}
+
+#[tokio::test]
+async fn blocked_and_revoked_users_are_signed_out() {
+    let world = World::new();
+    let mut alice = world.ours("alice", "web-1").await;
+    world.registry.sign_out(&world.key("alice"), SignOut::TokensVoid { before: Timestamp(1) });
+    alice.ping().await;
+    world.registry.sign_out(&world.key("alice"), SignOut::TokensVoid { before: Timestamp(u64::MAX) });
+    assert_eq!(alice.next().await, Some(ServerFrame::Disconnect { code: 7 }));
+    let mut bob = world.native("bob", "d").await;
+    world.registry.sign_out(&world.key("bob"), SignOut::Blocked);
+    assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 5 }));
+    assert_eq!(bob.next().await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_signs_out_is_offline_at_once() {
+    let world = World::new();
+    let mut alice = world.ours("alice", "web-1").await;
+    alice.send(&ClientFrame::Disconnect { status: 4 }).await;
+    assert_eq!(alice.next().await, None);
+    until(|| !world.registry.is_online(&world.key("alice"))).await;
+}
+
+#[tokio::test]
+async fn the_speed_test_is_answered_and_nothing_else_is_there() {
+    let world = World::new();
+    for (request, start) in [("GET /ping?r=1", "HTTP/1.1 200"), ("GET /", "HTTP/1.1 404")] {
+        let mut stream = TcpStream::connect(world.websocket()).await.unwrap();
+        stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(start), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_tells_clients_to_go_elsewhere_and_ends() {
+    let world = World::new();
+    let mut ours = world.ours("alice", "web-1").await;
+    let mut old = Client::websocket(world.websocket(), &world.token("bob"), "web-1", "2.5.3", 0).await;
+    old.accepted().await;
+    world.tasks.drain().begin();
+    let server = world.server;
+    let told = async {
+        assert_eq!(ours.next().await, Some(ServerFrame::Disconnect { code: 6 }));
+        assert_eq!(ours.next().await, None);
+        assert_eq!(old.next().await, None, "who does not know the word is just closed");
+        drop((ours, old));
+    };
+    tokio::join!(server.drain(), told);
+    world.tasks.drain().stop();
+    tokio::time::timeout(crate::client::PATIENCE, world.tasks.finished()).await.expect("all tasks end");
+}

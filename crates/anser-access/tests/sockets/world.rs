@@ -1,0 +1,95 @@
+//! A started access role with what it needs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anser_access::{AccessConfig, AccessDeps, AccessServer, Registry};
+use anser_cluster::{App, AppRegistry, AppSecret};
+use anser_rmtp::token::TokenClaims;
+use anser_runtime::{Clock, Drain, Tasks};
+use anser_types::{AppKey, Timestamp, UserId, UserKey};
+
+use crate::client::Client;
+use crate::fake::{FakeDirectory, FakeMessages};
+
+pub(crate) struct World {
+    pub(crate) server: AccessServer,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) messages: Arc<FakeMessages>,
+    pub(crate) directory: Arc<FakeDirectory>,
+    pub(crate) tasks: Tasks,
+    app: Arc<App>,
+}
+
+#[derive(Debug)]
+struct OneApp(Arc<App>);
+
+impl AppRegistry for OneApp {
+    fn find(&self, key: &str) -> Option<Arc<App>> {
+        (key == self.0.key.as_str()).then(|| Arc::clone(&self.0))
+    }
+}
+
+pub(crate) fn config() -> AccessConfig {
+    let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    AccessConfig { tcp: any, websocket: any, drain_seconds: 0, ..AccessConfig::default() }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub(crate) fn with(config: AccessConfig) -> Self {
+        let registry = Registry::new();
+        let messages = Arc::new(FakeMessages::new(Arc::clone(&registry)));
+        let directory = Arc::new(FakeDirectory::default());
+        let app = Arc::new(App::new(AppKey::new("app").unwrap(), AppSecret::new("secret")));
+        let tasks = Tasks::new(Drain::new());
+        let deps = AccessDeps {
+            apps: Arc::new(OneApp(Arc::clone(&app))),
+            messages: Arc::clone(&messages) as _,
+            directory: Arc::clone(&directory) as _,
+            registry: Arc::clone(&registry),
+            clock: Clock::system(),
+            tasks: tasks.clone(),
+        };
+        let server = AccessServer::start(config, deps).unwrap();
+        Self { server, registry, messages, directory, tasks, app }
+    }
+
+    pub(crate) fn token(&self, user: &str) -> String {
+        self.token_at(user, Clock::system().now(), None)
+    }
+
+    pub(crate) fn token_at(&self, user: &str, issued: Timestamp, expires: Option<Timestamp>) -> String {
+        let user = UserId::new(user).unwrap();
+        self.app.tokens.issue(&TokenClaims { app: self.app.key.clone(), user, issued, expires, nonce: 1 }, &["http://navi"])
+    }
+
+    pub(crate) fn key(&self, user: &str) -> UserKey {
+        UserKey::new(self.app.key.clone(), UserId::new(user).unwrap())
+    }
+
+    pub(crate) fn websocket(&self) -> SocketAddr {
+        self.server.websocket_addr().unwrap()
+    }
+
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.server.tcp_addr().unwrap()
+    }
+
+    /// A client of our own kind over WebSocket, signed in.
+    pub(crate) async fn ours(&self, user: &str, device: &str) -> Client {
+        let mut client = Client::websocket(self.websocket(), &self.token(user), device, "anser/1", 4).await;
+        client.accepted().await;
+        client
+    }
+
+    /// A careful native client over TCP, signed in.
+    pub(crate) async fn native(&self, user: &str, device: &str) -> Client {
+        let mut client = Client::tcp(self.tcp(), "app", &self.token(user), device, "iOS--5.46.1", 3).await;
+        client.accepted().await;
+        client
+    }
+}
