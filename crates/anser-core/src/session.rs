@@ -106,9 +106,9 @@ impl Session {
             config,
             link,
             outbox,
+            inbox,
             requests,
             random,
-            ..
         } = self;
         let turn = &mut Turn {
             now,
@@ -129,6 +129,7 @@ impl Session {
             Event::Frame { .. } => {}
             Event::Send(outgoing) => outbox.submit(*outgoing, turn),
             Event::Ask(question) => ask(question, link.signed_in(), turn),
+            Event::Refresh => inbox.refresh(turn.now),
             Event::Tick => link.tick(turn),
             Event::Stop => link.stop(StopReason::Asked, turn),
         }

@@ -40,6 +40,8 @@ pub enum Event {
     Send(Box<Outgoing>),
     /// Ask the server something. It is answered for once, by [`Notice::Answer`].
     Ask(Question),
+    /// Pull now, whether or not anything was announced: the application was told elsewhere, or the user asks for it.
+    Refresh,
     /// Time has passed.
     Tick,
     /// Sign out. What is not settled fails.

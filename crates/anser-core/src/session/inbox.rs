@@ -103,6 +103,14 @@ impl Inbox {
         self.pull = Pull::At(turn.now);
     }
 
+    /// Makes it time for a pull; one that is open is followed by another.
+    pub(super) const fn refresh(&mut self, now: Timestamp) {
+        match &mut self.pull {
+            Pull::Open { again } => *again = true,
+            Pull::At(at) => *at = now,
+        }
+    }
+
     /// Pulls when it is time.
     pub(super) fn due(&mut self, me: &UserId, turn: &mut Turn<'_>) {
         if matches!(self.pull, Pull::At(time) if time <= turn.now) {
@@ -259,10 +267,7 @@ impl Inbox {
             return;
         }
         self.synced = false;
-        match &mut self.pull {
-            Pull::Open { again } => *again = true,
-            Pull::At(at) => *at = now,
-        }
+        self.refresh(now);
     }
 
     fn direct(

@@ -255,3 +255,14 @@ fn what_nobody_could_be_shown_is_left_out() {
     assert!(!rig.notices().any(|n| matches!(n, Notice::Received(_))));
     assert!(rig.session.is_signed_in());
 }
+
+#[test]
+fn a_pull_that_the_application_asks_for_goes_out_at_once() {
+    let mut rig = Rig::synced(|_| {});
+    rig.event(super::Event::Refresh);
+    assert_eq!(rig.pulls().len(), 1);
+    rig.event(super::Event::Refresh);
+    assert_eq!(rig.pulls().len(), 1);
+    rig.answer_pull(&[], 0, true);
+    assert_eq!(rig.pulls().len(), 2);
+}
