@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct ApiConfig {
     /// Navigation addresses that go into tokens behind the `@`, such as `https://navi.example.com`; clients ask them before
-    /// those of their own settings. Default: none, and the server fills in its own HTTP address. Since 0.1.
+    /// those of their own settings. Default: none, and clients ask those of their own settings alone. Since 0.1.
     pub navigation: Vec<String>,
     /// The largest request body in bytes. Default: 1048576, enough for 1,000 receivers and the largest message. More is
     /// refused with HTTP 413. Since 0.1.

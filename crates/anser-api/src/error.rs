@@ -58,7 +58,10 @@ impl From<Refusal> for ApiError {
 impl ApiError {
     /// A wrong parameter.
     pub(crate) fn parameter(name: &'static str, problem: impl Into<String>) -> Self {
-        Self::Parameter { name, problem: problem.into() }
+        Self::Parameter {
+            name,
+            problem: problem.into(),
+        }
     }
 
     /// The HTTP status and the code of the answer.
@@ -104,7 +107,9 @@ fn refusal_text(status: Status) -> String {
         Status::GROUP_FULL => "the group is full",
         Status::MUTED_IN_GROUP => "the sender is muted in the group",
         Status::RECALL_PARAMETER => "there is no such message to recall",
-        Status::NOT_YOUR_MESSAGE => "the message is of another sender; isAdmin=1 recalls it all the same",
+        Status::NOT_YOUR_MESSAGE => {
+            "the message is of another sender; isAdmin=1 recalls it all the same"
+        }
         Status::UNSUPPORTED => "the server does not offer this",
         status if status.is_retryable() => "the server cannot do this now, retry later",
         _ => "the request was refused",
@@ -136,8 +141,16 @@ mod tests {
             (refused(Status(23_999)), 400, 1002),
         ];
         for (error, http, code) in cases {
-            assert_eq!(error.codes(), (StatusCode::from_u16(http).unwrap(), code), "{error:?}");
-            assert_eq!(error.is_retryable(), matches!(http, 408 | 429 | 500 | 503), "{error:?}");
+            assert_eq!(
+                error.codes(),
+                (StatusCode::from_u16(http).unwrap(), code),
+                "{error:?}"
+            );
+            assert_eq!(
+                error.is_retryable(),
+                matches!(http, 408 | 429 | 500 | 503),
+                "{error:?}"
+            );
             let says_retry = error.to_string().contains("retry");
             assert_eq!(says_retry, matches!(http, 429 | 500 | 503), "{error}");
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anser_cluster::{
-    Accepted, AccessService, App, AppRegistry, AppSecret, Arrival, BoxFuture, Command, DirectoryService, GroupProfile, HistoryRead,
-    HistoryReply, ListItem, MessageService, Outcome, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, Settled,
-    SettingsPage, SignInView, SignOut, UserProfile,
+    Accepted, AccessService, App, AppRegistry, AppSecret, Arrival, BoxFuture, Command,
+    DirectoryService, GroupProfile, HistoryRead, HistoryReply, ListItem, MessageService, Outcome,
+    Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, SettingsPage, Settled,
+    SignInView, SignOut, UserProfile,
 };
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, MessageUid, Position, Status, TargetId, Timestamp, UserId, UserKey, target_hash,
+    AppKey, ConnectionId, ConversationType, MessageUid, Position, Status, TargetId, Timestamp,
+    UserId, UserKey, target_hash,
 };
 use parking_lot::Mutex;
 
@@ -20,7 +22,10 @@ pub(super) struct OneApp(Arc<App>);
 
 impl OneApp {
     pub(super) fn new() -> Self {
-        Self(Arc::new(App::new(AppKey::new("app1").unwrap(), AppSecret::new("secret"))))
+        Self(Arc::new(App::new(
+            AppKey::new("app1").unwrap(),
+            AppSecret::new("secret"),
+        )))
     }
 }
 
@@ -69,7 +74,11 @@ impl Fakes {
     /// Who was signed out, and after how many commands.
     pub(super) fn signed_out(&self) -> Vec<(String, SignOut, usize)> {
         let state = self.state.lock();
-        state.signed_out.iter().map(|(key, why, after)| (key.user.to_string(), *why, *after)).collect()
+        state
+            .signed_out
+            .iter()
+            .map(|(key, why, after)| (key.user.to_string(), *why, *after))
+            .collect()
     }
 
     pub(super) fn is_online(&self, user: &str) {
@@ -81,7 +90,10 @@ impl Fakes {
     }
 
     pub(super) fn has_group(&self, group: &str, members: &[&str]) {
-        self.state.lock().groups.insert(group.to_owned(), members.iter().map(|&m| m.to_owned()).collect());
+        self.state.lock().groups.insert(
+            group.to_owned(),
+            members.iter().map(|&m| m.to_owned()).collect(),
+        );
     }
 
     /// Whatever is sent to this target, or asked of this user, is refused.
@@ -96,7 +108,12 @@ impl Fakes {
     }
 
     fn refusal(&self, id: &str) -> Option<Refusal> {
-        self.state.lock().refusals.get(id).copied().map(Refusal::new)
+        self.state
+            .lock()
+            .refusals
+            .get(id)
+            .copied()
+            .map(Refusal::new)
     }
 }
 
@@ -160,7 +177,10 @@ impl MessageService for Fakes {
         if let Some(refusal) = self.refusal(recall.command.target.as_str()) {
             return ready(Err(refusal));
         }
-        let accepted = Accepted { uid: recall.effect.uid, sent: NOW };
+        let accepted = Accepted {
+            uid: recall.effect.uid,
+            sent: NOW,
+        };
         self.state.lock().recalls.push(recall);
         ready(Ok(accepted))
     }
@@ -182,7 +202,11 @@ impl AccessService for Fakes {
     }
 
     fn is_online(&self, user: &UserKey) -> bool {
-        self.state.lock().online.iter().any(|online| online == user.user.as_str())
+        self.state
+            .lock()
+            .online
+            .iter()
+            .any(|online| online == user.user.as_str())
     }
 }
 
@@ -198,7 +222,11 @@ impl DirectoryService for Fakes {
         ready(Ok(self.state.lock().users.get(user.user.as_str()).cloned()))
     }
 
-    fn group(&self, _app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
+    fn group(
+        &self,
+        _app: &AppKey,
+        group: &TargetId,
+    ) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
         let members = self.state.lock().groups.get(group.as_str()).cloned();
         ready(Ok(members.map(|members| GroupProfile {
             name: format!("name of {group}"),
@@ -207,7 +235,12 @@ impl DirectoryService for Fakes {
         })))
     }
 
-    fn is_member(&self, _app: &AppKey, _group: &TargetId, _user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
+    fn is_member(
+        &self,
+        _app: &AppKey,
+        _group: &TargetId,
+        _user: &UserId,
+    ) -> BoxFuture<'_, Result<bool, Refusal>> {
         unasked()
     }
 
@@ -222,7 +255,8 @@ impl DirectoryService for Fakes {
             .groups
             .iter()
             .filter(|(group, members)| {
-                members.iter().any(|m| m == user.user.as_str()) && after.is_none_or(|after| group.as_str() > after.as_str())
+                members.iter().any(|m| m == user.user.as_str())
+                    && after.is_none_or(|after| group.as_str() > after.as_str())
             })
             .map(|(group, _)| (TargetId::new(group).unwrap(), format!("name of {group}")))
             .take(count)
@@ -231,15 +265,35 @@ impl DirectoryService for Fakes {
     }
 
     fn blacklist(&self, _user: &UserKey) -> BoxFuture<'_, Result<Vec<UserId>, Refusal>> {
-        ready(Ok(self.state.lock().blacklist.iter().map(|name| user(name)).collect()))
+        ready(Ok(self
+            .state
+            .lock()
+            .blacklist
+            .iter()
+            .map(|name| user(name))
+            .collect()))
     }
 
-    fn blocked_users(&self, _app: &AppKey, now: Timestamp) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>> {
+    fn blocked_users(
+        &self,
+        _app: &AppKey,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>> {
         assert_eq!(now, NOW);
-        ready(Ok(self.state.lock().blocked.iter().map(|(name, until)| (user(name), *until)).collect()))
+        ready(Ok(self
+            .state
+            .lock()
+            .blocked
+            .iter()
+            .map(|(name, until)| (user(name), *until))
+            .collect()))
     }
 
-    fn settings(&self, _user: &UserKey, _version: Timestamp) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
+    fn settings(
+        &self,
+        _user: &UserKey,
+        _version: Timestamp,
+    ) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
         unasked()
     }
 }
