@@ -13,52 +13,76 @@ use anser_backend::{
 use anser_cluster::Deliver;
 use anser_types::record::{Body, UserChange, UserRecord};
 use anser_types::{
-    BucketId, Claim, Conversation, ConversationType, Effect, Message, MessageFlags, Offset, PartitionId, Subject, UserId,
+    BucketId, Conversation, ConversationType, Effect, Message, MessageFlags, Offset, PartitionId, Subject, UserId,
     UserKey,
 };
 
 use crate::owner::Committed;
 
-/// What committed records of one partition, in order, change in the tables.
+/// What committed records, in the order of the log, change in the tables.
 #[derive(Debug, Default)]
 pub struct Derived {
-    mailbox: BTreeMap<BucketId, Vec<(Offset, MailboxRow)>>,
+    mailbox: BTreeMap<BucketId, Vec<PartitionRows>>,
+    partitions: BTreeMap<PartitionId, PartitionWrites>,
+}
+
+/// What records of one partition change outside the mailbox, and how far they go.
+#[derive(Debug, Default)]
+pub struct PartitionWrites {
     /// For history.
     pub history: Vec<HistoryWrite>,
     /// For the directory.
     pub directory: Vec<(Offset, DirectoryChange)>,
     /// The offset behind the last record.
     pub next: Offset,
-    claim: Claim,
 }
 
 impl Derived {
     /// Adds what a record changes.
     pub fn add(&mut self, committed: &Committed) {
-        self.next = committed.offset.next();
-        self.claim = committed.claim;
+        self.writes(committed).next = committed.offset.next();
         match &*committed.body {
             Body::Claim { .. } => {}
             Body::Message(message) => self.add_message(message, committed),
             Body::Roster(roster) => {
-                self.directory.push((committed.offset, DirectoryChange::Roster(roster.clone())));
+                let change = DirectoryChange::Roster(roster.clone());
+                self.writes(committed).directory.push((committed.offset, change));
             }
-            Body::User(user) => self.add_user(user, committed.offset),
+            Body::User(user) => self.add_user(user, committed),
         }
     }
 
-    /// The mailbox writes, one per bucket. A bucket that nothing changes in is not written; its mark lags behind, which is
-    /// harmless because the partition's place to replay from does not.
-    pub fn mailbox(&mut self, partition: PartitionId) -> Vec<BucketBatch> {
-        let (claim, next) = (self.claim, self.next);
-        std::mem::take(&mut self.mailbox)
-            .into_iter()
-            .map(|(bucket, rows)| BucketBatch { bucket, parts: vec![PartitionRows { partition, claim, next, rows }] })
-            .collect()
+    /// The mailbox writes, one per bucket, each with its parts in the order of the log. A bucket in which nothing changes is
+    /// not written; its mark lags behind, which is harmless because the place to replay from does not.
+    pub fn take_mailbox(&mut self) -> Vec<BucketBatch> {
+        std::mem::take(&mut self.mailbox).into_iter().map(|(bucket, parts)| BucketBatch { bucket, parts }).collect()
     }
 
-    fn push(&mut self, offset: Offset, user: &UserKey, row: MailboxRow) {
-        self.mailbox.entry(user.bucket()).or_default().push((offset, row));
+    /// The other writes, by partition.
+    pub fn into_partitions(self) -> BTreeMap<PartitionId, PartitionWrites> {
+        self.partitions
+    }
+
+    fn writes(&mut self, committed: &Committed) -> &mut PartitionWrites {
+        self.partitions.entry(committed.partition).or_default()
+    }
+
+    /// Adds a row behind all rows of its bucket: in the order of the log, whatever the partition.
+    fn push(&mut self, committed: &Committed, user: &UserKey, row: MailboxRow) {
+        let parts = self.mailbox.entry(user.bucket()).or_default();
+        let next = committed.offset.next();
+        match parts.last_mut() {
+            Some(last) if last.partition == committed.partition && last.claim == committed.claim => {
+                last.next = next;
+                last.rows.push((committed.offset, row));
+            }
+            _ => parts.push(PartitionRows {
+                partition: committed.partition,
+                claim: committed.claim,
+                next,
+                rows: vec![(committed.offset, row)],
+            }),
+        }
     }
 
     fn add_message(&mut self, message: &Message, committed: &Committed) {
@@ -72,15 +96,15 @@ impl Derived {
                 record: committed.record.clone(),
                 listed: listed(message, conversation, side),
             };
-            self.push(committed.offset, &user, MailboxRow::Entry(entry));
+            self.push(committed, &user, MailboxRow::Entry(entry));
         }
         match message.effect() {
             Some(Effect::Read { until }) => {
                 let user = UserKey::new(message.app.clone(), message.sender.clone());
                 let conversation = Conversation::new(message.kind, message.target.clone());
-                self.push(committed.offset, &user.clone(), MailboxRow::Read { user, conversation, until });
+                self.push(committed, &user.clone(), MailboxRow::Read { user, conversation, until });
             }
-            Some(Effect::Recall { uid, sent }) => self.history.push(HistoryWrite::Cell {
+            Some(Effect::Recall { uid, sent }) => self.writes(committed).history.push(HistoryWrite::Cell {
                 subject: message.subject(),
                 sent,
                 uid,
@@ -96,33 +120,36 @@ impl Derived {
                 number,
                 record: committed.record.clone(),
             };
-            self.history.push(HistoryWrite::Row { offset: committed.offset, row });
+            self.writes(committed).history.push(HistoryWrite::Row { offset: committed.offset, row });
         }
     }
 
-    fn add_user(&mut self, record: &UserRecord, offset: Offset) {
+    fn add_user(&mut self, record: &UserRecord, committed: &Committed) {
         let user = record.user.clone();
         match &record.change {
             UserChange::RemoveConversation { conversation } => {
-                self.push(offset, &record.user, MailboxRow::Remove { user, conversation: conversation.clone() });
+                self.push(committed, &record.user, MailboxRow::Remove { user, conversation: conversation.clone() });
             }
             UserChange::Read { conversation, until } => {
                 let row = MailboxRow::Read { user, conversation: conversation.clone(), until: *until };
-                self.push(offset, &record.user, row);
+                self.push(committed, &record.user, row);
             }
             UserChange::HideMessages { conversation, messages } => {
                 let subject = Subject::of_conversation(&user, conversation);
-                self.history.push(HistoryWrite::Hide { user, subject, messages: messages.clone() });
+                self.writes(committed).history.push(HistoryWrite::Hide { user, subject, messages: messages.clone() });
             }
             UserChange::HideUntil { conversation, until } => {
                 let subject = Subject::of_conversation(&user, conversation);
-                self.history.push(HistoryWrite::HideUntil { user, subject, until: *until });
+                self.writes(committed).history.push(HistoryWrite::HideUntil { user, subject, until: *until });
             }
             UserChange::Profile { .. }
             | UserChange::Blocked { .. }
             | UserChange::Unblocked
             | UserChange::TokensVoid { .. }
-            | UserChange::Setting { .. } => self.directory.push((offset, DirectoryChange::User(record.clone()))),
+            | UserChange::Setting { .. } => {
+                let change = DirectoryChange::User(record.clone());
+                self.writes(committed).directory.push((committed.offset, change));
+            }
         }
     }
 }
@@ -151,23 +178,22 @@ fn listed(message: &Message, conversation: Conversation, side: Side) -> Option<L
     Some(Listed { conversation, counted })
 }
 
-/// Whom a message concerns on this node's terminals, after the mailbox has placed its entries. `placed` in the order of the
-/// rows of each bucket batch: see [`Placements`].
+/// Whom messages concern, from where the mailbox has placed their entries.
 #[derive(Debug, Default)]
 pub struct Placements {
-    by_offset: BTreeMap<Offset, Vec<Deliver>>,
+    by_record: BTreeMap<(PartitionId, Offset), Vec<Deliver>>,
 }
 
 impl Placements {
-    /// Notes where the entries of one batch went.
-    pub fn note(&mut self, rows: &[(Offset, MailboxRow)], placed: &[Option<Placed>]) {
-        for ((offset, row), placed) in rows.iter().zip(placed) {
+    /// Notes where the entries of a part went; `placed` is in the order of its rows.
+    pub fn note(&mut self, part: &PartitionRows, placed: &[Option<Placed>]) {
+        for ((offset, row), placed) in part.rows.iter().zip(placed) {
             let (MailboxRow::Entry(entry), Some(placed)) = (row, placed) else { continue };
             let sent_on = match entry.side {
                 Side::Inbox => None,
                 Side::Outbox(connection) => Some(connection),
             };
-            self.by_offset.entry(*offset).or_default().push(Deliver {
+            self.by_record.entry((part.partition, *offset)).or_default().push(Deliver {
                 user: entry.user.user.clone(),
                 position: Some(placed.position),
                 previous: placed.previous,
@@ -176,8 +202,8 @@ impl Placements {
         }
     }
 
-    /// Takes out whom the record at an offset concerns.
-    pub fn take(&mut self, offset: Offset) -> Vec<Deliver> {
-        self.by_offset.remove(&offset).unwrap_or_default()
+    /// Takes out whom a record concerns.
+    pub fn take(&mut self, committed: &Committed) -> Vec<Deliver> {
+        self.by_record.remove(&(committed.partition, committed.offset)).unwrap_or_default()
     }
 }

@@ -337,3 +337,6 @@ fn settle(ticket: Ticket, outcome: Outcome, effects: &mut Vec<Effect>) {
         Ticket::None => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,6 @@ fn follows(earlier: &Draft, later: &Draft) -> bool {
     earlier.origin.connection == later.origin.connection && earlier.origin.publish < later.origin.publish
 }
 
+
+#[cfg(test)]
+mod tests;

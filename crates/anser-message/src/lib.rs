@@ -1,1 +1,19 @@
-//! anser-message
+//! The message role: user queues, partition owners, appliers, and the answers to pulls and history queries.
+//!
+//! Two tasks around pure machines. The *loop* decides: it takes publishes and calls, drives [`anser_core::node::Node`],
+//! hands records to the log and outcomes back. The *applier* derives: it takes what the log has made durable, in the order
+//! of the log, writes the tables and tells the access role. Reads go straight to the tables and wait for neither.
+//! The role knows neither connections nor which backends it is given.
+
+mod applier;
+mod config;
+mod directory;
+mod event_loop;
+mod handle;
+mod reads;
+mod role;
+mod takeover;
+
+pub use config::MessageConfig;
+pub use handle::MessageHandle;
+pub use role::{Backends, Clock, MessageRole, RoleError};

@@ -1,0 +1,447 @@
+//! The node in virtual time, on a log that is a vector.
+
+use std::collections::HashMap;
+
+use anser_cluster::{Accepted, Publish};
+use anser_types::record::{Header, RosterChange, RosterRecord};
+use anser_types::{
+    AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, Origin, TargetId, UserId, UserKey,
+};
+
+use super::*;
+use crate::owner::Fence;
+
+const COUNT: PartitionCount = PartitionCount::EMBEDDED;
+const LOG: LogId = LogId(7);
+
+fn app() -> AppKey {
+    AppKey::new("app").unwrap()
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+/// A node with its log; appends are durable when the test says so.
+struct World {
+    node: Node,
+    now: Timestamp,
+    effects: Vec<Effect>,
+    log: HashMap<PartitionId, Vec<Bytes>>,
+    appending: Vec<Append>,
+    settled: Vec<Settled>,
+    answers: Vec<(u64, Outcome)>,
+    committed: Vec<Committed>,
+    passed: usize,
+    publishes: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            node: Node::new(LOG, COUNT, COUNT.all(), Limits::default()),
+            now: Timestamp(1_000_000),
+            effects: Vec::new(),
+            log: HashMap::new(),
+            appending: Vec::new(),
+            settled: Vec::new(),
+            answers: Vec::new(),
+            committed: Vec::new(),
+            passed: 0,
+            publishes: 0,
+        };
+        world.take_over();
+        world
+    }
+
+    /// Kills the node and starts another one on the same log.
+    fn restart(&mut self) {
+        self.node = Node::new(LOG, COUNT, COUNT.all(), Limits::default());
+        self.appending.clear();
+        self.effects.clear();
+        self.take_over();
+    }
+
+    fn take_over(&mut self) {
+        for partition in COUNT.all() {
+            self.take_over_one(partition);
+        }
+    }
+
+    fn take_over_one(&mut self, partition: PartitionId) {
+        let end = Offset(self.log.entry(partition).or_default().len() as u64);
+        let claim = self.node.claim(partition, "n", end, self.now).unwrap();
+        self.log.entry(partition).or_default().extend(claim.records);
+        self.node.claimed(partition, end);
+        let mut fence = Fence::new(LOG);
+        for (offset, bytes) in self.log[&partition].clone().into_iter().enumerate() {
+            let offset = Offset(offset as u64);
+            let record = Record::decode(bytes.clone()).unwrap();
+            if !fence.admits(offset, record.header, &record.body) {
+                continue;
+            }
+            self.node.remember(partition, offset, self.now, &record.body);
+            let replay = Replay { partition, claim: fence.claim().unwrap(), offset, bytes: &bytes, record: &record };
+            if let Replayed::Needs(subject) = self.node.replay(replay, self.now, &mut self.effects) {
+                self.node.loaded(partition, &subject, Loaded::default(), self.now, &mut self.effects);
+                assert_eq!(self.node.replay(replay, self.now, &mut self.effects), Replayed::Done);
+            }
+        }
+        self.node.serve(partition, self.now, &mut self.effects);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
+        self.node.flush(&mut self.effects);
+        if self.effects.is_empty() {
+            return;
+        }
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Append(append) => self.appending.push(append),
+                Effect::Load(partition, subject) => {
+                    self.node.loaded(partition, &subject, Loaded::default(), self.now, &mut self.effects);
+                }
+                Effect::Fetch(partition, subject, offset) => {
+                    let record = self.log[&partition][usize::try_from(offset.0).unwrap()].clone();
+                    self.node.fetched(partition, &subject, Some(record), self.now, &mut self.effects);
+                }
+                Effect::Settle(settled) => self.settled.push(settled),
+                Effect::Answer(call, outcome) => self.answers.push((call, outcome)),
+                Effect::Commit(committed) => self.committed.push(committed),
+                Effect::Pass(..) => self.passed += 1,
+                Effect::Reclaim(partition) => self.take_over_one(partition),
+            }
+        }
+        self.perform();
+    }
+
+    /// Everything that is on its way into the log gets there.
+    fn sync(&mut self) {
+        while !self.appending.is_empty() {
+            for append in std::mem::take(&mut self.appending) {
+                let log = self.log.entry(append.partition).or_default();
+                let first = Some(Offset(log.len() as u64)).filter(|first| *first == append.expected);
+                if first.is_some() {
+                    log.extend(append.records.iter().cloned());
+                }
+                self.answer(&append, first);
+            }
+        }
+    }
+
+    fn answer(&mut self, append: &Append, first: Option<Offset>) {
+        let outcome = AppendOutcome {
+            partition: append.partition,
+            epoch: append.epoch,
+            expected: append.expected,
+            first,
+            count: append.records.len(),
+        };
+        self.node.appended(outcome, self.now, &mut self.effects);
+        self.perform();
+    }
+
+    fn send(&mut self, publish: Publish) -> u64 {
+        let number = publish.origin.publish;
+        self.node.publish(Draft::from(publish), self.now, &mut self.effects);
+        self.perform();
+        number
+    }
+
+    fn private(&mut self, from: &str, to: &str, text: &str, id: Option<i64>) -> Publish {
+        self.publishes += 1;
+        Publish {
+            sender: UserKey::new(app(), user(from)),
+            kind: ConversationType::Private,
+            target: TargetId::new(to).unwrap(),
+            class: MessageClass::Persisted,
+            flags: MessageFlags::PERSIST.with(MessageFlags::COUNT),
+            object_name: "RC:TxtMsg".into(),
+            content: Bytes::copy_from_slice(text.as_bytes()),
+            origin: Origin {
+                connection: ConnectionId(u64::from(from.as_bytes()[0])),
+                publish: self.publishes,
+                client_id: id.map(ClientMessageId),
+            },
+            floor: Timestamp::ZERO,
+            extras: None,
+        }
+    }
+
+    fn say(&mut self, from: &str, to: &str, text: &str) -> u64 {
+        let publish = self.private(from, to, text, None);
+        self.send(publish)
+    }
+
+    fn outcome(&self, number: u64) -> Option<Outcome> {
+        self.settled.iter().find(|s| s.publish == number).map(|s| s.outcome)
+    }
+
+    fn accepted(&self, number: u64) -> Accepted {
+        self.outcome(number).expect("settled").expect("accepted")
+    }
+
+    fn group(&mut self, change: RosterChange) {
+        let body = Body::Roster(RosterRecord {
+            subject: Subject::group(app(), TargetId::new("g").unwrap()),
+            time: Timestamp::ZERO,
+            change,
+        });
+        self.node.command(99, body, self.now, &mut self.effects);
+        self.perform();
+        self.sync();
+    }
+}
+
+#[test]
+fn acked_is_durable_no_outcome_before_the_log_has_the_record() {
+    let mut world = World::new();
+    let number = world.say("alice", "bob", "hi");
+    assert_eq!(world.outcome(number), None);
+    assert!(world.committed.iter().all(|c| !matches!(*c.body, Body::Message(_))));
+    world.sync();
+    assert_eq!(world.accepted(number).uid.sent_time(), world.accepted(number).sent);
+}
+
+#[test]
+fn nothing_twice_a_resend_gets_the_first_outcome_before_and_after_a_restart() {
+    let mut world = World::new();
+    let first = world.private("alice", "bob", "hi", Some(5));
+    let resend = |world: &mut World| Publish { origin: Origin { publish: world.publishes + 100, ..first.origin }, ..first.clone() };
+    let one = world.send(first.clone());
+    let publish = resend(&mut world);
+    let two = world.send(publish);
+    assert_eq!((world.outcome(one), world.outcome(two)), (None, None), "both wait for the log");
+    world.sync();
+    assert_eq!(world.accepted(one), world.accepted(two));
+    world.publishes += 1;
+    let publish = resend(&mut world);
+    let three = world.send(publish);
+    assert_eq!(world.accepted(one), world.accepted(three));
+    world.restart();
+    world.publishes += 1;
+    let publish = resend(&mut world);
+    let four = world.send(publish);
+    world.sync();
+    assert_eq!(world.accepted(one), world.accepted(four));
+    let other = Publish { content: "other".into(), origin: Origin { publish: 900, ..first.origin }, ..first };
+    let other = world.send(other);
+    world.sync();
+    assert_ne!(world.accepted(one).uid, world.accepted(other).uid, "another body is another message");
+}
+
+#[test]
+fn in_order_sent_times_of_a_user_rise_over_all_conversations() {
+    let mut world = World::new();
+    let numbers: Vec<u64> = (0..30).map(|i| world.say("alice", ["bob", "carol", "dave"][i % 3], "x")).collect();
+    while numbers.iter().any(|n| world.outcome(*n).is_none()) {
+        world.sync();
+    }
+    let times: Vec<_> = numbers.iter().map(|n| world.accepted(*n).sent).collect();
+    assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
+}
+
+#[test]
+fn one_conversation_of_a_user_is_in_flight_at_a_time() {
+    let mut world = World::new();
+    world.say("alice", "bob", "1");
+    world.say("alice", "carol", "2");
+    world.say("alice", "bob", "3");
+    let records: usize = world.appending.iter().map(|a| a.records.len()).sum();
+    assert_eq!(records, 1, "the second waits for the first, the third for the second");
+}
+
+#[test]
+fn causal_a_message_sorts_after_what_its_sender_was_shown() {
+    let mut world = World::new();
+    let mut reply = world.private("bob", "alice", "re", None);
+    reply.floor = world.now.plus(500);
+    let number = world.send(reply);
+    world.sync();
+    assert_eq!(world.accepted(number).sent, world.now.plus(501));
+    let mut liar = world.private("bob", "alice", "re", None);
+    liar.floor = world.now.plus(3_600_000);
+    let number = world.send(liar);
+    world.sync();
+    assert!(world.accepted(number).sent <= world.now.plus(2_000), "a floor far ahead is cut");
+}
+
+#[test]
+fn readers_find_a_message_at_its_sent_time_although_other_conversations_are_ahead() {
+    let mut world = World::new();
+    for _ in 0..50 {
+        world.say("alice", "bob", "burst");
+    }
+    let late = world.say("carol", "bob", "hello");
+    world.sync();
+    let newest = world.settled.iter().filter(|s| s.publish != late).map(|s| s.outcome.unwrap().sent).max().unwrap();
+    assert!(world.accepted(late).sent > newest);
+}
+
+#[test]
+fn unique_ids_and_rising_times_although_the_clock_goes_back() {
+    let mut world = World::new();
+    let mut uids = std::collections::HashSet::new();
+    let mut last = Timestamp::ZERO;
+    for step in 0..40 {
+        let number = world.say("alice", "bob", "x");
+        world.sync();
+        let accepted = world.accepted(number);
+        assert!(uids.insert(accepted.uid));
+        assert!(accepted.sent > last);
+        last = accepted.sent;
+        if step % 10 == 9 {
+            world.now = world.now.minus(100_000);
+            world.restart();
+        }
+    }
+}
+
+#[test]
+fn contiguity_after_a_failed_append_nothing_behind_it_is_acked_and_order_holds() {
+    let mut world = World::new();
+    let one = world.say("alice", "bob", "1");
+    let first = world.appending.remove(0);
+    let two = world.say("alice", "bob", "2");
+    // The log had no room for the first; the second, sent in the belief that the first is there, must not take its place.
+    world.answer(&first, None);
+    world.sync();
+    assert_eq!((world.outcome(one), world.outcome(two)), (None, None), "both are tried again");
+    // The second lands behind the new claim, where it does not count, and where the new owner wants to write: it has to
+    // claim once more.
+    for _ in 0..3 {
+        world.now = world.now.plus(1_000);
+        world.node.tick(world.now, &mut world.effects);
+        world.perform();
+        world.sync();
+    }
+    assert!(world.accepted(one).sent < world.accepted(two).sent);
+}
+
+#[test]
+fn an_append_with_unknown_outcome_that_is_in_the_log_is_acked_once() {
+    let mut world = World::new();
+    let one = world.say("alice", "bob", "1");
+    let append = world.appending.remove(0);
+    world.log.entry(append.partition).or_default().extend(append.records.iter().cloned());
+    world.answer(&append, None);
+    world.sync();
+    assert!(world.outcome(one).unwrap().is_ok());
+    let messages = world.committed.iter().filter(|c| matches!(*c.body, Body::Message(_))).count();
+    assert_eq!(messages, 1);
+}
+
+#[test]
+fn a_zombie_cannot_write_behind_a_newer_claim() {
+    let mut world = World::new();
+    let number = world.say("alice", "bob", "1");
+    let append = world.appending.remove(0);
+    let partition = append.partition;
+    // Another owner claims first; the append lands behind its claim.
+    let end = Offset(world.log[&partition].len() as u64);
+    let header = Header { log: LOG, claim: Claim(end), sequence: 0 };
+    let claim = Body::Claim { node: "other".into(), time: world.now }.encode(header);
+    world.log.get_mut(&partition).unwrap().push(claim);
+    world.log.get_mut(&partition).unwrap().extend(append.records.iter().cloned());
+    world.answer(&append, Some(end.next()));
+    assert_eq!(world.outcome(number), None, "it landed elsewhere than expected, so it is not acked");
+    assert!(world.committed.iter().all(|c| !matches!(*c.body, Body::Message(_))), "nor does it count");
+    world.now = world.now.plus(1_000);
+    world.node.tick(world.now, &mut world.effects);
+    world.perform();
+    world.sync();
+    assert!(world.outcome(number).unwrap().is_ok(), "it is appended again under the new claim");
+}
+
+#[test]
+fn recipients_of_a_group_message_are_the_members_at_its_offset() {
+    let mut world = World::new();
+    let users = |names: &[&str]| names.iter().map(|n| user(n)).collect::<Vec<_>>();
+    world.group(RosterChange::Join { name: "G".into(), users: users(&["alice", "bob", "carol"]) });
+    let publish = |world: &mut World, from: &str| {
+        let mut publish = world.private(from, "g", "hi", None);
+        publish.kind = ConversationType::Group;
+        world.send(publish)
+    };
+    let first = publish(&mut world, "alice");
+    world.group(RosterChange::Quit { users: users(&["bob"]) });
+    let second = publish(&mut world, "alice");
+    let third = publish(&mut world, "bob");
+    world.sync();
+    let recipients = |number: u64| {
+        let uid = world.accepted(number).uid;
+        let of = |c: &&Committed| matches!(&*c.body, Body::Message(m) if m.uid == uid);
+        world.committed.iter().find(of).unwrap().recipients.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(recipients(first), ["bob", "carol"]);
+    assert_eq!(recipients(second), ["carol"]);
+    assert_eq!(world.outcome(third), Some(Err(Refusal::new(Status::NOT_IN_GROUP))));
+}
+
+#[test]
+fn one_order_running_numbers_have_no_holes() {
+    let mut world = World::new();
+    for i in 0..10 {
+        let mut publish = world.private(["alice", "bob"][i % 2], ["bob", "alice"][i % 2], "x", None);
+        if i == 4 {
+            publish.flags = MessageFlags::default();
+        }
+        world.send(publish);
+        world.sync();
+    }
+    let numbers: Vec<_> = world.committed.iter().filter_map(|c| c.number).collect();
+    assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hot_conversation_is_refused_as_retryable_before_it_runs_ahead_of_the_clock() {
+    let mut world = World::new();
+    let numbers: Vec<u64> = (0..3_500).map(|_| world.say("alice", "bob", "x")).collect();
+    world.sync();
+    let accepted = numbers.iter().filter(|n| matches!(world.outcome(**n), Some(Ok(_)))).count();
+    assert_eq!(accepted, 2_000, "two seconds ahead and no further");
+    for _ in 0..40 {
+        world.now = world.now.plus(250);
+        world.node.tick(world.now, &mut world.effects);
+        world.perform();
+        world.sync();
+    }
+    let mut last = Timestamp::ZERO;
+    for number in numbers {
+        match world.outcome(number).expect("every publish is settled in the end") {
+            Ok(accepted) => {
+                assert!(accepted.sent > last, "in order");
+                last = accepted.sent;
+            }
+            Err(refusal) => assert!(refusal.status.is_retryable()),
+        }
+    }
+}
+
+#[test]
+fn a_status_message_is_passed_on_and_kept_nowhere() {
+    let mut world = World::new();
+    let mut typing = world.private("alice", "bob", "{}", None);
+    typing.class = MessageClass::Status;
+    world.send(typing);
+    assert_eq!((world.passed, world.appending.len()), (1, 0));
+    let number = world.say("alice", "carol", "next");
+    world.sync();
+    assert!(world.outcome(number).unwrap().is_ok(), "it does not hold up its sender's queue");
+}
+
+#[test]
+fn a_block_refuses_one_direction_only() {
+    let mut world = World::new();
+    let subject = Subject::private(app(), user("alice"), user("bob"));
+    let change = RosterChange::Block { by: user("bob") };
+    world.node.command(1, Body::Roster(RosterRecord { subject, time: Timestamp::ZERO, change }), world.now, &mut world.effects);
+    world.perform();
+    world.sync();
+    let there = world.say("alice", "bob", "x");
+    let back = world.say("bob", "alice", "x");
+    world.sync();
+    assert_eq!(world.outcome(there), Some(Err(Refusal::new(Status::BLACKLISTED))));
+    assert!(world.outcome(back).unwrap().is_ok());
+}

@@ -1,0 +1,115 @@
+//! The queue of one user.
+
+use anser_types::{
+    AppKey, ConnectionId, ConversationType, MessageClass, MessageFlags, Origin, TargetId, UserId,
+};
+
+use super::*;
+use crate::draft::{Check, Ticket};
+
+fn draft(number: u64, to: &str) -> Box<Draft> {
+    let connection = ConnectionId(1);
+    Box::new(Draft {
+        app: AppKey::new("app").unwrap(),
+        kind: ConversationType::Private,
+        sender: UserId::new("alice").unwrap(),
+        target: TargetId::new(to).unwrap(),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::PERSIST,
+        object_name: "RC:TxtMsg".into(),
+        content: "x".into(),
+        origin: Origin { connection, publish: number, client_id: None },
+        sender_copy: true,
+        check: Check::Full,
+        extras: None,
+        floor: Timestamp::ZERO,
+        submitted: Timestamp::ZERO,
+        ticket: Ticket::Publish { connection, number },
+    })
+}
+
+fn alice() -> UserKey {
+    draft(0, "bob").sender_key()
+}
+
+/// The numbers of what was passed on (positive) or given up (negative).
+fn numbers(effects: &mut Vec<Effect>) -> Vec<i64> {
+    let number = |draft: &Draft| i64::try_from(draft.origin.publish).unwrap();
+    effects
+        .drain(..)
+        .map(|effect| match effect {
+            Effect::Forward(draft) => number(&draft),
+            Effect::GiveUp(draft) => -number(&draft),
+        })
+        .collect()
+}
+
+#[test]
+fn the_next_conversation_waits_and_gets_a_floor_above_the_last_ack() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    for (number, to) in [(1, "bob"), (2, "bob"), (3, "carol"), (4, "bob")] {
+        queues.submit(draft(number, to), Timestamp(10), &mut effects);
+    }
+    assert_eq!(numbers(&mut effects), [1, 2]);
+    queues.settled(&alice(), Some(Timestamp(50)), Timestamp(11), &mut effects);
+    assert_eq!(numbers(&mut effects), [0i64; 0]);
+    queues.settled(&alice(), Some(Timestamp(51)), Timestamp(11), &mut effects);
+    assert!(matches!(&effects[..], [Effect::Forward(draft)] if draft.floor == Timestamp(51)));
+    assert_eq!(numbers(&mut effects), [3]);
+}
+
+#[test]
+fn what_comes_back_is_passed_on_again_before_what_followed_it() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    for number in 1..=3 {
+        queues.submit(draft(number, "bob"), Timestamp(10), &mut effects);
+    }
+    assert_eq!(numbers(&mut effects), [1, 2, 3]);
+    for number in 1..=3 {
+        queues.returned(draft(number, "bob"), Timestamp(10), &mut effects);
+    }
+    queues.submit(draft(4, "bob"), Timestamp(10), &mut effects);
+    queues.tick(Timestamp(100), &mut effects);
+    assert_eq!(numbers(&mut effects), [0i64; 0], "not at once");
+    queues.tick(Timestamp(300), &mut effects);
+    assert_eq!(numbers(&mut effects), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_was_tried_for_too_long_is_given_up_with_all_that_followed_in_its_conversation() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    queues.submit(draft(1, "bob"), Timestamp(10), &mut effects);
+    let mut first = draft(1, "bob");
+    first.submitted = Timestamp(10);
+    queues.returned(first, Timestamp(10), &mut effects);
+    for (number, to) in [(2, "carol"), (3, "bob")] {
+        queues.submit(draft(number, to), Timestamp(20), &mut effects);
+    }
+    effects.clear();
+    queues.tick(Timestamp(20_011), &mut effects);
+    assert_eq!(numbers(&mut effects), [-1, -3, 2]);
+}
+
+#[test]
+fn slow_is_alone_a_full_queue_refuses_its_own_user_only() {
+    let limits = Limits { user_waiting_max: 2, ..Limits::default() };
+    let (mut queues, mut effects) = (UserQueues::new(limits), Vec::new());
+    for (number, to) in [(1, "bob"), (2, "carol"), (3, "carol"), (4, "carol")] {
+        queues.submit(draft(number, to), Timestamp(10), &mut effects);
+    }
+    let mut other = draft(9, "bob");
+    other.sender = UserId::new("zoe").unwrap();
+    queues.submit(other, Timestamp(10), &mut effects);
+    assert_eq!(numbers(&mut effects), [1, -4, 9]);
+}
+
+#[test]
+fn idle_queues_cost_nothing() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    queues.submit(draft(1, "bob"), Timestamp(10), &mut effects);
+    queues.settled(&alice(), Some(Timestamp(12)), Timestamp(11), &mut effects);
+    queues.tick(Timestamp(12), &mut effects);
+    assert_eq!(queues.len(), 1, "the floor still matters");
+    queues.tick(Timestamp(13), &mut effects);
+    assert!(queues.is_empty());
+}

@@ -1,0 +1,130 @@
+//! The applier: what the log has made durable, in the order of the log, goes into the tables and out to the terminals.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use anser_backend::{BucketBatch, Placed, StoreError};
+use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome};
+use anser_core::applier::{Derived, Placements};
+use anser_core::draft::Ticket;
+use anser_core::owner::Committed;
+use anser_types::record::{Body, UserChange};
+use anser_types::{ConnectionId, MessageUid, UserKey};
+
+use crate::role::{Backends, RoleError};
+
+/// What the applier is told. In the order of the log.
+#[derive(Debug)]
+pub(crate) enum ToApply {
+    /// Records that count.
+    Records(Vec<Committed>),
+    /// A call to answer when its record is applied.
+    Expect(u64, oneshot::Sender<Outcome>),
+    /// Answer when everything before is applied.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// Messages taken from the channel in one go.
+const BATCH_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Applier {
+    backends: Backends,
+    access: Arc<dyn AccessService>,
+    inputs: mpsc::Receiver<ToApply>,
+    expected: HashMap<u64, oneshot::Sender<Outcome>>,
+}
+
+impl Applier {
+    pub(crate) fn new(backends: Backends, access: Arc<dyn AccessService>, inputs: mpsc::Receiver<ToApply>) -> Self {
+        Self { backends, access, inputs, expected: HashMap::new() }
+    }
+
+    /// Runs until the loop has gone and everything is applied.
+    pub(crate) async fn run(mut self) -> Result<(), RoleError> {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while self.inputs.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            let mut records = Vec::new();
+            for input in batch.drain(..) {
+                match input {
+                    ToApply::Records(more) => records.extend(more),
+                    ToApply::Expect(call, answer) => {
+                        self.expected.insert(call, answer);
+                    }
+                    ToApply::Barrier(done) => {
+                        self.apply(std::mem::take(&mut records)).await?;
+                        // Whoever waited may have gone.
+                        done.send(()).ok();
+                    }
+                }
+            }
+            self.apply(records).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, records: Vec<Committed>) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut derived = Derived::default();
+        for record in &records {
+            derived.add(record);
+        }
+        let mut placements = Placements::default();
+        for batch in derived.take_mailbox() {
+            let placed = self.write_bucket(&batch).await?;
+            for (part, placed) in batch.parts.iter().zip(&placed) {
+                placements.note(part, placed);
+            }
+        }
+        for (partition, writes) in derived.into_partitions() {
+            self.backends.history.write(partition, writes.next, writes.history).await?;
+            self.backends.directory.apply(partition, writes.next, writes.directory).await?;
+            self.backends.mailbox.applied(partition, writes.next).await?;
+        }
+        for record in records {
+            let deliver = placements.take(&record);
+            self.tell(record, deliver);
+        }
+        Ok(())
+    }
+
+    async fn write_bucket(&self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+        self.backends.mailbox.apply(batch.clone()).await
+    }
+
+    fn tell(&mut self, committed: Committed, deliver: Vec<Deliver>) {
+        match &*committed.body {
+            Body::Message(message) if committed.replayed => {
+                for to in deliver {
+                    if let Some(position) = to.position {
+                        self.access.moved(&UserKey::new(message.app.clone(), to.user), position);
+                    }
+                }
+            }
+            Body::Message(message) if !deliver.is_empty() => {
+                let message = Arc::new(message.clone());
+                self.access.arrive(Arrival { app: message.app.clone(), message, to: deliver });
+            }
+            Body::User(record) => {
+                if let UserChange::Setting { .. } = record.change {
+                    self.access.settings_changed(&record.user, record.time, ConnectionId::NONE);
+                }
+                self.answer(&committed);
+            }
+            _ => self.answer(&committed),
+        }
+    }
+
+    fn answer(&mut self, committed: &Committed) {
+        let Ticket::Call(call) = committed.ticket else { return };
+        if let Some(answer) = self.expected.remove(&call) {
+            let accepted = Accepted { uid: MessageUid::from_bytes([0; 10]), sent: committed.body.time() };
+            // Whoever called may have gone.
+            answer.send(Ok(accepted)).ok();
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What an operator can set for the message role.
+
+use anser_types::Limits;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the message role. Every size is in bytes, every time in the unit that its name says.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageConfig {
+    /// The largest message content. Larger ones are refused with status 20115. Default 131072 (128 KiB). Since 0.1.
+    pub message_bytes_max: usize,
+    /// The most members of a group. Joins beyond it are refused. Default 3000. Since 0.1.
+    pub group_members_max: usize,
+    /// The most messages in one pull answer. Default 200. Since 0.1.
+    pub pull_messages_max: usize,
+    /// The most bytes in one pull answer; one message always fits. Default 5242880 (5 MiB). Since 0.1.
+    pub pull_bytes_max: usize,
+    /// The most messages in one page of history. Default 100. Since 0.1.
+    pub history_page_max: usize,
+    /// How long a resend of a message is recognised. Default 3600. Since 0.1.
+    pub duplicate_window_seconds: u64,
+    /// How many accepted messages each partition remembers for that, about 40 bytes each. Default 262144. Since 0.1.
+    pub duplicate_entries_max: usize,
+    /// Publishes that one user may have waiting. Beyond it they are refused as retryable. Default 1024. Since 0.1.
+    pub user_waiting_max: usize,
+    /// How long messages wait for terminals that are away. Default 7. Since 0.1.
+    pub offline_days: u64,
+    /// How long history keeps messages. Default 180. Since 0.1.
+    pub history_days: u64,
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+impl Default for MessageConfig {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            message_bytes_max: limits.message_bytes_max,
+            group_members_max: limits.group_members_max,
+            pull_messages_max: limits.pull_entries_max,
+            pull_bytes_max: limits.pull_bytes_max,
+            history_page_max: limits.history_page_max,
+            duplicate_window_seconds: limits.duplicate_window_ms / 1000,
+            duplicate_entries_max: limits.duplicate_entries_max,
+            user_waiting_max: limits.user_waiting_max,
+            offline_days: limits.offline_retention_ms / DAY_MS,
+            history_days: limits.history_retention_ms / DAY_MS,
+        }
+    }
+}
+
+impl MessageConfig {
+    /// The limits that the machines enforce.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            message_bytes_max: self.message_bytes_max,
+            group_members_max: self.group_members_max,
+            pull_entries_max: self.pull_messages_max.max(1),
+            pull_bytes_max: self.pull_bytes_max,
+            history_page_max: self.history_page_max.max(1),
+            duplicate_window_ms: self.duplicate_window_seconds.saturating_mul(1000),
+            duplicate_entries_max: self.duplicate_entries_max.max(1),
+            user_waiting_max: self.user_waiting_max.max(1),
+            offline_retention_ms: self.offline_days.saturating_mul(DAY_MS),
+            history_retention_ms: self.history_days.saturating_mul(DAY_MS),
+            ..Limits::default()
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The loop that decides: publishes and calls in, records to the log, outcomes back.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use anser_backend::AppendError;
+use anser_cluster::{AccessService, Arrival, Deliver, Outcome, Publish, Refusal, Settled};
+use anser_core::draft::{Draft, Ticket};
+use anser_core::node::{Append, AppendOutcome, Effect, Node};
+use anser_core::owner::{Committed, Loaded};
+use anser_types::record::Body;
+use anser_types::{Limits, Message, Offset, PartitionId, Position, Subject, UserId};
+
+use crate::applier::ToApply;
+use crate::role::{Backends, Clock, RoleError};
+
+/// Inputs taken in one turn.
+const TURN_INPUTS_MAX: usize = 256;
+/// How often time passes for the machines.
+const TICK: Duration = Duration::from_millis(100);
+/// How often a partition is claimed again after that failed.
+const RECLAIM_TICKS: u32 = 5;
+
+/// What the other roles ask of the loop.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Publishes of one connection, in order.
+    Publishes(Vec<Publish>),
+    /// A publish without a connection that waits for it.
+    Draft(Box<Draft>, oneshot::Sender<Outcome>),
+    /// A change of a roster or a user; its time is filled in by the owner.
+    Command(Body, oneshot::Sender<Outcome>),
+    /// Tell when everything that is durable now has been applied.
+    Applied(oneshot::Sender<()>),
+}
+
+/// An answer of a backend.
+#[derive(Debug)]
+enum Answered {
+    Loaded(PartitionId, Subject, Option<Loaded>),
+    Fetched(PartitionId, Subject, Option<Bytes>),
+}
+
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+type Appending = Pin<Box<dyn Future<Output = (AppendOutcome, Option<AppendError>)> + Send>>;
+
+pub(crate) struct MessageLoop {
+    pub(crate) name: String,
+    pub(crate) limits: Limits,
+    pub(crate) backends: Backends,
+    pub(crate) access: Arc<dyn AccessService>,
+    pub(crate) clock: Clock,
+    pub(crate) node: Node,
+    pub(crate) applies: mpsc::Sender<ToApply>,
+    inputs: mpsc::Receiver<Input>,
+    appends: FuturesOrdered<Appending>,
+    answers: FuturesUnordered<Answering>,
+    calls: HashMap<u64, oneshot::Sender<Outcome>>,
+    next_call: u64,
+    pub(crate) effects: Vec<Effect>,
+    /// Partitions that lost their claim, and are claimed again.
+    unowned: Vec<PartitionId>,
+}
+
+impl std::fmt::Debug for MessageLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageLoop").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl MessageLoop {
+    pub(crate) fn new(
+        name: &str,
+        limits: Limits,
+        backends: Backends,
+        access: Arc<dyn AccessService>,
+        clock: Clock,
+        inputs: mpsc::Receiver<Input>,
+        applies: mpsc::Sender<ToApply>,
+    ) -> Self {
+        let count = backends.log.partitions();
+        Self {
+            name: name.to_owned(),
+            limits,
+            node: Node::new(backends.log.id(), count, count.all(), limits),
+            backends,
+            access,
+            clock,
+            applies,
+            inputs,
+            appends: FuturesOrdered::new(),
+            answers: FuturesUnordered::new(),
+            calls: HashMap::new(),
+            next_call: 0,
+            effects: Vec::new(),
+            unowned: Vec::new(),
+        }
+    }
+
+    /// Takes over all partitions, tells `ready`, and decides until every handle is gone.
+    pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) -> Result<(), RoleError> {
+        let all: Vec<PartitionId> = self.backends.log.partitions().all().collect();
+        self.take_over(&all).await?;
+        ready.send(()).ok();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut since_reclaim = 0;
+        let mut turn = Vec::with_capacity(TURN_INPUTS_MAX);
+        while self.turn(&mut turn, &mut ticks, &mut since_reclaim).await? {}
+        self.drain().await
+    }
+
+    /// One turn: waits for something to do, does all there is, and takes the decisions to the log. Returns whether to go on.
+    async fn turn(&mut self, inputs: &mut Vec<Input>, ticks: &mut Interval, since_reclaim: &mut u32) -> Result<bool, RoleError> {
+        // Answers of the log first: they free what waits. All branches are cancel-safe.
+        tokio::select! {
+            biased;
+            Some((outcome, error)) = self.appends.next(), if !self.appends.is_empty() => {
+                self.appended(outcome, error)?;
+                while let Some(Some((outcome, error))) = self.appends.next().now_or_never() {
+                    self.appended(outcome, error)?;
+                }
+            }
+            Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.answered(answer),
+            taken = self.inputs.recv_many(inputs, TURN_INPUTS_MAX) => {
+                if taken == 0 {
+                    return Ok(false);
+                }
+                for input in inputs.drain(..) {
+                    self.take(input).await?;
+                }
+            }
+            _ = ticks.tick() => {
+                let now = (self.clock)();
+                self.node.tick(now, &mut self.effects);
+                *since_reclaim += 1;
+                if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
+                    *since_reclaim = 0;
+                    self.reclaim().await?;
+                }
+            }
+        }
+        self.perform().await?;
+        Ok(true)
+    }
+
+    async fn take(&mut self, input: Input) -> Result<(), RoleError> {
+        let now = (self.clock)();
+        match input {
+            Input::Publishes(publishes) => {
+                for publish in publishes {
+                    self.node.publish(Draft::from(publish), now, &mut self.effects);
+                }
+            }
+            Input::Draft(mut draft, answer) => {
+                if draft.ticket == Ticket::None {
+                    draft.ticket = Ticket::Call(self.expect(answer));
+                }
+                self.node.publish_for_server(*draft, now, &mut self.effects);
+            }
+            Input::Command(body, answer) => {
+                let call = self.expect(answer);
+                self.node.command(call, body, now, &mut self.effects);
+            }
+            Input::Applied(done) => {
+                // Behind the commits that this turn has produced so far.
+                self.perform().await?;
+                self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, answer: oneshot::Sender<Outcome>) -> u64 {
+        self.next_call += 1;
+        self.calls.insert(self.next_call, answer);
+        self.next_call
+    }
+
+    fn appended(&mut self, outcome: AppendOutcome, error: Option<AppendError>) -> Result<(), RoleError> {
+        if let Some(error @ AppendError::Failed) = error {
+            return Err(error.into());
+        }
+        if let Some(error) = error {
+            tracing::warn!(partition = %outcome.partition, %error, "append not acknowledged, the partition is claimed again");
+        }
+        let now = (self.clock)();
+        self.node.appended(outcome, now, &mut self.effects);
+        Ok(())
+    }
+
+    fn answered(&mut self, answer: Answered) {
+        let now = (self.clock)();
+        match answer {
+            Answered::Loaded(partition, subject, Some(loaded)) => {
+                self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
+            }
+            Answered::Loaded(partition, subject, None) => {
+                self.node.load_failed(partition, &subject, now, &mut self.effects);
+            }
+            Answered::Fetched(partition, subject, record) => {
+                self.node.fetched(partition, &subject, record, now, &mut self.effects);
+            }
+        }
+    }
+
+    /// Performs the effects of a turn: outcomes first, then what they make visible.
+    pub(crate) async fn perform(&mut self) -> Result<(), RoleError> {
+        let mut settled = Vec::new();
+        let mut committed = Vec::new();
+        // What is answered at once may decide more, which goes to the log in the same turn.
+        loop {
+            self.node.flush(&mut self.effects);
+            if self.effects.is_empty() {
+                break;
+            }
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::Settle(one) => settled.push(one),
+                    Effect::Commit(one) => committed.push(one),
+                    other => self.start(other),
+                }
+            }
+        }
+        if !settled.is_empty() {
+            self.access.settle(settled);
+        }
+        self.hand_on(committed).await
+    }
+
+    fn start(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append(append) => self.append(append),
+            Effect::Load(partition, subject) => self.load(partition, subject),
+            Effect::Fetch(partition, subject, offset) => self.fetch(partition, subject, offset),
+            Effect::Answer(call, outcome) => {
+                if let Some(answer) = self.calls.remove(&call) {
+                    // Whoever called may have gone.
+                    answer.send(outcome).ok();
+                }
+            }
+            Effect::Pass(message, recipients) => self.pass(message, &recipients),
+            Effect::Reclaim(partition) => {
+                if !self.unowned.contains(&partition) {
+                    self.unowned.push(partition);
+                }
+            }
+            Effect::Settle(_) | Effect::Commit(_) => {}
+        }
+    }
+
+    fn append(&mut self, append: Append) {
+        let Append { partition, epoch, expected, records } = append;
+        let count = records.len();
+        let done = self.backends.log.append_at(partition, expected, records);
+        self.appends.push_back(Box::pin(async move {
+            let (first, error) = match done.await {
+                Ok(first) => (Some(first), None),
+                Err(error) => (None, Some(error)),
+            };
+            (AppendOutcome { partition, epoch, expected, first, count }, error)
+        }));
+    }
+
+    fn load(&mut self, partition: PartitionId, subject: Subject) {
+        let backends = self.backends.clone();
+        let mut load: Answering = Box::pin(async move {
+            let loaded = load_conversation(&backends, &subject).await;
+            Answered::Loaded(partition, subject, loaded.ok())
+        });
+        // What the tables have in memory is here at once.
+        match (&mut load).now_or_never() {
+            Some(answer) => self.answered(answer),
+            None => self.answers.push(load),
+        }
+    }
+
+    fn fetch(&mut self, partition: PartitionId, subject: Subject, offset: Offset) {
+        let log = Arc::clone(&self.backends.log);
+        self.answers.push(Box::pin(async move {
+            let record = log.read_at(partition, offset).await.unwrap_or_default();
+            Answered::Fetched(partition, subject, record)
+        }));
+    }
+
+    fn pass(&self, message: Arc<Message>, recipients: &[UserId]) {
+        let deliver = |user: &UserId, sent_on| Deliver { user: user.clone(), position: None, previous: Position::START, sent_on };
+        let to = recipients.iter().map(|user| deliver(user, None)).collect();
+        self.access.arrive(Arrival { app: message.app.clone(), message, to });
+    }
+
+    async fn hand_on(&mut self, committed: Vec<Committed>) -> Result<(), RoleError> {
+        if committed.is_empty() {
+            return Ok(());
+        }
+        for record in &committed {
+            if let Ticket::Call(call) = record.ticket
+                && let Some(answer) = self.calls.remove(&call)
+            {
+                self.applies.send(ToApply::Expect(call, answer)).await.map_err(|_| RoleError::Ended)?;
+            }
+        }
+        self.applies.send(ToApply::Records(committed)).await.map_err(|_| RoleError::Ended)
+    }
+
+    async fn reclaim(&mut self) -> Result<(), RoleError> {
+        let partitions = std::mem::take(&mut self.unowned);
+        match self.take_over(&partitions).await {
+            Err(RoleError::Append(AppendError::Full | AppendError::Unknown(_))) => {
+                tracing::warn!(?partitions, "the log takes no records; publishes are refused until it does");
+                self.unowned = partitions;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The handles are gone: what is on its way is brought to its end.
+    async fn drain(&mut self) -> Result<(), RoleError> {
+        while let Some((outcome, error)) = self.appends.next().await {
+            self.appended(outcome, error)?;
+            self.perform().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What the tables know of a conversation.
+pub(crate) async fn load_conversation(backends: &Backends, subject: &Subject) -> Result<Loaded, anser_backend::StoreError> {
+    let mut loaded = Loaded::default();
+    match subject {
+        Subject::Private { .. } => loaded.blocks = backends.directory.blocks(subject).await?,
+        Subject::Shared { app, conversation } => loaded.group = backends.directory.group(app, &conversation.target).await?,
+        Subject::System { .. } => {}
+        Subject::User(_) => return Ok(loaded),
+    }
+    loaded.head = backends.history.head(subject).await?;
+    Ok(loaded)
+}
+
+/// The outcomes of publishes that found no room.
+pub(crate) fn refuse_all(publishes: &[Publish]) -> Vec<Settled> {
+    publishes
+        .iter()
+        .map(|p| Settled { connection: p.origin.connection, publish: p.origin.publish, outcome: Err(Refusal::UNAVAILABLE) })
+        .collect()
+}

@@ -1,0 +1,168 @@
+//! What the other roles hold of the message role.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use anser_cluster::{
+    AccessService, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullReply,
+    PullRequest, Recall, Refusal, ServerPublish,
+};
+use anser_core::draft::{Draft, Ticket};
+use anser_types::record::{Body, RosterRecord, UserRecord};
+use anser_types::{ConnectionId, ConversationType, Effect, Limits, Origin, Status, Subject, Timestamp, UserKey};
+
+use crate::event_loop::{Input, refuse_all};
+use crate::role::{Backends, Clock};
+
+/// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
+pub struct MessageHandle {
+    inputs: parking::Closable<mpsc::Sender<Input>>,
+    pub(crate) backends: Backends,
+    access: Arc<dyn AccessService>,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+}
+
+/// A sender that can be dropped while others still hold the handle.
+mod parking {
+    use std::sync::RwLock;
+
+    pub(super) struct Closable<T>(RwLock<Option<T>>);
+
+    impl<T: Clone> Closable<T> {
+        pub(super) const fn new(value: T) -> Self {
+            Self(RwLock::new(Some(value)))
+        }
+
+        pub(super) fn get(&self) -> Option<T> {
+            self.0.read().ok().and_then(|value| value.clone())
+        }
+
+        pub(super) fn close(&self) {
+            if let Ok(mut value) = self.0.write() {
+                *value = None;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for MessageHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageHandle").finish_non_exhaustive()
+    }
+}
+
+impl MessageHandle {
+    pub(crate) fn new(
+        inputs: mpsc::Sender<Input>,
+        backends: Backends,
+        access: Arc<dyn AccessService>,
+        clock: Clock,
+        limits: Limits,
+    ) -> Self {
+        Self { inputs: parking::Closable::new(inputs), backends, access, clock, limits }
+    }
+
+    /// Takes nothing more: the loop ends when what it has is done, and the applier after it. Later calls are refused as
+    /// retryable.
+    pub fn close(&self) {
+        self.inputs.close();
+    }
+
+    async fn ask(&self, input: Input, answer: oneshot::Receiver<Outcome>) -> Outcome {
+        let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
+        inputs.send(input).await.map_err(|_| Refusal::UNAVAILABLE)?;
+        drop(inputs);
+        answer.await.map_err(|_| Refusal::UNAVAILABLE)?
+    }
+
+    async fn send_draft(&self, draft: Draft) -> Outcome {
+        let (answer, outcome) = oneshot::channel();
+        self.ask(Input::Draft(Box::new(draft), answer), outcome).await
+    }
+
+    async fn run_command(&self, command: Command) -> Result<Timestamp, Refusal> {
+        let time = Timestamp::ZERO;
+        let body = match command {
+            Command::Roster { subject, change } => Body::Roster(RosterRecord { subject, time, change }),
+            Command::User { user, change } => Body::User(UserRecord { user, time, change }),
+        };
+        let (answer, outcome) = oneshot::channel();
+        self.ask(Input::Command(body, answer), outcome).await.map(|accepted| accepted.sent)
+    }
+
+    /// Waits until what is durable now can be read.
+    async fn wait_applied(&self) -> Result<(), Refusal> {
+        let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
+        let (done, applied) = oneshot::channel();
+        inputs.send(Input::Applied(done)).await.map_err(|_| Refusal::UNAVAILABLE)?;
+        drop(inputs);
+        applied.await.map_err(|_| Refusal::UNAVAILABLE)
+    }
+
+    async fn run_recall(&self, recall: Recall) -> Outcome {
+        let Recall { mut command, origin, effect } = recall;
+        let subject = Subject::of_message(&command.app, command.kind, &command.sender, &command.target);
+        let mut first = self.find_message(&subject, effect.uid).await?;
+        if first.is_none() {
+            // It may be acked and not applied yet.
+            self.wait_applied().await?;
+            first = self.find_message(&subject, effect.uid).await?;
+        }
+        let first = first.ok_or(Refusal::new(Status::RECALL_PARAMETER))?;
+        if effect.by_sender_only && first.sender != command.sender {
+            return Err(Refusal::new(Status::NOT_YOUR_MESSAGE));
+        }
+        let extras = command.extras.get_or_insert_default();
+        extras.effect = Some(Effect::Recall { uid: effect.uid, sent: first.sent });
+        self.send_draft(Draft::from_server(command, origin, Ticket::None)).await
+    }
+}
+
+impl MessageService for MessageHandle {
+    fn publish(&self, publishes: Vec<Publish>) {
+        let Some(inputs) = self.inputs.get() else {
+            self.access.settle(refuse_all(&publishes));
+            return;
+        };
+        // Full or closed: reject, never wait. The senders are told to try again.
+        if let Err(rejected) = inputs.try_send(Input::Publishes(publishes))
+            && let Input::Publishes(publishes) = rejected.into_inner()
+        {
+            self.access.settle(refuse_all(&publishes));
+        }
+    }
+
+    fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome> {
+        let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
+        Box::pin(self.send_draft(Draft::from_server(publish, origin, Ticket::None)))
+    }
+
+    fn command(&self, command: Command) -> BoxFuture<'_, Result<Timestamp, Refusal>> {
+        Box::pin(self.run_command(command))
+    }
+
+    fn pull(&self, request: PullRequest) -> BoxFuture<'_, Result<PullReply, Refusal>> {
+        Box::pin(self.read_timeline(request))
+    }
+
+    fn history(&self, request: HistoryRead) -> BoxFuture<'_, Result<HistoryReply, Refusal>> {
+        Box::pin(self.read_history(request))
+    }
+
+    fn conversations(
+        &self,
+        user: &UserKey,
+        kind: Option<ConversationType>,
+        before: Timestamp,
+        count: usize,
+    ) -> BoxFuture<'_, Result<Vec<ListItem>, Refusal>> {
+        let user = user.clone();
+        Box::pin(async move { self.read_list(user, kind, before, count).await })
+    }
+
+    fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome> {
+        Box::pin(self.run_recall(recall))
+    }
+}
