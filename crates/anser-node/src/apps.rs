@@ -4,6 +4,7 @@ mod file;
 mod registry;
 mod secret;
 
+pub(crate) use file::replace;
 pub use file::{AppFile, AppFileError, OlderSecret, OlderTokens, StoredApp};
 pub use registry::{FileRegistry, app};
-pub use secret::{Judgement, NoRandom, judge};
+pub use secret::{Judgement, NoRandom, judge, random_number};

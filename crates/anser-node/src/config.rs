@@ -5,6 +5,11 @@
 
 use std::path::PathBuf;
 
+use anser_access::AccessConfig;
+use anser_api::ApiConfig;
+use anser_backend_embedded::LogConfig;
+use anser_message::MessageConfig;
+use anser_navi::NaviConfig;
 use serde::{Deserialize, Serialize};
 
 mod address;
@@ -17,7 +22,7 @@ pub use load::{ConfigError, Loaded, Sources};
 pub const REFERENCE: &str = include_str!("../../../config/reference.toml");
 
 /// All settings of a node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeConfig {
     /// The data folder: the log, the store, and the apps with their secrets. Made at the first start, readable by its owner
@@ -33,6 +38,18 @@ pub struct NodeConfig {
     pub app: AppConfig,
     /// Encryption of the client ports.
     pub tls: TlsConfig,
+    /// Where clients find the ports from outside.
+    pub advertise: AdvertiseConfig,
+    /// The message role: limits and retention.
+    pub message: MessageConfig,
+    /// The access role: connections.
+    pub access: AccessConfig,
+    /// The navigation role.
+    pub navi: NaviConfig,
+    /// The server API.
+    pub api: ApiConfig,
+    /// The segment log.
+    pub log: LogConfig,
 }
 
 impl Default for NodeConfig {
@@ -44,6 +61,12 @@ impl Default for NodeConfig {
             ws: Listen::local(8082),
             app: AppConfig::default(),
             tls: TlsConfig::default(),
+            advertise: AdvertiseConfig::default(),
+            message: MessageConfig::default(),
+            access: AccessConfig::default(),
+            navi: NaviConfig::default(),
+            api: ApiConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -97,7 +120,28 @@ impl Default for TlsConfig {
     }
 }
 
+/// What navigation tells clients, where it differs from where the ports are: behind a reverse proxy, a load balancer or an
+/// address translation. What is empty here is told as it is bound, and a port that is bound to all addresses is told with
+/// the host name by which the client asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdvertiseConfig {
+    /// HOST:PORT for native clients over TCP. Since 0.1.
+    pub tcp: String,
+    /// HOST:PORT for native clients over TLS; also where a proxy adds the TLS. Since 0.1.
+    pub tls_tcp: String,
+    /// HOST:PORT for WebSocket clients. Since 0.1.
+    pub ws: String,
+    /// HOST:PORT for secure WebSocket clients; also where a proxy adds the TLS. Since 0.1.
+    pub tls_ws: String,
+}
+
 impl NodeConfig {
+    /// All settings as a settings file, secrets among them.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings were read from the same form")
+    }
+
     /// Whether the settings fit together; the text says which do not.
     fn check(&self) -> Result<(), String> {
         if !self.http.is_on() {

@@ -4,9 +4,14 @@
 
 mod apps;
 pub mod config;
+mod error;
+mod ready;
+mod wiring;
 
 pub use apps::{
     AppFile, AppFileError, FileRegistry, Judgement, NoRandom, OlderSecret, OlderTokens, StoredApp,
-    app, judge,
+    app, judge, random_number
 };
 pub use config::NodeConfig;
+pub use error::ServeError;
+pub use wiring::{ServeOptions, serve};

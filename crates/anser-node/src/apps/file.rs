@@ -1,9 +1,9 @@
 //! The file in the data folder that keeps apps and their secrets. Only its owner may read it; it is replaced as a whole, so
 //! that a reader sees the old one or the new one. It may be changed while a server runs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -188,8 +188,11 @@ impl AppFile {
         }
     }
 
-    /// Makes an app with a key and a secret by chance and keeps it.
+    /// Makes an app with a key and a secret by chance and keeps it. A missing data folder is made, readable by its owner
+    /// alone.
     pub fn create(&self) -> Result<StoredApp, AppFileError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(|source| AppFileError::Io { path: self.folder.clone(), source })?;
         self.change(|apps| {
             let app = StoredApp::new(secret::random_key()?, secret::random_secret()?);
             apps.push(app.clone());
@@ -296,7 +299,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+        .unwrap_or_else(|| Path::new("."));
     File::open(parent)?.sync_all()
 }
 

@@ -35,6 +35,11 @@ pub(super) fn random_secret() -> Result<String, NoRandom> {
     random_text(SECRET_LETTERS)
 }
 
+/// A number by chance, to make two tokens of one user differ.
+pub fn random_number() -> Result<u64, NoRandom> {
+    getrandom::u64().map_err(NoRandom)
+}
+
 /// Five bits of each random byte choose a letter, so that all letters are equally likely.
 fn random_text(letters: usize) -> Result<String, NoRandom> {
     let mut bytes = vec![0; letters];

@@ -1,0 +1,75 @@
+//! The access role of a node, and what navigation tells about it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anser_access::{AccessDeps, AccessServer, Registry, StartError};
+use anser_navi::{Address, Endpoint, Transport};
+use anser_runtime::{Clock, Tasks};
+
+use crate::config::NodeConfig;
+use crate::ServeError;
+
+use super::apps::Apps;
+use super::message::Message;
+use super::resolve;
+
+/// Starts the role: from now on clients can connect.
+pub(crate) fn start(
+    config: &NodeConfig,
+    apps: &Apps,
+    message: &Message,
+    registry: &Arc<Registry>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<AccessServer, ServeError> {
+    let mut settings = config.access.clone();
+    settings.tcp = resolve("tcp", &config.tcp)?;
+    settings.websocket = resolve("ws", &config.ws)?;
+    settings.tcp_tls = resolve("tls.tcp", &config.tls.tcp)?;
+    settings.websocket_tls = resolve("tls.ws", &config.tls.ws)?;
+    settings.tls_certificate.clone_from(&config.tls.certificate);
+    settings.tls_key.clone_from(&config.tls.key);
+    let flags = [
+        (settings.tcp, "--tcp"),
+        (settings.websocket, "--ws"),
+        (settings.tcp_tls, "--tls-tcp"),
+        (settings.websocket_tls, "--tls-ws"),
+    ];
+    let deps = AccessDeps {
+        apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
+        messages: Arc::clone(&message.handle) as Arc<dyn anser_cluster::MessageService>,
+        directory: Arc::clone(&message.handle) as Arc<dyn anser_cluster::DirectoryService>,
+        registry: Arc::clone(registry),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+    };
+    AccessServer::start(settings, deps).map_err(|error| match error {
+        StartError::Bind { address, source } => ServeError::listen(address, flag_of(&flags, address), source),
+        other => ServeError::Access(other),
+    })
+}
+
+/// The flag that chose an address.
+fn flag_of(flags: &[(Option<SocketAddr>, &'static str)], address: SocketAddr) -> &'static str {
+    flags.iter().find(|(chosen, _)| *chosen == Some(address)).map_or("its flag", |(_, flag)| flag)
+}
+
+/// The ports as clients find them: as the operator says, or as they are bound.
+pub(crate) fn endpoints(config: &NodeConfig, access: &AccessServer) -> Vec<Endpoint> {
+    let advertised = &config.advertise;
+    let ports = [
+        (Transport::Tcp, &advertised.tcp, access.tcp_addr()),
+        (Transport::Tls, &advertised.tls_tcp, access.tcp_tls_addr()),
+        (Transport::Ws, &advertised.ws, access.websocket_addr()),
+        (Transport::Wss, &advertised.tls_ws, access.websocket_tls_addr()),
+    ];
+    let endpoint = |(transport, advertised, bound): (Transport, &String, Option<SocketAddr>)| {
+        let address = match (advertised.as_str(), bound) {
+            ("", bound) => Address::of_bound(bound?),
+            (told, _) => Address::Fixed(told.to_owned()),
+        };
+        Some(Endpoint { transport, address })
+    };
+    ports.into_iter().filter_map(endpoint).collect()
+}

@@ -1,0 +1,64 @@
+//! The apps of this run: the one given by configuration, or those of the data folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_runtime::{Fate, Tasks};
+
+use crate::apps::{AppFile, FileRegistry, Judgement, StoredApp, judge};
+use crate::config::NodeConfig;
+use crate::ServeError;
+
+/// How often the file is looked at, so that changes count without a signal.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// The apps and what is told about them.
+#[derive(Debug)]
+pub(crate) struct Apps {
+    /// Where the roles look apps up.
+    pub(crate) registry: Arc<FileRegistry>,
+    /// The app that is told to whoever starts the server.
+    pub(crate) first: StoredApp,
+    /// Whether it is new.
+    pub(crate) made: bool,
+    /// A file with its secret and nothing else.
+    pub(crate) secret_file: PathBuf,
+}
+
+/// Opens the apps of the data folder, makes the first one where there is none, and follows changes of the file.
+pub(crate) fn open(config: &NodeConfig, tasks: &Tasks) -> Result<Apps, ServeError> {
+    let file = AppFile::of(&config.data);
+    let given = given_app(config)?;
+    let (first, made) = match &given {
+        Some(app) => (app.clone(), false),
+        None => file.first_or_create()?,
+    };
+    file.write_secret(&first.secret)?;
+    let secret_file = file.secret_path();
+    let secret_file = std::path::absolute(&secret_file).unwrap_or(secret_file);
+    let registry = Arc::new(FileRegistry::open(file, given)?);
+    let followed = Arc::clone(&registry);
+    tasks.spawn("app follower", Fate::CutOff, async move {
+        let mut ticks = tokio::time::interval(FOLLOW_EVERY);
+        loop {
+            ticks.tick().await;
+            followed.follow();
+        }
+    });
+    Ok(Apps { registry, first, made, secret_file })
+}
+
+fn given_app(config: &NodeConfig) -> Result<Option<StoredApp>, ServeError> {
+    let (Some(key), Some(secret)) = (&config.app.key, &config.app.secret) else { return Ok(None) };
+    anser_types::AppKey::new(key).map_err(|error| ServeError::Unfit(format!("app.key: {error}")))?;
+    match judge(key, secret) {
+        Judgement::Good => {}
+        Judgement::Short => tracing::warn!(app = key, "the app secret is short, 20 characters or more by chance are advised"),
+        Judgement::Obvious => {
+            let advice = "choose one of 20 characters or more by chance, for example with: openssl rand -hex 20";
+            return Err(ServeError::Unfit(format!("app.secret: this secret is easily guessed; {advice}")));
+        }
+    }
+    Ok(Some(StoredApp::new(key.clone(), secret.clone())))
+}

@@ -1,0 +1,86 @@
+//! The HTTP port of a node: navigation and the server API on one listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anser_access::Registry;
+use anser_api::Api;
+use anser_navi::{Endpoint, Navi, OneNode};
+use anser_runtime::{Clock, Fate, Tasks};
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::config::{Listen, NodeConfig};
+use crate::ServeError;
+
+use super::apps::Apps;
+use super::message::Message;
+use super::resolve;
+
+/// What the two roles are given.
+pub(crate) struct Parts<'a> {
+    pub(crate) apps: &'a Apps,
+    pub(crate) message: &'a Message,
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) clock: &'a Clock,
+}
+
+/// The running port.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Where navigation sends clients.
+    pub(crate) points: Arc<OneNode>,
+}
+
+/// Opens the port, so that one that is taken is found before anything else is done. Nobody is answered yet.
+pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, ServeError> {
+    let address = resolve("http", listen)?.ok_or_else(|| ServeError::Unfit("http: cannot be off".to_owned()))?;
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    bound.map_err(|source| ServeError::listen(address, "--http", source))
+}
+
+/// Begins to answer.
+pub(crate) fn start(
+    config: &NodeConfig,
+    listener: TcpListener,
+    parts: Parts<'_>,
+    endpoints: Vec<Endpoint>,
+    tasks: &Tasks,
+) -> Result<Http, ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Signals)?;
+    let points = OneNode::new(endpoints);
+    let router = routes(config, parts, &points);
+    let drain = tasks.drain().clone();
+    tasks.spawn("http listener", Fate::CutOff, async move {
+        let draining = async move { drain.draining().await };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(draining).await {
+            tracing::error!(%error, "http port failed");
+        }
+    });
+    Ok(Http { address, points })
+}
+
+fn routes(config: &NodeConfig, parts: Parts<'_>, points: &Arc<OneNode>) -> Router {
+    let Parts { apps, message, registry, clock } = parts;
+    let (navi_clock, api_clock) = (clock.clone(), clock.clone());
+    let navi = anser_navi::router(Navi {
+        apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
+        points: Arc::clone(points) as Arc<dyn anser_navi::AccessPoints>,
+        clock: Arc::new(move || navi_clock.now()),
+        config: config.navi,
+    });
+    let api = anser_api::router(Api {
+        apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
+        messages: Arc::clone(&message.handle) as Arc<dyn anser_cluster::MessageService>,
+        access: Arc::clone(registry) as Arc<dyn anser_cluster::AccessService>,
+        directory: Arc::clone(&message.handle) as Arc<dyn anser_cluster::DirectoryService>,
+        clock: Arc::new(move || api_clock.now()),
+        config: config.api.clone(),
+    });
+    navi.merge(api)
+}

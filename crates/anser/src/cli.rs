@@ -1,0 +1,180 @@
+//! The arguments of every command, with the help that a newcomer reads.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::logging::LogFormat;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or stopped as asked
+  1  it failed on the way; the message says why
+  2  wrong arguments or configuration; nothing was begun";
+
+/// An instant-messaging server for the published RongCloud SDKs, durable, in one program.
+///
+/// Begin with `anser serve`, which needs no configuration. The README has a tour of five minutes.
+#[derive(Debug, Parser)]
+#[command(name = "anser", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Box<ServeArgs>),
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(subcommand)]
+    App(AppCommand),
+    Token(TokenArgs),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  anser serve                                  everything on 127.0.0.1, data in ./anser-data
+  anser serve --http :8080 --tcp :8081 --ws :8082
+                                               reachable from other machines
+  anser serve --config /etc/anser.toml         settings from a file; flags win over it
+  anser serve --http 127.0.0.1:0 --tcp 127.0.0.1:0 --ws 127.0.0.1:0 --ready-file ready.json
+                                               free ports, for scripts and tests
+
+The first start makes an app: its key is printed, its secret lies in the data folder.
+SIGTERM or Ctrl-C stops the server in order; a second one at once. SIGHUP makes it read
+certificates and apps again.
+
+Every setting can be given as a flag below, as a variable (`tls.certificate` is
+ANSER_TLS_CERTIFICATE), or in the file; in this order the first one wins.
+`anser config reference` prints all settings. ANSER_LOG chooses log lines: info, debug,
+anser_access=debug,info …";
+
+/// Runs the server until it is told to stop.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Settings file (TOML). Without it, defaults.
+    #[arg(long, value_name = "FILE", env = "ANSER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data folder, made if missing [default: ./anser-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// Where navigation and the server API listen [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Where clients connect over TCP, or `off` [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) tcp: Option<String>,
+    /// Where clients connect over WebSocket, or `off` [default: 127.0.0.1:8082].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ws: Option<String>,
+    /// App key to serve, instead of one made by chance. Goes with --app-secret. Also ANSER_APP_KEY.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) app_key: Option<String>,
+    /// Its secret. Prefer ANSER_APP_SECRET: other users of the machine can read arguments.
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) app_secret: Option<String>,
+    /// Certificate chain (PEM) for the TLS ports.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_certificate: Option<String>,
+    /// Private key (PEM) of the certificate.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<String>,
+    /// Where clients connect over TCP with TLS [default: off].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) tls_tcp: Option<String>,
+    /// Where clients connect over secure WebSocket [default: off].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) tls_ws: Option<String>,
+    /// Any other setting, by its name in the file; may be repeated.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Written, as JSON, once everything accepts: where the server listens, its app key, and the file with the secret.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Form of log lines.
+    #[arg(long, value_enum, default_value = "human", value_name = "FORM")]
+    pub(crate) log: LogFormat,
+}
+
+/// Checks settings, or prints all there are.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Checks a settings file together with the ANSER_ variables, as `anser serve` would, and opens nothing.
+    Check(ConfigCheckArgs),
+    /// Prints all settings with their defaults and what they mean, as a settings file.
+    Reference,
+    /// Prints the settings that a file and the ANSER_ variables add up to.
+    Show(ConfigCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCheckArgs {
+    /// Settings file (TOML). Without it, the variables alone.
+    #[arg(value_name = "FILE", env = "ANSER_CONFIG")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Makes apps and changes their secrets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Makes an app with a key and a secret by chance. A running server takes it up by itself.
+    Create(DataArgs),
+    /// Lists the apps of a data folder.
+    List(DataArgs),
+    /// Gives an app a new secret. A running server takes it up by itself; tokens stay good unless told otherwise.
+    RotateSecret(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Data folder of the server.
+    #[arg(long, value_name = "DIR", env = "ANSER_DATA", default_value = "./anser-data")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Which app; needed where there are several.
+    #[arg(value_name = "APP_KEY")]
+    pub(crate) app: Option<String>,
+    /// Tokens made with older secrets count no more: everybody has to get a new one. For a secret that leaked.
+    #[arg(long)]
+    pub(crate) void_tokens: bool,
+}
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  anser token alice                            for the app in ./anser-data
+  anser token alice --data /var/lib/anser --hours 24
+  ANSER_APP_KEY=… ANSER_APP_SECRET=… anser token alice
+                                               where the server was given its app
+
+The token is made from the app's secret; the server need not run. It is what an app's
+backend gets from POST /user/getToken.json.";
+
+/// Prints a token with which a user signs in.
+#[derive(Debug, Args)]
+#[command(after_help = TOKEN_EXAMPLES)]
+pub(crate) struct TokenArgs {
+    /// The user's id.
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Which app; the first one of the data folder if not given.
+    #[arg(long, value_name = "KEY", env = "ANSER_APP_KEY")]
+    pub(crate) app_key: Option<String>,
+    /// The app's secret, if it is not in the data folder.
+    #[arg(long, value_name = "SECRET", env = "ANSER_APP_SECRET", hide_env_values = true)]
+    pub(crate) app_secret: Option<String>,
+    /// How many hours it is good for. Without it: as long as the app's tokens are.
+    #[arg(long, value_name = "N")]
+    pub(crate) hours: Option<u64>,
+    /// Navigation addresses to write behind the token's `@`, several with `;` between them.
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    pub(crate) navi: String,
+}

@@ -1,0 +1,6 @@
+//! One module for each command.
+
+pub(crate) mod app;
+pub(crate) mod config;
+pub(crate) mod serve;
+pub(crate) mod token;
