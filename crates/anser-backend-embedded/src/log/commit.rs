@@ -176,7 +176,7 @@ impl Committer {
             return Err(Fault::StillFull);
         }
         let len: usize = batch.iter().map(|append| append.frames_len).sum();
-        if !self.segment.takes(len, self.shared.head_len) {
+        if !self.segment.takes(len, self.shared.head_len) && !self.may_overfill(len) {
             self.roll()?;
         }
         self.last_time = self.last_time.max(now);
@@ -184,6 +184,12 @@ impl Committer {
         self.write()?;
         self.publish();
         Ok(first_offsets)
+    }
+
+    /// Whether the block should rather make the segment up to twice as long than wait for space that is being made.
+    fn may_overfill(&self, len: usize) -> bool {
+        let limit = u64::from(self.segment.full_at).saturating_mul(2);
+        u64::from(self.segment.end).saturating_add(len as u64) <= limit && self.spare.is_under_way()
     }
 
     /// Puts the frames of the batch into the block.

@@ -14,7 +14,7 @@ use super::files::{Folder, LogFile, write_block};
 use super::head::{SegmentHead, segment_name};
 
 /// What is written at once: small pieces, each synced, so that commits in between wait for little.
-static ZEROS: [u8; 512 * 1024] = [0; 512 * 1024];
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// The name under which the space of a segment is made. Removed at every start.
 const SPACE_NAME: &str = "space.new";
@@ -122,6 +122,11 @@ impl SpareSpace {
             *state = Spare::Wanted(bytes);
             self.changed.notify_all();
         }
+    }
+
+    /// Whether space is being made, so that taking it would wait.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(*self.state.lock(), Spare::Wanted(_) | Spare::Making)
     }
 
     /// The space that was made ahead, after waiting for it if it is being made; otherwise makes `bytes` of it here.

@@ -7,7 +7,7 @@ use anser_types::codec::DecodeError;
 use anser_types::{Conversation, ConversationType, Timestamp, UserKey};
 use bytes::Bytes;
 
-use super::place::{read_kind, read_side, write_side};
+use super::place::{read_side, write_side};
 use super::{fields, last_text, user_key, value};
 
 const FAMILY: u8 = 1;
@@ -38,6 +38,13 @@ pub(in crate::store) fn key(user: &UserKey, conversation: &Conversation) -> Vec<
 pub(in crate::store) fn prefix(user: &UserKey) -> Vec<u8> {
     let mut key = user_key(user);
     key.push(FAMILY);
+    key
+}
+
+/// What the keys of its rows of one type begin with, or of all.
+pub(in crate::store) fn kind_prefix(user: &UserKey, kind: Option<ConversationType>) -> Vec<u8> {
+    let mut key = prefix(user);
+    key.extend(kind.map(ConversationType::number));
     key
 }
 
@@ -85,12 +92,6 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<ListState, DecodeError> {
     Ok(state)
 }
 
-/// The type of a conversation, for readers that look at keys alone.
-pub(in crate::store) fn kind(key: &[u8], prefix_len: usize) -> Result<ConversationType, DecodeError> {
-    let kind = key.get(prefix_len..=prefix_len).ok_or(DecodeError::Short)?;
-    read_kind(&mut anser_types::codec::Reader(Bytes::copy_from_slice(kind)))
-}
-
 #[cfg(test)]
 mod tests {
     use anser_types::ConnectionId;
@@ -103,7 +104,6 @@ mod tests {
         let row = key(&bob(), &with("alice"));
         assert_eq!(row, b"\0\x03app\0\x03bob\x01\x01alice");
         assert_eq!(conversation(&row, prefix(&bob()).len()), Ok(with("alice")));
-        assert_eq!(kind(&row, prefix(&bob()).len()), Ok(ConversationType::Private));
 
         let mut unread = Unread::default();
         unread.read(Timestamp(4));
