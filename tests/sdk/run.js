@@ -39,7 +39,7 @@ class Stage {
   constructor(server, sdk, number) { Object.assign(this, { server, sdk, number, until, backend: new Backend({ ...server, api: server.navi }) }); }
   id(name) { return `${name}-${this.number}-${Date.now().toString(36)}`; }
   terminal() {
-    const terminal = new Terminal(this.sdk, { ...this.server, packages: process.env.SDK_PACKAGES });
+    const terminal = new Terminal(this.sdk, { ...this.server, packages: path.resolve(process.env.SDK_PACKAGES) });
     this.#terminals.push(terminal);
     return terminal;
   }
