@@ -73,6 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_endpoint_is_documented() {
+        let page = include_str!("../../../docs/api.md");
+        for (path, _) in Endpoint::ALL {
+            assert!(page.contains(path), "docs/api.md says nothing about {path}");
+        }
+    }
+
+    #[test]
     fn each_endpoint_is_at_one_path_with_and_without_json() {
         for (path, endpoint) in Endpoint::ALL {
             assert_eq!(Endpoint::at(path), Some(endpoint));

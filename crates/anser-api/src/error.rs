@@ -119,7 +119,54 @@ fn refusal_text(status: Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use anser_rmtp::{ConnAckStatus, DisconnectStatus};
+
     use super::*;
+
+    const CODES: &str = include_str!("../../../docs/error-codes.md");
+
+    #[test]
+    fn told_why_every_status_is_documented() {
+        let section = |title: &str| {
+            let rest = CODES.split_once(&format!("## {title}\n")).unwrap().1;
+            rest.split("\n## ").next().unwrap()
+        };
+        let has = |section: &str, code: u16| {
+            section.contains(&format!("\n| {code} |"))
+                || section.contains(&format!("\n| **{code}** |"))
+        };
+        for status in [
+            Status::OK,
+            Status::BLACKLISTED,
+            Status::UNAVAILABLE,
+            Status::BAD_PARAMETER,
+            Status::UNSUPPORTED,
+            Status::SYSTEM_CONVERSATION,
+            Status::TOO_LARGE,
+            Status::TOO_FAST,
+            Status::NOT_IN_GROUP,
+            Status::GROUP_FULL,
+            Status::MUTED_IN_GROUP,
+            Status::NOT_IN_CHATROOM,
+            Status::RECALL_PARAMETER,
+            Status::STORAGE_UNAVAILABLE,
+            Status::NOT_YOUR_MESSAGE,
+        ] {
+            assert!(has(section("Requests of a client"), status.0), "{status:?}");
+        }
+        for status in ConnAckStatus::ALL {
+            assert!(
+                has(section("Signing in"), u16::from(status.code())),
+                "{status:?}"
+            );
+        }
+        for status in DisconnectStatus::ALL {
+            assert!(
+                has(section("Being disconnected"), u16::from(status.code())),
+                "{status:?}"
+            );
+        }
+    }
 
     #[test]
     fn told_why_every_refusal_has_a_code_that_tells_retry_from_never() {
@@ -150,6 +197,17 @@ mod tests {
                 error.is_retryable(),
                 matches!(http, 408 | 429 | 500 | 503),
                 "{error:?}"
+            );
+            let row = format!("| {code} | {http} |");
+            let row_of_two = [format!("| {code} | {http}, "), format!(", {http} |")];
+            let documented = CODES.lines().any(|line| {
+                line.starts_with(&row)
+                    || (line.starts_with(&format!("| {code} |"))
+                        && row_of_two.iter().any(|part| line.contains(part)))
+            });
+            assert!(
+                documented,
+                "docs/error-codes.md says nothing about {code} with {http}"
             );
             let says_retry = error.to_string().contains("retry");
             assert_eq!(says_retry, matches!(http, 429 | 500 | 503), "{error}");
