@@ -68,7 +68,7 @@ mod tests {
         let (clock, hands) = Clock::manual(Timestamp(5));
         assert_eq!(clock.now(), Timestamp(5));
         hands.advance(7);
-        assert_eq!(clock.clone().now(), Timestamp(12));
+        assert_eq!(clock.now(), Timestamp(12));
         hands.set(Timestamp(1));
         assert_eq!(clock.now(), Timestamp(1));
     }
