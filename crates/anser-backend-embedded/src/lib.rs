@@ -2,6 +2,11 @@
 
 mod lock;
 mod log;
+mod store;
 
 pub use lock::{FolderLock, LockError};
-pub use log::{LogConfig, LogFailure, Now, OpenError, SegmentLog, Trimmed};
+pub use log::{
+    InspectError, LogConfig, LogFailure, Now, OpenError, SegmentLog, SegmentReport, Trimmed,
+    inspect_segment,
+};
+pub use store::{EmbeddedStore, StoreOpenError, StoreOptions};

@@ -24,6 +24,7 @@ mod files;
 mod frame;
 mod head;
 mod index;
+mod inspect;
 mod meta;
 mod queue;
 mod reader;
@@ -43,7 +44,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
 pub use self::config::LogConfig;
-pub use self::error::{LogFailure, OpenError};
+pub use self::error::{InspectError, LogFailure, OpenError};
+pub use self::inspect::{SegmentReport, inspect_segment};
 pub use self::trim::Trimmed;
 
 use self::commit::Committer;

@@ -82,3 +82,8 @@ pub(super) struct DamagedAt {
     pub(super) path: PathBuf,
     pub(super) position: u64,
 }
+
+/// Why a segment file makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the segment is damaged: {0}")]
+pub struct InspectError(pub(super) String);

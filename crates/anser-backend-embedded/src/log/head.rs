@@ -83,7 +83,8 @@ impl SegmentHead {
         Ok(head)
     }
 
-    fn decode_any(bytes: &[u8]) -> Result<Self, HeadFault> {
+    /// Reads the header that starts `bytes`, of whatever segment it is.
+    pub(super) fn decode_any(bytes: &[u8]) -> Result<Self, HeadFault> {
         let mut fields = Fields(bytes);
         let magic = fields.take(MAGIC.len()).ok_or(HeadFault::Damaged)?;
         let version = fields.u8().ok_or(HeadFault::Damaged)?;

@@ -129,7 +129,7 @@ impl Mailbox for EmbeddedStore {
             };
             match plan {
                 pages::Plan::Done(page) => Ok(page),
-                pages::Plan::Disk(page) => self.inner.read_disk(move |disk| page.read(disk)).await,
+                pages::Plan::Disk(page) => self.inner.on_disk(move |disk| page.read(disk)).await,
             }
         })
     }
@@ -143,7 +143,7 @@ impl Mailbox for EmbeddedStore {
         let lifted = self.inner.lift_now(user, floor);
         Box::pin(async move {
             if lifted? {
-                self.inner.read_disk(Disk::sync).await?;
+                self.inner.on_disk(Disk::sync).await?;
             }
             Ok(())
         })
@@ -157,7 +157,7 @@ impl Mailbox for EmbeddedStore {
             };
             match plan {
                 lists::Plan::Done(rows) => Ok(rows),
-                lists::Plan::Disk(list) => self.inner.read_disk(move |disk| list.read(disk)).await,
+                lists::Plan::Disk(list) => self.inner.on_disk(move |disk| list.read(disk)).await,
             }
         })
     }
@@ -166,10 +166,10 @@ impl Mailbox for EmbeddedStore {
         let inner = &self.inner;
         let mut bucket = inner.mailbox.bucket_of(user);
         let noted = bucket.open(&inner.disk, user).and_then(|opened| opened.set_cursor(&inner.disk, user, device, cursor));
-        if noted.is_ok() {
+        if matches!(noted, Ok(true)) {
             bucket.change(user, |_| {});
         }
-        Box::pin(std::future::ready(noted))
+        Box::pin(std::future::ready(noted.map(|_| ())))
     }
 
     fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {

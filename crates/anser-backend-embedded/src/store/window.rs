@@ -72,11 +72,6 @@ impl<T: Item> Window<T> {
         }
         freed
     }
-
-    /// How many items are in memory.
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
-    }
 }
 
 #[cfg(test)]
@@ -119,9 +114,9 @@ mod tests {
         window.note_flushed(20);
         assert_eq!(window.unflushed(), [21]);
         assert_eq!(window.evict(2), 2 * (4 + ITEM_OVERHEAD));
-        assert_eq!((window.len(), window.after()), (2, 15));
+        assert_eq!((window.items.len(), window.after()), (2, 15));
         window.evict(0);
-        assert_eq!((window.len(), window.after()), (1, 20));
+        assert_eq!((window.items.len(), window.after()), (1, 20));
     }
 
     #[test]

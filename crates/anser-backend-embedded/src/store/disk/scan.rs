@@ -1,6 +1,6 @@
 //! Reads: single rows, and rows in the order of their keys.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 
 use bytes::Bytes;
 use fjall::{Guard, UserValue};
@@ -69,8 +69,8 @@ impl Disk {
         self.table(table).range((Bound::Included(prefix.to_vec()), end)).rev().map(row)
     }
 
-    fn range(&self, table: Table, range: impl RangeBounds<Vec<u8>>) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        self.table(table).range::<Vec<u8>, _>((range.start_bound().cloned(), range.end_bound().cloned())).map(row)
+    fn range(&self, table: Table, range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
+        self.table(table).range::<Vec<u8>, _>(range).map(row)
     }
 }
 

@@ -132,16 +132,12 @@ impl Bucket {
     /// The box of a user, loaded if need be.
     pub(super) fn open(&mut self, disk: &Disk, user: &UserKey) -> Result<&mut UserBox, StoreError> {
         if !self.boxes.contains_key(user) {
-            let lifts = self.lifts.get(user).cloned().unwrap_or_default();
-            let user_box = UserBox::load(disk, user, lifts)?;
-            if self.lifts.remove(user).is_some() {
-                // The next flush takes the lifts in and removes their rows.
-                self.queue.push(user.clone());
-            }
+            let user_box = UserBox::load(disk, user, self.lifts.get(user).cloned().unwrap_or_default())?;
             self.held += user_box.held();
             self.boxes.insert(user.clone(), user_box);
-            if self.queue.last() == Some(user) {
-                self.boxes.get_mut(user).map(UserBox::needs_queueing);
+            if self.lifts.remove(user).is_some() {
+                // The next flush takes the lifts in and removes their rows.
+                self.change(user, |_| {});
             }
         }
         let user_box = self.boxes.get_mut(user).expect("it was inserted above");

@@ -154,13 +154,21 @@ impl UserBox {
         }
     }
 
-    /// Notes how far a terminal has got. Says nothing if too many wait for the next flush: a cursor is a hint.
-    pub(super) fn set_cursor(&mut self, disk: &Disk, user: &UserKey, device: &DeviceId, cursor: Position) -> Result<(), StoreError> {
+    /// Notes how far a terminal has got. Returns whether that is news; if too many wait for the next flush it is dropped, for
+    /// a cursor is a hint.
+    pub(super) fn set_cursor(
+        &mut self,
+        disk: &Disk,
+        user: &UserKey,
+        device: &DeviceId,
+        cursor: Position,
+    ) -> Result<bool, StoreError> {
         let known = self.cursor(disk, user, device)?;
-        if known.is_none_or(|known| known < cursor) && self.cursors.len() < CURSORS_MAX {
+        let is_news = known.is_none_or(|known| known < cursor) && self.cursors.len() < CURSORS_MAX;
+        if is_news {
             self.cursors.insert(device.clone(), cursor);
         }
-        Ok(())
+        Ok(is_news)
     }
 
     /// How far a terminal had got.
@@ -194,11 +202,13 @@ impl UserBox {
     /// Takes what the next flush writes.
     pub(super) fn capture(&mut self, user: UserKey) -> CapturedUser {
         self.changes = Changes { is_queued: false, is_in_flight: true };
-        let changed = self.rows.iter_mut().filter(|(_, row)| std::mem::take(&mut row.is_changed));
+        let changed = self.rows.iter_mut().filter_map(|(conversation, row)| {
+            std::mem::take(&mut row.is_changed).then(|| (conversation.clone(), row.state.clone()))
+        });
         CapturedUser {
             user,
             last: self.last,
-            rows: changed.map(|(conversation, row)| (conversation.clone(), row.state.clone())).collect(),
+            rows: changed.collect(),
             entries: self.window.unflushed(),
             cursors: self.cursors.iter().map(|(device, cursor)| (device.clone(), *cursor)).collect(),
             spent: std::mem::take(&mut self.spent),

@@ -1,0 +1,105 @@
+//! Writes what memory has and the disk has not: everything of one moment in one batch.
+//!
+//! The moment is taken under the gate, which every change passes as a reader. So rows, marks and replay positions belong
+//! together, and a replay from those positions, in the same order, brings every entry to the place that it had.
+
+mod capture;
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+use anser_backend::StoreError;
+use anser_types::{Offset, PartitionId};
+
+use self::capture::Capture;
+use super::Inner;
+use super::disk::{Disk, Table};
+use super::error::damaged;
+use super::format::marks::{self, Offsets};
+
+/// A table that is replayed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum ReplayTable {
+    Mailbox = 1,
+    History = 2,
+    Directory = 3,
+}
+
+const REPLAY_TABLES: [ReplayTable; 3] = [ReplayTable::Mailbox, ReplayTable::History, ReplayTable::Directory];
+
+/// From where each table is replayed, by partition.
+pub(super) type ReplayOffsets = BTreeMap<ReplayTable, Offsets>;
+
+/// Reads the positions that the last flush wrote.
+pub(super) fn load_offsets(disk: &Disk) -> Result<ReplayOffsets, StoreError> {
+    let mut all = ReplayOffsets::new();
+    for table in REPLAY_TABLES {
+        let stored = disk.get(Table::Meta, marks::offsets_key(table as u8))?;
+        all.insert(table, stored.map_or(Ok(Offsets::new()), marks::read_offsets).map_err(damaged("positions"))?);
+    }
+    Ok(all)
+}
+
+/// Positions as they are, and as the disk has them.
+#[derive(Debug)]
+pub(super) struct Positions {
+    pub(super) present: ReplayOffsets,
+    pub(super) durable: ReplayOffsets,
+    pub(super) is_expiry_changed: bool,
+}
+
+/// The flush that failed last, if one did: it is written again before any other.
+#[derive(Debug, Default)]
+pub(super) struct Flusher {
+    pending: Mutex<Option<Capture>>,
+}
+
+impl Inner {
+    /// Notes that a table contains everything of a partition below `next`. The caller holds the gate.
+    pub(super) fn note_offset(&self, table: ReplayTable, partition: PartitionId, next: Offset) {
+        let mut positions = self.positions.lock();
+        let known = positions.present.entry(table).or_default().entry(partition).or_default();
+        *known = next.max(*known);
+    }
+
+    /// The position of a table as the disk has it.
+    pub(super) fn durable_offset(&self, table: ReplayTable, partition: PartitionId) -> Offset {
+        let positions = self.positions.lock();
+        positions.durable.get(&table).and_then(|offsets| offsets.get(&partition)).copied().unwrap_or_default()
+    }
+
+    /// Notes that expiry has moved on.
+    pub(super) fn note_expiry(&self) {
+        self.positions.lock().is_expiry_changed = true;
+    }
+
+    /// Makes everything durable that was applied before the call.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        let mut pending = self.flusher.pending.lock();
+        if let Some(failed) = pending.take() {
+            self.write_capture(failed, &mut pending)?;
+        }
+        if let Some(capture) = self.capture() {
+            self.write_capture(capture, &mut pending)?;
+        }
+        Ok(())
+    }
+
+    fn write_capture(&self, capture: Capture, pending: &mut Option<Capture>) -> Result<(), StoreError> {
+        let mut batch = self.disk.batch();
+        capture.write(&mut batch);
+        let written = self.disk.flush(batch);
+        self.room.note_flush(written.is_ok());
+        if let Err(error) = written {
+            *pending = Some(capture);
+            return Err(error);
+        }
+        self.mailbox.note_flushed(&capture.users);
+        self.history.note_flushed(&capture.history);
+        self.positions.lock().durable = capture.offsets;
+        self.room.release(capture.bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! The suites, and what only this store can show.
+
+mod suites;

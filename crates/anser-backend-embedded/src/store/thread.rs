@@ -1,0 +1,111 @@
+//! The thread that flushes and sweeps.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Inner;
+use super::error::StoreOpenError;
+
+/// Buckets that are swept with each turn: at the usual interval a user that nobody asks for is let go within a minute.
+const BUCKETS_PER_TURN: u8 = 2;
+/// How many entries of one user stay in memory when it runs out, less and less until it fits.
+const KEEPS: [usize; 4] = [256, 64, 16, 0];
+
+/// What the thread is asked to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Nothing,
+    Flush,
+    Stop,
+}
+
+/// Wakes the thread.
+#[derive(Debug)]
+pub(super) struct Bell {
+    request: Mutex<Request>,
+    rung: Condvar,
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self { request: Mutex::new(Request::Nothing), rung: Condvar::new() }
+    }
+}
+
+impl Bell {
+    /// Asks for a flush without waiting for the interval.
+    pub(super) fn ring(&self) {
+        let mut request = self.request.lock();
+        if *request == Request::Nothing {
+            *request = Request::Flush;
+            self.rung.notify_one();
+        }
+    }
+
+    /// Asks the thread to end.
+    pub(super) fn stop(&self) {
+        *self.request.lock() = Request::Stop;
+        self.rung.notify_one();
+    }
+
+    /// Waits for a request or for the interval to pass. Returns whether the thread goes on.
+    fn wait(&self, interval: Duration) -> bool {
+        let mut request = self.request.lock();
+        if *request == Request::Nothing {
+            self.rung.wait_for(&mut request, interval);
+        }
+        if *request == Request::Stop {
+            return false;
+        }
+        *request = Request::Nothing;
+        true
+    }
+}
+
+/// Starts the thread. It ends after [`Bell::stop`], without a last flush.
+pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, StoreOpenError> {
+    std::thread::Builder::new()
+        .name("anser-store".to_owned())
+        .spawn(move || {
+            let mut turn = 0;
+            while inner.bell.wait(inner.options.flush_interval) {
+                inner.turn(turn);
+                turn = turn.wrapping_add(BUCKETS_PER_TURN);
+            }
+        })
+        .map_err(StoreOpenError::Thread)
+}
+
+impl Inner {
+    fn turn(&self, first: u8) {
+        if let Err(error) = self.flush() {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot flush the store");
+        }
+        for bucket in (first..=u8::MAX).take(usize::from(BUCKETS_PER_TURN)) {
+            self.mailbox.sweep(bucket, None);
+            if bucket % 4 == 0 {
+                self.history.sweep(bucket / 4, None);
+            }
+        }
+        self.fit_into_memory();
+    }
+
+    /// Lets go of what is on disk until the rest fits.
+    pub(super) fn fit_into_memory(&self) {
+        let most = self.options.memory_bytes_max;
+        if self.mailbox.held() + self.history.held() <= most {
+            return;
+        }
+        for keep in KEEPS {
+            let users: usize = (0..=u8::MAX).map(|bucket| self.mailbox.sweep(bucket, Some(keep))).sum();
+            let history: usize = (0..super::history::SHARDS).map(|shard| self.history.sweep(shard, Some(keep))).sum();
+            // A little more than needed, so that this is not done with every turn.
+            if users + history <= most - most / 8 {
+                return;
+            }
+        }
+    }
+}
