@@ -103,8 +103,9 @@ impl Inbox {
         self.pull = Pull::At(turn.now);
     }
 
-    /// Makes it time for a pull; one that is open is followed by another.
+    /// Makes it time for a pull; one that is open is followed by another. Until it is answered something may be missing.
     pub(super) const fn refresh(&mut self, now: Timestamp) {
+        self.synced = false;
         match &mut self.pull {
             Pull::Open { again } => *again = true,
             Pull::At(at) => *at = now,
@@ -266,7 +267,6 @@ impl Inbox {
         if time <= self.cursor.0 {
             return;
         }
-        self.synced = false;
         self.refresh(now);
     }
 

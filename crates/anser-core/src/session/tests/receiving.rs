@@ -265,4 +265,7 @@ fn a_pull_that_the_application_asks_for_goes_out_at_once() {
     assert_eq!(rig.pulls().len(), 1);
     rig.answer_pull(&[], 0, true);
     assert_eq!(rig.pulls().len(), 2);
+    rig.answer_pull(&[], 0, true);
+    let synced = rig.notices().filter(|n| matches!(n, Notice::Synced)).count();
+    assert_eq!(synced, 1, "the application hears when everything is there");
 }
