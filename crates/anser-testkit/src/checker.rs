@@ -106,6 +106,7 @@ impl Checker {
                 self.on_pull_refused(at, *connection, *pull, Status(*status));
             }
             Event::Shown { connection, message, .. } => self.on_shown(at, *connection, message),
+            Event::Withheld { connection, uid, body } => self.on_withheld(at, *connection, *uid, *body),
             Event::Paged { user, conversation, before, items, more } => {
                 self.on_paged(at, user, conversation, *before, (items, *more));
             }

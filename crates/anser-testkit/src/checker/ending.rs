@@ -29,6 +29,12 @@ impl Checker {
                 if is_nowhere && !self.tables.has_log { Promise::AckedIsDurable } else { Promise::NothingLost };
             missing.extend(gaps.into_iter().map(|(at, what)| (promise, vec![since, at], format!("{text} {what}"))));
         }
+        for message in self.tables.messages.iter().filter(|m| m.keep != Keep::Nothing) {
+            if let Some(seen) = message.seen.filter(|_| self.tables.has_log && message.logged.is_none()) {
+                let what = format!("{} was shown and is not in the log", message.uid.map(|u| u.to_string()).unwrap_or_default());
+                missing.push((Promise::AckedIsDurable, vec![seen], what));
+            }
+        }
         for (promise, events, what) in missing {
             self.blame(promise, &events, what);
         }

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::trace::{ClientConnection, Direction, Seen};
+use anser_types::MessageUid;
+
+use crate::trace::{ClientConnection, Direction, Keep, Seen};
 
 use super::roster::IsFor;
 use super::table::{At, ChatKey, Msg, User};
@@ -19,7 +21,12 @@ impl Checker {
             return;
         };
         self.tables.messages[msg].seen.get_or_insert(at);
-        self.judge_once(at, terminal, msg);
+        if self.tables.messages[msg].keep == Keep::Nothing {
+            // It passes by: it has no place in any order, and no ack.
+            self.tables.terminals[terminal].shown.insert(msg, at);
+        } else {
+            self.judge_once(at, terminal, msg);
+        }
         if let Some(row) = self.tables.connections.get_mut(&connection) {
             row.shown.raise(seen.sent, at);
         }
@@ -55,6 +62,19 @@ impl Checker {
             self.blame(Promise::OneWayIn, &[at], format!("{uid} was shown with the wrong direction"));
         }
         Some(msg)
+    }
+
+    /// A client need not know what it sent itself on the same connection: it is to be left out for it.
+    pub(super) fn on_withheld(&mut self, at: At, connection: ClientConnection, uid: MessageUid, body: u64) {
+        let Some(&msg) = self.tables.by_body.get(&body) else {
+            self.blame(Promise::OneWayIn, &[at], format!("{uid} was sent to a client, and nobody sent it"));
+            return;
+        };
+        let message = &self.tables.messages[msg];
+        let only = message.attempts.iter().all(|a| a.connection == Some(connection));
+        if let Some(acked) = message.acked.filter(|_| only) {
+            self.blame(Promise::NothingTwice, &[acked, at], format!("{uid} was sent back on the connection it came from"));
+        }
     }
 
     /// A terminal is shown each message once, each conversation in order, and never what it had an ack for.

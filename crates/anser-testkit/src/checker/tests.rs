@@ -291,6 +291,21 @@ fn nothing_twice_fails_when_the_sending_terminal_has_both_ack_and_message() {
 }
 
 #[test]
+fn nothing_twice_fails_when_a_message_goes_back_on_its_own_connection() {
+    let withheld = |c, story: Story| story.event(Event::Withheld { connection: ClientConnection(c), uid: uid(10), body: 1 });
+    withheld(1, Story::two().send(1, 1, "alice", "bob").ack(1, 10)).breaks(Promise::NothingTwice);
+    let again = Story::two().send(1, 1, "alice", "bob").ack(1, 10).cut(1).connect(3, 1, "alice");
+    withheld(3, again).breaks_nothing();
+}
+
+#[test]
+fn acked_is_durable_fails_when_something_was_shown_that_the_log_does_not_have() {
+    let story = Story::two().send(1, 1, "alice", "bob").ack(1, 10).logged("alice", "bob", &["bob"], 1, 10);
+    let story = story.show(2, "alice", "alice", 1, 10).send(2, 1, "alice", "bob").cut(1);
+    story.show(2, "alice", "alice", 2, 11).quiet().breaks(Promise::AckedIsDurable);
+}
+
+#[test]
 fn nothing_twice_allows_the_own_message_of_a_lost_connection_and_its_resend() {
     Story::two()
         .send(1, 1, "alice", "bob")

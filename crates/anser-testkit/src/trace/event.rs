@@ -279,6 +279,16 @@ pub enum Event {
         /// The message.
         message: Seen,
     },
+    /// A terminal was sent a message and does not show it, because it knows it already.
+    Withheld {
+        /// On this connection.
+        connection: ClientConnection,
+        /// The message's UID.
+        #[serde(with = "uid_text")]
+        uid: MessageUid,
+        /// The key of its body.
+        body: u64,
+    },
     /// A user reads a page of history, newest first.
     Paged {
         /// Who reads.

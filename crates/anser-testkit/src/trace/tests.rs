@@ -46,6 +46,7 @@ fn one_of_each() -> Vec<Event> {
                 body: 2,
             },
         },
+        Event::Withheld { connection, uid: uid(), body: 2 },
         Event::Paged {
             user: "alice".into(),
             conversation: with_bob(),
