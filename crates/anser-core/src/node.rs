@@ -143,14 +143,17 @@ impl Node {
         }
     }
 
-    /// The log has taken an append of `count` records; `first` is where they begin, or nothing if that is not known or nothing
-    /// was appended.
+    /// The log has answered an append.
     pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
-        let AppendOutcome { partition, epoch, expected, first, count } = append;
+        let AppendOutcome { partition, epoch, expected, landed, count } = append;
         let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) else { return };
-        let kept = match first {
-            Some(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
-            None => {
+        let kept = match landed {
+            Landed::At(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
+            Landed::Nowhere => {
+                owned.owner.lose_for_sure(&mut self.owner_effects);
+                false
+            }
+            Landed::Unknown => {
                 owned.owner.lose(&mut self.owner_effects);
                 false
             }
@@ -300,6 +303,17 @@ impl Node {
     }
 }
 
+/// Where the records of an append are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landed {
+    /// From this offset on.
+    At(Offset),
+    /// Not in the log, and they never will be.
+    Nowhere,
+    /// Nobody knows before the log is read.
+    Unknown,
+}
+
 /// What became of an append.
 #[derive(Debug, Clone, Copy)]
 pub struct AppendOutcome {
@@ -309,8 +323,8 @@ pub struct AppendOutcome {
     pub epoch: u64,
     /// Where the first record was to land.
     pub expected: Offset,
-    /// Where it landed; `None` if that is not known, or nothing was appended.
-    pub first: Option<Offset>,
+    /// Where it landed.
+    pub landed: Landed,
     /// How many records there were.
     pub count: usize,
 }

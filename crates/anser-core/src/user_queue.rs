@@ -16,6 +16,9 @@ const TRY_MS: u64 = 20_000;
 /// How long to wait before something is passed on again.
 const RETRY_MS: u64 = 200;
 
+/// How many bytes all users together may have waiting.
+const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// What the queue wants done with a publish.
 #[derive(Debug)]
 pub enum Effect {
@@ -96,13 +99,15 @@ impl Queue {
 #[derive(Debug)]
 pub struct UserQueues {
     limits: Limits,
+    /// Of all users, counted at the last tick and added to since.
+    waiting_bytes: usize,
     users: HashMap<UserKey, Queue>,
 }
 
 impl UserQueues {
     /// Queues without anything in them.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, users: HashMap::new() }
+        Self { limits, waiting_bytes: 0, users: HashMap::new() }
     }
 
     /// How many users have something in flight or waiting, or were acked just now.
@@ -127,10 +132,12 @@ impl UserQueues {
             }
         }
         let full = queue.waiting.len() >= self.limits.user_waiting_max
-            || queue.waiting_bytes + draft.bytes() > self.limits.user_waiting_bytes_max;
+            || queue.waiting_bytes + draft.bytes() > self.limits.user_waiting_bytes_max
+            || self.waiting_bytes + draft.bytes() > WAITING_BYTES_MAX;
         if full {
             effects.push(Effect::GiveUp(draft));
         } else {
+            self.waiting_bytes += draft.bytes();
             queue.insert(queue.waiting.len(), draft);
         }
     }
@@ -170,6 +177,7 @@ impl UserQueues {
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         // In the order of users' names: effects must not depend on the order of a hash map.
         let mut busy: Vec<UserKey> = Vec::new();
+        self.waiting_bytes = self.users.values().map(|queue| queue.waiting_bytes).sum();
         self.users.retain(|user, queue| {
             if !queue.waiting.is_empty() {
                 busy.push(user.clone());

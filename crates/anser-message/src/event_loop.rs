@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use anser_backend::AppendError;
 use anser_cluster::{AccessService, Arrival, Deliver, Outcome, Publish, Refusal, Settled};
 use anser_core::draft::{Draft, Ticket};
-use anser_core::node::{Append, AppendOutcome, Effect, Node};
+use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
 use anser_core::owner::{Committed, Loaded};
 use anser_types::record::Body;
 use anser_types::{Limits, Message, Offset, PartitionId, Position, Subject, UserId};
@@ -262,11 +262,12 @@ impl MessageLoop {
         let count = records.len();
         let done = self.backends.log.append_at(partition, expected, records);
         self.appends.push_back(Box::pin(async move {
-            let (first, error) = match done.await {
-                Ok(first) => (Some(first), None),
-                Err(error) => (None, Some(error)),
+            let (landed, error) = match done.await {
+                Ok(first) => (Landed::At(first), None),
+                Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
+                Err(error) => (Landed::Nowhere, Some(error)),
             };
-            (AppendOutcome { partition, epoch, expected, first, count }, error)
+            (AppendOutcome { partition, epoch, expected, landed, count }, error)
         }));
     }
 
@@ -314,9 +315,11 @@ impl MessageLoop {
     async fn reclaim(&mut self) -> Result<(), RoleError> {
         let partitions = std::mem::take(&mut self.unowned);
         match self.take_over(&partitions).await {
-            Err(RoleError::Append(AppendError::Full | AppendError::Unknown(_))) => {
+            Err(RoleError::Append(AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))) => {
                 tracing::warn!(?partitions, "the log takes no records; publishes are refused until it does");
-                self.unowned = partitions;
+                self.unowned.extend(partitions);
+                self.unowned.sort_unstable();
+                self.unowned.dedup();
                 Ok(())
             }
             other => other,

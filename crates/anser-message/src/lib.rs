@@ -11,9 +11,11 @@ mod directory;
 mod event_loop;
 mod handle;
 mod reads;
+mod retention;
 mod role;
 mod takeover;
 
 pub use config::MessageConfig;
 pub use handle::MessageHandle;
+pub use retention::LogRetention;
 pub use role::{Backends, Clock, MessageRole, RoleError};

@@ -125,17 +125,17 @@ impl World {
                 if first.is_some() {
                     log.extend(append.records.iter().cloned());
                 }
-                self.answer(&append, first);
+                self.answer(&append, first.map_or(Landed::Nowhere, Landed::At));
             }
         }
     }
 
-    fn answer(&mut self, append: &Append, first: Option<Offset>) {
+    fn answer(&mut self, append: &Append, landed: Landed) {
         let outcome = AppendOutcome {
             partition: append.partition,
             epoch: append.epoch,
             expected: append.expected,
-            first,
+            landed,
             count: append.records.len(),
         };
         self.node.appended(outcome, self.now, &mut self.effects);
@@ -305,9 +305,9 @@ fn contiguity_after_a_failed_append_nothing_behind_it_is_acked_and_order_holds()
     let first = world.appending.remove(0);
     let two = world.say("alice", "bob", "2");
     // The log had no room for the first; the second, sent in the belief that the first is there, must not take its place.
-    world.answer(&first, None);
+    world.answer(&first, Landed::Nowhere);
     world.sync();
-    assert_eq!((world.outcome(one), world.outcome(two)), (None, None), "both are tried again");
+    assert_eq!((world.outcome(one), world.outcome(two)), (None, None), "both wait to be tried again");
     // The second lands behind the new claim, where it does not count, and where the new owner wants to write: it has to
     // claim once more.
     for _ in 0..3 {
@@ -325,7 +325,7 @@ fn an_append_with_unknown_outcome_that_is_in_the_log_is_acked_once() {
     let one = world.say("alice", "bob", "1");
     let append = world.appending.remove(0);
     world.log.entry(append.partition).or_default().extend(append.records.iter().cloned());
-    world.answer(&append, None);
+    world.answer(&append, Landed::Unknown);
     world.sync();
     assert!(world.outcome(one).unwrap().is_ok());
     let messages = world.committed.iter().filter(|c| matches!(*c.body, Body::Message(_))).count();
@@ -344,7 +344,7 @@ fn a_zombie_cannot_write_behind_a_newer_claim() {
     let claim = Body::Claim { node: "other".into(), time: world.now }.encode(header);
     world.log.get_mut(&partition).unwrap().push(claim);
     world.log.get_mut(&partition).unwrap().extend(append.records.iter().cloned());
-    world.answer(&append, Some(end.next()));
+    world.answer(&append, Landed::At(end.next()));
     assert_eq!(world.outcome(number), None, "it landed elsewhere than expected, so it is not acked");
     assert!(world.committed.iter().all(|c| !matches!(*c.body, Body::Message(_))), "nor does it count");
     world.now = world.now.plus(1_000);

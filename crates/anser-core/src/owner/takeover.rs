@@ -140,6 +140,13 @@ impl Owner {
         }
     }
 
+    /// The records of an append are not in the log. Whatever was sent behind them does not count either, wherever it lands:
+    /// its sequence has a gap before it. So all of it goes back at once.
+    pub fn lose_for_sure(&mut self, effects: &mut Vec<Effect>) {
+        self.lose(effects);
+        self.give_back(effects);
+    }
+
     fn give_back(&mut self, effects: &mut Vec<Effect>) {
         self.in_flight_bytes = 0;
         for lost in std::mem::take(&mut self.in_flight) {

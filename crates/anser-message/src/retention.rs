@@ -1,0 +1,37 @@
+//! Letting old things go: entries of timelines, history, and what the log need not keep for anybody.
+
+use anser_backend::StoreError;
+use anser_types::{Offset, PartitionId, Timestamp};
+
+use crate::handle::MessageHandle;
+
+/// How much longer than timelines the log keeps records.
+const LOG_MARGIN_MS: u64 = 24 * 3600 * 1000;
+
+/// What the log may let go of.
+#[derive(Debug, Clone)]
+pub struct LogRetention {
+    /// Per partition the first offset that some table still needs.
+    pub keep_from: Vec<(PartitionId, Offset)>,
+    /// Nothing taken at or after this time may go.
+    pub before: Timestamp,
+}
+
+impl MessageHandle {
+    /// Lets expired entries of timelines and history go, and says what the log may let go of: what all tables have applied
+    /// for good, and is older than the longest retention of a timeline by a day.
+    pub async fn expire(&self) -> Result<LogRetention, StoreError> {
+        let now = (self.clock)();
+        self.backends.mailbox.expire(now.minus(self.limits.offline_retention_ms)).await?;
+        self.backends.history.expire(now.minus(self.limits.history_retention_ms)).await?;
+        let mut keep_from = Vec::new();
+        for partition in self.backends.log.partitions().all() {
+            let mailbox = self.backends.mailbox.replay_from(partition).await?;
+            let history = self.backends.history.replay_from(partition).await?;
+            let directory = self.backends.directory.replay_from(partition).await?;
+            keep_from.push((partition, mailbox.min(history).min(directory)));
+        }
+        let before = now.minus(self.limits.offline_retention_ms.saturating_add(LOG_MARGIN_MS));
+        Ok(LogRetention { keep_from, before })
+    }
+}

@@ -1,0 +1,312 @@
+//! The role on in-memory backends, with an access role that only takes notes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
+use anser_cluster::{
+    AccessService, Arrival, Command, DirectoryService, HistoryRead, MessageService, Outcome, Publish, PullRequest, Recall,
+    RecallTarget, ServerPublish, Settled, SignOut,
+};
+use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
+use anser_types::record::{RosterChange, UserChange};
+use anser_types::{
+    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, LogId, MessageClass, MessageFlags, Origin,
+    PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
+};
+
+#[derive(Debug, Default)]
+struct Access {
+    settled: Mutex<Vec<Settled>>,
+    arrivals: Mutex<Vec<Arrival>>,
+    moved: Mutex<Vec<UserKey>>,
+    changed: Notify,
+}
+
+impl AccessService for Access {
+    fn settle(&self, settled: Vec<Settled>) {
+        self.settled.lock().extend(settled);
+        self.changed.notify_waiters();
+    }
+
+    fn arrive(&self, arrival: Arrival) {
+        self.arrivals.lock().push(arrival);
+        self.changed.notify_waiters();
+    }
+
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId) {}
+
+    fn moved(&self, user: &UserKey, _: Position) {
+        self.moved.lock().push(user.clone());
+    }
+
+    fn sign_out(&self, _: &UserKey, _: SignOut) {}
+
+    fn is_online(&self, _: &UserKey) -> bool {
+        false
+    }
+}
+
+struct World {
+    log: MemoryLog,
+    backends: Backends,
+    access: Arc<Access>,
+    clock: Arc<AtomicU64>,
+    handle: Arc<MessageHandle>,
+    tasks: Vec<JoinHandle<Result<(), RoleError>>>,
+    publishes: u64,
+}
+
+fn app() -> AppKey {
+    AppKey::new("app").unwrap()
+}
+
+fn key(name: &str) -> UserKey {
+    UserKey::new(app(), UserId::new(name).unwrap())
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
+        let now = Arc::clone(&clock);
+        let log = MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, move || Timestamp(now.load(Ordering::Relaxed)));
+        let backends = Backends {
+            log: Arc::new(log.clone()),
+            mailbox: Arc::new(MemoryMailbox::default()),
+            history: Arc::new(MemoryHistory::default()),
+            directory: Arc::new(MemoryDirectory::default()),
+        };
+        let access = Arc::new(Access::default());
+        let (handle, tasks) = start(&backends, &access, &clock).await;
+        Self { log, backends, access, clock, handle, tasks, publishes: 0 }
+    }
+
+    async fn restart(&mut self) {
+        self.handle.close();
+        for task in self.tasks.drain(..) {
+            task.await.unwrap().unwrap();
+        }
+        (self.handle, self.tasks) = start(&self.backends, &self.access, &self.clock).await;
+    }
+
+    fn publish(&mut self, from: &str, kind: ConversationType, to: &str, text: &str) -> Publish {
+        self.publishes += 1;
+        Publish {
+            sender: key(from),
+            kind,
+            target: TargetId::new(to).unwrap(),
+            class: MessageClass::Persisted,
+            flags: MessageFlags::PERSIST.with(MessageFlags::COUNT),
+            object_name: "RC:TxtMsg".into(),
+            content: text.to_owned().into(),
+            origin: Origin {
+                connection: ConnectionId(9),
+                publish: self.publishes,
+                client_id: Some(ClientMessageId(i64::try_from(self.publishes).unwrap())),
+            },
+            floor: Timestamp::ZERO,
+            extras: None,
+        }
+    }
+
+    async fn outcome(&self, number: u64) -> Outcome {
+        loop {
+            let changed = self.access.changed.notified();
+            if let Some(settled) = self.access.settled.lock().iter().find(|s| s.publish == number) {
+                return settled.outcome;
+            }
+            changed.await;
+        }
+    }
+
+    async fn say(&mut self, from: &str, kind: ConversationType, to: &str, text: &str) -> Outcome {
+        let publish = self.publish(from, kind, to, text);
+        let number = publish.origin.publish;
+        self.handle.publish(vec![publish]);
+        self.outcome(number).await
+    }
+
+    /// Waits until everything acked can be read.
+    async fn arrived(&self, count: usize) {
+        loop {
+            let changed = self.access.changed.notified();
+            if self.access.arrivals.lock().len() >= count {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    async fn timeline(&self, user: &str) -> Vec<String> {
+        let request = PullRequest { user: key(user), device: None, after: Position::START };
+        let reply = self.handle.pull(request).await.unwrap();
+        reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
+    }
+
+    async fn history(&self, user: &str, kind: ConversationType, target: &str) -> Vec<String> {
+        let conversation = Conversation::new(kind, TargetId::new(target).unwrap());
+        let read = HistoryRead { user: key(user), conversation, time: None, ascending: false, count: None };
+        let reply = self.handle.history(read).await.unwrap();
+        reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
+    }
+
+    async fn group(&self, change: RosterChange) {
+        let subject = Subject::group(app(), TargetId::new("g").unwrap());
+        self.handle.command(Command::Roster { subject, change }).await.unwrap();
+    }
+}
+
+async fn start(
+    backends: &Backends,
+    access: &Arc<Access>,
+    clock: &Arc<AtomicU64>,
+) -> (Arc<MessageHandle>, Vec<JoinHandle<Result<(), RoleError>>>) {
+    let now = Arc::clone(clock);
+    // Time passes with every look at the clock: what the role waits for comes, at whatever speed the test runs.
+    let clock = Arc::new(move || Timestamp(now.fetch_add(5, Ordering::Relaxed)));
+    let access: Arc<dyn AccessService> = Arc::clone(access) as _;
+    let (role, handle) = MessageRole::new("n1", &MessageConfig::default(), backends.clone(), access, clock);
+    let (ready, is_ready) = oneshot::channel();
+    let (decide, apply) = role.into_tasks(ready);
+    let tasks = vec![spawn(decide), spawn(apply)];
+    is_ready.await.unwrap();
+    (handle, tasks)
+}
+
+fn spawn(task: impl Future<Output = Result<(), RoleError>> + Send + 'static) -> JoinHandle<Result<(), RoleError>> {
+    tokio::runtime::Handle::current().spawn(task)
+}
+
+const PRIVATE: ConversationType = ConversationType::Private;
+const GROUP: ConversationType = ConversationType::Group;
+
+#[tokio::test]
+async fn nothing_lost_a_message_reaches_both_timelines_both_lists_and_history() {
+    let mut world = World::new().await;
+    world.say("alice", PRIVATE, "bob", "one").await.unwrap();
+    world.say("bob", PRIVATE, "alice", "two").await.unwrap();
+    world.arrived(2).await;
+    for (me, peer) in [("alice", "bob"), ("bob", "alice")] {
+        assert_eq!(world.timeline(me).await, ["one", "two"]);
+        assert_eq!(world.history(me, PRIVATE, peer).await, ["two", "one"]);
+        let list = world.handle.conversations(&key(me), None, Timestamp::ZERO, 10).await.unwrap();
+        assert_eq!((list.len(), list[0].conversation.target.as_str(), list[0].unread), (1, peer, 1));
+    }
+    assert!(world.history("carol", PRIVATE, "bob").await.is_empty(), "one-way-in");
+}
+
+#[tokio::test]
+async fn a_restart_repeats_nothing_and_recognises_resends() {
+    let mut world = World::new().await;
+    let publish = world.publish("alice", PRIVATE, "bob", "one");
+    world.handle.publish(vec![publish.clone()]);
+    let first = world.outcome(1).await.unwrap();
+    world.restart().await;
+    let mut again = publish;
+    again.origin.publish = 77;
+    world.handle.publish(vec![again]);
+    assert_eq!(world.outcome(77).await, Ok(first));
+    assert_eq!(world.timeline("bob").await, ["one"]);
+    assert_eq!(world.history("bob", PRIVATE, "alice").await, ["one"]);
+    world.say("alice", PRIVATE, "bob", "two").await.unwrap();
+    world.arrived(2).await;
+    let subject = Subject::private(app(), key("alice").user, key("bob").user);
+    assert_eq!(world.backends.history.head(&subject).await.unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_nothing_for_good_and_service_resumes_by_itself() {
+    let mut world = World::new().await;
+    world.say("alice", PRIVATE, "bob", "before").await.unwrap();
+    world.log.set_full(true);
+    let publish = world.publish("alice", PRIVATE, "bob", "during");
+    let number = publish.origin.publish;
+    world.handle.publish(vec![publish]);
+    let command = Command::User { user: key("bob"), change: UserChange::Unblocked };
+    let refused = world.handle.command(command.clone()).await.unwrap_err();
+    assert!(refused.status.is_retryable());
+    world.log.set_full(false);
+    world.outcome(number).await.unwrap();
+    world.handle.command(command).await.unwrap();
+    world.arrived(2).await;
+    assert_eq!(world.timeline("bob").await, ["before", "during"]);
+}
+
+#[tokio::test]
+async fn a_group_and_who_may_read_what_of_it() {
+    let mut world = World::new().await;
+    let users = |names: &[&str]| names.iter().map(|n| key(n).user).collect::<Vec<_>>();
+    assert_eq!(world.say("alice", GROUP, "g", "x").await.unwrap_err().status, Status::NOT_IN_GROUP);
+    world.group(RosterChange::Join { name: "G".into(), users: users(&["alice", "bob"]) }).await;
+    world.say("alice", GROUP, "g", "one").await.unwrap();
+    world.clock.fetch_add(10, Ordering::Relaxed);
+    world.group(RosterChange::Join { name: String::new(), users: users(&["carol"]) }).await;
+    world.group(RosterChange::Quit { users: users(&["bob"]) }).await;
+    world.say("alice", GROUP, "g", "two").await.unwrap();
+    world.arrived(2).await;
+    assert_eq!(world.timeline("bob").await, ["one"]);
+    assert_eq!(world.timeline("carol").await, ["two"]);
+    assert_eq!(world.history("alice", GROUP, "g").await, ["two", "one"]);
+    assert_eq!(world.history("carol", GROUP, "g").await, ["two"], "nothing of before the joining");
+    assert!(world.history("bob", GROUP, "g").await.is_empty());
+    let group = world.handle.group(&app(), &TargetId::new("g").unwrap()).await.unwrap().unwrap();
+    assert_eq!((group.name.as_str(), group.members.len()), ("G", 2));
+}
+
+fn recall_of(uid: anser_types::MessageUid, by: &str) -> Recall {
+    let command = ServerPublish {
+        app: app(),
+        sender: key(by).user,
+        kind: PRIVATE,
+        target: TargetId::new(if by == "alice" { "bob" } else { "alice" }).unwrap(),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::default(),
+        object_name: "RC:RcCmd".into(),
+        content: "recall".into(),
+        sender_copy: true,
+        check_permission: true,
+        extras: None,
+    };
+    let origin = Origin { connection: ConnectionId(3), publish: 1, client_id: None };
+    Recall { command, origin, effect: RecallTarget { uid, sent: uid.sent_time(), by_sender_only: true } }
+}
+
+#[tokio::test]
+async fn a_recall_takes_the_message_out_of_history_and_only_its_sender_may() {
+    let mut world = World::new().await;
+    let slip = world.say("alice", PRIVATE, "bob", "a slip").await.unwrap();
+    world.say("alice", PRIVATE, "bob", "stays").await.unwrap();
+    let refused = world.handle.recall(recall_of(slip.uid, "bob")).await.unwrap_err();
+    assert_eq!(refused.status, Status::NOT_YOUR_MESSAGE);
+    world.handle.recall(recall_of(slip.uid, "alice")).await.unwrap();
+    world.arrived(3).await;
+    assert_eq!(world.timeline("bob").await, ["a slip", "stays", "recall"]);
+    assert_eq!(world.history("bob", PRIVATE, "alice").await, ["stays"]);
+}
+
+#[tokio::test]
+async fn pages_lead_back_to_the_beginning_without_gap_or_repeat() {
+    let mut world = World::new().await;
+    for i in 0..45 {
+        world.say("alice", PRIVATE, "bob", &i.to_string()).await.unwrap();
+    }
+    world.arrived(45).await;
+    let (mut seen, mut time, mut sizes) = (Vec::new(), None, Vec::new());
+    loop {
+        let conversation = Conversation::new(PRIVATE, TargetId::new("alice").unwrap());
+        let read = HistoryRead { user: key("bob"), conversation, time, ascending: false, count: Some(20) };
+        let reply = world.handle.history(read).await.unwrap();
+        sizes.push(reply.items.len());
+        time = reply.items.last().map(|i| i.message.sent);
+        seen.extend(reply.items.iter().map(|i| i.number));
+        if !reply.more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [20, 20, 5]);
+    assert_eq!(seen, (1..=45).rev().collect::<Vec<_>>());
+}
