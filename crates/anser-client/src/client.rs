@@ -4,8 +4,10 @@ mod actor;
 mod message;
 mod query;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use anser_core::session::{Failure, Outgoing, SessionConfig, StopReason};
 use anser_rmtp::{Platform, TransportKind};
@@ -46,6 +48,22 @@ pub enum SendError {
     /// The client was closed.
     #[error("client is closed")]
     Closed,
+}
+
+/// A message on its way: resolves when it is durable, or has failed. Dropping it does not take the message back.
+#[derive(Debug)]
+#[must_use = "the outcome is told here alone"]
+pub struct Sending(oneshot::Receiver<Result<Acked, Failure>>);
+
+impl Future for Sending {
+    type Output = Result<Acked, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|told| {
+            told.map_err(|_| SendError::Closed)?
+                .map_err(SendError::Failed)
+        })
+    }
 }
 
 /// Why a client could not sign in.
@@ -249,17 +267,13 @@ impl Client {
         content: impl Into<bytes::Bytes>,
     ) -> Result<Acked, SendError> {
         let object_name = bytes::Bytes::copy_from_slice(object_name.as_bytes());
-        self.send_outgoing(Outgoing::new(
-            conversation.into_inner(),
-            object_name,
-            content,
-        ))
-        .await
+        self.send_outgoing(Outgoing::new(conversation.into(), object_name, content))
+            .await
     }
 
     /// Sends a text.
     pub async fn text(&self, conversation: Conversation, text: &str) -> Result<Acked, SendError> {
-        self.send_outgoing(Outgoing::text(conversation.into_inner(), text))
+        self.send_outgoing(Outgoing::text(conversation.into(), text))
             .await
     }
 
@@ -270,12 +284,18 @@ impl Client {
         uid: MessageUid,
         sent: Timestamp,
     ) -> Result<Acked, SendError> {
-        self.send_outgoing(Outgoing::recall(conversation.into_inner(), uid, sent))
+        self.send_outgoing(Outgoing::recall(conversation.into(), uid, sent))
             .await
     }
 
     /// Sends a message that was put together by hand. Its ticket is overwritten.
-    pub async fn send_outgoing(&self, mut outgoing: Outgoing) -> Result<Acked, SendError> {
+    pub async fn send_outgoing(&self, outgoing: Outgoing) -> Result<Acked, SendError> {
+        self.begin_send(outgoing).await?.await
+    }
+
+    /// Hands a message over, and returns when it has its place among the others; what is returned resolves when it is
+    /// durable. Its ticket is overwritten.
+    pub async fn begin_send(&self, mut outgoing: Outgoing) -> Result<Sending, SendError> {
         outgoing.ticket = self.ticket();
         let (outcome, told) = oneshot::channel();
         let command = Command::Send {
@@ -287,9 +307,7 @@ impl Client {
             .send(command)
             .await
             .map_err(|_| SendError::Closed)?;
-        told.await
-            .map_err(|_| SendError::Closed)?
-            .map_err(SendError::Failed)
+        Ok(Sending(told))
     }
 
     /// Signs out. What is not acked yet fails. Returns when the server was told.

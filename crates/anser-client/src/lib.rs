@@ -34,7 +34,7 @@ pub use anser_rmtp::Platform;
 pub use anser_types::{ClientMessageId, MessageUid, Timestamp, UserId};
 pub use client::{
     Acked, Client, ClientBuilder, ClientEvent, ConnectError, Conversation, ConversationSummary,
-    Events, HistoryPage, Message, QueryError, SendError,
+    Events, HistoryPage, Message, QueryError, SendError, Sending,
 };
 pub use clock::LocalClock;
 pub use http::{HttpClient, HttpError, HttpUrl, Response, UrlError};

@@ -35,9 +35,11 @@ impl Conversation {
     pub const fn target(&self) -> &TargetId {
         &self.0.target
     }
+}
 
-    pub(crate) fn into_inner(self) -> anser_types::Conversation {
-        self.0
+impl From<Conversation> for anser_types::Conversation {
+    fn from(outer: Conversation) -> Self {
+        outer.0
     }
 }
 
