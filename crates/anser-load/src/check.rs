@@ -9,12 +9,16 @@ struct Bits(Vec<u64>);
 impl Bits {
     /// Sets a bit. Whether it was clear.
     fn set(&mut self, number: u64) -> bool {
-        let Ok(word) = usize::try_from(number / 64) else { return false };
+        let Ok(word) = usize::try_from(number / 64) else {
+            return false;
+        };
         if word >= self.0.len() {
             self.0.resize(word + 1, 0);
         }
         let bit = 1 << (number % 64);
-        let Some(word) = self.0.get_mut(word) else { return false };
+        let Some(word) = self.0.get_mut(word) else {
+            return false;
+        };
         let was_clear = *word & bit == 0;
         *word |= bit;
         was_clear
@@ -22,13 +26,23 @@ impl Bits {
 
     /// How many of these are not in `others`.
     fn count_without(&self, others: &Self) -> u64 {
-        let missing = |(place, word): (usize, &u64)| word & !others.0.get(place).copied().unwrap_or(0);
-        self.0.iter().enumerate().map(|word| u64::from(missing(word).count_ones())).sum()
+        let missing =
+            |(place, word): (usize, &u64)| word & !others.0.get(place).copied().unwrap_or(0);
+        self.0
+            .iter()
+            .enumerate()
+            .map(|word| u64::from(missing(word).count_ones()))
+            .sum()
     }
 
     fn first_without(&self, others: &Self) -> Option<u64> {
         let missing = |place: usize, word: u64| word & !others.0.get(place).copied().unwrap_or(0);
-        let (place, word) = self.0.iter().enumerate().map(|(place, &word)| (place, missing(place, word))).find(|m| m.1 != 0)?;
+        let (place, word) = self
+            .0
+            .iter()
+            .enumerate()
+            .map(|(place, &word)| (place, missing(place, word)))
+            .find(|m| m.1 != 0)?;
         Some(u64::try_from(place).ok()? * 64 + u64::from(word.trailing_zeros()))
     }
 }
@@ -113,7 +127,10 @@ impl Arrived {
 
     /// The verdict on what was acked.
     pub(crate) fn judge(&self, acked: &Acked) -> Breaches {
-        Breaches { lost: acked.bits.count_without(&self.bits), ..self.breaches }
+        Breaches {
+            lost: acked.bits.count_without(&self.bits),
+            ..self.breaches
+        }
     }
 }
 
@@ -135,10 +152,26 @@ mod tests {
     fn nothing_lost_nothing_twice_and_in_order_are_told_apart() {
         let none = Breaches::default();
         assert!(judge(&[0, 1, 2], &[0, 1, 2]).is_none());
-        assert!(judge(&[], &[0, 5, 200]).is_none(), "what was not acked may come, and may be missing");
+        assert!(
+            judge(&[], &[0, 5, 200]).is_none(),
+            "what was not acked may come, and may be missing"
+        );
         assert_eq!(judge(&[0, 1, 130], &[0]), Breaches { lost: 2, ..none });
         assert_eq!(judge(&[0], &[0, 0, 0]), Breaches { twice: 2, ..none });
-        assert_eq!(judge(&[0, 1], &[1, 0]), Breaches { disordered: 1, ..none });
-        assert_eq!(judge(&[0, 1], &[1, 1]), Breaches { lost: 1, twice: 1, ..none });
+        assert_eq!(
+            judge(&[0, 1], &[1, 0]),
+            Breaches {
+                disordered: 1,
+                ..none
+            }
+        );
+        assert_eq!(
+            judge(&[0, 1], &[1, 1]),
+            Breaches {
+                lost: 1,
+                twice: 1,
+                ..none
+            }
+        );
     }
 }

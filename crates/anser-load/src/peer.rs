@@ -73,7 +73,15 @@ impl Stage {
     pub(crate) fn new(lanes: Vec<Lane>, bytes: usize, watch: Stopwatch) -> Self {
         let phase = AtomicU8::new(Phase::Gathering as u8);
         let (synced, start_us) = (AtomicU64::new(0), AtomicU64::new(u64::MAX / 2));
-        Self { recorder: Recorder::new(), watch, lanes, bytes, synced, phase, start_us }
+        Self {
+            recorder: Recorder::new(),
+            watch,
+            lanes,
+            bytes,
+            synced,
+            phase,
+            start_us,
+        }
     }
 
     /// Messages are due from now on.
@@ -111,7 +119,12 @@ impl Stage {
 
     fn delivered(&self, mark: &Mark, now_us: u64) {
         self.recorder.delivered(mark.due_us, now_us);
-        let Some(lane) = usize::try_from(mark.sender).ok().and_then(|sender| self.lanes.get(sender)) else { return };
+        let Some(lane) = usize::try_from(mark.sender)
+            .ok()
+            .and_then(|sender| self.lanes.get(sender))
+        else {
+            return;
+        };
         lane.delivered.fetch_add(1, Ordering::Relaxed);
         if lane.waits.swap(false, Ordering::Relaxed) {
             lane.sender.wake();
@@ -140,18 +153,25 @@ impl Lane {
 
     /// One more receiver has it. Whether it was the last one.
     fn note_reached(&self, reached: &Mutex<Vec<u32>>, number: u64) -> bool {
-        let (Ok(place), Ok(mut reached)) = (usize::try_from(number), reached.lock()) else { return false };
+        let (Ok(place), Ok(mut reached)) = (usize::try_from(number), reached.lock()) else {
+            return false;
+        };
         if place >= reached.len() {
             reached.resize(place + 1, 0);
         }
-        let Some(count) = reached.get_mut(place) else { return false };
+        let Some(count) = reached.get_mut(place) else {
+            return false;
+        };
         *count += 1;
         u64::from(*count) == self.receivers
     }
 
     /// Whether deliveries are so far behind that a closed loop waits for them.
     fn is_behind(&self, window: u64) -> bool {
-        let acked = self.acked_count.load(Ordering::Relaxed).saturating_mul(self.receivers);
+        let acked = self
+            .acked_count
+            .load(Ordering::Relaxed)
+            .saturating_mul(self.receivers);
         let behind = acked.saturating_sub(self.delivered.load(Ordering::Relaxed));
         behind > (window + BACKLOG).saturating_mul(self.receivers)
     }
@@ -184,12 +204,26 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) const fn new(id: u32, to: Conversation, pace: Pace) -> Self {
-        Self { id, to, pace, next: 0, due: VecDeque::new(), oldest: 0, unsettled: 0, rests_until_us: 0 }
+        Self {
+            id,
+            to,
+            pace,
+            next: 0,
+            due: VecDeque::new(),
+            oldest: 0,
+            unsettled: 0,
+            rests_until_us: 0,
+        }
     }
 
     /// Hands to the session what is due.
     fn send(&mut self, stage: &Stage, sleeper: &Sleeper, events: &mut Vec<Event>) {
-        let Some(lane) = usize::try_from(self.id).ok().and_then(|id| stage.lanes.get(id)) else { return };
+        let Some(lane) = usize::try_from(self.id)
+            .ok()
+            .and_then(|id| stage.lanes.get(id))
+        else {
+            return;
+        };
         let now = stage.watch.now_us();
         match self.pace {
             Pace::Closed { window } => {
@@ -204,7 +238,10 @@ impl Sender {
                     self.push(now, stage, lane, events);
                 }
             }
-            Pace::Open { offset_us, interval_us } => loop {
+            Pace::Open {
+                offset_us,
+                interval_us,
+            } => loop {
                 let due = due_at(stage.start_us() + offset_us, interval_us, self.next);
                 if due > now {
                     return sleeper.wake_at(due);
@@ -215,7 +252,11 @@ impl Sender {
     }
 
     fn push(&mut self, due_us: u64, stage: &Stage, lane: &Lane, events: &mut Vec<Event>) {
-        let mark = Mark { sender: self.id, number: self.next, due_us };
+        let mark = Mark {
+            sender: self.id,
+            number: self.next,
+            due_us,
+        };
         let mut outgoing = Outgoing::new(self.to.clone(), OBJECT_NAME, mark.content(stage.bytes));
         outgoing.ticket = self.next;
         self.next += 1;
@@ -227,10 +268,19 @@ impl Sender {
     }
 
     fn settle(&mut self, number: u64, acked: bool, stage: &Stage) {
-        let Some(lane) = usize::try_from(self.id).ok().and_then(|id| stage.lanes.get(id)) else { return };
+        let Some(lane) = usize::try_from(self.id)
+            .ok()
+            .and_then(|id| stage.lanes.get(id))
+        else {
+            return;
+        };
         self.unsettled = self.unsettled.saturating_sub(1);
         let place = usize::try_from(number.saturating_sub(self.oldest)).unwrap_or(usize::MAX);
-        let due = self.due.get_mut(place).map(std::mem::take).unwrap_or_default();
+        let due = self
+            .due
+            .get_mut(place)
+            .map(std::mem::take)
+            .unwrap_or_default();
         while self.due.front() == Some(&0) {
             self.due.pop_front();
             self.oldest += 1;
@@ -268,14 +318,20 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Notes a message. Whether it is the first time.
     fn add(&mut self, mark: &Mark) -> bool {
-        let place = match self.from.iter().position(|(sender, _)| *sender == mark.sender) {
+        let place = match self
+            .from
+            .iter()
+            .position(|(sender, _)| *sender == mark.sender)
+        {
             Some(place) => place,
             None => {
                 self.from.push((mark.sender, Arrived::default()));
                 self.from.len() - 1
             }
         };
-        self.from.get_mut(place).is_some_and(|(_, arrived)| arrived.add(mark.number))
+        self.from
+            .get_mut(place)
+            .is_some_and(|(_, arrived)| arrived.add(mark.number))
     }
 }
 
@@ -321,14 +377,18 @@ impl Peer {
         if received.own {
             return;
         }
-        let Some(mark) = Mark::read(&received.content) else { return };
+        let Some(mark) = Mark::read(&received.content) else {
+            return;
+        };
         if self.receiver.add(&mark) {
             self.stage.delivered(&mark, self.stage.watch.now_us());
         }
     }
 
     fn settled(&mut self, number: u64, acked: bool, events: &mut Vec<Event>) {
-        let Some(sender) = &mut self.sender else { return };
+        let Some(sender) = &mut self.sender else {
+            return;
+        };
         sender.settle(number, acked, &self.stage);
         if acked && matches!(sender.pace, Pace::Closed { .. }) {
             self.send(events);
@@ -337,12 +397,20 @@ impl Peer {
 }
 
 impl Application for Peer {
-    fn on_notice(&mut self, notice: Notice, _session: &Session, _now: Timestamp, events: &mut Vec<Event>) {
+    fn on_notice(
+        &mut self,
+        notice: Notice,
+        _session: &Session,
+        _now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
         let counts = &self.stage.recorder.counts;
         match notice {
             Notice::Received(received) => self.received(&received),
             Notice::Acked { ticket, .. } => self.settled(ticket, true, events),
-            Notice::Failed { ticket, failure, .. } => {
+            Notice::Failed {
+                ticket, failure, ..
+            } => {
                 tracing::debug!(ticket, %failure, "message failed");
                 self.settled(ticket, false, events);
                 // A closed loop goes on after its rest, which somebody has to wake it for.

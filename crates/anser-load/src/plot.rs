@@ -28,7 +28,11 @@ pub(crate) fn draw(report: &Report) -> String {
     );
     let title = format!(
         "{} over {}: {:.0} acked/s, {:.0} delivered/s, delivery p99 {:.2} ms",
-        report.scenario, report.transport, report.acked_per_second, report.delivered_per_second, report.delivery_ms.p99
+        report.scenario,
+        report.transport,
+        report.acked_per_second,
+        report.delivered_per_second,
+        report.delivery_ms.p99
     );
     text(&mut svg, LEFT, 25.0, "start", &title);
     let line = |name, colour, value: fn(&Second) -> f64| Line {
@@ -36,36 +40,61 @@ pub(crate) fn draw(report: &Report) -> String {
         colour,
         values: report.timeline.iter().map(value).collect(),
     };
-    panel(&mut svg, TOP, "messages per second", &[
-        line("sent", "#999999", |second| count(second.sent)),
-        line("acked", "#1f77b4", |second| count(second.acked)),
-        line("delivered", "#2ca02c", |second| count(second.delivered)),
-    ]);
-    panel(&mut svg, TOP + PANEL + GAP, "milliseconds", &[
-        line("ack p50", "#9ecae1", |second| second.ack_p50_ms),
-        line("ack p99", "#1f77b4", |second| second.ack_p99_ms),
-        line("delivery p50", "#a1d99b", |second| second.delivery_p50_ms),
-        line("delivery p99", "#2ca02c", |second| second.delivery_p99_ms),
-    ]);
+    panel(
+        &mut svg,
+        TOP,
+        "messages per second",
+        &[
+            line("sent", "#999999", |second| count(second.sent)),
+            line("acked", "#1f77b4", |second| count(second.acked)),
+            line("delivered", "#2ca02c", |second| count(second.delivered)),
+        ],
+    );
+    panel(
+        &mut svg,
+        TOP + PANEL + GAP,
+        "milliseconds",
+        &[
+            line("ack p50", "#9ecae1", |second| second.ack_p50_ms),
+            line("ack p99", "#1f77b4", |second| second.ack_p99_ms),
+            line("delivery p50", "#a1d99b", |second| second.delivery_p50_ms),
+            line("delivery p99", "#2ca02c", |second| second.delivery_p99_ms),
+        ],
+    );
     svg.push_str("</svg>\n");
     svg
 }
 
-#[expect(clippy::cast_precision_loss, reason = "messages of one second are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "messages of one second are far below 2^52"
+)]
 const fn count(messages: u64) -> f64 {
     messages as f64
 }
 
 fn panel(svg: &mut String, top: f64, unit: &str, lines: &[Line]) {
     let (bottom, right) = (top + PANEL, WIDTH - RIGHT);
-    let seconds = lines.iter().map(|line| line.values.len()).max().unwrap_or(0).max(2);
-    let highest = lines.iter().flat_map(|line| &line.values).copied().fold(0.0, f64::max);
+    let seconds = lines
+        .iter()
+        .map(|line| line.values.len())
+        .max()
+        .unwrap_or(0)
+        .max(2);
+    let highest = lines
+        .iter()
+        .flat_map(|line| &line.values)
+        .copied()
+        .fold(0.0, f64::max);
     let ceiling = round_up(highest);
     let step = (right - LEFT) / count(u64::try_from(seconds - 1).unwrap_or(1));
     for tick in 0..=4u8 {
         let share = f64::from(tick) / 4.0;
         let y = bottom - share * PANEL;
-        let _ = writeln!(svg, "<path d=\"M{LEFT} {y:.1}H{right:.1}\" stroke=\"#dddddd\"/>");
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{LEFT} {y:.1}H{right:.1}\" stroke=\"#dddddd\"/>"
+        );
         text(svg, LEFT - 8.0, y + 4.0, "end", &label(ceiling * share));
     }
     text(svg, LEFT, top - 10.0, "start", unit);
@@ -78,16 +107,27 @@ fn panel(svg: &mut String, top: f64, unit: &str, lines: &[Line]) {
             let _ = write!(path, "{}{x:.1} {y:.1}", if second == 0 { 'M' } else { 'L' });
         }
         let colour = line.colour;
-        let _ = writeln!(svg, "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>");
+        let _ = writeln!(
+            svg,
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"
+        );
         let y = top + 16.0 * count(u64::try_from(place).unwrap_or(0)) + 10.0;
-        let _ = writeln!(svg, "<path d=\"M{:.1} {:.1}h20\" stroke=\"{colour}\" stroke-width=\"3\"/>", right + 15.0, y - 4.0);
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{:.1} {:.1}h20\" stroke=\"{colour}\" stroke-width=\"3\"/>",
+            right + 15.0,
+            y - 4.0
+        );
         text(svg, right + 42.0, y, "start", line.name);
     }
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+    );
 }
 
 /// The next larger number of the form 1, 2 or 5 times a power of ten.
@@ -96,7 +136,11 @@ fn round_up(value: f64) -> f64 {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&round| round >= value).unwrap_or(value)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|&round| round >= value)
+        .unwrap_or(value)
 }
 
 fn label(value: f64) -> String {
@@ -115,8 +159,17 @@ mod tests {
 
     #[test]
     fn a_picture_has_a_line_for_each_series_and_no_numbers_that_are_none() {
-        let second = Second { sent: 10, acked: 9, delivered: 8, delivery_p99_ms: 1.5, ..Second::default() };
-        let report = Report { timeline: vec![second; 5], ..Report::default() };
+        let second = Second {
+            sent: 10,
+            acked: 9,
+            delivered: 8,
+            delivery_p99_ms: 1.5,
+            ..Second::default()
+        };
+        let report = Report {
+            timeline: vec![second; 5],
+            ..Report::default()
+        };
         let svg = draw(&report);
         assert_eq!(svg.matches("fill=\"none\"").count(), 7);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
@@ -128,7 +181,13 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (value, round) in [(0.0, 1.0), (0.3, 0.5), (7.0, 10.0), (1000.0, 1000.0), (31_234.0, 50_000.0)] {
+        for (value, round) in [
+            (0.0, 1.0),
+            (0.3, 0.5),
+            (7.0, 10.0),
+            (1000.0, 1000.0),
+            (31_234.0, 50_000.0),
+        ] {
             assert!((round_up(value) - round).abs() < 1e-9, "{value}");
         }
     }

@@ -45,7 +45,10 @@ pub(crate) struct Latency {
 
 impl Latency {
     fn new() -> Self {
-        Self { all: new_histogram(), second: new_histogram() }
+        Self {
+            all: new_histogram(),
+            second: new_histogram(),
+        }
     }
 
     fn record(&mut self, us: u64, counts: bool) {
@@ -58,7 +61,10 @@ impl Latency {
     }
 
     fn take_second(&mut self) -> [f64; 2] {
-        let p = [quantile_ms(&self.second, 0.5), quantile_ms(&self.second, 0.99)];
+        let p = [
+            quantile_ms(&self.second, 0.5),
+            quantile_ms(&self.second, 0.99),
+        ];
         self.second.reset();
         p
     }
@@ -117,7 +123,11 @@ pub(crate) struct Histograms {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let latencies = Latencies { ack: Latency::new(), delivery: Latency::new(), last: Latency::new() };
+        let latencies = Latencies {
+            ack: Latency::new(),
+            delivery: Latency::new(),
+            last: Latency::new(),
+        };
         Self {
             counts: Counts::default(),
             latencies: Mutex::new(latencies),
@@ -149,7 +159,9 @@ impl Recorder {
     }
 
     pub(crate) fn take_second(&self, before: &Second) -> Second {
-        let Ok(mut latencies) = self.latencies.lock() else { return Second::default() };
+        let Ok(mut latencies) = self.latencies.lock() else {
+            return Second::default();
+        };
         let [ack_p50_ms, ack_p99_ms] = latencies.ack.take_second();
         let [delivery_p50_ms, delivery_p99_ms] = latencies.delivery.take_second();
         latencies.last.take_second();
@@ -167,7 +179,11 @@ impl Recorder {
 
     pub(crate) fn histograms(&self) -> Histograms {
         let Ok(latencies) = self.latencies.lock() else {
-            return Histograms { ack: new_histogram(), delivery: new_histogram(), last: new_histogram() };
+            return Histograms {
+                ack: new_histogram(),
+                delivery: new_histogram(),
+                last: new_histogram(),
+            };
         };
         Histograms {
             ack: latencies.ack.all.clone(),
@@ -187,7 +203,14 @@ impl Recorder {
 }
 
 /// A quantile in milliseconds; 0 where nothing was measured.
-#[expect(clippy::cast_precision_loss, reason = "a latency in microseconds is far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a latency in microseconds is far below 2^52"
+)]
 pub(crate) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
-    if histogram.is_empty() { 0.0 } else { histogram.value_at_quantile(quantile) as f64 / 1000.0 }
+    if histogram.is_empty() {
+        0.0
+    } else {
+        histogram.value_at_quantile(quantile) as f64 / 1000.0
+    }
 }
