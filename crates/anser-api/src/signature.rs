@@ -71,7 +71,7 @@ fn header<'a>(
 ) -> Result<&'a str, ApiError> {
     let value = headers.get(name).or_else(|| headers.get(other));
     let text = value
-        .and_then(|value| value.to_str().ok())
+        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
         .filter(|text| !text.is_empty() && text.len() <= HEADER_BYTES_MAX);
     text.ok_or(ApiError::Signature(missing))
 }

@@ -150,12 +150,19 @@ async fn no_comet() -> Response {
     )
 }
 
-async fn preflight() -> Response {
-    respond(
+/// Allows whatever headers the browser asks about: later SDKs may send more, and none of them opens anything here.
+async fn preflight(headers: HeaderMap) -> Response {
+    let mut response = respond(
         StatusCode::NO_CONTENT,
         "text/plain; charset=utf-8",
         String::new(),
-    )
+    );
+    if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        response
+            .headers_mut()
+            .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    response
 }
 
 async fn wrong_method() -> Response {

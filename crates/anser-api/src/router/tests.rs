@@ -10,7 +10,7 @@ mod users;
 use std::sync::Arc;
 
 use anser_rmtp::signature::sign;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -103,7 +103,7 @@ impl Backend {
             .uri(path)
             .header("Content-Type", content_type);
         for (name, value) in headers {
-            request = request.header(*name, value);
+            request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         reply(
             self.router(),

@@ -293,6 +293,12 @@ async fn a_browser_may_ask_from_any_page() {
             assert!(allowed.contains(name), "{name} in {allowed}");
         }
     }
+    let asked = [("Access-Control-Request-Headers", "rc-appkey,x-later")];
+    let reply = ask(navi(), Method::OPTIONS, "/v2/navi.json", &asked, "").await;
+    assert_eq!(
+        reply.headers["access-control-allow-headers"],
+        "rc-appkey,x-later"
+    );
 }
 
 #[tokio::test]

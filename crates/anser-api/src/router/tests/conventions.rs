@@ -86,7 +86,7 @@ async fn any_nonce_both_spellings_and_both_units_of_time_are_taken_and_again() {
     let backend = Backend::new();
     for (nonce, timestamp) in [
         ("0.8243", "1795311881"),
-        ("any text!", "1795311881922"),
+        ("any 文本!", "1795311881922"),
         ("1", "0"),
     ] {
         let plain = headers(nonce, timestamp);
