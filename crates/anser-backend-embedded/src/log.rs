@@ -161,6 +161,11 @@ impl SegmentLog {
             .sum()
     }
 
+    /// How many bytes of appends wait or are under way; about [`LogConfig::queue_bytes_max`] at most.
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Refuses further appends, commits what waits and ends the committer. Reading goes on. Calling it again does nothing.
     pub async fn close(&self) {
         self.queue.close();

@@ -90,6 +90,11 @@ impl AppendQueue {
         batch.extend(self.state.lock().waiting.drain(..));
     }
 
+    /// How many bytes of appends wait or are under way.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     /// Says that appends of so many bytes are no longer under way.
     pub(super) fn release(&self, bytes: usize) {
         let mut state = self.state.lock();

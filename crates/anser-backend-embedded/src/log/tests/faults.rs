@@ -243,5 +243,10 @@ fn an_append_that_finds_the_queue_full_is_refused_as_retryable() {
     assert!(log.queue.push(second).unwrap_err().is_retryable());
     log.committer.step();
     first.try_recv().unwrap().unwrap();
+    assert_eq!(
+        log.queue.bytes(),
+        0,
+        "what is answered is no longer counted"
+    );
     log.append(0, &[0; 300]).unwrap();
 }
