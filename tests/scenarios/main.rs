@@ -1,0 +1,5 @@
+//! Black-box scenarios against the real server, over real sockets. Each is named by what it proves.
+
+mod crash;
+mod first_steps;
+mod lifecycle;

@@ -1,0 +1,128 @@
+//! The trace of a run: everybody who takes part writes into one list, in the order in which things happen to them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anser_client::Timestamp;
+use anser_testkit::checker::{Checker, Options, Report};
+use anser_testkit::trace::{CallId, ClientConnection, Event, Line, Name, Terminal};
+use tokio::time::Instant;
+
+/// Writes a trace. Cheap to clone; clones write into the same one.
+#[derive(Debug, Clone)]
+pub struct Recorder(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    begun: Instant,
+    lines: Vec<Line>,
+    next: u64,
+    pending: usize,
+    acked: usize,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { begun: Instant::now(), lines: Vec::new(), next: 0, pending: 0, acked: 0 })))
+    }
+}
+
+impl Recorder {
+    /// An empty trace.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an event.
+    pub fn note(&self, event: Event) {
+        let mut state = self.state();
+        let at = u64::try_from(state.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        state.acked += usize::from(matches!(event, Event::Acked { .. }));
+        state.lines.push(Line { at, event });
+    }
+
+    /// A number that nobody else gets.
+    fn number(&self) -> u64 {
+        let mut state = self.state();
+        state.next += 1;
+        state.next
+    }
+
+    /// A new attempt to send.
+    pub fn call(&self) -> CallId {
+        CallId(self.number())
+    }
+
+    /// A new body.
+    pub fn body(&self) -> u64 {
+        self.number()
+    }
+
+    /// A new terminal.
+    pub fn terminal(&self) -> Terminal {
+        Terminal(self.number())
+    }
+
+    /// Notes a sign-in and gives it its name.
+    pub fn connected(&self, terminal: Terminal, user: &Name, cursor: Timestamp) -> ClientConnection {
+        let connection = ClientConnection(self.number());
+        self.note(Event::Connected { connection, terminal, user: user.clone(), cursor: cursor.0 });
+        connection
+    }
+
+    /// So many more messages wait for their ack.
+    pub(crate) fn pending(&self, more: isize) {
+        let mut state = self.state();
+        state.pending = state.pending.saturating_add_signed(more);
+    }
+
+    /// How many messages wait for their ack.
+    pub fn pending_now(&self) -> usize {
+        self.state().pending
+    }
+
+    /// How many messages were acked.
+    pub fn acked(&self) -> usize {
+        self.state().acked
+    }
+
+    /// How many deliveries are still missing: of what was acked, to everybody in `audience` (by conversation target; a
+    /// target that is not in it is a user).
+    pub fn missing(&self, audience: &HashMap<Name, Vec<Name>>) -> usize {
+        let state = self.state();
+        let mut bodies = HashMap::new();
+        let mut users = HashMap::new();
+        let mut shown: HashSet<(&Name, u64)> = HashSet::new();
+        let mut wanted: HashSet<(&Name, u64)> = HashSet::new();
+        for line in &state.lines {
+            match &line.event {
+                Event::Invoked { call, user, conversation, body, .. } => {
+                    bodies.insert(call, (user, &conversation.target, *body));
+                }
+                Event::Connected { connection, user, .. } => {
+                    users.insert(connection, user);
+                }
+                Event::Shown { connection, message, .. } => {
+                    shown.extend(users.get(connection).map(|user| (*user, message.body)));
+                }
+                Event::Acked { call, .. } => {
+                    let Some((sender, target, body)) = bodies.get(call) else { continue };
+                    let alone = std::slice::from_ref(*target);
+                    let group = audience.get(*target).map_or(alone, Vec::as_slice);
+                    wanted.extend(group.iter().filter(|user| user != sender).map(|user| (user, *body)));
+                }
+                _ => {}
+            }
+        }
+        wanted.difference(&shown).count()
+    }
+
+    /// The verdict.
+    pub fn check(&self) -> Report {
+        Checker::check(Options::default(), &self.state().lines)
+    }
+}
