@@ -56,13 +56,14 @@ pub(crate) struct Unsent {
 }
 
 impl Unsent {
-    pub(crate) fn len(&self) -> usize {
+    /// How many bytes wait here, those within the socket not counted.
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.len() - self.taken
     }
 
     /// Whether nothing waits, not even within the socket.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0 && !self.unflushed
+        self.bytes() == 0 && !self.unflushed
     }
 
     /// Puts bytes behind those that wait. `more` is empty afterwards.
@@ -84,7 +85,7 @@ impl Unsent {
             let taken = write_all(io, cx, self.bytes.get(self.taken..).unwrap_or_default())?;
             progress |= taken > 0;
             self.taken += taken;
-            if self.len() == 0 {
+            if self.bytes() == 0 {
                 self.bytes = Vec::new();
                 self.taken = 0;
             } else if self.taken > self.bytes.len() / 2 {
@@ -94,7 +95,7 @@ impl Unsent {
         }
         more.clear();
         self.unflushed |= progress;
-        if self.len() == 0 && self.unflushed && flush(io, cx)?.is_ready() {
+        if self.bytes() == 0 && self.unflushed && flush(io, cx)?.is_ready() {
             self.unflushed = false;
         }
         Ok(Written { progress, all: self.is_empty() })

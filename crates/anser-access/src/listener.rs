@@ -105,6 +105,7 @@ async fn open(
 }
 
 /// The task of a connection: first it opens, on the heap; then the session takes its place.
+#[expect(clippy::large_enum_variant, reason = "the large one is what it is for nearly all of its life")]
 enum Visit {
     Opening(Pin<Box<dyn Future<Output = Option<Session>> + Send>>),
     Open(Session),
@@ -163,5 +164,26 @@ impl Drop for Door {
                 waiting.remove(&self.from);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_connection_costs_little_beside_its_buffers() {
+        assert!(size_of::<Visit>() <= 640, "{} bytes", size_of::<Visit>());
+    }
+
+    #[test]
+    fn the_places_at_the_door_are_counted_by_address_and_given_back() {
+        let doors = Arc::new(Doors::default());
+        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let first = doors.enter(one, 1);
+        assert!(first.is_some() && doors.enter(one, 1).is_none() && doors.enter(other, 1).is_some());
+        drop(first);
+        assert!(doors.enter(one, 1).is_some());
+        assert!(doors.waiting.lock().is_empty());
     }
 }

@@ -10,8 +10,6 @@
 mod intake;
 mod scratch;
 mod shell;
-#[cfg(test)]
-mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -149,7 +147,7 @@ impl Session {
     /// One turn. Whether anything happened; if not, whoever wakes the task has been told.
     fn turn_open(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Over> {
         let mut moved = false;
-        if self.unsent.len() < UNSENT_WINDOW {
+        if self.unsent.bytes() < UNSENT_WINDOW {
             moved |= self.take_outbox(cx, scratch)?;
             moved |= self.poll_asks(cx, scratch)?;
             if self.state == State::Open {
@@ -210,7 +208,7 @@ impl Session {
     fn poll_asks(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Over> {
         let mut place = 0;
         let mut moved = false;
-        while self.state == State::Open && self.unsent.len() + scratch.out.len() < UNSENT_WINDOW {
+        while self.state == State::Open && self.unsent.bytes() + scratch.out.len() < UNSENT_WINDOW {
             let Some(ask) = self.asks.get_mut(place) else { break };
             let Poll::Ready(result) = ask.answer.as_mut().poll(cx) else {
                 place += 1;
@@ -278,7 +276,7 @@ impl Session {
         if scratch.out.is_empty() && self.unsent.is_empty() {
             return Ok(());
         }
-        let full = self.unsent.len() >= UNSENT_WINDOW;
+        let full = self.unsent.bytes() >= UNSENT_WINDOW;
         let written = self.unsent.write(&mut self.io, cx, &mut scratch.out).map_err(|_| Over)?;
         let stamps = &self.entry.connection.stamps;
         if written.all {
@@ -286,11 +284,11 @@ impl Session {
         } else {
             stamps.waits(self.services.seconds.now(), written.progress);
         }
-        if self.unsent.len() > self.services.config.unsent_bytes_max {
+        if self.unsent.bytes() > self.services.config.unsent_bytes_max {
             tracing::debug!(conn = %self.entry.connection.id, "client takes too little of what is written");
             return Err(Over);
         }
-        if full && self.unsent.len() < UNSENT_WINDOW {
+        if full && self.unsent.bytes() < UNSENT_WINDOW {
             cx.waker().wake_by_ref();
         }
         Ok(())

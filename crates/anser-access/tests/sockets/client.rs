@@ -14,7 +14,7 @@ use anser_rmtp::{
 use anser_types::TargetId;
 use bytes::Bytes;
 use prost::Message as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// How long anything may take.
@@ -27,8 +27,19 @@ enum Decoder {
     WebSocket(WebSocketDecoder),
 }
 
+async fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(to).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// A socket, secured or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Box<dyn Stream>,
     decoder: Decoder,
     form: ConnAckForm,
     inbox: VecDeque<ServerFrame>,
@@ -50,7 +61,10 @@ impl Client {
     }
 
     pub(crate) async fn websocket_query(to: SocketAddr, query: &ConnectQuery) -> Self {
-        let mut stream = TcpStream::connect(to).await.unwrap();
+        Self::websocket_over(Box::new(connect(to).await), query).await
+    }
+
+    pub(crate) async fn websocket_over(mut stream: Box<dyn Stream>, query: &ConnectQuery) -> Self {
         let handshake = ClientHandshake::new([7; 16]);
         stream.write_all(&handshake.request("localhost", query)).await.unwrap();
         let mut reader = handshake.into_reader();
@@ -73,8 +87,19 @@ impl Client {
     }
 
     pub(crate) async fn tcp(to: SocketAddr, app: &str, token: &str, device: &str, will: &str, version: u8) -> Self {
+        Self::tcp_over(Box::new(connect(to).await), app, token, device, will, version).await
+    }
+
+    pub(crate) async fn tcp_over(
+        stream: Box<dyn Stream>,
+        app: &str,
+        token: &str,
+        device: &str,
+        will: &str,
+        version: u8,
+    ) -> Self {
         let mut client = Self {
-            stream: TcpStream::connect(to).await.unwrap(),
+            stream,
             decoder: Decoder::Tcp(TcpDecoder::client(KEY, TcpLimits { frame_bytes_max: 64 << 20, ..TcpLimits::default() })),
             form: ConnAckForm::of_version(version),
             inbox: VecDeque::new(),
