@@ -14,7 +14,7 @@ use crate::peer::{Peer, Phase, Stage};
 use crate::recorder::Counts;
 
 /// Terminals that may be connecting at a time.
-const CONNECTING_MAX: u64 = 128;
+const CONNECTING_MAX: usize = 128;
 /// How long connecting may stand still before the run is given up.
 const STANDSTILL: Duration = Duration::from_secs(20);
 /// How often conditions are looked at.
@@ -45,16 +45,26 @@ impl Fleet {
         &mut self,
         terminals: Vec<(TerminalConfig, Peer)>,
     ) -> anyhow::Result<()> {
+        self.gather_at_most(terminals, CONNECTING_MAX).await
+    }
+
+    /// The same, with so many connecting at a time.
+    pub(crate) async fn gather_at_most(
+        &mut self,
+        terminals: Vec<(TerminalConfig, Peer)>,
+        connecting_max: usize,
+    ) -> anyhow::Result<()> {
+        let connecting_max = u64::try_from(connecting_max.max(1))?;
         let all = u64::try_from(terminals.len())?;
         let stage = Arc::clone(&self.stage);
         let synced = || stage.synced.load(Ordering::Relaxed);
         for (started, (config, peer)) in terminals.into_iter().enumerate() {
             let started = u64::try_from(started)?;
-            self.wait_for(|| started < synced() + CONNECTING_MAX, || synced())
+            self.wait_for(|| started < synced() + connecting_max, synced)
                 .await?;
             self.tasks.spawn(Terminal::new(config, peer));
         }
-        self.wait_for(|| synced() >= all, || synced()).await
+        self.wait_for(|| synced() >= all, synced).await
     }
 
     /// Waits for a condition, as long as something moves.

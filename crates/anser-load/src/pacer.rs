@@ -89,7 +89,7 @@ impl Drop for Pacer {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // It ends within a tick, and has nothing to report.
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }

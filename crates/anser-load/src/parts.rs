@@ -156,8 +156,8 @@ impl Drop for Parts {
     fn drop(&mut self) {
         for child in &mut self.0 {
             // A part that has ended already needs no more.
-            let _ = child.kill();
-            let _ = child.wait();
+            drop(child.kill());
+            drop(child.wait());
         }
     }
 }

@@ -182,6 +182,8 @@ impl Lane {
 pub(crate) enum Pace {
     /// Whenever fewer than this many are unsettled.
     Closed { window: u64 },
+    /// As [`Self::Closed`], so many in all, and without regard to deliveries: the receivers are away.
+    Stored { window: u64, messages: u64 },
     /// At fixed times after the start, whatever happens.
     Open { offset_us: u64, interval_us: f64 },
 }
@@ -235,6 +237,11 @@ impl Sender {
                         lane.waits.store(true, Ordering::Relaxed);
                         return;
                     }
+                    self.push(now, stage, lane, events);
+                }
+            }
+            Pace::Stored { window, messages } => {
+                while self.unsettled < window && self.next < messages {
                     self.push(now, stage, lane, events);
                 }
             }
@@ -390,7 +397,7 @@ impl Peer {
             return;
         };
         sender.settle(number, acked, &self.stage);
-        if acked && matches!(sender.pace, Pace::Closed { .. }) {
+        if acked && !matches!(sender.pace, Pace::Open { .. }) {
             self.send(events);
         }
     }

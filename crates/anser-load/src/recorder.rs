@@ -53,10 +53,9 @@ impl Latency {
 
     fn record(&mut self, us: u64, counts: bool) {
         let us = us.clamp(1, LATENCY_MAX_US);
-        // Within the bounds, so it cannot fail.
-        let _ = self.second.record(us);
+        self.second.saturating_record(us);
         if counts {
-            let _ = self.all.record(us);
+            self.all.saturating_record(us);
         }
     }
 

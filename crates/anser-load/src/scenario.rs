@@ -1,7 +1,11 @@
 //! The scenarios, each for one process.
 
+mod drain;
+mod group;
+mod idle;
 mod messages;
 mod private;
+mod sign_in;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -24,7 +28,10 @@ pub(crate) async fn run(scenario: &Scenario, part: Part) -> anyhow::Result<Repor
     let commission = Commission::new(common)?;
     let mut report = match scenario {
         Scenario::Private(args) => Box::pin(private::run(args, &commission, part)).await?,
-        _ => anyhow::bail!("not built yet"),
+        Scenario::Group(args) => Box::pin(group::run(args, &commission, part)).await?,
+        Scenario::Drain(args) => Box::pin(drain::run(args, &commission, part)).await?,
+        Scenario::SignIn(args) => Box::pin(sign_in::run(args, &commission, part)).await?,
+        Scenario::Idle(args) => Box::pin(idle::run(args, &commission, part)).await?,
     };
     report.scenario = scenario.name().to_owned();
     report.transport = format!("{:?}", common.transport).to_lowercase();

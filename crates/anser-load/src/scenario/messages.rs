@@ -98,7 +98,7 @@ pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
 }
 
 /// What every receiver got, held against what every sender was told.
-fn judge(stage: &Stage, peers: &[Peer]) -> Breaches {
+pub(crate) fn judge(stage: &Stage, peers: &[Peer]) -> Breaches {
     let mut breaches = Breaches::default();
     for (sender, lane) in stage.lanes.iter().enumerate() {
         let Ok(acked) = lane.acked.lock() else {
