@@ -86,6 +86,8 @@ pub enum ConnectError {
     NoRandom,
 }
 
+type SessionChange = Box<dyn FnOnce(&mut SessionConfig) + Send>;
+
 /// What a client is made from.
 pub struct ClientBuilder {
     navigation: String,
@@ -97,7 +99,7 @@ pub struct ClientBuilder {
     platform: Platform,
     device_id: Option<String>,
     cursor: Timestamp,
-    change: Option<Box<dyn FnOnce(&mut SessionConfig) + Send>>,
+    change: Option<SessionChange>,
 }
 
 impl std::fmt::Debug for ClientBuilder {
@@ -315,7 +317,7 @@ impl Client {
         let (done, told) = oneshot::channel();
         if self.0.commands.send(Command::Close { done }).await.is_ok() {
             // The terminal drops the sender when it ends, whether or not it told the server.
-            let _ = told.await;
+            drop(told.await);
         }
     }
 

@@ -164,7 +164,7 @@ impl Actor {
     /// The one who waited may be gone; then nobody wants to know.
     fn settle(&mut self, ticket: u64, outcome: Result<Acked, Failure>) {
         if let Some(waiting) = self.sends.remove(&ticket) {
-            let _ = waiting.send(outcome);
+            waiting.send(outcome).ok();
         }
     }
 }
@@ -180,7 +180,7 @@ impl Application for Actor {
         match notice {
             Notice::Connected { user, server_time } => match self.signed_in.take() {
                 Some(waiting) => {
-                    let _ = waiting.send(Ok(user));
+                    drop(waiting.send(Ok(user)));
                 }
                 None => self.tell(ClientEvent::Connected { server_time }),
             },
@@ -188,7 +188,7 @@ impl Application for Actor {
             Notice::Stopped(reason) => {
                 match self.signed_in.take() {
                     Some(waiting) => {
-                        let _ = waiting.send(Err(reason));
+                        drop(waiting.send(Err(reason)));
                     }
                     None => self.tell(ClientEvent::Stopped(reason)),
                 }
@@ -220,13 +220,13 @@ impl Application for Actor {
             Notice::Received(received) => self.tell(ClientEvent::Message(Message::new(*received))),
             Notice::Answer { ticket, answer } => {
                 if let Some(waiting) = self.answers.remove(&ticket) {
-                    let _ = waiting.send(answer);
+                    drop(waiting.send(answer));
                 }
             }
         }
     }
 
-    fn poll_wishes(&mut self, session: &Session, cx: &mut Context<'_>, events: &mut Vec<Event>) {
+    fn poll_wishes(&mut self, _session: &Session, cx: &mut Context<'_>, events: &mut Vec<Event>) {
         while events.len() < super::QUEUE {
             match self.commands.poll_recv(cx) {
                 Poll::Ready(Some(command)) => self.command(command, events),
@@ -237,7 +237,6 @@ impl Application for Actor {
                 Poll::Pending => return,
             }
         }
-        let _ = session;
         cx.waker().wake_by_ref();
     }
 

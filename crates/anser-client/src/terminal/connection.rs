@@ -174,6 +174,6 @@ impl Connection {
 
     /// Writes what the socket takes at this moment.
     pub(super) fn flush_now(&mut self) {
-        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+        drop(self.poll_flush(&mut Context::from_waker(Waker::noop())));
     }
 }
