@@ -7,7 +7,7 @@ use anser_core::node::{Append, Replay};
 use anser_core::owner::{Fence, Replayed};
 use anser_types::codec::Reader;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Offset, PartitionId};
+use anser_types::{Claim, Offset, PartitionId};
 
 use crate::applier::ToApply;
 use crate::event_loop::{MessageLoop, load_conversation};
@@ -121,7 +121,8 @@ impl MessageLoop {
         if offset < reading.replay_from {
             return Ok(());
         }
-        let Some(claim) = reading.fence.claim() else { return Ok(()) };
+        // The tables are written under the new claim: they have seen newer ones than that of an old record.
+        let claim = Claim(reading.claim);
         loop {
             let now = (self.clock)();
             let replay = Replay { partition, claim, offset, bytes: &bytes, record: &record };
