@@ -194,6 +194,10 @@ impl Inbox {
             && ack.status.is_ok()
             && let Some(received) = Received::read_copy(topic, &target, up, ack, me, turn.now)
         {
+            // Copies come in line with direct messages: while nothing is missing, nothing before it is.
+            if self.is_in_line() {
+                self.cursor = self.cursor.max(received.sent);
+            }
             self.hand_out(received, outbox, turn);
         }
         true
@@ -262,6 +266,11 @@ impl Inbox {
         self.pull = Pull::At(turn.now.plus(pause));
     }
 
+    /// Whether everything before what comes now was handed out.
+    const fn is_in_line(&self) -> bool {
+        self.synced && matches!(self.pull, Pull::At(_))
+    }
+
     /// There is something up to this time.
     fn announced(&mut self, time: u64, now: Timestamp) {
         if time <= self.cursor.0 {
@@ -280,7 +289,7 @@ impl Inbox {
     ) {
         let kept = confirmed && down.ext_status.unwrap_or_default() & STATUS_MESSAGE == 0;
         let time = unsigned(down.data_time);
-        if kept && !(self.synced && matches!(self.pull, Pull::At(_))) {
+        if kept && !self.is_in_line() {
             return self.announced(time, turn.now);
         }
         let Some(received) = Received::read(down, me, turn.now, Via::Direct) else {

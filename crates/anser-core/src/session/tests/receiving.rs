@@ -197,7 +197,8 @@ fn what_own_terminals_sent_is_shown_once_as_own() {
         uid: Some(uid(t(10), 1)),
     };
     rig.frame(ServerFrame::PubAck(ack));
-    rig.notify(at(10));
+    assert_eq!(rig.session.cursor(), Timestamp(t(10)));
+    rig.notify(at(11));
     rig.answer_pull(&[own(t(10), 5), own(t(11), 6)], at(11), true);
     let shown: Vec<(Via, bool)> = rig
         .received()
@@ -266,6 +267,9 @@ fn a_pull_that_the_application_asks_for_goes_out_at_once() {
     rig.answer_pull(&[], 0, true);
     assert_eq!(rig.pulls().len(), 2);
     rig.answer_pull(&[], 0, true);
-    let synced = rig.notices().filter(|n| matches!(n, Notice::Synced)).count();
+    let synced = rig
+        .notices()
+        .filter(|n| matches!(n, Notice::Synced))
+        .count();
     assert_eq!(synced, 1, "the application hears when everything is there");
 }
