@@ -26,6 +26,7 @@ mod error;
 mod expiry;
 mod flush;
 mod format;
+mod hash;
 mod history;
 mod mailbox;
 mod options;
@@ -137,7 +138,7 @@ impl Inner {
         (timelines, history): (ExpiredBefore, ExpiredBefore),
     ) -> Result<Self, StoreError> {
         let stored = disk.get(Table::Meta, identity::EXPIRY_KEY)?;
-        let expiry = stored.map_or(Ok(Expiry::default()), identity::read_expiry).map_err(damaged("expiry"))?;
+        let expiry = stored.map_or_else(|| Ok(Expiry::default()), identity::read_expiry).map_err(damaged("expiry"))?;
         timelines.raise(expiry.timelines);
         history.raise(expiry.history);
         let offsets = load_offsets(&disk)?;

@@ -6,6 +6,7 @@ mod pages;
 mod row;
 mod shard;
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -13,13 +14,14 @@ use parking_lot::{Mutex, MutexGuard};
 use anser_backend::{
     BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError, StoredRow,
 };
-use anser_types::{MessageUid, Offset, PartitionCount, PartitionId, Subject, Timestamp, UserKey};
+use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
 
 use self::hides::Hides;
 use self::pages::PagePlan;
 use self::shard::Shard;
 use super::expiry::ExpiredBefore;
 use super::flush::ReplayTable;
+use super::hash::QuickState;
 use super::{EmbeddedStore, Inner};
 
 pub(super) use self::archive::CapturedArchive;
@@ -34,7 +36,7 @@ pub(super) const SHARDS: u8 = 64;
 pub(super) struct HistoryTables {
     shards: Vec<Mutex<Shard>>,
     hides: Mutex<Hides>,
-    spread: PartitionCount,
+    spread: QuickState,
     pub(super) expired: ExpiredBefore,
 }
 
@@ -49,13 +51,13 @@ pub(super) struct CapturedHistory {
 impl HistoryTables {
     pub(super) fn new(expired: ExpiredBefore) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        let spread = PartitionCount::new(u16::from(SHARDS)).expect("the number of shards is a number of partitions");
-        Self { shards, hides: Mutex::default(), spread, expired }
+        Self { shards, hides: Mutex::default(), spread: QuickState::default(), expired }
     }
 
     fn shard(&self, subject: &Subject) -> MutexGuard<'_, Shard> {
-        // The hash is spread over as many as there are.
-        self.shards[usize::from(subject.partition(self.spread).0)].lock()
+        let place = self.spread.hash_one(subject) % u64::from(SHARDS);
+        // A remainder names one of them.
+        self.shards[usize::try_from(place).unwrap_or(0)].lock()
     }
 
     /// Takes what the next flush writes.

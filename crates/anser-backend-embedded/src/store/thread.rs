@@ -10,7 +10,7 @@ use super::Inner;
 use super::error::StoreOpenError;
 
 /// Buckets that are swept with each turn: at the usual interval a user that nobody asks for is let go within a minute.
-const BUCKETS_PER_TURN: u8 = 2;
+const BUCKETS_PER_TURN: u8 = 4;
 /// How many entries of one user stay in memory when it runs out, less and less until it fits.
 const KEEPS: [usize; 4] = [256, 64, 16, 0];
 

@@ -15,6 +15,8 @@ pub(super) struct Window<T> {
     items: VecDeque<T>,
     after: u64,
     flushed: u64,
+    /// How many of the newest items are not on disk.
+    unflushed: usize,
 }
 
 fn cost<T: Item>(item: &T) -> usize {
@@ -24,13 +26,14 @@ fn cost<T: Item>(item: &T) -> usize {
 impl<T: Item> Window<T> {
     /// The window of an owner whose items up to `last` are all on disk.
     pub(super) const fn at(last: u64) -> Self {
-        Self { items: VecDeque::new(), after: last, flushed: last }
+        Self { items: VecDeque::new(), after: last, flushed: last, unflushed: 0 }
     }
 
     /// Adds an item after all others. Returns what it takes in memory.
     pub(super) fn push(&mut self, item: T) -> usize {
         let cost = cost(&item);
         self.items.push_back(item);
+        self.unflushed += 1;
         cost
     }
 
@@ -41,7 +44,27 @@ impl<T: Item> Window<T> {
 
     /// The items after a place, in order.
     pub(super) fn later_than(&self, place: u64) -> impl DoubleEndedIterator<Item = &T> {
-        self.items.range(self.items.partition_point(|item| item.place() <= place)..)
+        // Mostly the newest few are asked for: look there first, and touch no others.
+        let is_later = |at: usize| self.items.get(at).is_some_and(|item| item.place() > place);
+        let (mut low, mut high, mut step) = (self.items.len(), self.items.len(), 1);
+        while high > 0 {
+            low = high.saturating_sub(step);
+            if !is_later(low) {
+                break;
+            }
+            high = low;
+            step *= 2;
+        }
+        // Everything from `high` on is later; nothing up to `low` is, unless they met.
+        while low < high {
+            let middle = low.midpoint(high);
+            if is_later(middle) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        self.items.range(high..)
     }
 
     /// The items before a place, in order.
@@ -51,12 +74,14 @@ impl<T: Item> Window<T> {
 
     /// The items that are not on disk yet.
     pub(super) fn unflushed(&self) -> Vec<T> {
-        self.later_than(self.flushed).cloned().collect()
+        self.items.range(self.items.len().saturating_sub(self.unflushed)..).cloned().collect()
     }
 
     /// Everything up to `place` is on disk now.
     pub(super) fn note_flushed(&mut self, place: u64) {
         self.flushed = self.flushed.max(place);
+        let newest = self.items.range(self.items.len().saturating_sub(self.unflushed)..);
+        self.unflushed = newest.rev().take_while(|item| item.place() > place).count();
     }
 
     /// Lets go of the oldest items that are on disk, until `keep` of all items are left. Returns the memory that is free now.

@@ -6,7 +6,7 @@ use anser_types::Timestamp;
 
 /// Of how many unread messages the sent times are kept. A read up to a time within them leaves an exact count; one that
 /// lies before all of them, with still older messages unread, leaves the count as it is.
-pub const UNREAD_EXACT_MAX: usize = 256;
+pub const UNREAD_EXACT_MAX: usize = 128;
 
 /// The unread messages of one conversation of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,7 +21,11 @@ impl Unread {
     /// Puts it together from stored parts. `newest` are sent times, oldest first.
     pub fn from_parts(count: u64, read_until: Timestamp, newest: VecDeque<Timestamp>) -> Self {
         let count = count.max(u64::try_from(newest.len()).unwrap_or(u64::MAX));
-        Self { count, read_until, newest }
+        Self {
+            count,
+            read_until,
+            newest,
+        }
     }
 
     /// How many are unread.
@@ -114,9 +118,16 @@ mod tests {
     fn many_unread_cost_a_bounded_amount() {
         let most = UNREAD_EXACT_MAX as u64;
         let mut unread = with(1..=most * 3);
-        assert_eq!((unread.count(), unread.newest().len()), (most * 3, UNREAD_EXACT_MAX));
+        assert_eq!(
+            (unread.count(), unread.newest().len()),
+            (most * 3, UNREAD_EXACT_MAX)
+        );
         unread.read(Timestamp(5));
-        assert_eq!(unread.count(), most * 3, "which of the older ones are read is not known");
+        assert_eq!(
+            unread.count(),
+            most * 3,
+            "which of the older ones are read is not known"
+        );
         unread.read(Timestamp(most * 3 - 10));
         assert_eq!(unread.count(), 10);
         unread.clear();
@@ -126,7 +137,7 @@ mod tests {
     proptest! {
         /// Exact as long as no more than the kept number are unread.
         #[test]
-        fn the_count_is_exact_within_the_window(steps in prop::collection::vec((any::<bool>(), 0..300u64), 0..200)) {
+        fn the_count_is_exact_within_the_window(steps in prop::collection::vec((any::<bool>(), 0..300u64), 0..UNREAD_EXACT_MAX)) {
             let (mut unread, mut all, mut now, mut read) = (Unread::default(), Vec::new(), 0, 0);
             for (is_message, number) in steps {
                 if is_message {

@@ -83,7 +83,7 @@ pub(super) fn groups_of(
 
 pub(super) fn blocks(disk: &Disk, subject: &Subject) -> Result<PrivateBlocks, StoreError> {
     let stored = disk.get(TABLE, private::key(subject))?;
-    stored.map_or(Ok(PrivateBlocks::default()), private::read).map_err(bad)
+    stored.map_or_else(|| Ok(PrivateBlocks::default()), private::read).map_err(bad)
 }
 
 pub(super) fn blacklist(disk: &Disk, user: &UserKey) -> Result<Vec<UserId>, StoreError> {

@@ -6,7 +6,7 @@
 use anser_types::codec::{DecodeError, Reader, Writer};
 use bytes::Bytes;
 
-use super::{fields, value};
+use super::{VERSION, fields};
 
 /// The most items of a chunk: what a read of one item in it has to pass over.
 pub(in crate::store) const ITEMS_MAX: usize = 64;
@@ -51,7 +51,10 @@ pub(in crate::store) fn write_all<T: Item>(owner: &[u8], items: &[T], mut each: 
         let (chunk, others) = rest.split_at(fitting.count().max(1));
         rest = others;
         let Some(last) = chunk.last() else { return };
-        each(key(owner, last.place()), value(|writer| chunk.iter().for_each(|item| item.write(writer))));
+        let mut value = Vec::with_capacity(chunk.iter().map(|item| item.weight() + 16).sum::<usize>() + 1);
+        value.push(VERSION);
+        chunk.iter().for_each(|item| item.write(&mut Writer(&mut value)));
+        each(key(owner, last.place()), value);
     }
 }
 

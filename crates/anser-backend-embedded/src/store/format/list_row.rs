@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anser_backend::{Side, UNREAD_EXACT_MAX, Unread};
-use anser_types::codec::DecodeError;
+use anser_types::codec::{DecodeError, Reader, Writer};
 use anser_types::{Conversation, ConversationType, Timestamp, UserKey};
 use bytes::Bytes;
 
@@ -59,10 +59,13 @@ pub(in crate::store) fn write(state: &ListState) -> Vec<u8> {
     value(|writer| {
         writer.u64(state.unread.count());
         writer.u64(state.unread.read_until().0);
-        // At most 256 times, see the bound of the type.
+        // At most as many as the type keeps.
         writer.u16(u16::try_from(state.unread.newest().len()).unwrap_or(u16::MAX));
+        let mut before = 0;
         for sent in state.unread.newest() {
-            writer.u64(sent.0);
+            // They rise, and mostly by little.
+            write_difference(sent.0.saturating_sub(before), writer);
+            before = sent.0;
         }
         if let Some(last) = &state.last {
             writer.u64(last.sent.0);
@@ -81,8 +84,10 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<ListState, DecodeError> {
         return Err(DecodeError::Value("unread times"));
     }
     let mut newest = VecDeque::with_capacity(times);
+    let mut before = 0u64;
     for _ in 0..times {
-        newest.push_back(Timestamp(reader.u64()?));
+        before = before.saturating_add(read_difference(&mut reader)?);
+        newest.push_back(Timestamp(before));
     }
     let mut state = ListState { last: None, unread: Unread::from_parts(count, read_until, newest) };
     if !reader.is_empty() {
@@ -90,6 +95,27 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<ListState, DecodeError> {
     }
     reader.end()?;
     Ok(state)
+}
+
+/// Seven bits a byte, the lowest first; all but the last byte have the top bit set.
+fn write_difference(mut value: u64, writer: &mut Writer<'_>) {
+    while value >= 0x80 {
+        writer.u8(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    writer.u8(value.to_le_bytes()[0]);
+}
+
+fn read_difference(reader: &mut Reader) -> Result<u64, DecodeError> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = reader.u8()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(DecodeError::Value("difference"))
 }
 
 #[cfg(test)]
@@ -108,13 +134,16 @@ mod tests {
         let mut unread = Unread::default();
         unread.read(Timestamp(4));
         unread.add(Timestamp(5));
+        unread.add(Timestamp(5 + 256));
         let last = Last { sent: Timestamp(6), side: Side::Outbox(ConnectionId(7)), record: Bytes::from_static(b"r") };
         let listed = ListState { last: Some(last), unread: unread.clone() };
         assert_eq!(
             hex(&write(&listed)),
-            "01000000000000000100000000000000040001000000000000000500000000000000060100000000000000070000000172"
+            "01000000000000000200000000000000040002058002000000000000000601000000000000000700000001" .to_owned() + "72"
         );
-        for state in [listed, ListState { last: None, unread }] {
+        let far = [0, 1, 127, 128, 1 << 40, u64::MAX - 1, u64::MAX].map(Timestamp);
+        let unread_far = Unread::from_parts(99, Timestamp::ZERO, far.into());
+        for state in [ListState { last: None, unread: unread_far }, listed, ListState { last: None, unread }] {
             assert_eq!(read(write(&state).into()), Ok(state));
         }
     }

@@ -35,7 +35,7 @@ impl Archive {
     /// Loads a conversation, or makes one without rows.
     pub(super) fn load(disk: &Disk, subject: &Subject) -> Result<Self, StoreError> {
         let stored = disk.get(Table::Archives, subject_head::key(subject))?;
-        let head = stored.map_or(Ok(SubjectHead::default()), subject_head::read).map_err(damaged("archives"))?;
+        let head = stored.map_or_else(|| Ok(SubjectHead::default()), subject_head::read).map_err(damaged("archives"))?;
         Ok(Self {
             head,
             window: Window::at(head.last),

@@ -1,6 +1,5 @@
 //! A part of all conversations, behind one lock.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anser_backend::{HistoryCell, HistoryRow, StoreError};
@@ -9,16 +8,17 @@ use anser_types::{MessageUid, Offset, Subject, Timestamp};
 use super::archive::{Archive, CapturedArchive};
 use crate::store::disk::{Disk, Table};
 use crate::store::format::cell;
+use crate::store::hash::QuickMap;
 
 /// Names a message: its conversation, sent time and UID.
 pub(in crate::store) type MessageKey = (Subject, Timestamp, MessageUid);
 /// Cells that are not on disk yet.
-pub(in crate::store) type Cells = HashMap<MessageKey, HistoryCell>;
+pub(in crate::store) type Cells = QuickMap<MessageKey, HistoryCell>;
 
 /// Some conversations.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    archives: HashMap<Subject, Archive>,
+    archives: QuickMap<Subject, Archive>,
     queue: Vec<Subject>,
     cells: Cells,
     /// Cells that a flush is writing.

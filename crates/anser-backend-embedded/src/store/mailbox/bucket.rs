@@ -1,7 +1,5 @@
 //! One bucket of users with its marks: where batches are applied.
 
-use std::collections::HashMap;
-
 use anser_backend::{BucketBatch, MailboxRow, PartitionRows, Placed, StoreError};
 use anser_types::{Mark, Offset, UserKey};
 
@@ -9,17 +7,18 @@ use super::user_box::{CapturedUser, UserBox};
 use crate::store::disk::Disk;
 use crate::store::format::lift::Lift;
 use crate::store::format::marks::Marks;
+use crate::store::hash::QuickMap;
 
 /// The users of one bucket.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    boxes: HashMap<UserKey, UserBox>,
+    boxes: QuickMap<UserKey, UserBox>,
     /// Users whose boxes differ from the disk.
     queue: Vec<UserKey>,
     marks: Marks,
     are_marks_changed: bool,
     /// Lifts found on disk, of users that have not been loaded since.
-    lifts: HashMap<UserKey, Vec<Lift>>,
+    lifts: QuickMap<UserKey, Vec<Lift>>,
     /// What the boxes take in memory.
     held: usize,
 }
@@ -85,12 +84,12 @@ impl Bucket {
             MailboxRow::Entry(entry) => (&entry.user, entry.listed.as_ref().map(|listed| &listed.conversation)),
             MailboxRow::Read { user, conversation, .. } | MailboxRow::Remove { user, conversation } => (user, Some(conversation)),
         };
-        let user_box = self.open(disk, user)?;
+        if !self.boxes.contains_key(user) {
+            self.open(disk, user)?;
+        }
+        let user_box = self.boxes.get_mut(user).expect("it was opened above");
         if let Some(conversation) = conversation {
-            let before = user_box.held();
-            user_box.load_row(disk, user, conversation)?;
-            let added = user_box.held() - before;
-            self.held += added;
+            self.held += user_box.load_row(disk, user, conversation)?;
         }
         Ok(())
     }
@@ -129,7 +128,7 @@ impl Bucket {
         }
     }
 
-    /// The box of a user, loaded if need be.
+    /// The box of a user, loaded if need be, as one that is used.
     pub(super) fn open(&mut self, disk: &Disk, user: &UserKey) -> Result<&mut UserBox, StoreError> {
         if !self.boxes.contains_key(user) {
             let user_box = UserBox::load(disk, user, self.lifts.get(user).cloned().unwrap_or_default())?;

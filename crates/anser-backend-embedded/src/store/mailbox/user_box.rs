@@ -1,8 +1,6 @@
 //! What memory holds of one user: the newest entries, the list rows that were touched, cursors. Pure but for the tables it is
 //! loaded from.
 
-use std::collections::HashMap;
-
 use anser_backend::{Counted, Placed, Side, StoreError, StoredEntry, TimelineEntry};
 use anser_types::{Conversation, DeviceId, Position, Timestamp, UserKey};
 
@@ -11,6 +9,7 @@ use crate::store::error::damaged;
 use crate::store::format::lift::Lift;
 use crate::store::format::list_row::{Last, ListState};
 use crate::store::format::{cursor, list_row, user_head};
+use crate::store::hash::QuickMap;
 use crate::store::window::Window;
 
 /// Roughly what a user and a list row take beside what they hold.
@@ -30,10 +29,10 @@ pub(super) struct UserBox {
     /// Lifts that have taken effect, and whose rows the next flush removes.
     spent: Vec<Lift>,
     window: Window<StoredEntry>,
-    rows: HashMap<Conversation, Row>,
+    rows: QuickMap<Conversation, Row>,
     /// Whether `rows` holds all there are.
     has_all_rows: bool,
-    cursors: HashMap<DeviceId, Position>,
+    cursors: QuickMap<DeviceId, Position>,
     /// What is held, as counted by the budget.
     held: usize,
     changes: Changes,
@@ -77,9 +76,9 @@ impl UserBox {
             pending: lifts,
             spent: Vec::new(),
             window: Window::at(last.0),
-            rows: HashMap::new(),
+            rows: QuickMap::default(),
             has_all_rows: is_new,
-            cursors: HashMap::new(),
+            cursors: QuickMap::default(),
             held: BOX_OVERHEAD,
             changes: Changes::default(),
             is_recent: true,
@@ -88,16 +87,16 @@ impl UserBox {
         Ok(loaded)
     }
 
-    /// Reads the row of a conversation, if it is not here.
-    pub(super) fn load_row(&mut self, disk: &Disk, user: &UserKey, conversation: &Conversation) -> Result<(), StoreError> {
+    /// Reads the row of a conversation, if it is not here. Returns what it takes in memory.
+    pub(super) fn load_row(&mut self, disk: &Disk, user: &UserKey, conversation: &Conversation) -> Result<usize, StoreError> {
         if self.has_all_rows || self.rows.contains_key(conversation) {
-            return Ok(());
+            return Ok(0);
         }
         let stored = disk.get(Table::Users, list_row::key(user, conversation))?;
         let state = stored.map_or(Ok(ListState::default()), list_row::read).map_err(damaged("users"))?;
         self.held += ROW_OVERHEAD;
         self.rows.insert(conversation.clone(), Row { state, is_changed: false });
-        Ok(())
+        Ok(ROW_OVERHEAD)
     }
 
     /// Appends an entry; its list row has been loaded. Returns where it went and what it adds to what is not on disk.
