@@ -1,4 +1,4 @@
-//! A chat in the terminal: `cargo run -p anser-client --example chat -- http://127.0.0.1:7080 APP_KEY APP_SECRET alice bob`.
+//! A chat in the terminal: `cargo run -p anser-client --example chat -- http://127.0.0.1:8080 APP_KEY APP_SECRET alice bob`.
 
 use anser_client::Transport;
 use anser_client::chat::{ChatOptions, ChatWith, run};

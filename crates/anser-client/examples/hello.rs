@@ -1,4 +1,4 @@
-//! Two users say hello to each other: `cargo run -p anser-client --example hello -- http://127.0.0.1:7080 APP_KEY APP_SECRET`.
+//! Two users say hello to each other: `cargo run -p anser-client --example hello -- http://127.0.0.1:8080 APP_KEY APP_SECRET`.
 
 use anser_client::admin::Admin;
 use anser_client::{Client, ClientEvent, Conversation, Transport};

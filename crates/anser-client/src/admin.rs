@@ -60,7 +60,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Admin {
-    /// A caller of the server at `url`, such as `http://127.0.0.1:7080`. Nothing is asked yet.
+    /// A caller of the server at `url`, such as `http://127.0.0.1:8080`. Nothing is asked yet.
     pub fn new(url: &str, app_key: &str, app_secret: &str) -> Result<Self, AdminError> {
         let url: HttpUrl = url.parse()?;
         Ok(Self {

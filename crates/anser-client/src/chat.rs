@@ -21,7 +21,7 @@ const HISTORY: u32 = 20;
 /// Who talks to whom, and where.
 #[derive(Clone)]
 pub struct ChatOptions {
-    /// The server's HTTP address, such as `127.0.0.1:7080`.
+    /// The server's HTTP address, such as `127.0.0.1:8080`.
     pub http: String,
     /// The app.
     pub app_key: String,

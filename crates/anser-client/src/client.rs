@@ -238,7 +238,7 @@ struct Shared {
 
 impl Client {
     /// A client of this app, with a token that the app's backend got for the user. `navigation` is the server's HTTP
-    /// address, such as `http://127.0.0.1:7080`.
+    /// address, such as `http://127.0.0.1:8080`.
     pub fn builder(navigation: &str, app_key: &str, token: &str) -> ClientBuilder {
         ClientBuilder {
             navigation: navigation.to_owned(),

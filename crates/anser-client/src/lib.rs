@@ -4,7 +4,7 @@
 //! use anser_client::{Client, ClientEvent, Conversation};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let (client, mut events) = Client::builder("http://127.0.0.1:7080", "app-key", "token").connect().await?;
+//! let (client, mut events) = Client::builder("http://127.0.0.1:8080", "app-key", "token").connect().await?;
 //! let ack = client.text(Conversation::private("bob")?, "hello").await?;
 //! println!("{} at {}", ack.uid, ack.sent);
 //! while let Some(event) = events.next().await {

@@ -30,7 +30,7 @@ pub(crate) enum Scenario {
 /// What every scenario takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
-    /// Where the server answers HTTP (navigation and server API), such as 127.0.0.1:7080.
+    /// Where the server answers HTTP (navigation and server API), such as 127.0.0.1:8080.
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: String,
     /// The app.
