@@ -4,10 +4,11 @@
 //! `anser config reference` prints, so it is written for operators. It reads no file but the one it is given.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anser_access::AccessConfig;
 use anser_api::ApiConfig;
-use anser_backend_embedded::LogConfig;
+use anser_backend_embedded::{LogConfig, StoreOptions};
 use anser_message::MessageConfig;
 use anser_navi::NaviConfig;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct NodeConfig {
     pub api: ApiConfig,
     /// The segment log.
     pub log: LogConfig,
+    /// The store.
+    pub store: StoreConfig,
 }
 
 impl Default for NodeConfig {
@@ -67,6 +70,7 @@ impl Default for NodeConfig {
             navi: NaviConfig::default(),
             api: ApiConfig::default(),
             log: LogConfig::default(),
+            store: StoreConfig::default(),
         }
     }
 }
@@ -134,6 +138,53 @@ pub struct AdvertiseConfig {
     pub ws: String,
     /// HOST:PORT for secure WebSocket clients; also where a proxy adds the TLS. Since 0.1.
     pub tls_ws: String,
+}
+
+/// The store: timelines, history and directory, made from the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// How long changes are collected before they are written out together, in milliseconds. Longer means less work for the
+    /// disk and more to replay after a crash. Since 0.1.
+    pub flush_interval_ms: u64,
+    /// Changes of so many bytes are written out at once, without waiting for the interval. Since 0.1.
+    pub flush_bytes: usize,
+    /// Changes of so many bytes make deliveries wait until some are written. Since 0.1.
+    pub dirty_bytes_max: usize,
+    /// Up to so many bytes of what is on disk already stay in memory, so that recent messages are read without the disk.
+    /// Since 0.1.
+    pub memory_bytes_max: usize,
+    /// The cache for what is read from the disk, in bytes. Since 0.1.
+    pub cache_bytes: u64,
+    /// How many reads may go to the disk at once; others wait for their turn. Since 0.1.
+    pub disk_reads_max: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let options = StoreOptions::default();
+        Self {
+            flush_interval_ms: u64::try_from(options.flush_interval.as_millis()).unwrap_or(u64::MAX),
+            flush_bytes: options.flush_bytes,
+            dirty_bytes_max: options.dirty_bytes_max,
+            memory_bytes_max: options.memory_bytes_max,
+            cache_bytes: options.cache_bytes,
+            disk_reads_max: options.disk_reads_max,
+        }
+    }
+}
+
+impl From<StoreConfig> for StoreOptions {
+    fn from(config: StoreConfig) -> Self {
+        Self {
+            flush_interval: Duration::from_millis(config.flush_interval_ms),
+            flush_bytes: config.flush_bytes,
+            dirty_bytes_max: config.dirty_bytes_max,
+            memory_bytes_max: config.memory_bytes_max,
+            cache_bytes: config.cache_bytes,
+            disk_reads_max: config.disk_reads_max,
+        }
+    }
 }
 
 impl NodeConfig {

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anser_access::StartError;
-use anser_backend_embedded::{LockError, OpenError};
-use anser_message::RoleError;
+use anser_backend_embedded::{LockError, OpenError, StoreOpenError};
 
 use crate::AppFileError;
 
@@ -58,11 +57,11 @@ pub enum ServeError {
     #[error(transparent)]
     Log(#[from] OpenError),
     /// The store cannot be opened.
-    #[error("cannot open the store")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The message role does not start.
-    #[error("cannot take over the log")]
-    Message(#[source] RoleError),
+    #[error(transparent)]
+    Store(#[from] StoreOpenError),
+    /// Opening log and store ended early.
+    #[error("opening the data folder ended early; the lines above say why")]
+    OpenEnded,
     /// The message role ended before it was ready; what it said is in the log lines.
     #[error("the message role did not become ready")]
     NotReady,

@@ -6,6 +6,7 @@ mod access;
 mod apps;
 mod http;
 mod message;
+mod retention;
 mod signals;
 mod storage;
 
@@ -47,6 +48,7 @@ pub async fn serve(config: NodeConfig, options: ServeOptions) -> Result<(), Serv
     let storage = storage::open(&config, lock, &clock).await?;
     let registry = Registry::new();
     let message = message::start(&config, &storage, &registry, &clock, &tasks).await?;
+    retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), &tasks);
     let access = access::start(&config, &apps, &message, &registry, &clock, &tasks)?;
     let parts = http::Parts { apps: &apps, message: &message, registry: &registry, clock: &clock };
     let http = http::start(&config, http_listener, parts, access::endpoints(&config, &access), &tasks)?;

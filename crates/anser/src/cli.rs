@@ -30,6 +30,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     App(AppCommand),
     Token(TokenArgs),
+    Chat(ChatArgs),
+    Load(LoadCommand),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -177,4 +179,58 @@ pub(crate) struct TokenArgs {
     /// Navigation addresses to write behind the token's `@`, several with `;` between them.
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
     pub(crate) navi: String,
+}
+
+const CHAT_EXAMPLES: &str = "\
+Examples, in two terminals beside a running server:
+  anser chat --user alice --to bob
+  anser chat --user bob --to alice
+  anser chat --user alice --group tea          everybody who chats there is a member
+
+Lines that you type are sent. /history shows what was said before, /quit ends, /help tells more.";
+
+/// Chats with another user, or in a group, as one of the app's users.
+#[derive(Debug, Args)]
+#[command(after_help = CHAT_EXAMPLES)]
+pub(crate) struct ChatArgs {
+    /// Who you are; made if there is no such user yet.
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: String,
+    /// Whom you talk to.
+    #[arg(long, value_name = "USER", conflicts_with = "group", required_unless_present = "group")]
+    pub(crate) to: Option<String>,
+    /// The group that you talk in.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// Where the server answers HTTP.
+    #[arg(long, value_name = "ADDR", env = "ANSER_HTTP", default_value = "127.0.0.1:8080")]
+    pub(crate) http: String,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The app key; the first app of the data folder if not given.
+    #[arg(long, value_name = "KEY", env = "ANSER_APP_KEY")]
+    pub(crate) app_key: Option<String>,
+    /// The app's secret, if it is not in the data folder.
+    #[arg(long, value_name = "SECRET", env = "ANSER_APP_SECRET", hide_env_values = true)]
+    pub(crate) app_secret: Option<String>,
+    /// Connect over TCP instead of WebSocket.
+    #[arg(long)]
+    pub(crate) tcp: bool,
+}
+
+const LOAD_EXAMPLES: &str = "\
+Examples, beside a running server, with ANSER_APP_KEY and ANSER_APP_SECRET set:
+  anser load private --http 127.0.0.1:8080 --closed --pairs 50 --seconds 20
+  anser load private --http 127.0.0.1:8080 --rate 2000 --json result.json --plot result.svg
+  anser load idle --http 127.0.0.1:8080 --transport ws --connections 10000 --hold 60s
+
+Every run checks the promises: nothing acked is lost, doubled or out of order. The exit
+code is 1 if one was broken.";
+
+/// Puts a server under load, measures it, and checks that it keeps its promises.
+#[derive(Debug, Args)]
+#[command(after_help = LOAD_EXAMPLES)]
+pub(crate) struct LoadCommand {
+    #[command(flatten)]
+    pub(crate) args: anser_load::LoadArgs,
 }

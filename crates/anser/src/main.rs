@@ -32,5 +32,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(command) => commands::config::run(&command),
         Command::App(command) => commands::app::run(&command),
         Command::Token(args) => commands::token::run(&args),
+        Command::Chat(args) => commands::chat::run(args),
+        Command::Load(command) => commands::load::run(command.args),
     }
 }

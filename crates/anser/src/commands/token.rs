@@ -1,5 +1,7 @@
 //! `anser token`: makes a token without a server, from the app's secret.
 
+use std::path::Path;
+
 use anser_node::{AppFile, StoredApp, random_number};
 use anser_rmtp::token::TokenClaims;
 use anser_types::{Timestamp, UserId};
@@ -12,7 +14,7 @@ const HOUR_MS: u64 = 3600 * 1000;
 
 pub(crate) fn run(args: &TokenArgs) -> Result<(), Failure> {
     let user = UserId::new(&args.user).context("the user id cannot be used").map_err(Failure::usage)?;
-    let stored = stored_app(args)?;
+    let stored = stored_app(args.app_key.as_deref(), args.app_secret.as_deref(), &args.data.data)?;
     let app = anser_node::app(&stored).context("the app key cannot be used")?;
     let now = anser_runtime::Clock::system().now();
     let life_ms = args.hours.map(|hours| hours.saturating_mul(HOUR_MS)).or(app.options.token_life_ms);
@@ -24,10 +26,10 @@ pub(crate) fn run(args: &TokenArgs) -> Result<(), Failure> {
 }
 
 /// The app that the arguments name: with its secret beside it, or in the data folder.
-fn stored_app(args: &TokenArgs) -> Result<StoredApp, Failure> {
-    match (&args.app_key, &args.app_secret) {
-        (Some(key), Some(secret)) => Ok(StoredApp::new(key.clone(), secret.clone())),
+pub(crate) fn stored_app(key: Option<&str>, secret: Option<&str>, folder: &Path) -> Result<StoredApp, Failure> {
+    match (key, secret) {
+        (Some(key), Some(secret)) => Ok(StoredApp::new(key.to_owned(), secret.to_owned())),
         (None, Some(_)) => Err(Failure::usage(anyhow::anyhow!("a secret needs its --app-key"))),
-        (key, None) => Ok(AppFile::of(&args.data.data).pick(key.as_deref())?),
+        (key, None) => Ok(AppFile::of(folder).pick(key)?),
     }
 }
