@@ -79,9 +79,10 @@ pub(crate) async fn open(io: Io, speaks: Speaks, services: Arc<Services>) -> Res
         Speaks::WebSocket => websocket::greet(io, &services).await?,
     };
     match sign_in(&services, &greeting.sign_in).await {
-        Ok(connection) => Session::new_registered(services, connection, |services, connection| {
-            accept(greeting, services, connection)
-        }),
+        Ok(entry) => {
+            let parts = accept(greeting, &services, &entry.connection)?;
+            Ok(Session::new(services, entry, parts))
+        }
         Err(status) => refuse(greeting, status).await,
     }
 }

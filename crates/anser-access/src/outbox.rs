@@ -69,8 +69,10 @@ struct Inner {
 pub(crate) struct Outbox(Mutex<Inner>);
 
 impl Outbox {
-    pub(crate) fn settled(&self, publish: u64, outcome: Outcome) {
-        self.change(|inner| inner.taken.items.push(Item::Settled { publish, outcome }));
+    /// Outcomes, in order.
+    pub(crate) fn settled(&self, outcomes: impl Iterator<Item = (u64, Outcome)>) {
+        let items = outcomes.map(|(publish, outcome)| Item::Settled { publish, outcome });
+        self.change(|inner| inner.taken.items.extend(items));
     }
 
     /// An arrival. Beyond `arrivals_max` those that the timeline keeps are dropped for a position, and the others for nothing.
@@ -187,7 +189,7 @@ mod tests {
         for position in 1..=10 {
             outbox.arrived(arrived(position), 4);
         }
-        outbox.settled(1, Err(Refusal::UNAVAILABLE));
+        outbox.settled(std::iter::once((1, Err(Refusal::UNAVAILABLE))));
         let taken = outbox.take(&Context::from_waker(Waker::noop()));
         assert_eq!((taken.items.len(), taken.behind), (5, Some(Position(10))), "outcomes are never dropped");
         assert!(outbox.take(&Context::from_waker(Waker::noop())).is_empty());

@@ -50,6 +50,27 @@ impl Default for Registry {
     }
 }
 
+/// A connection's place in the registry, given back however the connection ends.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) connection: Arc<Connection>,
+    registry: Arc<Registry>,
+}
+
+impl Entry {
+    /// The connection is being closed: it hears of nothing any more, and its user may be offline.
+    pub(crate) fn leave(&self) {
+        self.registry.remove_user(&self.connection);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.registry.remove(&self.connection);
+        tracing::debug!(conn = %self.connection.id, user = %self.connection.user, "connection ended");
+    }
+}
+
 impl Registry {
     /// An empty registry.
     pub fn new() -> Arc<Self> {
@@ -81,8 +102,11 @@ impl Registry {
     }
 
     /// Adds a connection. Where a user has one terminal per platform, the older ones of its platform are told to end: the
-    /// same installation silently, another one with the word that it was replaced.
-    pub(crate) fn insert(&self, connection: &Arc<Connection>, one_per_platform: bool) {
+    /// same installation silently, another one with the word that it was replaced. The connection stays for as long as the
+    /// entry lives.
+    pub(crate) fn insert(self: &Arc<Self>, connection: Connection, one_per_platform: bool) -> Entry {
+        let connection = &Arc::new(connection);
+        let entry = Entry { connection: Arc::clone(connection), registry: Arc::clone(self) };
         self.ids(connection.id).lock().insert(connection.id.0, Arc::clone(connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         let older: Connections = {
@@ -101,10 +125,11 @@ impl Registry {
             let same = is_same_device(&other, connection);
             other.outbox.end(if same { End::Quiet } else { End::Told(DisconnectStatus::Kicked) });
         }
+        entry
     }
 
-    /// Takes a connection out, and only that one. It may have been taken out before.
-    pub(crate) fn remove(&self, connection: &Connection) {
+    /// Takes a connection out, and only that one.
+    fn remove(&self, connection: &Connection) {
         if self.ids(connection.id).lock().remove(&connection.id.0).is_none() {
             return;
         }
@@ -112,8 +137,7 @@ impl Registry {
         self.remove_user(connection);
     }
 
-    /// Takes a connection that is being closed out of its user's: it hears of nothing any more.
-    pub(crate) fn remove_user(&self, connection: &Connection) {
+    fn remove_user(&self, connection: &Connection) {
         let mut users = self.users(&connection.user).lock();
         if let Some(present) = users.get_mut(&connection.user) {
             present.retain(|other| other.id != connection.id);
@@ -147,9 +171,11 @@ fn is_same_device(one: &Connection, other: &Connection) -> bool {
 
 impl AccessService for Registry {
     fn settle(&self, settled: Vec<Settled>) {
-        for Settled { connection, publish, outcome } in settled {
-            if let Some(found) = self.ids(connection).lock().get(&connection.0) {
-                found.outbox.settled(publish, outcome);
+        // Outcomes come in runs of one connection; a run costs one look-up and one wake-up.
+        for run in settled.chunk_by(|one, next| one.connection == next.connection) {
+            let Some(Settled { connection, .. }) = run.first() else { continue };
+            if let Some(found) = self.ids(*connection).lock().get(&connection.0) {
+                found.outbox.settled(run.iter().map(|settled| (settled.publish, settled.outcome)));
             }
         }
     }

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use crate::connection::Connection;
 use crate::io::{Io, Unsent, poll_goodbye};
 use crate::outbox::{End, Item};
+use crate::registry::Entry;
 use crate::services::Services;
 use intake::{Fault, Intake};
 use scratch::Scratch;
@@ -74,35 +75,18 @@ pub(crate) struct Session {
     state: State,
 }
 
-/// A connection's place in the registry. Given back however the session ends.
-struct Entry {
-    connection: Arc<Connection>,
-    services: Arc<Services>,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.services.registry.remove(&self.connection);
-    }
-}
-
 /// The connection is over; nothing is left to be said.
 struct Over;
 
 impl Session {
-    /// A session of a connection that is in the registry. It leaves the registry with the session, or if there comes none.
-    pub(crate) fn new_registered<E>(
-        services: Arc<Services>,
-        connection: Arc<Connection>,
-        make: impl FnOnce(&Services, &Connection) -> Result<Parts, E>,
-    ) -> Result<Self, E> {
-        let entry = Entry { connection, services: Arc::clone(&services) };
-        let Parts { io, framing, terminal, early, mut first } = make(&services, &entry.connection)?;
+    /// A session of a connection that is in the registry, and leaves it with the session.
+    pub(crate) fn new(services: Arc<Services>, entry: Entry, parts: Parts) -> Self {
+        let Parts { io, framing, terminal, early, mut first } = parts;
         let (asks, unsent) = (Vec::new(), Unsent::default());
         let mut session = Self { io, framing, terminal, entry, services, asks, unsent, state: State::Open };
         session.unsent.put(&mut first);
         session.handle_early(early);
-        Ok(session)
+        session
     }
 
     fn handle_early(&mut self, early: Vec<ClientFrame>) {
@@ -311,7 +295,7 @@ impl Session {
             put_close(code, Role::Server, &mut scratch.out);
         }
         connection.stamps.closing(self.services.seconds.now());
-        self.services.registry.remove_user(connection);
+        self.entry.leave();
         self.asks = Vec::new();
         self.state = State::Closing;
     }

@@ -1,7 +1,5 @@
 //! Whether a client may come in, and who it is then.
 
-use std::sync::Arc;
-
 use anser_cluster::{App, SignInView};
 use anser_rmtp::token::TokenClaims;
 use anser_rmtp::{ConnAckStatus, DisconnectStatus, SignIn};
@@ -9,10 +7,11 @@ use anser_types::UserKey;
 
 use crate::connection::{Connection, Stamps};
 use crate::outbox::{End, Outbox};
+use crate::registry::Entry;
 use crate::services::Services;
 
-/// Judges a sign-in. On success the connection is in the registry: it must be taken out again however it ends.
-pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Arc<Connection>, ConnAckStatus> {
+/// Judges a sign-in. On success the connection is in the registry, for as long as the entry lives.
+pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Entry, ConnAckStatus> {
     let app = services.apps.find(&asked.app_key).ok_or(ConnAckStatus::AppRejected)?;
     let claims = app
         .tokens
@@ -23,9 +22,9 @@ pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Arc<C
     if services.registry.len() >= services.config.connections_max {
         return Err(ConnAckStatus::Unavailable);
     }
-    let connection = Arc::new(connection(services, asked, user, &claims));
-    enter(services, &app, &connection).await;
-    Ok(connection)
+    let entry = enter(services, &app, connection(services, asked, user, &claims)).await;
+    tracing::debug!(conn = %entry.connection.id, user = %entry.connection.user, ?asked, "signed in");
+    Ok(entry)
 }
 
 fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &TokenClaims) -> Connection {
@@ -42,9 +41,10 @@ fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &Token
 }
 
 /// Enters a connection into the registry, and looks once more: whoever was blocked in between was not told so there.
-async fn enter(services: &Services, app: &App, connection: &Arc<Connection>) {
-    services.registry.insert(connection, app.options.one_terminal_per_platform);
+async fn enter(services: &Services, app: &App, connection: Connection) -> Entry {
+    let entry = services.registry.insert(connection, app.options.one_terminal_per_platform);
     let now = services.clock.now();
+    let connection = &entry.connection;
     match view(services, &connection.user).await {
         Ok(view) if view.blocked_until > now => connection.outbox.end(End::Told(DisconnectStatus::Blocked)),
         Ok(view) if connection.token_issued < view.tokens_from => {
@@ -54,6 +54,7 @@ async fn enter(services: &Services, app: &App, connection: &Arc<Connection>) {
         // It cannot be known: the client comes back and is judged then.
         Err(_) => connection.outbox.end(End::Quiet),
     }
+    entry
 }
 
 async fn view(services: &Services, user: &UserKey) -> Result<SignInView, ConnAckStatus> {

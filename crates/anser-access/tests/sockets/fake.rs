@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anser_access::Registry;
 use anser_cluster::{
@@ -143,10 +143,17 @@ impl MessageService for FakeMessages {
 #[derive(Debug, Default)]
 pub(crate) struct FakeDirectory {
     pub(crate) views: Mutex<HashMap<UserKey, SignInView>>,
+    /// After so many answers nothing is answered any more; zero: never.
+    pub(crate) answers_max: AtomicUsize,
+    answers: AtomicUsize,
 }
 
 impl DirectoryService for FakeDirectory {
     fn sign_in_view(&self, user: &UserKey) -> BoxFuture<'_, Result<SignInView, Refusal>> {
+        let most = self.answers_max.load(Ordering::Relaxed);
+        if self.answers.fetch_add(1, Ordering::Relaxed) >= most && most > 0 {
+            return Box::pin(std::future::pending());
+        }
         let view = self.views.lock().get(user).copied().unwrap_or_default();
         Box::pin(async move { Ok(view) })
     }

@@ -114,6 +114,15 @@ async fn blocked_and_revoked_users_are_signed_out() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_is_given_up_half_way_leaves_nobody_online() {
+    let world = World::with(anser_access::AccessConfig { handshake_timeout_seconds: 1, ..config() });
+    world.directory.answers_max.store(1, std::sync::atomic::Ordering::Relaxed);
+    let mut alice = Client::tcp(world.tcp(), "app", &world.token("alice"), "d", "PC--5.46.1", 3).await;
+    assert!(alice.next().await.is_none());
+    until(|| !world.registry.is_online(&world.key("alice"))).await;
+}
+
+#[tokio::test]
 async fn a_client_that_signs_out_is_offline_at_once() {
     let world = World::new();
     let mut alice = world.ours("alice", "web-1").await;
