@@ -101,8 +101,6 @@ pub(super) struct PullState {
     pub(super) after: Position,
     /// The newest notice before the pull was read. The answer covers it.
     pub(super) notified: Position,
-    /// Own messages up to here are known to the client; zero: none.
-    pub(super) sent_until: Timestamp,
 }
 
 /// The questions that are not answered yet.

@@ -121,8 +121,7 @@ impl Terminal {
 
     pub(super) fn on_pull(&mut self, query: &Query, body: &SyncRequestMsg, now: Timestamp, out: &mut impl Output) {
         let asked = Position(u64::try_from(body.sync_time).unwrap_or(0));
-        let sent = Timestamp(body.send_box_sync_time.and_then(|time| u64::try_from(time).ok()).unwrap_or(0));
-        let pull = self.sync.begin_pull(asked, sent, self.generation);
+        let pull = self.sync.begin_pull(asked, self.generation);
         let request = self.pull_request(pull.after);
         // Only whoever can be pushed to has to confirm an answer that it did not ask to confirm.
         let qos = match self.generation.direct {
@@ -155,7 +154,7 @@ impl Terminal {
             return self.refuse_pull(&question, pull.after, Refusal::UNAVAILABLE, now, out);
         }
         let read = Read { last, head: reply.head, finished: reply.finished };
-        let shown = self.shown_items(&pull, reply);
+        let shown = self.shown_items(reply);
         if shown.is_empty() && !read.finished {
             // Nothing in it for this terminal. Some clients give up after a few pages like that.
             let ticket = question.ticket;
@@ -179,14 +178,14 @@ impl Terminal {
 
     /// What of a page the terminal is shown, by sent time: clients expect an answer to rise in time. Within a conversation
     /// that is the order of the timeline already.
-    fn shown_items<'r>(&self, pull: &PullState, reply: &'r PullReply) -> Vec<(&'r Message, Direction)> {
+    ///
+    /// The time up to which native clients say that they have own messages is no help: it moves with their own acks, over
+    /// what another terminal of the user sent just before. They know again what they have.
+    fn shown_items<'r>(&self, reply: &'r PullReply) -> Vec<(&'r Message, Direction)> {
         let mut shown: Vec<_> = reply
             .items
             .iter()
-            .filter(|item| match item.sent_on {
-                None => true,
-                Some(connection) => connection != self.identity.connection && item.message.sent > pull.sent_until,
-            })
+            .filter(|item| item.sent_on != Some(self.identity.connection))
             .map(|item| {
                 let direction = if item.sent_on.is_some() { Direction::Sent } else { Direction::Received };
                 (&item.message, direction)

@@ -51,7 +51,7 @@ impl Terminal {
         match body {
             Ok(body) if self.is_self(&query.target) && !full => self.on_pull(query, &body, now, out),
             Ok(body) if self.is_self(&query.target) => {
-                let pull = self.sync.begin_pull(position(body.sync_time), Timestamp::ZERO, self.generation);
+                let pull = self.sync.begin_pull(position(body.sync_time), self.generation);
                 self.answer_status(asked, Status::UNAVAILABLE, now, out);
                 self.sync.fail_pull(pull.after, now, &self.config);
             }

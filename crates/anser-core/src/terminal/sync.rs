@@ -103,8 +103,6 @@ pub(super) struct Sync {
     answer: Option<(u16, Position)>,
     /// The newest cursor that the client confirmed.
     confirmed: Position,
-    /// Own messages that the client had when it connected, by its own count. Holds until the first pulls are through.
-    sent_until: Option<Timestamp>,
     /// Runs while a notice waits for its pull.
     notice: Wait,
     /// Runs after a pull that failed; with the cursor that it had asked for.
@@ -207,20 +205,15 @@ impl Sync {
     }
 
     /// A pull frame was read.
-    pub(super) fn begin_pull(&mut self, asked: Position, sent_until: Timestamp, generation: &Generation) -> PullState {
+    pub(super) fn begin_pull(&mut self, asked: Position, generation: &Generation) -> PullState {
         self.phase = Phase::Behind;
         self.pulls = self.pulls.saturating_add(1);
         self.notice = Wait::default();
         self.probe.until = None;
         self.asked = self.asked.max(asked);
         let native = generation.cursor == CursorRule::ItemTime;
-        let sent_until = match self.sent_until {
-            Some(first) => first,
-            None if native => *self.sent_until.insert(sent_until),
-            None => Timestamp::ZERO,
-        };
         let after = if native { asked.max(self.confirmed) } else { asked };
-        PullState { after, notified: self.notified, sent_until }
+        PullState { after, notified: self.notified }
     }
 
     /// The cursor to answer a pull with. A page that did not finish covers just itself; the last page covers everything
@@ -246,9 +239,6 @@ impl Sync {
         self.answer = Some((message_id, sync));
         if read.finished {
             self.covered = self.covered.max(sync);
-            if self.sent_until.is_some() {
-                self.sent_until = Some(Timestamp::ZERO);
-            }
         }
         if self.pulls > 0 {
             return Step::Nothing;
