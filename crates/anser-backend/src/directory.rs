@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use anser_types::record::{RosterRecord, UserRecord};
-use anser_types::{AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{
+    AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey,
+};
 
 use crate::{BoxFuture, StoreError};
 
@@ -118,10 +120,19 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
 
     /// A group with its members; `None` if nothing is known of it.
-    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>>;
+    fn group(
+        &self,
+        app: &AppKey,
+        group: &TargetId,
+    ) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>>;
 
     /// One present member of a group; `None` if the user is not in it.
-    fn member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<Option<GroupMember>, StoreError>>;
+    fn member(
+        &self,
+        app: &AppKey,
+        group: &TargetId,
+        user: &UserId,
+    ) -> BoxFuture<'_, Result<Option<GroupMember>, StoreError>>;
 
     /// The groups that a user is in, with their names, by group id, from the one after `after`.
     fn groups_of(
@@ -141,8 +152,16 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     fn user(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<UserView>, StoreError>>;
 
     /// The users of an app who may not sign in at `now`, with the time when they may again.
-    fn blocked_users(&self, app: &AppKey, now: Timestamp) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, StoreError>>;
+    fn blocked_users(
+        &self,
+        app: &AppKey,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, StoreError>>;
 
     /// The settings of a user that were set after `version`.
-    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<Settings, StoreError>>;
+    fn settings(
+        &self,
+        user: &UserKey,
+        version: Timestamp,
+    ) -> BoxFuture<'_, Result<Settings, StoreError>>;
 }

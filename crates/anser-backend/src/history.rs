@@ -138,7 +138,12 @@ pub struct Hidden {
 /// several of them.
 pub trait History: Send + Sync + std::fmt::Debug + 'static {
     /// Writes, then notes that `partition` is archived below `next`.
-    fn write(&self, partition: PartitionId, next: Offset, writes: Vec<HistoryWrite>) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn write(
+        &self,
+        partition: PartitionId,
+        next: Offset,
+        writes: Vec<HistoryWrite>,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// From where a partition is to be archived after a start.
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
@@ -150,10 +155,19 @@ pub trait History: Send + Sync + std::fmt::Debug + 'static {
     fn page(&self, query: HistoryQuery) -> BoxFuture<'_, Result<HistoryPage, StoreError>>;
 
     /// One message with its cells.
-    fn find(&self, subject: &Subject, sent: Timestamp, uid: MessageUid) -> BoxFuture<'_, Result<Option<StoredRow>, StoreError>>;
+    fn find(
+        &self,
+        subject: &Subject,
+        sent: Timestamp,
+        uid: MessageUid,
+    ) -> BoxFuture<'_, Result<Option<StoredRow>, StoreError>>;
 
     /// What a user has hidden in a conversation.
-    fn hidden(&self, user: &UserKey, subject: &Subject) -> BoxFuture<'_, Result<Hidden, StoreError>>;
+    fn hidden(
+        &self,
+        user: &UserKey,
+        subject: &Subject,
+    ) -> BoxFuture<'_, Result<Hidden, StoreError>>;
 
     /// Lets messages sent before `time` go.
     fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;

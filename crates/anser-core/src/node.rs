@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use anser_cluster::{Outcome, Refusal, Settled};
 use anser_types::record::{Body, Record};
-use anser_types::{Claim, Limits, LogId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
+use anser_types::{
+    Claim, Limits, LogId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp,
+};
 
 use crate::draft::{Draft, Ticket};
 use crate::horizon::Horizon;
@@ -32,7 +34,10 @@ pub enum Effect {
     /// Derive the tables from this record.
     Commit(Committed),
     /// Pass a status message on.
-    Pass(std::sync::Arc<anser_types::Message>, std::sync::Arc<[anser_types::UserId]>),
+    Pass(
+        std::sync::Arc<anser_types::Message>,
+        std::sync::Arc<[anser_types::UserId]>,
+    ),
     /// The partition lost its claim: take it over again.
     Reclaim(PartitionId),
 }
@@ -70,8 +75,24 @@ pub struct Node {
 
 impl Node {
     /// A node that owns nothing yet.
-    pub fn new(log: LogId, count: PartitionCount, partitions: impl IntoIterator<Item = PartitionId>, limits: Limits) -> Self {
-        let owners = partitions.into_iter().map(|p| (p, Owned { owner: Owner::new(p, log, limits), epoch: 0 })).collect();
+    pub fn new(
+        log: LogId,
+        count: PartitionCount,
+        partitions: impl IntoIterator<Item = PartitionId>,
+        limits: Limits,
+    ) -> Self {
+        let owners = partitions
+            .into_iter()
+            .map(|p| {
+                (
+                    p,
+                    Owned {
+                        owner: Owner::new(p, log, limits),
+                        epoch: 0,
+                    },
+                )
+            })
+            .collect();
         Self {
             count,
             queues: UserQueues::new(limits),
@@ -100,7 +121,8 @@ impl Node {
 
     /// A publish of a terminal: passes its user's queue.
     pub fn publish(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
+        self.queues
+            .submit(Box::new(draft), now, &mut self.queue_effects);
         self.settle_down(now, effects);
     }
 
@@ -116,11 +138,17 @@ impl Node {
 
     /// A change of a roster or a user.
     pub fn command(&mut self, call: u64, body: Body, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(partition) = body.subject().map(|subject| subject.partition(self.count)) else { return };
+        let Some(partition) = body.subject().map(|subject| subject.partition(self.count)) else {
+            return;
+        };
         let ticket = Ticket::Call(call);
         match self.owners.get_mut(&partition) {
             Some(owned) => {
-                let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+                let turn = &mut Turn {
+                    now,
+                    horizon: &mut self.horizon,
+                    effects: &mut self.owner_effects,
+                };
                 owned.owner.command(ticket, body, turn);
                 self.dirty.insert(partition);
             }
@@ -132,12 +160,19 @@ impl Node {
     /// Ends a turn: what was decided in it goes to the log.
     pub fn flush(&mut self, effects: &mut Vec<Effect>) {
         for partition in std::mem::take(&mut self.dirty) {
-            let Some(owned) = self.owners.get_mut(&partition) else { continue };
+            let Some(owned) = self.owners.get_mut(&partition) else {
+                continue;
+            };
             owned.owner.flush(&mut self.owner_effects);
             let epoch = owned.epoch;
             for effect in self.owner_effects.drain(..) {
                 if let owner::Effect::Append { expected, records } = effect {
-                    effects.push(Effect::Append(Append { partition, epoch, expected, records }));
+                    effects.push(Effect::Append(Append {
+                        partition,
+                        epoch,
+                        expected,
+                        records,
+                    }));
                 }
             }
         }
@@ -145,10 +180,26 @@ impl Node {
 
     /// The log has answered an append.
     pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
-        let AppendOutcome { partition, epoch, expected, landed, count } = append;
-        let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) else { return };
+        let AppendOutcome {
+            partition,
+            epoch,
+            expected,
+            landed,
+            count,
+        } = append;
+        let Some(owned) = self
+            .owners
+            .get_mut(&partition)
+            .filter(|owned| owned.epoch == epoch)
+        else {
+            return;
+        };
         let kept = match landed {
-            Landed::At(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
+            Landed::At(first) => {
+                owned
+                    .owner
+                    .appended(expected, first, count, &mut self.owner_effects)
+            }
             Landed::Nowhere => {
                 owned.owner.lose_for_sure(&mut self.owner_effects);
                 false
@@ -166,9 +217,20 @@ impl Node {
     }
 
     /// What is known of a conversation.
-    pub fn loaded(&mut self, partition: PartitionId, subject: &Subject, loaded: Loaded, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn loaded(
+        &mut self,
+        partition: PartitionId,
+        subject: &Subject,
+        loaded: Loaded,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(owned) = self.owners.get_mut(&partition) {
-            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+            let turn = &mut Turn {
+                now,
+                horizon: &mut self.horizon,
+                effects: &mut self.owner_effects,
+            };
             owned.owner.loaded(subject, loaded, turn);
             self.dirty.insert(partition);
         }
@@ -176,7 +238,13 @@ impl Node {
     }
 
     /// A conversation could not be loaded.
-    pub fn load_failed(&mut self, partition: PartitionId, subject: &Subject, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn load_failed(
+        &mut self,
+        partition: PartitionId,
+        subject: &Subject,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.load_failed(subject, &mut self.owner_effects);
         }
@@ -184,9 +252,20 @@ impl Node {
     }
 
     /// The record that was asked for, or `None` if it cannot be read now.
-    pub fn fetched(&mut self, partition: PartitionId, subject: &Subject, record: Option<Bytes>, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn fetched(
+        &mut self,
+        partition: PartitionId,
+        subject: &Subject,
+        record: Option<Bytes>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(owned) = self.owners.get_mut(&partition) {
-            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+            let turn = &mut Turn {
+                now,
+                horizon: &mut self.horizon,
+                effects: &mut self.owner_effects,
+            };
             owned.owner.fetched(subject, record, turn);
             self.dirty.insert(partition);
         }
@@ -201,12 +280,23 @@ impl Node {
     }
 
     /// Begins a take-over: the claim to append at the end of the partition, which is at `end`.
-    pub fn claim(&mut self, partition: PartitionId, node: &str, end: Offset, now: Timestamp) -> Option<Append> {
+    pub fn claim(
+        &mut self,
+        partition: PartitionId,
+        node: &str,
+        end: Offset,
+        now: Timestamp,
+    ) -> Option<Append> {
         let owned = self.owners.get_mut(&partition)?;
         owned.epoch += 1;
         let epoch = owned.epoch;
         match owned.owner.claim(node, end, now) {
-            owner::Effect::Append { expected, records } => Some(Append { partition, epoch, expected, records }),
+            owner::Effect::Append { expected, records } => Some(Append {
+                partition,
+                epoch,
+                expected,
+                records,
+            }),
             _ => None,
         }
     }
@@ -226,17 +316,38 @@ impl Node {
     }
 
     /// Takes in a counted record that was applied before: for resends, and for the partition's floor.
-    pub fn remember(&mut self, partition: PartitionId, offset: Offset, taken: Timestamp, body: &Body) {
+    pub fn remember(
+        &mut self,
+        partition: PartitionId,
+        offset: Offset,
+        taken: Timestamp,
+        body: &Body,
+    ) {
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.remember(offset, taken, body);
         }
     }
 
     /// Takes in a counted record that may not have been applied everywhere.
-    pub fn replay(&mut self, replay: Replay<'_>, now: Timestamp, effects: &mut Vec<Effect>) -> Replayed {
-        let Replay { partition, claim, offset, bytes, record } = replay;
-        let Some(owned) = self.owners.get_mut(&partition) else { return Replayed::Done };
-        let replayed = owned.owner.replay(claim, offset, bytes, record, &mut self.owner_effects);
+    pub fn replay(
+        &mut self,
+        replay: Replay<'_>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Replayed {
+        let Replay {
+            partition,
+            claim,
+            offset,
+            bytes,
+            record,
+        } = replay;
+        let Some(owned) = self.owners.get_mut(&partition) else {
+            return Replayed::Done;
+        };
+        let replayed = owned
+            .owner
+            .replay(claim, offset, bytes, record, &mut self.owner_effects);
         self.settle_down(now, effects);
         replayed
     }
@@ -255,7 +366,9 @@ impl Node {
             for effect in std::mem::take(&mut self.queue_effects) {
                 match effect {
                     user_queue::Effect::Forward(draft) => self.forward(draft, now),
-                    user_queue::Effect::GiveUp(draft) => settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects),
+                    user_queue::Effect::GiveUp(draft) => {
+                        settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects)
+                    }
                 }
             }
             for effect in std::mem::take(&mut self.owner_effects) {
@@ -268,7 +381,11 @@ impl Node {
         let partition = draft.subject().partition(self.count);
         match self.owners.get_mut(&partition) {
             Some(owned) => {
-                let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+                let turn = &mut Turn {
+                    now,
+                    horizon: &mut self.horizon,
+                    effects: &mut self.owner_effects,
+                };
                 owned.owner.publish(draft, turn);
                 self.dirty.insert(partition);
             }
@@ -278,17 +395,35 @@ impl Node {
 
     fn take(&mut self, effect: owner::Effect, now: Timestamp, effects: &mut Vec<Effect>) {
         match effect {
-            owner::Effect::Settle { ticket, queue, outcome } => {
+            owner::Effect::Settle {
+                ticket,
+                queue,
+                outcome,
+            } => {
                 settle(ticket, outcome, effects);
                 if let Some(user) = queue {
-                    self.queues.settled(&user, outcome.ok().map(|a| a.sent), now, &mut self.queue_effects);
+                    self.queues.settled(
+                        &user,
+                        outcome.ok().map(|a| a.sent),
+                        now,
+                        &mut self.queue_effects,
+                    );
                 }
             }
             owner::Effect::Return(draft) => self.returned(draft, now, effects),
-            owner::Effect::Load(partition, subject) => effects.push(Effect::Load(partition, subject)),
-            owner::Effect::Fetch { partition, offset, subject } => effects.push(Effect::Fetch(partition, subject, offset)),
+            owner::Effect::Load(partition, subject) => {
+                effects.push(Effect::Load(partition, subject))
+            }
+            owner::Effect::Fetch {
+                partition,
+                offset,
+                subject,
+            } => effects.push(Effect::Fetch(partition, subject, offset)),
             owner::Effect::Commit(committed) => effects.push(Effect::Commit(committed)),
-            owner::Effect::Pass { message, recipients } => effects.push(Effect::Pass(message, recipients)),
+            owner::Effect::Pass {
+                message,
+                recipients,
+            } => effects.push(Effect::Pass(message, recipients)),
             owner::Effect::Append { .. } => {}
         }
     }
@@ -298,7 +433,11 @@ impl Node {
         if draft.queue_key().is_some() {
             self.queues.returned(draft, now, &mut self.queue_effects);
         } else {
-            settle(draft.ticket, Err(Refusal::new(Status::UNAVAILABLE)), effects);
+            settle(
+                draft.ticket,
+                Err(Refusal::new(Status::UNAVAILABLE)),
+                effects,
+            );
         }
     }
 }
@@ -346,7 +485,11 @@ pub struct Replay<'a> {
 
 fn settle(ticket: Ticket, outcome: Outcome, effects: &mut Vec<Effect>) {
     match ticket {
-        Ticket::Publish { connection, number } => effects.push(Effect::Settle(Settled { connection, publish: number, outcome })),
+        Ticket::Publish { connection, number } => effects.push(Effect::Settle(Settled {
+            connection,
+            publish: number,
+            outcome,
+        })),
         Ticket::Call(call) => effects.push(Effect::Answer(call, outcome)),
         Ticket::None => {}
     }

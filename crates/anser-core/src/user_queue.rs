@@ -67,7 +67,9 @@ impl Queue {
             if self.in_flight > 0 && self.active.as_ref() != Some(&subject) {
                 return;
             }
-            let Some(draft) = self.pop_front() else { return };
+            let Some(draft) = self.pop_front() else {
+                return;
+            };
             self.forward(draft, subject, effects);
         }
     }
@@ -86,8 +88,9 @@ impl Queue {
             }
             let subject = first.subject();
             // What follows in the conversation goes too: it must not arrive without what came before it.
-            let (gone, kept): (VecDeque<_>, _) =
-                std::mem::take(&mut self.waiting).into_iter().partition(|draft| draft.subject() == subject);
+            let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition(|draft| draft.subject() == subject);
             self.waiting = kept;
             self.waiting_bytes = self.waiting.iter().map(|draft| draft.bytes()).sum();
             effects.extend(gone.into_iter().map(Effect::GiveUp));
@@ -107,7 +110,11 @@ pub struct UserQueues {
 impl UserQueues {
     /// Queues without anything in them.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, waiting_bytes: 0, users: HashMap::new() }
+        Self {
+            limits,
+            waiting_bytes: 0,
+            users: HashMap::new(),
+        }
     }
 
     /// How many users have something in flight or waiting, or were acked just now.
@@ -143,8 +150,16 @@ impl UserQueues {
     }
 
     /// A publish that was passed on is settled; `sent` if it was accepted.
-    pub fn settled(&mut self, user: &UserKey, sent: Option<Timestamp>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.users.get_mut(user) else { return };
+    pub fn settled(
+        &mut self,
+        user: &UserKey,
+        sent: Option<Timestamp>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(queue) = self.users.get_mut(user) else {
+            return;
+        };
         queue.in_flight = queue.in_flight.saturating_sub(1);
         queue.acked = queue.acked.max(sent.unwrap_or_default());
         if queue.in_flight == 0 {
@@ -169,7 +184,11 @@ impl UserQueues {
             draft.submitted = now;
         }
         queue.pause_until = now.plus(RETRY_MS);
-        let place = queue.waiting.iter().take_while(|earlier| follows(earlier, &draft)).count();
+        let place = queue
+            .waiting
+            .iter()
+            .take_while(|earlier| follows(earlier, &draft))
+            .count();
         queue.insert(place, draft);
     }
 
@@ -186,7 +205,9 @@ impl UserQueues {
         });
         busy.sort_unstable();
         for user in busy {
-            let Some(queue) = self.users.get_mut(&user) else { continue };
+            let Some(queue) = self.users.get_mut(&user) else {
+                continue;
+            };
             queue.give_up_old(now, effects);
             queue.advance(now, effects);
         }
@@ -196,9 +217,9 @@ impl UserQueues {
 /// Whether `later`, which came back, goes behind `earlier`: it was sent later on the same connection. What another
 /// connection sent has no order with it.
 fn follows(earlier: &Draft, later: &Draft) -> bool {
-    earlier.origin.connection == later.origin.connection && earlier.origin.publish < later.origin.publish
+    earlier.origin.connection == later.origin.connection
+        && earlier.origin.publish < later.origin.publish
 }
-
 
 #[cfg(test)]
 mod tests;

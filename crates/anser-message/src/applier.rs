@@ -38,8 +38,17 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    pub(crate) fn new(backends: Backends, access: Arc<dyn AccessService>, inputs: mpsc::Receiver<ToApply>) -> Self {
-        Self { backends, access, inputs, expected: HashMap::new() }
+    pub(crate) fn new(
+        backends: Backends,
+        access: Arc<dyn AccessService>,
+        inputs: mpsc::Receiver<ToApply>,
+    ) -> Self {
+        Self {
+            backends,
+            access,
+            inputs,
+            expected: HashMap::new(),
+        }
     }
 
     /// Runs until the loop has gone and everything is applied.
@@ -81,9 +90,18 @@ impl Applier {
             }
         }
         for (partition, writes) in derived.into_partitions() {
-            self.backends.history.write(partition, writes.next, writes.history).await?;
-            self.backends.directory.apply(partition, writes.next, writes.directory).await?;
-            self.backends.mailbox.applied(partition, writes.next).await?;
+            self.backends
+                .history
+                .write(partition, writes.next, writes.history)
+                .await?;
+            self.backends
+                .directory
+                .apply(partition, writes.next, writes.directory)
+                .await?;
+            self.backends
+                .mailbox
+                .applied(partition, writes.next)
+                .await?;
         }
         for record in records {
             let deliver = placements.take(&record);
@@ -92,7 +110,10 @@ impl Applier {
         Ok(())
     }
 
-    async fn write_bucket(&self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+    async fn write_bucket(
+        &self,
+        batch: &BucketBatch,
+    ) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         self.backends.mailbox.apply(batch.clone()).await
     }
 
@@ -101,17 +122,23 @@ impl Applier {
             Body::Message(message) if committed.replayed => {
                 for to in deliver {
                     if let Some(position) = to.position {
-                        self.access.moved(&UserKey::new(message.app.clone(), to.user), position);
+                        self.access
+                            .moved(&UserKey::new(message.app.clone(), to.user), position);
                     }
                 }
             }
             Body::Message(message) if !deliver.is_empty() => {
                 let message = Arc::new(message.clone());
-                self.access.arrive(Arrival { app: message.app.clone(), message, to: deliver });
+                self.access.arrive(Arrival {
+                    app: message.app.clone(),
+                    message,
+                    to: deliver,
+                });
             }
             Body::User(record) => {
                 if let UserChange::Setting { .. } = record.change {
-                    self.access.settings_changed(&record.user, record.time, ConnectionId::NONE);
+                    self.access
+                        .settings_changed(&record.user, record.time, ConnectionId::NONE);
                 }
                 self.answer(&committed);
             }
@@ -120,9 +147,14 @@ impl Applier {
     }
 
     fn answer(&mut self, committed: &Committed) {
-        let Ticket::Call(call) = committed.ticket else { return };
+        let Ticket::Call(call) = committed.ticket else {
+            return;
+        };
         if let Some(answer) = self.expected.remove(&call) {
-            let accepted = Accepted { uid: MessageUid::from_bytes([0; 10]), sent: committed.body.time() };
+            let accepted = Accepted {
+                uid: MessageUid::from_bytes([0; 10]),
+                sent: committed.body.time(),
+            };
             // Whoever called may have gone.
             answer.send(Ok(accepted)).ok();
         }

@@ -52,6 +52,15 @@ enum Answered {
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 type Appending = Pin<Box<dyn Future<Output = (AppendOutcome, Option<AppendError>)> + Send>>;
 
+/// What the loop is connected to.
+pub(crate) struct Wires {
+    pub(crate) backends: Backends,
+    pub(crate) access: Arc<dyn AccessService>,
+    pub(crate) clock: Clock,
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) applies: mpsc::Sender<ToApply>,
+}
+
 pub(crate) struct MessageLoop {
     pub(crate) name: String,
     pub(crate) limits: Limits,
@@ -72,20 +81,21 @@ pub(crate) struct MessageLoop {
 
 impl std::fmt::Debug for MessageLoop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MessageLoop").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("MessageLoop")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl MessageLoop {
-    pub(crate) fn new(
-        name: &str,
-        limits: Limits,
-        backends: Backends,
-        access: Arc<dyn AccessService>,
-        clock: Clock,
-        inputs: mpsc::Receiver<Input>,
-        applies: mpsc::Sender<ToApply>,
-    ) -> Self {
+    pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
+        let Wires {
+            backends,
+            access,
+            clock,
+            inputs,
+            applies,
+        } = wires;
         let count = backends.log.partitions();
         Self {
             name: name.to_owned(),
@@ -119,7 +129,12 @@ impl MessageLoop {
     }
 
     /// One turn: waits for something to do, does all there is, and takes the decisions to the log. Returns whether to go on.
-    async fn turn(&mut self, inputs: &mut Vec<Input>, ticks: &mut Interval, since_reclaim: &mut u32) -> Result<bool, RoleError> {
+    async fn turn(
+        &mut self,
+        inputs: &mut Vec<Input>,
+        ticks: &mut Interval,
+        since_reclaim: &mut u32,
+    ) -> Result<bool, RoleError> {
         // Answers of the log first: they free what waits. All branches are cancel-safe.
         tokio::select! {
             biased;
@@ -157,7 +172,8 @@ impl MessageLoop {
         match input {
             Input::Publishes(publishes) => {
                 for publish in publishes {
-                    self.node.publish(Draft::from(publish), now, &mut self.effects);
+                    self.node
+                        .publish(Draft::from(publish), now, &mut self.effects);
                 }
             }
             Input::Draft(mut draft, answer) => {
@@ -173,7 +189,10 @@ impl MessageLoop {
             Input::Applied(done) => {
                 // Behind the commits that this turn has produced so far.
                 self.perform().await?;
-                self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
+                self.applies
+                    .send(ToApply::Barrier(done))
+                    .await
+                    .map_err(|_| RoleError::Ended)?;
             }
         }
         Ok(())
@@ -185,7 +204,11 @@ impl MessageLoop {
         self.next_call
     }
 
-    fn appended(&mut self, outcome: AppendOutcome, error: Option<AppendError>) -> Result<(), RoleError> {
+    fn appended(
+        &mut self,
+        outcome: AppendOutcome,
+        error: Option<AppendError>,
+    ) -> Result<(), RoleError> {
         if let Some(error @ AppendError::Failed) = error {
             return Err(error.into());
         }
@@ -201,13 +224,16 @@ impl MessageLoop {
         let now = (self.clock)();
         match answer {
             Answered::Loaded(partition, subject, Some(loaded)) => {
-                self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
+                self.node
+                    .loaded(partition, &subject, loaded, now, &mut self.effects);
             }
             Answered::Loaded(partition, subject, None) => {
-                self.node.load_failed(partition, &subject, now, &mut self.effects);
+                self.node
+                    .load_failed(partition, &subject, now, &mut self.effects);
             }
             Answered::Fetched(partition, subject, record) => {
-                self.node.fetched(partition, &subject, record, now, &mut self.effects);
+                self.node
+                    .fetched(partition, &subject, record, now, &mut self.effects);
             }
         }
     }
@@ -258,7 +284,12 @@ impl MessageLoop {
     }
 
     fn append(&mut self, append: Append) {
-        let Append { partition, epoch, expected, records } = append;
+        let Append {
+            partition,
+            epoch,
+            expected,
+            records,
+        } = append;
         let count = records.len();
         let done = self.backends.log.append_at(partition, expected, records);
         self.appends.push_back(Box::pin(async move {
@@ -267,7 +298,16 @@ impl MessageLoop {
                 Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
                 Err(error) => (Landed::Nowhere, Some(error)),
             };
-            (AppendOutcome { partition, epoch, expected, landed, count }, error)
+            (
+                AppendOutcome {
+                    partition,
+                    epoch,
+                    expected,
+                    landed,
+                    count,
+                },
+                error,
+            )
         }));
     }
 
@@ -293,9 +333,18 @@ impl MessageLoop {
     }
 
     fn pass(&self, message: Arc<Message>, recipients: &[UserId]) {
-        let deliver = |user: &UserId, sent_on| Deliver { user: user.clone(), position: None, previous: Position::START, sent_on };
+        let deliver = |user: &UserId, sent_on| Deliver {
+            user: user.clone(),
+            position: None,
+            previous: Position::START,
+            sent_on,
+        };
         let to = recipients.iter().map(|user| deliver(user, None)).collect();
-        self.access.arrive(Arrival { app: message.app.clone(), message, to });
+        self.access.arrive(Arrival {
+            app: message.app.clone(),
+            message,
+            to,
+        });
     }
 
     async fn hand_on(&mut self, committed: Vec<Committed>) -> Result<(), RoleError> {
@@ -306,17 +355,28 @@ impl MessageLoop {
             if let Ticket::Call(call) = record.ticket
                 && let Some(answer) = self.calls.remove(&call)
             {
-                self.applies.send(ToApply::Expect(call, answer)).await.map_err(|_| RoleError::Ended)?;
+                self.applies
+                    .send(ToApply::Expect(call, answer))
+                    .await
+                    .map_err(|_| RoleError::Ended)?;
             }
         }
-        self.applies.send(ToApply::Records(committed)).await.map_err(|_| RoleError::Ended)
+        self.applies
+            .send(ToApply::Records(committed))
+            .await
+            .map_err(|_| RoleError::Ended)
     }
 
     async fn reclaim(&mut self) -> Result<(), RoleError> {
         let partitions = std::mem::take(&mut self.unowned);
         match self.take_over(&partitions).await {
-            Err(RoleError::Append(AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))) => {
-                tracing::warn!(?partitions, "the log takes no records; publishes are refused until it does");
+            Err(RoleError::Append(
+                AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_),
+            )) => {
+                tracing::warn!(
+                    ?partitions,
+                    "the log takes no records; publishes are refused until it does"
+                );
                 self.unowned.extend(partitions);
                 self.unowned.sort_unstable();
                 self.unowned.dedup();
@@ -337,11 +397,16 @@ impl MessageLoop {
 }
 
 /// What the tables know of a conversation.
-pub(crate) async fn load_conversation(backends: &Backends, subject: &Subject) -> Result<Loaded, anser_backend::StoreError> {
+pub(crate) async fn load_conversation(
+    backends: &Backends,
+    subject: &Subject,
+) -> Result<Loaded, anser_backend::StoreError> {
     let mut loaded = Loaded::default();
     match subject {
         Subject::Private { .. } => loaded.blocks = backends.directory.blocks(subject).await?,
-        Subject::Shared { app, conversation } => loaded.group = backends.directory.group(app, &conversation.target).await?,
+        Subject::Shared { app, conversation } => {
+            loaded.group = backends.directory.group(app, &conversation.target).await?
+        }
         Subject::System { .. } => {}
         Subject::User(_) => return Ok(loaded),
     }
@@ -353,6 +418,10 @@ pub(crate) async fn load_conversation(backends: &Backends, subject: &Subject) ->
 pub(crate) fn refuse_all(publishes: &[Publish]) -> Vec<Settled> {
     publishes
         .iter()
-        .map(|p| Settled { connection: p.origin.connection, publish: p.origin.publish, outcome: Err(Refusal::UNAVAILABLE) })
+        .map(|p| Settled {
+            connection: p.origin.connection,
+            publish: p.origin.publish,
+            outcome: Err(Refusal::UNAVAILABLE),
+        })
         .collect()
 }

@@ -10,7 +10,7 @@ use anser_types::{PartitionId, Timestamp};
 
 use crate::applier::{Applier, ToApply};
 use crate::config::MessageConfig;
-use crate::event_loop::{Input, MessageLoop};
+use crate::event_loop::{Input, MessageLoop, Wires};
 use crate::handle::MessageHandle;
 
 /// Batches of publishes and calls that may wait for the loop.
@@ -59,7 +59,9 @@ pub enum RoleError {
         source: anser_types::codec::DecodeError,
     },
     /// The log has let go of records that a table has not applied. Restore the table or the log from a backup.
-    #[error("partition {partition} of the log begins at {start}, but a table was applied only up to {applied}")]
+    #[error(
+        "partition {partition} of the log begins at {start}, but a table was applied only up to {applied}"
+    )]
     Lost {
         /// The partition.
         partition: PartitionId,
@@ -92,10 +94,29 @@ impl MessageRole {
         let limits = config.limits();
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
         let (applies, apply) = mpsc::channel::<ToApply>(APPLIES_MAX);
-        let handle = MessageHandle::new(inputs, backends.clone(), Arc::clone(&access), Arc::clone(&clock), limits);
+        let handle = MessageHandle::new(
+            inputs,
+            backends.clone(),
+            Arc::clone(&access),
+            Arc::clone(&clock),
+            limits,
+        );
         let applier = Applier::new(backends.clone(), Arc::clone(&access), apply);
-        let message_loop = MessageLoop::new(name, limits, backends, access, clock, input, applies);
-        (Self { message_loop, applier }, Arc::new(handle))
+        let wires = Wires {
+            backends,
+            access,
+            clock,
+            inputs: input,
+            applies,
+        };
+        let message_loop = MessageLoop::new(name, limits, wires);
+        (
+            Self {
+                message_loop,
+                applier,
+            },
+            Arc::new(handle),
+        )
     }
 
     /// The two tasks of the role. Both run until the handle is closed (then they end with `Ok`), or until something fails
@@ -103,7 +124,10 @@ impl MessageRole {
     pub fn into_tasks(
         self,
         ready: tokio::sync::oneshot::Sender<()>,
-    ) -> (impl Future<Output = Result<(), RoleError>> + Send, impl Future<Output = Result<(), RoleError>> + Send) {
+    ) -> (
+        impl Future<Output = Result<(), RoleError>> + Send,
+        impl Future<Output = Result<(), RoleError>> + Send,
+    ) {
         (self.message_loop.run(ready), self.applier.run())
     }
 }

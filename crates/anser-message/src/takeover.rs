@@ -39,7 +39,15 @@ impl MessageLoop {
             let replay_from = self.replay_from(partition).await?;
             let start = self.read_from(partition, replay_from).await?;
             let fence = Fence::new(self.backends.log.id());
-            reading.insert(partition, Reading { fence, replay_from, claim, done: false });
+            reading.insert(
+                partition,
+                Reading {
+                    fence,
+                    replay_from,
+                    claim,
+                    done: false,
+                },
+            );
             from.push((partition, start));
         }
         let mut reader = self.backends.log.reader(from);
@@ -63,13 +71,24 @@ impl MessageLoop {
         self.perform().await
     }
 
-    async fn claim_all(&mut self, partitions: &[PartitionId]) -> Result<Vec<(PartitionId, Offset)>, RoleError> {
+    async fn claim_all(
+        &mut self,
+        partitions: &[PartitionId],
+    ) -> Result<Vec<(PartitionId, Offset)>, RoleError> {
         let mut pending = Vec::new();
         for &partition in partitions {
             let end = self.backends.log.bounds(partition).await?.end;
             let now = (self.clock)();
-            let Some(Append { expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else { continue };
-            pending.push((partition, self.backends.log.append_at(partition, expected, records)));
+            let Some(Append {
+                expected, records, ..
+            }) = self.node.claim(partition, &self.name, end, now)
+            else {
+                continue;
+            };
+            pending.push((
+                partition,
+                self.backends.log.append_at(partition, expected, records),
+            ));
         }
         let mut claims = Vec::new();
         let mut failed = None;
@@ -97,10 +116,18 @@ impl MessageLoop {
     }
 
     /// Where reading begins: what is to be replayed, and the window in which resends are recognised.
-    async fn read_from(&mut self, partition: PartitionId, replay_from: Offset) -> Result<Offset, RoleError> {
+    async fn read_from(
+        &mut self,
+        partition: PartitionId,
+        replay_from: Offset,
+    ) -> Result<Offset, RoleError> {
         let start = self.backends.log.bounds(partition).await?.start;
         if start > replay_from {
-            return Err(RoleError::Lost { partition, start, applied: replay_from });
+            return Err(RoleError::Lost {
+                partition,
+                start,
+                applied: replay_from,
+            });
         }
         let since = (self.clock)().minus(self.limits.duplicate_window_ms);
         let window = self.backends.log.offset_at(partition, since).await?;
@@ -108,9 +135,18 @@ impl MessageLoop {
     }
 
     async fn read(&mut self, entry: LogEntry, reading: &mut Reading) -> Result<(), RoleError> {
-        let LogEntry { partition, offset, time, bytes } = entry;
+        let LogEntry {
+            partition,
+            offset,
+            time,
+            bytes,
+        } = entry;
         reading.done = offset >= reading.claim;
-        let bad = |source| RoleError::Record { partition, offset, source };
+        let bad = |source| RoleError::Record {
+            partition,
+            offset,
+            source,
+        };
         let (header, _) = Header::decode(&mut Reader(bytes.clone())).map_err(bad)?;
         let record = Record::decode(bytes.clone()).map_err(bad)?;
         if !reading.fence.admits(offset, header, &record.body) {
@@ -125,12 +161,19 @@ impl MessageLoop {
         let claim = Claim(reading.claim);
         loop {
             let now = (self.clock)();
-            let replay = Replay { partition, claim, offset, bytes: &bytes, record: &record };
+            let replay = Replay {
+                partition,
+                claim,
+                offset,
+                bytes: &bytes,
+                record: &record,
+            };
             match self.node.replay(replay, now, &mut self.effects) {
                 Replayed::Done => break,
                 Replayed::Needs(subject) => {
                     let loaded = load_conversation(&self.backends, &subject).await?;
-                    self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
+                    self.node
+                        .loaded(partition, &subject, loaded, now, &mut self.effects);
                 }
             }
         }
@@ -143,7 +186,10 @@ impl MessageLoop {
     /// Waits until the applier has done everything that it was handed.
     async fn wait_applied(&mut self) -> Result<(), RoleError> {
         let (done, applied) = tokio::sync::oneshot::channel();
-        self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
+        self.applies
+            .send(ToApply::Barrier(done))
+            .await
+            .map_err(|_| RoleError::Ended)?;
         applied.await.map_err(|_| RoleError::Ended)
     }
 }

@@ -125,7 +125,10 @@ impl Reader {
     }
 
     /// A short text, handed to `parse`.
-    pub fn text<T, E: Into<DecodeError>>(&mut self, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, DecodeError> {
+    pub fn text<T, E: Into<DecodeError>>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, DecodeError> {
         let length = self.u16()?;
         let bytes = self.take(usize::from(length))?;
         parse(std::str::from_utf8(&bytes).map_err(|_| DecodeError::Text)?).map_err(Into::into)
@@ -143,6 +146,10 @@ impl Reader {
 
     /// Demands that all has been taken.
     pub fn end(self) -> Result<(), DecodeError> {
-        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Long) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Long)
+        }
     }
 }

@@ -199,7 +199,6 @@ pub async fn an_append_lands_where_it_is_expected_or_is_seen_not_to(fixture: &dy
     }
 }
 
-
 /// Giving up the answer does not take the append back, and it keeps its place.
 pub async fn a_dropped_append_happens_all_the_same(fixture: &dyn LogFixture) {
     let log = create(fixture).await;

@@ -67,8 +67,19 @@ async fn all_after(mailbox: &dyn Mailbox, user: &anser_types::UserKey, after: u6
     page(mailbox, user, after, usize::MAX, usize::MAX).await
 }
 
-async fn page(mailbox: &dyn Mailbox, user: &anser_types::UserKey, after: u64, entries_max: usize, bytes_max: usize) -> Page {
-    let query = RangeQuery { user: user.clone(), after: Position(after), entries_max, bytes_max };
+async fn page(
+    mailbox: &dyn Mailbox,
+    user: &anser_types::UserKey,
+    after: u64,
+    entries_max: usize,
+    bytes_max: usize,
+) -> Page {
+    let query = RangeQuery {
+        user: user.clone(),
+        after: Position(after),
+        entries_max,
+        bytes_max,
+    };
     mailbox.range(query).await.expect("a page")
 }
 

@@ -27,7 +27,10 @@ pub(super) struct Hold {
 
 impl Hold {
     pub(super) fn fetching(draft: Box<Draft>) -> Self {
-        Self { fetching: Some(draft), queue: VecDeque::new() }
+        Self {
+            fetching: Some(draft),
+            queue: VecDeque::new(),
+        }
     }
 }
 
@@ -69,7 +72,14 @@ impl Conversation {
     fn refresh_members(&mut self) {
         self.members = self.group.as_ref().map_or_else(
             || Arc::from([]),
-            |group| group.members.iter().filter(|m| m.left_at.is_none()).map(|m| m.user.clone()).collect(),
+            |group| {
+                group
+                    .members
+                    .iter()
+                    .filter(|m| m.left_at.is_none())
+                    .map(|m| m.user.clone())
+                    .collect()
+            },
         );
     }
 
@@ -98,17 +108,35 @@ impl Conversation {
 
     /// Whom a message decided now is for: without the sender.
     pub(super) fn recipients(&self, draft: &Draft) -> Arc<[UserId]> {
-        let to_users = draft.extras.as_ref().map_or(&[][..], |extras| &extras.to_users);
-        recipients(draft.kind, &draft.sender, &UserId::from(draft.target.clone()), to_users, &self.members)
+        let to_users = draft
+            .extras
+            .as_ref()
+            .map_or(&[][..], |extras| &extras.to_users);
+        recipients(
+            draft.kind,
+            &draft.sender,
+            &UserId::from(draft.target.clone()),
+            to_users,
+            &self.members,
+        )
     }
 
     /// Whom a message at an earlier offset was for.
     pub(super) fn recipients_at(&self, offset: Offset, message: &Message) -> Arc<[UserId]> {
         let then: Arc<[UserId]> = match &self.group {
-            Some(group) if group.next > offset => group.members_at(offset).map(|member| member.user.clone()).collect(),
+            Some(group) if group.next > offset => group
+                .members_at(offset)
+                .map(|member| member.user.clone())
+                .collect(),
             _ => self.members.clone(),
         };
-        recipients(message.kind, &message.sender, &UserId::from(message.target.clone()), message.to_users(), &then)
+        recipients(
+            message.kind,
+            &message.sender,
+            &UserId::from(message.target.clone()),
+            message.to_users(),
+            &then,
+        )
     }
 
     /// Counts a message in log order: its running number, if history keeps it and has not counted it yet.
@@ -116,7 +144,10 @@ impl Conversation {
         if !message.is_kept_in_history() || offset < self.head.next {
             return None;
         }
-        self.head = Head { number: self.head.number + 1, next: offset.next() };
+        self.head = Head {
+            number: self.head.number + 1,
+            next: offset.next(),
+        };
         Some(self.head.number)
     }
 }
@@ -132,6 +163,10 @@ fn recipients(
         ConversationType::Private | ConversationType::System if target == sender => Arc::from([]),
         ConversationType::Private | ConversationType::System => Arc::from([target.clone()]),
         _ if to_users.is_empty() => members.iter().filter(|m| *m != sender).cloned().collect(),
-        _ => members.iter().filter(|m| *m != sender && to_users.contains(m)).cloned().collect(),
+        _ => members
+            .iter()
+            .filter(|m| *m != sender && to_users.contains(m))
+            .cloned()
+            .collect(),
     }
 }

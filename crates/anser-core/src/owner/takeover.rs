@@ -30,15 +30,28 @@ impl Owner {
         self.expected = end.next();
         self.duplicates.clear();
         self.conversations.clear();
-        let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
-        let record = Body::Claim { node: node.to_owned(), time }.encode(header);
-        Effect::Append { expected: end, records: vec![record] }
+        let header = Header {
+            log: self.log,
+            claim: Claim(end),
+            sequence: 0,
+        };
+        let record = Body::Claim {
+            node: node.to_owned(),
+            time,
+        }
+        .encode(header);
+        Effect::Append {
+            expected: end,
+            records: vec![record],
+        }
     }
 
     /// The claim is in the log at `offset`. From now on records up to there are replayed into [`Owner::remember`] and
     /// [`Owner::replay`], then [`Owner::serve`] ends the take-over.
     pub fn claimed(&mut self, offset: Offset) {
-        self.phase = Phase::Reading { claim: Claim(offset) };
+        self.phase = Phase::Reading {
+            claim: Claim(offset),
+        };
         self.sequence = 0;
         self.expected = offset.next();
     }
@@ -67,14 +80,27 @@ impl Owner {
     /// Takes in a record that some table may not have applied. Its effects happen once, whatever has happened before.
     ///
     /// Records of one partition come in order, each one that counts exactly once.
-    pub fn replay(&mut self, claim: Claim, offset: Offset, bytes: &Bytes, record: &Record, effects: &mut Vec<Effect>) -> Replayed {
+    pub fn replay(
+        &mut self,
+        claim: Claim,
+        offset: Offset,
+        bytes: &Bytes,
+        record: &Record,
+        effects: &mut Vec<Effect>,
+    ) -> Replayed {
         let body = &record.body;
         let mut recipients = Arc::from([]);
         let mut number = None;
         if let Some(subject) = body.subject() {
-            let Some(conversation) = self.conversations.get_mut(&subject).filter(|c| c.hold.is_none()) else {
+            let Some(conversation) = self
+                .conversations
+                .get_mut(&subject)
+                .filter(|c| c.hold.is_none())
+            else {
                 let now = self.now;
-                self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
+                self.conversations
+                    .entry(subject.clone())
+                    .or_insert_with(|| super::Conversation::new(now));
                 return Replayed::Needs(subject);
             };
             conversation.apply(offset, body);
@@ -101,16 +127,34 @@ impl Owner {
 
     /// A record whose append had an unknown outcome is in the log after all.
     fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) {
-        let Some(place) = self.in_flight.iter().position(|waiting| *waiting.body == *body) else { return };
-        let Some(found) = self.in_flight.remove(place) else { return };
+        let Some(place) = self
+            .in_flight
+            .iter()
+            .position(|waiting| *waiting.body == *body)
+        else {
+            return;
+        };
+        let Some(found) = self.in_flight.remove(place) else {
+            return;
+        };
         match body {
             Body::Message(message) => {
-                let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
-                super::settle_all(message, found.ticket, found.also, outcome, effects);
+                let outcome = Ok(Accepted {
+                    uid: message.uid,
+                    sent: message.sent,
+                });
+                super::commit::settle_all(message, found.ticket, found.also, outcome, effects);
             }
             other => {
-                let outcome = Ok(Accepted { uid: MessageUid::from_bytes([0; 10]), sent: other.time() });
-                effects.push(Effect::Settle { ticket: found.ticket, queue: None, outcome });
+                let outcome = Ok(Accepted {
+                    uid: MessageUid::from_bytes([0; 10]),
+                    sent: other.time(),
+                });
+                effects.push(Effect::Settle {
+                    ticket: found.ticket,
+                    queue: None,
+                    outcome,
+                });
             }
         }
     }
@@ -133,8 +177,15 @@ impl Owner {
         self.outgoing.clear();
         self.duplicates.abandon_pending();
         for (_, conversation) in std::mem::take(&mut self.conversations) {
-            let Some(hold) = conversation.hold else { continue };
-            for held in hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue) {
+            let Some(hold) = conversation.hold else {
+                continue;
+            };
+            for held in hold
+                .fetching
+                .map(super::Held::Publish)
+                .into_iter()
+                .chain(hold.queue)
+            {
                 super::refuse_held(held, effects);
             }
         }
@@ -153,7 +204,11 @@ impl Owner {
             match &*lost.body {
                 Body::Message(message) => {
                     for ticket in std::iter::once(lost.ticket).chain(lost.also) {
-                        effects.push(Effect::Return(Box::new(Draft::from_message(message, Check::Full, ticket))));
+                        effects.push(Effect::Return(Box::new(Draft::from_message(
+                            message,
+                            Check::Full,
+                            ticket,
+                        ))));
                     }
                 }
                 _ => effects.push(super::refuse_call(lost.ticket, Status::UNAVAILABLE)),

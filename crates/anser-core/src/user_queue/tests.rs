@@ -18,7 +18,11 @@ fn draft(number: u64, to: &str) -> Box<Draft> {
         flags: MessageFlags::PERSIST,
         object_name: "RC:TxtMsg".into(),
         content: "x".into(),
-        origin: Origin { connection, publish: number, client_id: None },
+        origin: Origin {
+            connection,
+            publish: number,
+            client_id: None,
+        },
         sender_copy: true,
         check: Check::Full,
         extras: None,
@@ -92,7 +96,10 @@ fn what_was_tried_for_too_long_is_given_up_with_all_that_followed_in_its_convers
 
 #[test]
 fn slow_is_alone_a_full_queue_refuses_its_own_user_only() {
-    let limits = Limits { user_waiting_max: 2, ..Limits::default() };
+    let limits = Limits {
+        user_waiting_max: 2,
+        ..Limits::default()
+    };
     let (mut queues, mut effects) = (UserQueues::new(limits), Vec::new());
     for (number, to) in [(1, "bob"), (2, "carol"), (3, "carol"), (4, "carol")] {
         queues.submit(draft(number, to), Timestamp(10), &mut effects);

@@ -1,0 +1,89 @@
+//! What the log has taken: outcomes first, then the records for the derived tables.
+
+use anser_cluster::{Accepted, Outcome};
+use anser_types::record::Body;
+use anser_types::{Claim, Message, Offset, UserKey};
+
+use super::effect::{Committed, Effect};
+use super::{InFlight, Owner, Phase};
+use crate::draft::Ticket;
+
+impl Owner {
+    /// `count` records are durable from `first` on. Acks go out only if that is where they were expected.
+    ///
+    /// Returns `false` if it is not: then nothing is acked, and the owner has to claim anew.
+    pub fn appended(
+        &mut self,
+        expected: Offset,
+        first: Offset,
+        count: usize,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if first != expected {
+            self.lose(effects);
+            return false;
+        }
+        let Phase::Serving { claim } = self.phase else {
+            return true;
+        };
+        for offset in (first.0..).take(count).map(Offset) {
+            let Some(done) = self.in_flight.pop_front() else {
+                return false;
+            };
+            self.in_flight_bytes -= done.record.len();
+            self.commit(done, claim, offset, effects);
+        }
+        true
+    }
+
+    fn commit(&mut self, done: InFlight, claim: Claim, offset: Offset, effects: &mut Vec<Effect>) {
+        if let Some(hash) = done.hash {
+            self.duplicates.accept(hash, offset, self.now);
+        }
+        let mut waits = done.ticket;
+        let mut number = None;
+        if let Body::Message(message) = &*done.body {
+            let outcome = Ok(Accepted {
+                uid: message.uid,
+                sent: message.sent,
+            });
+            settle_all(message, done.ticket, done.also, outcome, effects);
+            waits = Ticket::None;
+            number = self
+                .conversations
+                .get_mut(&message.subject())
+                .and_then(|c| c.count(offset, message));
+        }
+        effects.push(Effect::Commit(Committed {
+            partition: self.partition,
+            claim,
+            offset,
+            record: done.record,
+            body: done.body,
+            recipients: done.recipients,
+            number,
+            ticket: waits,
+            replayed: false,
+        }));
+    }
+}
+
+/// The outcome of a message for its first send and for the resends that came meanwhile.
+pub(super) fn settle_all(
+    message: &Message,
+    first: Ticket,
+    also: Vec<Ticket>,
+    outcome: Outcome,
+    effects: &mut Vec<Effect>,
+) {
+    for ticket in std::iter::once(first).chain(also) {
+        let queue = message
+            .sender_copy
+            .then(|| UserKey::new(message.app.clone(), message.sender.clone()));
+        effects.push(Effect::Settle {
+            ticket,
+            queue,
+            outcome,
+        });
+    }
+}

@@ -1,0 +1,250 @@
+//! Deciding: is it a resend, is it allowed, when was it sent, what is it called.
+
+use std::sync::Arc;
+
+use anser_cluster::{Accepted, Refusal};
+use anser_types::record::{Body, Header, Record};
+use anser_types::{MessageClass, MessageUid, Offset, Subject, Timestamp, UserId, target_hash};
+use bytes::Bytes;
+
+use super::conversation::{Held, Hold};
+use super::effect::{Effect, Turn};
+use super::{InFlight, Owner, Phase, draft_settled, permission, refuse_call};
+use crate::draft::{Draft, Ticket};
+use crate::horizon::Horizon;
+
+impl Owner {
+    /// Decides what is ready.
+    pub(super) fn proceed(&mut self, subject: &Subject, held: Held, turn: &mut Turn<'_>) {
+        match held {
+            Held::Publish(draft) => self.decide(subject, draft, turn),
+            Held::Command(ticket, body) => self.decide_command(subject, ticket, body, turn),
+        }
+    }
+
+    fn decide(&mut self, subject: &Subject, draft: Box<Draft>, turn: &mut Turn<'_>) {
+        let hash = (draft.class != MessageClass::Status)
+            .then(|| draft.duplicate_hash())
+            .flatten();
+        if let Some(hash) = hash {
+            if let Some(place) = self.duplicates.pending(hash) {
+                // The first send is on its way into the log: the resend shares its outcome.
+                if let Some(first) = self.in_flight.get_mut(self.in_flight_place(place)) {
+                    first.also.push(draft.ticket);
+                    return;
+                }
+            }
+            if let Some(offset) = self.duplicates.find(hash, self.now) {
+                self.hold_for_fetch(subject, draft, offset, turn);
+                return;
+            }
+        }
+        self.decide_new(subject, draft, hash, turn);
+    }
+
+    /// Decides a message that is known to be no resend.
+    fn decide_new(
+        &mut self,
+        subject: &Subject,
+        draft: Box<Draft>,
+        hash: Option<u64>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(conversation) = self.conversations.get(subject) else {
+            return;
+        };
+        if let Err(status) = permission::check(conversation, &draft, self.now) {
+            turn.effects
+                .push(draft_settled(&draft, Err(Refusal::new(status))));
+            return;
+        }
+        let recipients = conversation.recipients(&draft);
+        let last = if draft.class == MessageClass::Status {
+            Timestamp::ZERO
+        } else {
+            conversation.last
+        };
+        let Some((sent, uid)) = self.stamp(last, &draft, &recipients, turn.horizon) else {
+            turn.effects.push(Effect::Return(draft));
+            return;
+        };
+        if draft.class == MessageClass::Status {
+            // Nobody waits for it but its user's queue.
+            let queue = draft.queue_key();
+            turn.effects.push(Effect::Settle {
+                ticket: Ticket::None,
+                queue,
+                outcome: Ok(Accepted { uid, sent }),
+            });
+            turn.effects.push(Effect::Pass {
+                message: Arc::new(draft.into_message(sent, uid)),
+                recipients,
+            });
+            return;
+        }
+        if let Some(conversation) = self.conversations.get_mut(subject) {
+            conversation.last = sent;
+        }
+        turn.horizon.note(&draft, &recipients, sent);
+        let ticket = draft.ticket;
+        let body = Body::Message(draft.into_message(sent, uid));
+        self.enqueue(body, recipients, hash, ticket);
+    }
+
+    /// T = max(now, last of the conversation + 1, floor of the partition + 1, floor of the draft + 1), and a UID for it.
+    /// `None` if that is further ahead of the clock than allowed.
+    ///
+    /// The floor of the draft is raised to what is on its way to its readers already, so that their timelines can place it
+    /// at its sent time; that is only a hint, and cut like every floor.
+    fn stamp(
+        &mut self,
+        last: Timestamp,
+        draft: &Draft,
+        recipients: &[UserId],
+        horizon: &Horizon,
+    ) -> Option<(Timestamp, MessageUid)> {
+        let limit = self.now.plus(self.limits.ahead_ms_max);
+        let floor = draft
+            .floor
+            .max(horizon.newest(draft, recipients))
+            .min(limit.minus(1));
+        let hash = target_hash(draft.target.as_str());
+        let mut sent = self
+            .now
+            .max(last.next())
+            .max(self.floor.next())
+            .max(floor.next());
+        loop {
+            if sent > limit {
+                return None;
+            }
+            if let Some(spin) = self.spin.take(sent, draft.kind, hash, self.now) {
+                return Some((sent, MessageUid::new(sent, spin, draft.kind, hash)));
+            }
+            sent = sent.next();
+        }
+    }
+
+    fn decide_command(
+        &mut self,
+        subject: &Subject,
+        ticket: Ticket,
+        mut body: Body,
+        turn: &mut Turn<'_>,
+    ) {
+        let time = {
+            let Some(conversation) = self.conversations.get(subject) else {
+                return;
+            };
+            if let Err(status) = permission::check_command(conversation, &body, &self.limits) {
+                turn.effects.push(refuse_call(ticket, status));
+                return;
+            }
+            self.now
+                .max(conversation.last.next())
+                .max(self.floor.next())
+        };
+        match &mut body {
+            Body::Roster(roster) => roster.time = time,
+            Body::User(user) => user.time = time,
+            Body::Claim { .. } | Body::Message(_) => return,
+        }
+        // The roster moves when the record is decided, not when it is durable: what is decided next comes after it in the log.
+        let offset = self.expected.plus(self.outgoing.len() as u64);
+        if let Some(conversation) = self.conversations.get_mut(subject) {
+            conversation.last = time;
+            conversation.apply(offset, &body);
+        }
+        self.enqueue(body, Arc::from([]), None, ticket);
+    }
+
+    fn enqueue(
+        &mut self,
+        body: Body,
+        recipients: Arc<[UserId]>,
+        hash: Option<u64>,
+        ticket: Ticket,
+    ) {
+        let Phase::Serving { claim } = self.phase else {
+            return;
+        };
+        self.sequence += 1;
+        let record = body.encode(Header {
+            log: self.log,
+            claim,
+            sequence: self.sequence,
+        });
+        if let Some(hash) = hash {
+            self.duplicates.begin(hash, self.sequence);
+        }
+        self.in_flight_bytes += record.len();
+        self.outgoing.push(record.clone());
+        self.in_flight.push_back(InFlight {
+            body: Arc::new(body),
+            record,
+            recipients,
+            hash,
+            ticket,
+            also: Vec::new(),
+        });
+    }
+
+    /// Where in the queue the record with this sequence number is.
+    fn in_flight_place(&self, sequence: u64) -> usize {
+        let first = (self.sequence + 1).saturating_sub(self.in_flight.len() as u64);
+        usize::try_from(sequence.wrapping_sub(first)).unwrap_or(usize::MAX)
+    }
+
+    fn hold_for_fetch(
+        &mut self,
+        subject: &Subject,
+        draft: Box<Draft>,
+        offset: Offset,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(conversation) = self.conversations.get_mut(subject) {
+            conversation.hold = Some(Hold::fetching(draft));
+            turn.effects.push(Effect::Fetch {
+                partition: self.partition,
+                offset,
+                subject: subject.clone(),
+            });
+        }
+    }
+
+    /// The record of a suspected first send, or `None` if it cannot be read now.
+    pub fn fetched(&mut self, subject: &Subject, record: Option<Bytes>, turn: &mut Turn<'_>) {
+        self.advance(turn.now);
+        let Some(hold) = self
+            .conversations
+            .get_mut(subject)
+            .and_then(|c| c.hold.as_mut())
+        else {
+            return;
+        };
+        let Some(draft) = hold.fetching.take() else {
+            return;
+        };
+        match record.map(Record::decode) {
+            None | Some(Err(_)) => {
+                turn.effects.push(Effect::Return(draft));
+            }
+            Some(Ok(Record {
+                body: Body::Message(first),
+                ..
+            })) if draft.is_resend_of(&first) => {
+                let outcome = Ok(Accepted {
+                    uid: first.uid,
+                    sent: first.sent,
+                });
+                turn.effects.push(draft_settled(&draft, outcome));
+            }
+            Some(Ok(_)) => {
+                // Another message with the same hash: this one is new.
+                let hash = draft.duplicate_hash();
+                self.decide_new(subject, draft, hash, turn);
+            }
+        }
+        self.release(subject, turn);
+    }
+}
