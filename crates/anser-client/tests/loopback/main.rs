@@ -37,7 +37,7 @@ async fn connected(transport: Transport) -> (Client, anser_client::Events, Serve
         accepted.answer_pull(&[]).await;
         accepted
     });
-    let (client, events) = client.unwrap();
+    let (client, events) = client.expect("the server lets it in");
     (client, events, server, accepted)
 }
 
