@@ -3,3 +3,6 @@
 mod crash;
 mod first_steps;
 mod lifecycle;
+mod one_way_in;
+mod restart;
+mod settings;

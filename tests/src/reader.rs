@@ -13,13 +13,20 @@ use crate::wait::within;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Signs the user in on a new installation and writes down all that its timeline and these conversations hold.
-pub async fn read_everything(server: &Server, user: &str, conversations: &[anser_types::Conversation], recorder: &Recorder) {
+pub async fn read_everything(
+    server: &Server,
+    user: &str,
+    conversations: &[anser_types::Conversation],
+    recorder: &Recorder,
+) {
     let token = server.admin().token(user).await.expect("a token");
     let builder = Client::builder(&server.url(), &server.ready().app_key, &token)
         .platform(Platform::Web)
         // Repeats are to be seen, not forgiven.
         .session(|session| session.seen_max = 0);
-    let (client, mut events) = within("signing in", PATIENCE, builder.connect()).await.expect("a new terminal signs in");
+    let (client, mut events) = within("signing in", PATIENCE, builder.connect())
+        .await
+        .expect("a new terminal signs in");
     let connection = recorder.connected(recorder.terminal(), &Name::from(user), Timestamp::ZERO);
     within("reading the timeline", PATIENCE, async {
         while let Some(event) = events.next().await {
@@ -32,16 +39,29 @@ pub async fn read_everything(server: &Server, user: &str, conversations: &[anser
     })
     .await;
     for conversation in conversations {
-        within("reading history", PATIENCE, read_history(&client, user, conversation, recorder)).await;
+        within(
+            "reading history",
+            PATIENCE,
+            read_history(&client, user, conversation, recorder),
+        )
+        .await;
     }
     recorder.note(Event::Disconnected { connection });
 }
 
-async fn read_history(client: &Client, user: &str, of: &anser_types::Conversation, recorder: &Recorder) {
+async fn read_history(
+    client: &Client,
+    user: &str,
+    of: &anser_types::Conversation,
+    recorder: &Recorder,
+) {
     let conversation = Conversation::from(of.clone());
     let mut before = Timestamp::ZERO;
     loop {
-        let page = client.history(&conversation, before, 100).await.expect("history answers");
+        let page = client
+            .history(&conversation, before, 100)
+            .await
+            .expect("history answers");
         let item = |message: &anser_client::Message| PageItem {
             uid: message.uid,
             sent: message.sent.0,
