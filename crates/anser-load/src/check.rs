@@ -123,7 +123,11 @@ mod tests {
     fn nothing_lost_nothing_twice_and_in_order_are_told_apart() {
         let none = Breaches::default();
         assert_eq!(judge(&[0, 1, 2], &[0, 1, 2]), none);
-        assert_eq!(judge(&[], &[0, 5, 200]), none, "what was not acked may come, and may be missing");
+        assert_eq!(
+            judge(&[], &[0, 5, 200]),
+            none,
+            "what was not acked may come, and may be missing"
+        );
         assert_eq!(judge(&[0, 1, 130], &[0]), Breaches { lost: 2, ..none });
         assert_eq!(judge(&[0], &[0, 0, 0]), Breaches { twice: 2, ..none });
         assert_eq!(

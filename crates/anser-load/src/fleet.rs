@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::pacer::{Pacer, Sleeper};
-use crate::peer::{Peer, Phase, Stage};
+use crate::peer::Peer;
 use crate::recorder::Counts;
+use crate::stage::{Phase, Stage};
 
 /// Terminals that may be connecting at a time.
 const CONNECTING_MAX: usize = 128;

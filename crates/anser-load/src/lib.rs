@@ -21,6 +21,7 @@ mod process;
 mod recorder;
 mod report;
 mod scenario;
+mod stage;
 mod stopwatch;
 
 pub use args::LoadArgs;

@@ -89,7 +89,9 @@ fn panel(svg: &mut String, top: f64, unit: &str, lines: &[Line]) {
     for tick in 0..=4u8 {
         let share = f64::from(tick) / 4.0;
         let y = bottom - share * PANEL;
-        svg.push_str(&format!("<path d=\"M{LEFT} {y:.1}H{right:.1}\" stroke=\"#dddddd\"/>\n"));
+        svg.push_str(&format!(
+            "<path d=\"M{LEFT} {y:.1}H{right:.1}\" stroke=\"#dddddd\"/>\n"
+        ));
         text(svg, LEFT - 8.0, y + 4.0, "end", &label(ceiling * share));
     }
     text(svg, LEFT, top - 10.0, "start", unit);
@@ -99,21 +101,30 @@ fn panel(svg: &mut String, top: f64, unit: &str, lines: &[Line]) {
         for (second, value) in line.values.iter().enumerate() {
             let x = LEFT + step * count(u64::try_from(second).unwrap_or(0));
             let y = bottom - value / ceiling * PANEL;
-            path.push_str(&format!("{}{x:.1} {y:.1}", if second == 0 { 'M' } else { 'L' }));
+            path.push_str(&format!(
+                "{}{x:.1} {y:.1}",
+                if second == 0 { 'M' } else { 'L' }
+            ));
         }
         let colour = line.colour;
-        svg.push_str(&format!("<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\n"));
+        svg.push_str(&format!(
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\n"
+        ));
         let y = top + 16.0 * count(u64::try_from(place).unwrap_or(0)) + 10.0;
-        svg.push_str(&format!("<path d=\"M{:.1} {:.1}h20\" stroke=\"{colour}\" stroke-width=\"3\"/>\n",
+        svg.push_str(&format!(
+            "<path d=\"M{:.1} {:.1}h20\" stroke=\"{colour}\" stroke-width=\"3\"/>\n",
             right + 15.0,
-            y - 4.0));
+            y - 4.0
+        ));
         text(svg, right + 42.0, y, "start", line.name);
     }
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    svg.push_str(&format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"));
+    svg.push_str(&format!(
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"
+    ));
 }
 
 /// The next larger number of the form 1, 2 or 5 times a power of ten.

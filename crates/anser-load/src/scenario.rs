@@ -17,10 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::args::{Common, Scenario};
 use crate::commission::Commission;
 use crate::parts::Part;
-use crate::peer::Stage;
 use crate::process;
 use crate::recorder::{Counts, Second};
 use crate::report::{ClientCost, Quantiles, Raw, Report, ServerCost, to_pairs};
+use crate::stage::Stage;
 
 /// Runs one part of a scenario.
 pub(crate) async fn run(scenario: &Scenario, part: Part) -> anyhow::Result<Report> {

@@ -9,9 +9,10 @@ use super::{Meter, Progress, fill};
 use crate::args::Sending;
 use crate::check::Breaches;
 use crate::fleet::Fleet;
-use crate::peer::{Pace, Peer, Phase, Stage};
+use crate::peer::{Pace, Peer};
 use crate::recorder::Counts;
 use crate::report::Report;
+use crate::stage::{Phase, Stage};
 
 /// The pace of one of `senders` senders, the `place`th. Open loops begin evenly spread.
 pub(crate) fn pace(sending: &Sending, place: usize, senders: usize) -> Pace {

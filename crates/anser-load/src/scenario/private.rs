@@ -11,8 +11,9 @@ use crate::commission::Commission;
 use crate::fleet::Fleet;
 use crate::pacer::Sleeper;
 use crate::parts::Part;
-use crate::peer::{Lane, Peer, Sender, Stage};
+use crate::peer::{Peer, Sender};
 use crate::report::Report;
+use crate::stage::{Lane, Stage};
 use crate::stopwatch::Stopwatch;
 
 pub(crate) async fn run(
