@@ -4,7 +4,8 @@ mod read;
 mod write;
 
 use anser_backend::{
-    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings, StoreError, UserView,
+    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings,
+    StoreError, UserView,
 };
 use anser_types::{AppKey, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
@@ -33,23 +34,39 @@ impl Directory for EmbeddedStore {
                     .await?;
             }
             let _moment = self.inner.gate.read();
-            self.inner.note_offset(ReplayTable::Directory, partition, next);
+            self.inner
+                .note_offset(ReplayTable::Directory, partition, next);
             Ok(())
         })
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::Directory, partition))))
+        Box::pin(std::future::ready(Ok(self
+            .inner
+            .durable_offset(ReplayTable::Directory, partition))))
     }
 
-    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
+    fn group(
+        &self,
+        app: &AppKey,
+        group: &TargetId,
+    ) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
         let subject = Subject::group(app.clone(), group.clone());
         Box::pin(self.inner.on_disk(move |disk| read::group(disk, &subject)))
     }
 
-    fn member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<Option<GroupMember>, StoreError>> {
+    fn member(
+        &self,
+        app: &AppKey,
+        group: &TargetId,
+        user: &UserId,
+    ) -> BoxFuture<'_, Result<Option<GroupMember>, StoreError>> {
         let subject = Subject::group(app.clone(), group.clone());
-        Box::pin(std::future::ready(read::member(&self.inner.disk, &subject, user)))
+        Box::pin(std::future::ready(read::member(
+            &self.inner.disk,
+            &subject,
+            user,
+        )))
     }
 
     fn groups_of(
@@ -59,7 +76,10 @@ impl Directory for EmbeddedStore {
         count: usize,
     ) -> BoxFuture<'_, Result<Vec<(TargetId, String)>, StoreError>> {
         let (user, after) = (user.clone(), after.cloned());
-        Box::pin(self.inner.on_disk(move |disk| read::groups_of(disk, &user, after.as_ref(), count)))
+        Box::pin(
+            self.inner
+                .on_disk(move |disk| read::groups_of(disk, &user, after.as_ref(), count)),
+        )
     }
 
     fn blocks(&self, private: &Subject) -> BoxFuture<'_, Result<PrivateBlocks, StoreError>> {
@@ -75,13 +95,27 @@ impl Directory for EmbeddedStore {
         Box::pin(std::future::ready(read::user(&self.inner.disk, user)))
     }
 
-    fn blocked_users(&self, app: &AppKey, now: Timestamp) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, StoreError>> {
+    fn blocked_users(
+        &self,
+        app: &AppKey,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, StoreError>> {
         let app = app.clone();
-        Box::pin(self.inner.on_disk(move |disk| read::blocked_users(disk, &app, now)))
+        Box::pin(
+            self.inner
+                .on_disk(move |disk| read::blocked_users(disk, &app, now)),
+        )
     }
 
-    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<Settings, StoreError>> {
+    fn settings(
+        &self,
+        user: &UserKey,
+        version: Timestamp,
+    ) -> BoxFuture<'_, Result<Settings, StoreError>> {
         let user = user.clone();
-        Box::pin(self.inner.on_disk(move |disk| read::settings(disk, &user, version)))
+        Box::pin(
+            self.inner
+                .on_disk(move |disk| read::settings(disk, &user, version)),
+        )
     }
 }

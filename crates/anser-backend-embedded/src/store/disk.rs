@@ -5,32 +5,30 @@
 //!
 //! Each flush also puts its number into every table. At a start the newest numbers of every table have to be without a hole,
 //! and the same in all: the database drops a damaged part of its journal in silence, and this is where it shows.
+//!
+//! A database that could not write something, most often because the disk is full, takes no more writes. It is opened again
+//! until that works; what was under way is written again.
 
 mod chain;
+mod opened;
 mod scan;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use fjall::compaction::filter::Factory;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
+use parking_lot::RwLock;
 
 use anser_backend::StoreError;
 use anser_types::LogId;
 
-use super::error::{StoreOpenError, damaged, from_database};
+use self::opened::Opened;
+use super::error::{StoreOpenError, damaged};
 use super::expiry::ExpiredBefore;
 use super::format::identity;
 use super::options::StoreOptions;
 
 pub(super) use chain::CHAIN_PREFIX;
 pub(super) use scan::Row;
-
-/// Tables with chunks are written out often: their rows lie in files of their own, so what is left is small.
-const CHUNK_MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
-/// What a start has to read again at most, which bounds how long it takes.
-const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
-const FILES_MAX: usize = 512;
 
 /// One table of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,45 +50,43 @@ pub(super) enum Table {
     Directory,
 }
 
-const TABLES: [(Table, &str); 7] = [
-    (Table::Meta, "meta"),
-    (Table::Timelines, "timelines"),
-    (Table::Users, "users"),
-    (Table::Lifts, "lifts"),
-    (Table::History, "history"),
-    (Table::Archives, "archives"),
-    (Table::Directory, "directory"),
-];
+/// Changes that become visible together. A row without a value is removed.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    rows: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+}
 
-/// An open database.
+impl Batch {
+    pub(super) fn insert(&mut self, table: Table, key: impl Into<Vec<u8>>, value: Vec<u8>) {
+        self.rows.push((table, key.into(), Some(value)));
+    }
+
+    pub(super) fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.rows.push((table, key.into(), None));
+    }
+}
+
+/// A database that may have to be opened again.
+#[derive(Debug)]
 pub(super) struct Disk {
-    database: Database,
-    /// In the order of [`TABLES`].
-    tables: Vec<Keyspace>,
-    chain: parking_lot::Mutex<chain::Chain>,
+    place: Place,
+    /// Empty only while the database cannot be opened again.
+    opened: RwLock<Option<Opened>>,
+    is_broken: AtomicBool,
 }
 
-impl std::fmt::Debug for Disk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Disk").finish_non_exhaustive()
-    }
+/// Where a database is, and how it is opened.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    options: StoreOptions,
+    expiries: (ExpiredBefore, ExpiredBefore),
 }
 
-/// Changes that become visible and durable together.
-pub(super) struct Batch<'a> {
-    disk: &'a Disk,
-    writes: OwnedWriteBatch,
-}
-
-impl Batch<'_> {
-    pub(super) fn insert(&mut self, table: Table, key: impl Into<fjall::UserKey>, value: Vec<u8>) {
-        self.writes.insert(self.disk.table(table), key, value);
-    }
-
-    pub(super) fn remove(&mut self, table: Table, key: impl Into<fjall::UserKey>) {
-        self.writes.remove(self.disk.table(table), key);
-    }
-}
+/// The database could not be opened again yet.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's database is closed after a failed write")]
+struct Closed;
 
 impl Disk {
     /// Opens the database in the folder, or makes one. Checks that it belongs to the log and that no flush is missing.
@@ -100,94 +96,101 @@ impl Disk {
         log: LogId,
         expiries: (ExpiredBefore, ExpiredBefore),
     ) -> Result<Self, StoreOpenError> {
-        let failed = |source: fjall::Error| StoreOpenError::Database { path: path.to_owned(), source: source.into() };
-        let database = open_database(path, options, expiries).map_err(failed)?;
-        let tables = TABLES.iter().map(|(table, name)| database.keyspace(name, || table_options(*table)));
-        let tables = tables.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let chain = chain::Chain::check(&tables).map_err(|what| what.into_open_error(path))?;
-        let disk = Self { database, tables, chain: parking_lot::Mutex::new(chain) };
-        disk.check_log(path, log)?;
+        let place = Place {
+            path: path.to_owned(),
+            options: *options,
+            expiries,
+        };
+        let opened = RwLock::new(Some(Opened::open(&place)?));
+        let disk = Self {
+            place,
+            opened,
+            is_broken: AtomicBool::new(false),
+        };
+        disk.check_log(log)?;
         Ok(disk)
     }
 
-    fn check_log(&self, path: &Path, log: LogId) -> Result<(), StoreOpenError> {
-        let failed = |source: StoreError| StoreOpenError::Database { path: path.to_owned(), source: source.into() };
+    fn check_log(&self, log: LogId) -> Result<(), StoreOpenError> {
+        let path = || self.place.path.clone();
+        let failed = |source: StoreError| StoreOpenError::Database {
+            path: path(),
+            source: source.into(),
+        };
         let known = self.get(Table::Meta, identity::LOG_KEY).map_err(failed)?;
         if let Some(bytes) = known {
-            let found = identity::read_log(bytes).map_err(|error| failed(damaged("identity")(error)))?;
+            let found =
+                identity::read_log(bytes).map_err(|error| failed(damaged("identity")(error)))?;
             if found != log {
-                return Err(StoreOpenError::OtherLog { path: path.to_owned(), found, asked: log });
+                return Err(StoreOpenError::OtherLog {
+                    path: path(),
+                    found,
+                    asked: log,
+                });
             }
             return Ok(());
         }
-        let mut batch = self.batch();
+        let mut batch = Batch::default();
         batch.insert(Table::Meta, identity::LOG_KEY, identity::write_log(log));
-        self.flush(batch).map_err(failed)
+        self.flush(&batch).map_err(failed)
     }
 
-    fn table(&self, table: Table) -> &Keyspace {
-        // The enumeration numbers the tables in the order of the list that made this one.
-        &self.tables[table as usize]
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Opened) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &*self.opened.read() {
+            Some(opened) => work(opened),
+            None => Err(StoreError::Unavailable(Closed.into())),
+        }
     }
 
-    pub(super) fn batch(&self) -> Batch<'_> {
-        Batch { disk: self, writes: self.database.batch().durability(Some(PersistMode::SyncData)) }
+    fn change(
+        &self,
+        work: impl FnOnce(&Opened) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let done = self.with(work);
+        if done.is_err() {
+            self.is_broken.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Writes a flush, with its number. Durable and visible on return; on an error nobody knows, and the same rows have to be
-    /// written again before anything else.
-    pub(super) fn flush(&self, mut batch: Batch<'_>) -> Result<(), StoreError> {
-        let mut chain = self.chain.lock();
-        for table in &self.tables {
-            chain.add_link(&mut batch.writes, table);
-        }
-        batch.writes.commit().map_err(from_database)?;
-        chain.advance();
-        Ok(())
+    /// written again before any other flush.
+    pub(super) fn flush(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.change(|opened| opened.flush(batch))
     }
 
     /// Writes rows that stand for themselves, whatever becomes of other ones. They survive a crash of the process on return.
-    pub(super) fn write(&self, batch: Batch<'_>) -> Result<(), StoreError> {
-        batch.writes.durability(Some(PersistMode::Buffer)).commit().map_err(from_database)
+    pub(super) fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.change(|opened| opened.write(batch))
     }
 
     /// Returns when everything that was written survives a loss of power.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.database.persist(PersistMode::SyncData).map_err(from_database)
+        self.change(Opened::sync)
     }
-}
 
-fn open_database(
-    path: &Path,
-    options: &StoreOptions,
-    (timelines, history): (ExpiredBefore, ExpiredBefore),
-) -> fjall::Result<Database> {
-    let filters = move |table: &str| -> Option<Arc<dyn Factory>> {
-        match table {
-            "timelines" => Some(Arc::new(timelines.clone())),
-            "history" => Some(Arc::new(history.clone())),
-            _ => None,
+    /// Opens the database again if a write has failed since it was opened. Waits for reads and writes under way.
+    pub(super) fn mend(&self) -> Result<(), StoreError> {
+        if !self.is_broken.load(Ordering::Relaxed) {
+            return Ok(());
         }
-    };
-    Database::builder(path)
-        .cache_size(options.cache_bytes)
-        .journal_compression(CompressionType::None)
-        .max_journaling_size(JOURNAL_BYTES)
-        .max_cached_files(Some(FILES_MAX))
-        .worker_threads(1)
-        .with_compaction_filter_factories(Arc::new(filters))
-        .open()
-}
+        let mut opened = self.opened.write();
+        // The old one has to be gone before its folder can be opened.
+        *opened = None;
+        *opened = Some(
+            Opened::open(&self.place).map_err(|source| StoreError::Unavailable(source.into()))?,
+        );
+        self.is_broken.store(false, Ordering::Relaxed);
+        Ok(())
+    }
 
-fn table_options(table: Table) -> KeyspaceCreateOptions {
-    let options = KeyspaceCreateOptions::default();
-    let chunks = |compression| Some(KvSeparationOptions::default().compression(compression));
-    match table {
-        // Timelines are short-lived: what compression would save on disk is not worth its time.
-        Table::Timelines => {
-            options.max_memtable_size(CHUNK_MEMTABLE_BYTES).with_kv_separation(chunks(CompressionType::None))
-        }
-        Table::History => options.max_memtable_size(CHUNK_MEMTABLE_BYTES).with_kv_separation(chunks(CompressionType::Lz4)),
-        _ => options.max_memtable_size(CHUNK_MEMTABLE_BYTES),
+    /// Makes the database as one that has failed.
+    #[cfg(test)]
+    pub(super) fn fail(&self) {
+        *self.opened.write() = None;
+        self.is_broken.store(true, Ordering::Relaxed);
     }
 }

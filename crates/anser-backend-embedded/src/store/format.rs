@@ -71,7 +71,9 @@ pub(super) fn last_text<T, E: Into<DecodeError>>(
 
 #[cfg(test)]
 pub(super) mod sample {
-    use anser_types::{AppKey, Conversation, ConversationType, MessageUid, TargetId, Timestamp, UserId};
+    use anser_types::{
+        AppKey, Conversation, ConversationType, MessageUid, TargetId, Timestamp, UserId,
+    };
 
     use super::*;
 
@@ -103,7 +105,10 @@ pub(super) mod sample {
 
     #[test]
     fn another_version_is_refused() {
-        assert_eq!(fields(Bytes::from_static(&[9, 0])).err(), Some(DecodeError::Version(9)));
+        assert_eq!(
+            fields(Bytes::from_static(&[9, 0])).err(),
+            Some(DecodeError::Version(9))
+        );
         assert_eq!(fields(Bytes::new()).err(), Some(DecodeError::Short));
     }
 }

@@ -31,7 +31,10 @@ pub(super) struct Bell {
 
 impl Default for Bell {
     fn default() -> Self {
-        Self { request: Mutex::new(Request::Nothing), rung: Condvar::new() }
+        Self {
+            request: Mutex::new(Request::Nothing),
+            rung: Condvar::new(),
+        }
     }
 }
 
@@ -82,7 +85,10 @@ pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, StoreOpenError>
 impl Inner {
     fn turn(&self, first: u8) {
         if let Err(error) = self.flush() {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot flush the store");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot flush the store"
+            );
         }
         for bucket in (first..=u8::MAX).take(usize::from(BUCKETS_PER_TURN)) {
             self.mailbox.sweep(bucket, None);
@@ -100,8 +106,12 @@ impl Inner {
             return;
         }
         for keep in KEEPS {
-            let users: usize = (0..=u8::MAX).map(|bucket| self.mailbox.sweep(bucket, Some(keep))).sum();
-            let history: usize = (0..super::history::SHARDS).map(|shard| self.history.sweep(shard, Some(keep))).sum();
+            let users: usize = (0..=u8::MAX)
+                .map(|bucket| self.mailbox.sweep(bucket, Some(keep)))
+                .sum();
+            let history: usize = (0..super::history::SHARDS)
+                .map(|shard| self.history.sweep(shard, Some(keep)))
+                .sum();
             // A little more than needed, so that this is not done with every turn.
             if users + history <= most - most / 8 {
                 return;

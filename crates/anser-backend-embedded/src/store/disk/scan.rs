@@ -22,7 +22,19 @@ fn shared(bytes: UserValue) -> Bytes {
 
 fn row(guard: Guard) -> Result<Row, StoreError> {
     let (key, value) = guard.into_inner().map_err(from_database)?;
-    Ok(Row { key: shared(key), value: shared(value) })
+    Ok(Row {
+        key: shared(key),
+        value: shared(value),
+    })
+}
+
+/// The rows, or the error alone.
+fn one_or_all<I: Iterator<Item = Result<Row, StoreError>>>(
+    rows: Result<I, StoreError>,
+) -> impl Iterator<Item = Result<Row, StoreError>> + use<I> {
+    let (rows, error) =
+        rows.map_or_else(|error| (None, Some(Err(error))), |rows| (Some(rows), None));
+    error.into_iter().chain(rows.into_iter().flatten())
 }
 
 /// The first key that does not begin with `prefix`, if there is any.
@@ -39,13 +51,30 @@ fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
 
 impl Disk {
     /// The value of a key.
-    pub(in crate::store) fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.table(table).get(key).map_err(from_database)?.map(shared))
+    pub(in crate::store) fn get(
+        &self,
+        table: Table,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.with(|opened| {
+            Ok(opened
+                .table(table)
+                .get(key)
+                .map_err(from_database)?
+                .map(shared))
+        })
     }
 
     /// All rows whose keys begin with `prefix`, in order.
-    pub(in crate::store) fn prefix(&self, table: Table, prefix: &[u8]) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        self.range(table, (Bound::Included(prefix.to_vec()), after_prefix(prefix)))
+    pub(in crate::store) fn prefix(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
+        self.range(
+            table,
+            (Bound::Included(prefix.to_vec()), after_prefix(prefix)),
+        )
     }
 
     /// Those of them whose keys are at or after `from`.
@@ -66,11 +95,21 @@ impl Disk {
         to: Option<Vec<u8>>,
     ) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
         let end = to.map_or_else(|| after_prefix(prefix), Bound::Included);
-        self.table(table).range((Bound::Included(prefix.to_vec()), end)).rev().map(row)
+        let rows = self.with(|opened| {
+            Ok(opened
+                .table(table)
+                .range((Bound::Included(prefix.to_vec()), end)))
+        });
+        one_or_all(rows.map(|rows| rows.rev().map(row)))
     }
 
-    fn range(&self, table: Table, range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        self.table(table).range::<Vec<u8>, _>(range).map(row)
+    fn range(
+        &self,
+        table: Table,
+        range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    ) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
+        let rows = self.with(|opened| Ok(opened.table(table).range::<Vec<u8>, _>(range)));
+        one_or_all(rows.map(|rows| rows.map(row)))
     }
 }
 

@@ -30,7 +30,13 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<GroupView, DecodeError> {
     let next = Offset(reader.u64()?);
     let created = Timestamp(reader.u64()?);
     let exists = reader.u8()? != 0;
-    let view = GroupView { name: reader.string()?, created, exists, members: Vec::new(), next };
+    let view = GroupView {
+        name: reader.string()?,
+        created,
+        exists,
+        members: Vec::new(),
+        next,
+    };
     reader.end()?;
     Ok(view)
 }
@@ -51,7 +57,10 @@ mod tests {
             members: Vec::new(),
             next: Offset(3),
         };
-        assert_eq!(hex(&write(&view)), "0100000000000000030000000000000002010001" .to_owned() + "6e");
+        assert_eq!(
+            hex(&write(&view)),
+            "0100000000000000030000000000000002010001".to_owned() + "6e"
+        );
         assert_eq!(read(write(&view).into()), Ok(view));
     }
 }

@@ -35,8 +35,14 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<UserView, DecodeError> {
     let created = Timestamp(reader.u64()?);
     let blocked_until = Timestamp(reader.u64()?);
     let tokens_from = Timestamp(reader.u64()?);
-    let view =
-        UserView { name: reader.string()?, portrait: reader.string()?, created, blocked_until, tokens_from, next };
+    let view = UserView {
+        name: reader.string()?,
+        portrait: reader.string()?,
+        created,
+        blocked_until,
+        tokens_from,
+        next,
+    };
     reader.end()?;
     Ok(view)
 }
@@ -61,7 +67,11 @@ pub(in crate::store) fn write_blocked(until: Timestamp) -> Vec<u8> {
 }
 
 /// Who is blocked, and until when.
-pub(in crate::store) fn read_blocked(key: &[u8], prefix_len: usize, bytes: Bytes) -> Result<(UserId, Timestamp), DecodeError> {
+pub(in crate::store) fn read_blocked(
+    key: &[u8],
+    prefix_len: usize,
+    bytes: Bytes,
+) -> Result<(UserId, Timestamp), DecodeError> {
     let mut reader = fields(bytes)?;
     let until = Timestamp(reader.u64()?);
     reader.end()?;
@@ -96,7 +106,11 @@ mod tests {
         let row = blocked_key(&bob());
         assert_eq!(row, b"\0\x03app\xffbob");
         assert_eq!(hex(&write_blocked(Timestamp(9))), "010000000000000009");
-        let read = read_blocked(&row, blocked_prefix(&bob().app).len(), write_blocked(Timestamp(9)).into());
+        let read = read_blocked(
+            &row,
+            blocked_prefix(&bob().app).len(),
+            write_blocked(Timestamp(9)).into(),
+        );
         assert_eq!(read, Ok((bob().user, Timestamp(9))));
     }
 }

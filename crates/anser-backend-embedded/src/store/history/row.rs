@@ -23,12 +23,24 @@ impl ArchivedRow {
     /// The row after one at place `last`.
     pub(super) fn after(last: u64, row: HistoryRow) -> Self {
         let place = row.sent.0.max(last.saturating_add(1));
-        Self { place, sent: row.sent, uid: row.uid, number: row.number, record: row.record }
+        Self {
+            place,
+            sent: row.sent,
+            uid: row.uid,
+            number: row.number,
+            record: row.record,
+        }
     }
 
     /// The row as the port shows it.
     pub(super) fn shown(self, subject: &Subject) -> HistoryRow {
-        HistoryRow { subject: subject.clone(), sent: self.sent, uid: self.uid, number: self.number, record: self.record }
+        HistoryRow {
+            subject: subject.clone(),
+            sent: self.sent,
+            uid: self.uid,
+            number: self.number,
+            record: self.record,
+        }
     }
 }
 
@@ -51,7 +63,13 @@ impl Item for ArchivedRow {
     fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
         let place = reader.u64()?;
         let (sent, uid) = read_message(reader)?;
-        Ok(Self { place, sent, uid, number: reader.u64()?, record: reader.bytes()? })
+        Ok(Self {
+            place,
+            sent,
+            uid,
+            number: reader.u64()?,
+            record: reader.bytes()?,
+        })
     }
 }
 
@@ -74,7 +92,9 @@ mod tests {
             assert_eq!(key, b"k\0\0\0\0\0\0\0\x05");
             assert_eq!(
                 hex(&value),
-                "010000000000000005000000000000000500000000014000400007000000000000000300000001".to_owned() + "72"
+                "010000000000000005000000000000000500000000014000400007000000000000000300000001"
+                    .to_owned()
+                    + "72"
             );
             assert_eq!(chunk::read::<ArchivedRow>(value.into()).unwrap(), [row(5)]);
         });

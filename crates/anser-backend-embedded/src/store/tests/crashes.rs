@@ -1,0 +1,555 @@
+//! What a crash takes, the log brings again, to the same places: the store is compared with a mailbox that saw everything once.
+
+use std::sync::Arc;
+
+use anser_backend::memory::{MemoryHistory, MemoryMailbox};
+use anser_backend::{
+    BucketBatch, Counted, History, HistoryCell, HistoryQuery, HistoryRow, HistoryWrite, ListQuery,
+    Listed, Mailbox, MailboxRow, Order, PartitionRows, Placed, RangeQuery, Side, TimelineEntry,
+};
+use anser_types::{
+    AppKey, Claim, ConnectionId, Conversation, ConversationType, DeviceId, LogId, MessageUid,
+    Offset, PartitionId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
+};
+use bytes::Bytes;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::store::{EmbeddedStore, StoreOptions};
+
+const USERS: usize = 5;
+const PARTITIONS: u8 = 3;
+
+/// What happens to the store.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A message from one user to another, its time relative to the last one's.
+    Message {
+        from: usize,
+        to: usize,
+        later: i64,
+        counted: bool,
+    },
+    Read {
+        user: usize,
+        peer: usize,
+        back: u64,
+    },
+    Remove {
+        user: usize,
+        peer: usize,
+    },
+    Recall {
+        from: usize,
+        to: usize,
+    },
+    Hide {
+        user: usize,
+        peer: usize,
+        back: u64,
+        all: bool,
+    },
+    /// A client's cursor lifts a timeline so far above its head.
+    Lift {
+        user: usize,
+        above: u64,
+    },
+    Flush,
+    Crash,
+    Evict,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let user = || 0..USERS;
+    prop_oneof![
+        12 => (user(), user(), -3..6i64, any::<bool>()).prop_map(|(from, to, later, counted)| Step::Message { from, to, later, counted }),
+        2 => (user(), user(), 0..6u64).prop_map(|(user, peer, back)| Step::Read { user, peer, back }),
+        1 => (user(), user()).prop_map(|(user, peer)| Step::Remove { user, peer }),
+        1 => (user(), user()).prop_map(|(from, to)| Step::Recall { from, to }),
+        1 => (user(), user(), 0..6u64, any::<bool>()).prop_map(|(user, peer, back, all)| Step::Hide { user, peer, back, all }),
+        1 => (user(), 0..20u64).prop_map(|(user, above)| Step::Lift { user, above }),
+        2 => Just(Step::Flush),
+        2 => Just(Step::Crash),
+        2 => Just(Step::Evict),
+    ]
+}
+
+fn user(n: usize) -> UserKey {
+    UserKey::new(
+        AppKey::new("app").unwrap(),
+        UserId::new(&format!("user{n}")).unwrap(),
+    )
+}
+
+fn chat(user_key: &UserKey, peer: usize) -> Subject {
+    Subject::private(user_key.app.clone(), user_key.user.clone(), user(peer).user)
+}
+
+fn with(peer: usize) -> Conversation {
+    Conversation::new(ConversationType::Private, TargetId::from(user(peer).user))
+}
+
+/// One record of the log, in the order of the log over all partitions, as what it does to the tables.
+#[derive(Debug, Clone)]
+struct Record {
+    partition: PartitionId,
+    offset: Offset,
+    rows: Vec<MailboxRow>,
+    writes: Vec<HistoryWrite>,
+}
+
+impl Record {
+    /// What it does to the mailbox: a batch for each bucket.
+    fn batches(&self) -> Vec<BucketBatch> {
+        let owner = |row: &MailboxRow| match row {
+            MailboxRow::Entry(entry) => entry.user.bucket(),
+            MailboxRow::Read { user, .. } | MailboxRow::Remove { user, .. } => user.bucket(),
+        };
+        let mut batches: Vec<BucketBatch> = Vec::new();
+        for row in &self.rows {
+            let bucket = owner(row);
+            let row = (self.offset, row.clone());
+            match batches.iter_mut().find(|batch| batch.bucket == bucket) {
+                Some(batch) => batch.parts[0].rows.push(row),
+                None => {
+                    let part = PartitionRows {
+                        partition: self.partition,
+                        claim: Claim(Offset(0)),
+                        next: self.offset.next(),
+                        rows: vec![row],
+                    };
+                    batches.push(BucketBatch {
+                        bucket,
+                        parts: vec![part],
+                    });
+                }
+            }
+        }
+        batches
+    }
+}
+
+/// The log, and the numbers that an owner keeps.
+#[derive(Debug, Default)]
+struct Log {
+    records: Vec<Record>,
+    time: u64,
+    number: u64,
+}
+
+impl Log {
+    fn add(
+        &mut self,
+        subject: &Subject,
+        rows: Vec<MailboxRow>,
+        writes: impl FnOnce(Offset) -> Vec<HistoryWrite>,
+    ) -> Record {
+        let partition =
+            subject.partition(anser_types::PartitionCount::new(u16::from(PARTITIONS)).unwrap());
+        let offset = Offset(
+            self.records
+                .iter()
+                .filter(|record| record.partition == partition)
+                .count() as u64,
+        );
+        let record = Record {
+            partition,
+            offset,
+            rows,
+            writes: writes(offset),
+        };
+        self.records.push(record.clone());
+        record
+    }
+
+    /// The record that a step appends, if it appends one.
+    fn record_of(&mut self, step: &Step) -> Option<Record> {
+        let uid = |sent| MessageUid::new(Timestamp(sent), 0, ConversationType::Private, 1);
+        Some(match *step {
+            Step::Message {
+                from,
+                to,
+                later,
+                counted,
+            } => self.message(from, to, later, counted),
+            Step::Read {
+                user: by,
+                peer,
+                back,
+            } => {
+                let until = Timestamp(self.time.saturating_sub(back));
+                let row = MailboxRow::Read {
+                    user: user(by),
+                    conversation: with(peer),
+                    until,
+                };
+                self.add(&Subject::User(user(by)), vec![row], |_| Vec::new())
+            }
+            Step::Remove { user: by, peer } => {
+                let row = MailboxRow::Remove {
+                    user: user(by),
+                    conversation: with(peer),
+                };
+                self.add(&Subject::User(user(by)), vec![row], |_| Vec::new())
+            }
+            Step::Recall { from, to } => {
+                let (subject, sent) = (chat(&user(from), to), self.time);
+                let cell = HistoryCell::Recalled { by: uid(1) };
+                let write = HistoryWrite::Cell {
+                    subject: subject.clone(),
+                    sent: Timestamp(sent),
+                    uid: uid(sent),
+                    cell,
+                };
+                self.add(&subject, Vec::new(), |_| vec![write])
+            }
+            Step::Hide {
+                user: by,
+                peer,
+                back,
+                all,
+            } => {
+                let (user, sent) = (user(by), Timestamp(self.time.saturating_sub(back)));
+                let subject = chat(&user, peer);
+                let write = if all {
+                    HistoryWrite::HideUntil {
+                        user: user.clone(),
+                        subject,
+                        until: sent,
+                    }
+                } else {
+                    HistoryWrite::Hide {
+                        user: user.clone(),
+                        subject,
+                        messages: vec![(uid(sent.0), sent)],
+                    }
+                };
+                self.add(&Subject::User(user), Vec::new(), |_| vec![write])
+            }
+            Step::Lift { .. } | Step::Flush | Step::Crash | Step::Evict => return None,
+        })
+    }
+
+    /// Sent times rise within a conversation, and may be behind those of others.
+    fn message(&mut self, from: usize, to: usize, later: i64, counted: bool) -> Record {
+        let subject = chat(&user(from), to);
+        let last = self
+            .records
+            .iter()
+            .flat_map(|record| &record.writes)
+            .filter_map(|write| match write {
+                HistoryWrite::Row { row, .. } if row.subject == subject => Some(row.sent.0),
+                _ => None,
+            });
+        let last = last.max().unwrap_or(0);
+        let sent = self
+            .time
+            .saturating_add_signed(later)
+            .max(last + 1)
+            .max(1000);
+        self.time = self.time.max(sent);
+        self.number += 1;
+        let uid = MessageUid::new(Timestamp(sent), 0, ConversationType::Private, 1);
+        let bytes = Bytes::from(format!("message {}", self.number));
+        let sides = [
+            (to, from, Side::Inbox),
+            (from, to, Side::Outbox(ConnectionId(3))),
+        ];
+        let rows = sides
+            .iter()
+            .take(if from == to { 1 } else { 2 })
+            .map(|(owner, peer, side)| {
+                let counted = if counted { Counted::Yes } else { Counted::No };
+                let listed = Some(Listed {
+                    conversation: with(*peer),
+                    counted,
+                });
+                let entry = TimelineEntry {
+                    user: user(*owner),
+                    sent: Timestamp(sent),
+                    uid,
+                    side: *side,
+                    record: bytes.clone(),
+                    listed,
+                };
+                MailboxRow::Entry(entry)
+            });
+        let rows = rows.collect();
+        let row = HistoryRow {
+            subject: subject.clone(),
+            sent: Timestamp(sent),
+            uid,
+            number: self.number,
+            record: bytes,
+        };
+        self.add(&subject, rows, |offset| {
+            vec![HistoryWrite::Row { offset, row }]
+        })
+    }
+}
+
+/// The store under test beside references that never forget.
+struct World {
+    folder: TempDir,
+    /// Absent only while it crashes.
+    store: Option<Arc<EmbeddedStore>>,
+    mailbox: MemoryMailbox,
+    history: MemoryHistory,
+    log: Log,
+}
+
+fn options() -> StoreOptions {
+    // Flushes come only when a step asks for one, so that each run is the same for the same steps.
+    StoreOptions {
+        flush_interval: std::time::Duration::from_secs(3600),
+        ..StoreOptions::default()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = EmbeddedStore::open(folder.path(), options(), LogId(7)).unwrap();
+        Self {
+            folder,
+            store: Some(store),
+            mailbox: MemoryMailbox::new(),
+            history: MemoryHistory::new(),
+            log: Log::default(),
+        }
+    }
+
+    fn store(&self) -> &EmbeddedStore {
+        self.store.as_ref().unwrap()
+    }
+
+    async fn run(&mut self, step: &Step) {
+        match step {
+            Step::Lift {
+                user: lifted,
+                above,
+            } => {
+                let key = user(*lifted);
+                let floor = Position(self.mailbox.head(&key).await.unwrap().0 + above);
+                self.mailbox.lift(&key, floor).await.unwrap();
+                self.store().lift(&key, floor).await.unwrap();
+            }
+            Step::Flush => self.store().flush().unwrap(),
+            Step::Evict => self.evict(),
+            Step::Crash => self.crash().await,
+            _ => {
+                if let Some(record) = self.log.record_of(step) {
+                    let expected = write(&self.mailbox, &self.history, &record).await;
+                    assert_eq!(
+                        write(self.store(), self.store(), &record).await,
+                        expected,
+                        "{record:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Lets memory go twice over: the first sweep forgets that users were used, the second the users.
+    fn evict(&self) {
+        for _ in 0..2 {
+            for bucket in 0..=u8::MAX {
+                self.store().inner.mailbox.sweep(bucket, Some(1));
+            }
+            for shard in 0..64 {
+                self.store().inner.history.sweep(shard, Some(1));
+            }
+        }
+    }
+
+    /// Loses what was not flushed, and replays the log from where the store says.
+    async fn crash(&mut self) {
+        // The old store must be gone before its folder is opened again.
+        self.store = None;
+        self.store = Some(EmbeddedStore::open(self.folder.path(), options(), LogId(7)).unwrap());
+        for record in &self.log.records {
+            let from = Mailbox::replay_from(self.store(), record.partition)
+                .await
+                .unwrap();
+            let from = from.min(
+                History::replay_from(self.store(), record.partition)
+                    .await
+                    .unwrap(),
+            );
+            if record.offset >= from {
+                write(self.store(), self.store(), record).await;
+            }
+        }
+    }
+
+    async fn compare(&self) {
+        for n in 0..USERS {
+            let key = user(n);
+            assert_eq!(
+                self.store().head_now(&key).await,
+                self.mailbox.head(&key).await.unwrap(),
+                "head of {key}"
+            );
+            for after in [0, 1001, 1004, 1010] {
+                let query = |entries_max| RangeQuery {
+                    user: key.clone(),
+                    after: Position(after),
+                    entries_max,
+                    bytes_max: 1 << 20,
+                };
+                for entries_max in [3, 1000] {
+                    let expected = self.mailbox.range(query(entries_max)).await.unwrap();
+                    assert_eq!(
+                        self.store().range(query(entries_max)).await.unwrap(),
+                        expected,
+                        "timeline of {key} after {after}"
+                    );
+                }
+            }
+            let query = || ListQuery {
+                user: key.clone(),
+                kind: None,
+                before: Timestamp::ZERO,
+                count: 100,
+            };
+            assert_eq!(
+                self.store().list(query()).await.unwrap(),
+                self.mailbox.list(query()).await.unwrap(),
+                "list of {key}"
+            );
+            for peer in 0..USERS {
+                let subject = chat(&key, peer);
+                assert_eq!(
+                    self.store().hidden(&key, &subject).await.unwrap(),
+                    self.history.hidden(&key, &subject).await.unwrap()
+                );
+                self.compare_pages(&subject).await;
+            }
+        }
+    }
+
+    async fn compare_pages(&self, subject: &Subject) {
+        assert_eq!(
+            History::head(self.store(), subject).await.unwrap(),
+            self.history.head(subject).await.unwrap()
+        );
+        for (order, time) in [
+            (Order::Before, None),
+            (Order::Before, Some(1005)),
+            (Order::After, None),
+            (Order::After, Some(1003)),
+        ] {
+            for count in [2, 100] {
+                let query = || HistoryQuery {
+                    subject: subject.clone(),
+                    time: time.map(Timestamp),
+                    order,
+                    count,
+                };
+                let expected = self.history.page(query()).await.unwrap();
+                assert_eq!(
+                    self.store().page(query()).await.unwrap(),
+                    expected,
+                    "{subject:?} {order:?} {time:?}"
+                );
+            }
+        }
+    }
+}
+
+impl EmbeddedStore {
+    async fn head_now(&self, user: &UserKey) -> Position {
+        Mailbox::head(self, user).await.unwrap()
+    }
+}
+
+/// Applies a record as the message role does. Returns where its entries went.
+async fn write(
+    mailbox: &dyn Mailbox,
+    history: &dyn History,
+    record: &Record,
+) -> Vec<Option<Placed>> {
+    let mut placed = Vec::new();
+    for batch in record.batches() {
+        placed.extend(mailbox.apply(batch).await.unwrap().into_iter().flatten());
+    }
+    history
+        .write(
+            record.partition,
+            record.offset.next(),
+            record.writes.clone(),
+        )
+        .await
+        .unwrap();
+    mailbox
+        .applied(record.partition, record.offset.next())
+        .await
+        .unwrap();
+    placed
+}
+
+fn check(steps: &[Step]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new();
+        for step in steps {
+            world.run(step).await;
+        }
+        world.compare().await;
+        world.run(&Step::Crash).await;
+        world.compare().await;
+        let device = DeviceId::new("d").unwrap();
+        world
+            .store()
+            .set_cursor(&user(0), &device, Position(1))
+            .await
+            .unwrap();
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    /// Nothing-twice and no-gap, whatever is flushed, let go and lost when.
+    #[test]
+    fn a_replay_after_a_crash_gives_the_same_tables(steps in prop::collection::vec(step(), 1..80)) {
+        check(&steps);
+    }
+}
+
+/// A lift stays between the entries that it was between, though none of them was on disk.
+#[test]
+fn a_lift_comes_back_to_its_place_among_the_entries() {
+    let message = |later| Step::Message {
+        from: 0,
+        to: 1,
+        later,
+        counted: true,
+    };
+    let lift = |above| Step::Lift { user: 1, above };
+    check(&[
+        message(5),
+        Step::Flush,
+        message(1),
+        lift(10),
+        message(1),
+        lift(5),
+        message(2),
+        Step::Crash,
+        message(1),
+    ]);
+    check(&[
+        lift(10),
+        message(1),
+        Step::Crash,
+        message(1),
+        Step::Flush,
+        lift(3),
+        Step::Crash,
+        Step::Flush,
+        Step::Crash,
+        message(1),
+    ]);
+}
