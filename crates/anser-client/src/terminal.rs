@@ -9,6 +9,7 @@
 mod codec;
 mod connection;
 mod stream;
+mod trust;
 
 use std::future::Future;
 use std::io;
@@ -24,7 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::clock::LocalClock;
 use crate::navigation::{Navigation, Transport};
 use connection::Connection;
-pub use stream::{TlsError, TlsTrust};
+pub use trust::{TlsError, TlsTrust};
 
 /// What uses a terminal. All methods are called from the terminal's own task and must not block.
 pub trait Application: Unpin {
@@ -36,6 +37,9 @@ pub trait Application: Unpin {
         now: Timestamp,
         events: &mut Vec<Event>,
     );
+
+    /// Takes a connection that could not be opened, or broke. The session deals with it; this is for telling somebody why.
+    fn on_connection_error(&mut self, _error: &io::Error) {}
 
     /// Gives what the application wants of its own accord by pushing it to `events`, and arranges to be woken for more.
     /// Called at each wake-up, before anything is read.
@@ -216,7 +220,7 @@ impl<A: Application> Terminal<A> {
                     self.handle(Event::Opened { link }, now);
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "connection could not be opened");
+                    self.connection_error(&error);
                     self.handle(Event::Lost { link }, now);
                 }
             }
@@ -241,7 +245,7 @@ impl<A: Application> Terminal<A> {
             match read {
                 Poll::Ready(Ok(())) => self.settle(now),
                 Poll::Ready(Err(error)) => {
-                    tracing::debug!(%error, "connection is gone");
+                    self.connection_error(&error);
                     self.settle(now);
                     self.connection.take_if(|(id, _)| *id == link);
                     self.handle(Event::Lost { link }, now);
@@ -287,10 +291,17 @@ impl<A: Application> Terminal<A> {
         };
         let link = *link;
         if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
-            tracing::debug!(%error, "connection is gone");
+            self.connection_error(&error);
             self.connection = None;
             self.stirred = true;
             self.handle(Event::Lost { link }, now);
+        }
+    }
+
+    fn connection_error(&mut self, error: &io::Error) {
+        tracing::debug!(%error, "connection failed");
+        if let Some(application) = &mut self.application {
+            application.on_connection_error(error);
         }
     }
 

@@ -83,8 +83,17 @@ impl Fleet {
             if last.1.elapsed() > STANDSTILL {
                 let counts = &self.stage.recorder.counts;
                 let connected = Counts::get(&counts.connected);
+                let error = self
+                    .stage
+                    .last_error
+                    .lock()
+                    .ok()
+                    .and_then(|error| error.clone());
+                let why = error
+                    .map(|error| format!("; the last error was: {error}"))
+                    .unwrap_or_default();
                 bail!(
-                    "terminals do not get connected: {connected} signed in, {now} pulled, nothing moved for 20 s"
+                    "terminals do not get connected: {connected} signed in, {now} pulled, nothing moved for 20 s{why}"
                 );
             }
             sleep(GLANCE).await;

@@ -123,7 +123,7 @@ fn run_parts(scenario: &Scenario, processes: usize) -> anyhow::Result<Report> {
         if common.run_name.is_none() {
             command.args(["--run-name", &run_name]);
         }
-        if index > 0 {
+        if index > 0 && !common.quiet {
             command.arg("--quiet");
         }
         command

@@ -2,6 +2,7 @@
 
 mod sender;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -145,6 +146,12 @@ impl Application for Peer {
                 self.stopped = true;
             }
             _ => {}
+        }
+    }
+
+    fn on_connection_error(&mut self, error: &io::Error) {
+        if let Ok(mut last) = self.stage.last_error.lock() {
+            *last = Some(error.to_string());
         }
     }
 

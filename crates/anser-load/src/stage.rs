@@ -39,6 +39,8 @@ pub(crate) struct Stage {
     phase: AtomicU8,
     /// When sending began.
     start_us: AtomicU64,
+    /// Why a connection failed, the last time that one did.
+    pub(crate) last_error: Mutex<Option<String>>,
 }
 
 /// One sender and what became of its messages.
@@ -71,6 +73,7 @@ impl Stage {
             synced,
             phase,
             start_us,
+            last_error: Mutex::new(None),
         }
     }
 
