@@ -26,7 +26,7 @@ enum Phase {
     /// It has everything.
     Synced,
     /// It has everything but a push that it has not confirmed.
-    Direct { message_id: u16, since: Timestamp },
+    Direct { since: Timestamp },
 }
 
 /// Who sent a message, as a terminal of its sender or receiver sees it.
@@ -99,6 +99,8 @@ pub(super) struct Sync {
     notified: Position,
     /// The newest cursor that the client named: its own is not before it.
     asked: Position,
+    /// The push that a PUBACK can confirm.
+    flight: Option<u16>,
     /// The last answer that a QUERYCON can confirm, and its cursor.
     answer: Option<(u16, Position)>,
     /// The newest cursor that the client confirmed.
@@ -163,15 +165,19 @@ impl Sync {
     /// A message was pushed, and waits for its PUBACK.
     pub(super) fn pushed(&mut self, position: Position, message_id: u16, now: Timestamp) {
         self.have = self.have.max(position);
-        self.phase = Phase::Direct { message_id, since: now };
+        self.flight = Some(message_id);
+        self.phase = Phase::Direct { since: now };
     }
 
     /// A PUBACK. It counts only for the push in flight: reading a pull ends the flight, because old clients confirm and then
-    /// drop what comes while they pull.
+    /// drop what comes while they pull. One that comes too late to go on with direct pushes still tells what the client has.
     pub(super) fn on_puback(&mut self, id: u16) {
-        if matches!(self.phase, Phase::Direct { message_id, .. } if message_id == id) {
+        if self.flight.take_if(|message_id| *message_id == id).is_none() {
+            return;
+        }
+        self.covered = self.covered.max(self.have);
+        if matches!(self.phase, Phase::Direct { .. }) {
             self.phase = Phase::Synced;
-            self.covered = self.covered.max(self.have);
         }
     }
 
@@ -207,6 +213,7 @@ impl Sync {
     /// A pull frame was read.
     pub(super) fn begin_pull(&mut self, asked: Position, generation: &Generation) -> PullState {
         self.phase = Phase::Behind;
+        self.flight = None;
         self.pulls = self.pulls.saturating_add(1);
         self.notice = Wait::default();
         self.probe.until = None;
@@ -290,14 +297,14 @@ impl Sync {
 
     /// Whether a notice has to go out, because a push was not confirmed in time or a notice was forgotten.
     pub(super) fn is_overdue(&self, now: Timestamp, config: &TerminalConfig) -> bool {
-        let lost = matches!(self.phase, Phase::Direct { since, .. } if since.plus(config.direct_timeout_ms) <= now);
+        let lost = matches!(self.phase, Phase::Direct { since } if since.plus(config.direct_timeout_ms) <= now);
         lost || self.notice.is_over(now)
     }
 
     /// When something is to be done though nothing happens.
     pub(super) fn deadline(&self, config: &TerminalConfig) -> Option<Timestamp> {
         let direct = match self.phase {
-            Phase::Direct { since, .. } => Some(since.plus(config.direct_timeout_ms)),
+            Phase::Direct { since } => Some(since.plus(config.direct_timeout_ms)),
             _ => None,
         };
         let notice = self.notice.until.filter(|_| self.wanted > self.covered && self.pulls == 0);

@@ -97,6 +97,20 @@ fn nothing_lost_a_push_that_is_not_confirmed_becomes_a_notice_and_is_never_pushe
 }
 
 #[test]
+fn a_puback_that_comes_late_still_tells_what_the_client_has() {
+    let mut bench = Bench::synced(old_web());
+    bench.arrives(20, 10);
+    bench.wait(10_000);
+    bench.out.clear();
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    bench.wait(1_000_000);
+    assert_eq!(bench.pushes(), [], "there is nothing left to remind of");
+    assert_eq!(bench.terminal.deadline(), None);
+    bench.arrives(21, 20);
+    assert_eq!(bench.pushes(), [Pushed::Notice(21)], "but nothing is pushed before it has pulled");
+}
+
+#[test]
 fn clients_that_gain_nothing_by_it_are_always_notified() {
     for generation in [new_web(), native(), unknown()] {
         let mut bench = Bench::synced(generation);
