@@ -61,10 +61,35 @@ struct Owned {
     epoch: u64,
 }
 
+/// The clock of a node: all its owners and queues decide by it. It follows the machine's, never goes back, and goes on at
+/// the same pace where that has gone back or the log is ahead of it.
+///
+/// One clock for all partitions, so that what a user sends sorts behind what the user was acked or shown, in whichever
+/// partition that was, though the machine's clock was set back by an hour.
+#[derive(Debug, Default)]
+struct NodeClock {
+    told: Timestamp,
+    now: Timestamp,
+}
+
+impl NodeClock {
+    fn advance(&mut self, told: Timestamp) -> Timestamp {
+        let passed_ms = told.since(self.told).min(1_000);
+        self.told = told;
+        self.now = told.max(self.now.plus(passed_ms));
+        self.now
+    }
+
+    fn raise(&mut self, floor: Timestamp) {
+        self.now = self.now.max(floor);
+    }
+}
+
 /// The message machine of one node.
 #[derive(Debug)]
 pub struct Node {
     count: PartitionCount,
+    clock: NodeClock,
     queues: UserQueues,
     owners: BTreeMap<PartitionId, Owned>,
     horizon: Horizon,
@@ -95,6 +120,7 @@ impl Node {
             .collect();
         Self {
             count,
+            clock: NodeClock::default(),
             queues: UserQueues::new(limits),
             owners,
             horizon: Horizon::default(),
@@ -121,6 +147,7 @@ impl Node {
 
     /// A publish of a terminal: passes its user's queue.
     pub fn publish(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
         self.queues
             .submit(Box::new(draft), now, &mut self.queue_effects);
         self.settle_down(now, effects);
@@ -128,8 +155,11 @@ impl Node {
 
     /// A publish of the server API: goes to the owner at once unless the sender gets a copy, for whose order the queue cares.
     pub fn publish_for_server(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
         if draft.sender_copy {
-            self.publish(draft, now, effects);
+            self.queues
+                .submit(Box::new(draft), now, &mut self.queue_effects);
+            self.settle_down(now, effects);
             return;
         }
         self.forward(Box::new(draft), now);
@@ -138,6 +168,7 @@ impl Node {
 
     /// A change of a roster or a user.
     pub fn command(&mut self, call: u64, body: Body, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
         let Some(partition) = body.subject().map(|subject| subject.partition(self.count)) else {
             return;
         };
@@ -180,6 +211,7 @@ impl Node {
 
     /// The log has answered an append.
     pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
         let AppendOutcome {
             partition,
             epoch,
@@ -225,6 +257,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             let turn = &mut Turn {
                 now,
@@ -245,6 +278,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.load_failed(subject, &mut self.owner_effects);
         }
@@ -260,6 +294,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             let turn = &mut Turn {
                 now,
@@ -274,6 +309,7 @@ impl Node {
 
     /// Time passes. Call it a few times a second.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
         self.horizon.forget(now);
         self.queues.tick(now, &mut self.queue_effects);
         self.settle_down(now, effects);
@@ -287,6 +323,7 @@ impl Node {
         end: Offset,
         now: Timestamp,
     ) -> Option<Append> {
+        let now = self.clock.advance(now);
         let owned = self.owners.get_mut(&partition)?;
         owned.epoch += 1;
         let epoch = owned.epoch;
@@ -335,6 +372,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Replayed {
+        let now = self.clock.advance(now);
         let Replay {
             partition,
             claim,
@@ -354,6 +392,10 @@ impl Node {
 
     /// Ends a take-over: the partition is served.
     pub fn serve(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(owned) = self.owners.get(&partition) {
+            self.clock.raise(owned.owner.floor());
+        }
+        let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.serve(now, &mut self.owner_effects);
         }

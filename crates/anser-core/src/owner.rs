@@ -122,6 +122,11 @@ impl Owner {
         self.duplicates.len()
     }
 
+    /// Above every sent time that the partition had when it was taken over.
+    pub(crate) const fn floor(&self) -> Timestamp {
+        self.floor
+    }
+
     /// Moves the owner's clock on. It follows `now`, never goes back, and goes on at the same pace where `now` has gone back
     /// or the log is ahead of it: a clock that is set back must not stop a conversation.
     fn advance(&mut self, now: Timestamp) -> Timestamp {

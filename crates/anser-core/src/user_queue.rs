@@ -170,7 +170,8 @@ impl UserQueues {
 
     /// A publish came back undecided. It is tried again before anything that followed it.
     ///
-    /// Owners give back in order, so each goes behind those that came back just before it and ahead of what never left.
+    /// It goes behind whatever was sent before it on the same connection, wherever that waits, and else to the front: what
+    /// another connection sent has no order with it.
     pub fn returned(&mut self, mut draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(queue) = self.users.get_mut(&draft.sender_key()) else {
             effects.push(Effect::GiveUp(draft));
@@ -187,8 +188,8 @@ impl UserQueues {
         let place = queue
             .waiting
             .iter()
-            .take_while(|earlier| follows(earlier, &draft))
-            .count();
+            .rposition(|earlier| follows(earlier, &draft))
+            .map_or(0, |earlier| earlier + 1);
         queue.insert(place, draft);
     }
 
@@ -214,8 +215,7 @@ impl UserQueues {
     }
 }
 
-/// Whether `later`, which came back, goes behind `earlier`: it was sent later on the same connection. What another
-/// connection sent has no order with it.
+/// Whether `later`, which came back, goes behind `earlier`: it was sent later on the same connection.
 fn follows(earlier: &Draft, later: &Draft) -> bool {
     earlier.origin.connection == later.origin.connection
         && earlier.origin.publish < later.origin.publish

@@ -598,3 +598,41 @@ fn a_block_refuses_one_direction_only() {
     );
     assert!(world.outcome(back).unwrap().is_ok());
 }
+
+#[test]
+fn causal_and_in_order_over_partitions_after_the_clock_was_set_back_by_an_hour() {
+    let mut world = World::new();
+    let first = world.say("alice", "bob", "before");
+    world.sync();
+    let hour = 3_600_000;
+    world.now = world.now.minus(hour);
+    let mut last = world.accepted(first).sent;
+    for restart in [false, true] {
+        if restart {
+            world.restart();
+        }
+        for peer in ["carol", "dave", "eve", "frank"] {
+            let number = world.say("alice", peer, "after");
+            world.sync();
+            let sent = world.accepted(number).sent;
+            assert!(sent > last, "{sent} is not after {last}");
+            last = sent;
+        }
+    }
+}
+
+#[test]
+fn what_was_given_back_is_tried_again_though_the_clock_was_set_back() {
+    let mut world = World::new();
+    let number = world.say("alice", "bob", "hello");
+    let lost = world.appending.remove(0);
+    world.answer(&lost, Landed::Nowhere);
+    world.now = world.now.minus(3_600_000);
+    for _ in 0..10 {
+        world.now = world.now.plus(100);
+        world.node.tick(world.now, &mut world.effects);
+        world.perform();
+    }
+    world.sync();
+    world.accepted(number);
+}

@@ -120,3 +120,37 @@ fn idle_queues_cost_nothing() {
     queues.tick(Timestamp(13), &mut effects);
     assert!(queues.is_empty());
 }
+
+#[test]
+fn in_order_what_comes_back_of_two_connections_keeps_the_order_of_each() {
+    let on = |connection, number| {
+        let mut draft = draft(number, "bob");
+        draft.origin.connection = ConnectionId(connection);
+        draft
+    };
+    let sent = [(1, 1), (2, 1), (2, 2), (1, 2), (1, 3), (2, 3)];
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    for (connection, number) in sent {
+        queues.submit(on(connection, number), Timestamp(10), &mut effects);
+    }
+    for round in 1..=4 {
+        let forwarded: Vec<(u64, u64)> = effects
+            .drain(..)
+            .map(|effect| match effect {
+                Effect::Forward(draft) => (draft.origin.connection.0, draft.origin.publish),
+                Effect::GiveUp(_) => panic!("nothing is given up"),
+            })
+            .collect();
+        for connection in [1, 2] {
+            let of_one = forwarded.iter().filter(|(c, _)| *c == connection);
+            assert!(
+                of_one.map(|(_, number)| number).is_sorted(),
+                "{forwarded:?}"
+            );
+        }
+        for (connection, number) in forwarded {
+            queues.returned(on(connection, number), Timestamp(10), &mut effects);
+        }
+        queues.tick(Timestamp(10 + round * (RETRY_MS + 1)), &mut effects);
+    }
+}
