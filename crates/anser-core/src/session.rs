@@ -47,8 +47,8 @@ use anser_types::{Timestamp, UserId};
 
 pub use config::SessionConfig;
 pub use event::{
-    AnswerError, Effect, Event, Failure, LinkId, LossReason, NavigationFailure, Notice, Question,
-    StopReason,
+    AnswerError, Effect, Event, Failure, LinkId, LossReason, MessageState, NavigationFailure,
+    Notice, Question, StopReason,
 };
 pub use outgoing::Outgoing;
 pub use received::{Received, Via};
@@ -175,6 +175,11 @@ impl Session {
     /// Messages that are neither acked nor failed yet.
     pub fn unsettled(&self) -> usize {
         self.outbox.unsettled()
+    }
+
+    /// Where the message with this ticket is; `None` once it is acked or failed.
+    pub fn message_state(&self, ticket: u64) -> Option<MessageState> {
+        self.outbox.state(ticket)
     }
 
     /// Milliseconds to add to local time to get the server's, as estimated at the last sign-in.

@@ -177,6 +177,21 @@ pub enum Notice {
     },
 }
 
+/// Where a message is that is neither acked nor failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageState {
+    /// It waits to be written: for a connection, for what is before it, or for the end of a pause.
+    Queued {
+        /// How often it was written already.
+        attempts: u8,
+    },
+    /// It is written, and unanswered.
+    Sent {
+        /// How often it was written.
+        attempts: u8,
+    },
+}
+
 /// Why a message failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {

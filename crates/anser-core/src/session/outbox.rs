@@ -14,7 +14,7 @@ use anser_types::{
 use bytes::Bytes;
 
 use super::link::Change;
-use super::{Failure, Notice, Outgoing, Turn};
+use super::{Failure, MessageState, Notice, Outgoing, Turn};
 
 mod write;
 
@@ -82,6 +82,20 @@ impl Outbox {
 
     pub(super) fn unsettled(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Where the message with this ticket is.
+    pub(super) fn state(&self, ticket: u64) -> Option<MessageState> {
+        let pending = self
+            .pending
+            .values()
+            .find(|pending| pending.ticket == ticket)?;
+        let attempts = pending.attempts;
+        Some(if pending.in_flight {
+            MessageState::Sent { attempts }
+        } else {
+            MessageState::Queued { attempts }
+        })
     }
 
     /// Takes a message, and writes it at once if nothing is before it.

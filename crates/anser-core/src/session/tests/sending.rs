@@ -3,7 +3,7 @@
 use anser_rmtp::{ClientFrame, PublishTopic, QueryTopic};
 use anser_types::{MessageUid, Status, Timestamp};
 
-use super::super::{AnswerError, Event, Failure, Notice, Outgoing, Question};
+use super::super::{AnswerError, Effect, Event, Failure, MessageState, Notice, Outgoing, Question};
 use super::{Rig, own, private, uid};
 
 fn acked(rig: &Rig) -> Vec<u64> {
@@ -55,6 +55,36 @@ fn a_message_is_told_as_acked_with_uid_and_time() {
     assert_eq!(rig.session.unsettled(), 0);
     rig.ack(message_id, Status::OK);
     assert_eq!(acked(&rig), [1], "once");
+}
+
+#[test]
+fn a_message_is_queued_then_sent_then_settled() {
+    let mut rig = Rig::new(|_| {});
+    rig.send("peer", 1);
+    assert_eq!(
+        rig.session.message_state(1),
+        Some(MessageState::Queued { attempts: 0 })
+    );
+    let mut rig = Rig::synced(|_| {});
+    rig.send("peer", 1);
+    assert_eq!(
+        rig.session.message_state(1),
+        Some(MessageState::Sent { attempts: 1 })
+    );
+    rig.event(Event::Lost { link: rig.link });
+    assert_eq!(
+        rig.session.message_state(1),
+        Some(MessageState::Queued { attempts: 1 })
+    );
+    rig.run_until(|rig| rig.effects.iter().any(|e| matches!(e, Effect::Open { .. })));
+    rig.sign_in();
+    assert_eq!(
+        rig.session.message_state(1),
+        Some(MessageState::Sent { attempts: 2 })
+    );
+    let id = rig.published().last().unwrap().1;
+    rig.ack(id, Status::OK);
+    assert_eq!(rig.session.message_state(1), None);
 }
 
 #[test]
