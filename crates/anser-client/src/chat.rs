@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::thread;
+use std::time::Duration;
 
 use anser_core::session::{Outgoing, StopReason};
 use anser_types::{ConversationType, IdError, Timestamp};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::admin::{Admin, AdminError};
 use crate::client::Sending;
@@ -15,6 +17,8 @@ use crate::{Client, ClientEvent, ConnectError, Conversation, Events, Message, Qu
 
 /// Lines that may wait for the chat.
 const LINES: usize = 64;
+/// How long `/history` waits for lines that are not acked yet.
+const SOON: Duration = Duration::from_secs(2);
 /// Messages that `/history` shows when it is not told how many.
 const HISTORY: u32 = 20;
 
@@ -267,7 +271,13 @@ impl<W: Write> Chat<W> {
         }
     }
 
+    /// Shows the past, what was typed just now included if it gets through soon.
     async fn history(&mut self, count: u32) -> io::Result<()> {
+        while !self.unsettled.is_empty()
+            && let Ok(outcome) = timeout(SOON, next_outcome(&mut self.unsettled)).await
+        {
+            self.settled(outcome)?;
+        }
         let page = self
             .client
             .history(&self.conversation, Timestamp::ZERO, count)
