@@ -76,9 +76,9 @@ pub(crate) struct Common {
     pub(crate) run_name: Option<String>,
 }
 
-/// How fast messages are sent.
+/// How fast messages are sent. Default: --closed.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub(crate) struct Pace {
     /// As fast as it goes: a window of unsettled messages per sender.
     #[arg(long)]
@@ -151,6 +151,9 @@ pub(crate) struct DrainArgs {
     /// Bytes of each message's content; at least 64.
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) bytes: usize,
+    /// Draining always goes as fast as it can; accepted so that scenarios take the same words.
+    #[arg(long, hide = true)]
+    pub(crate) closed: bool,
     /// While storing: unsettled messages per sender.
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub(crate) window: u16,
@@ -172,8 +175,8 @@ pub(crate) struct SignInArgs {
     /// Pull after each sign-in, and sign out only then.
     #[arg(long)]
     pub(crate) pull: bool,
-    /// Accepted so that all scenarios take the same words; sign-ins always go as fast as they can.
-    #[arg(long)]
+    /// Sign-ins always go as fast as they can; accepted so that scenarios take the same words.
+    #[arg(long, hide = true)]
     pub(crate) closed: bool,
 }
 

@@ -10,8 +10,10 @@ use futures_util::task::AtomicWaker;
 
 use crate::stopwatch::Stopwatch;
 
-/// How often the pacer looks.
-const TICK: Duration = Duration::from_micros(250);
+/// The shortest rest: what falls due within it is woken together.
+const TICK_US: u64 = 250;
+/// The longest rest: a sender may set an earlier time meanwhile.
+const REST_MAX_US: u64 = 500;
 
 /// One who may be woken.
 #[derive(Debug)]
@@ -59,13 +61,17 @@ impl Pacer {
         let body = move || {
             while !stopped.load(Ordering::Relaxed) {
                 let now = watch.now_us();
+                let mut next = u64::MAX;
                 for sleeper in &sleepers {
-                    if sleeper.due_us.load(Ordering::Acquire) <= now {
+                    let due = sleeper.due_us.load(Ordering::Acquire);
+                    if due <= now {
                         sleeper.due_us.store(u64::MAX, Ordering::Release);
                         sleeper.wake();
+                    } else {
+                        next = next.min(due);
                     }
                 }
-                rest();
+                rest(next.saturating_sub(now).clamp(TICK_US, REST_MAX_US));
             }
         };
         let thread = Builder::new().name("pacer".to_owned()).spawn(body)?;
@@ -80,8 +86,8 @@ impl Pacer {
     clippy::disallowed_methods,
     reason = "the pacer has a thread of its own, and blocks nobody"
 )]
-fn rest() {
-    std::thread::sleep(TICK);
+fn rest(micros: u64) {
+    std::thread::sleep(Duration::from_micros(micros));
 }
 
 impl Drop for Pacer {
