@@ -1,0 +1,145 @@
+//! Fake backends that keep what their ports promise, as badly as the ports allow.
+//!
+//! The log loses what it has not synced when the machine crashes, answers late or not at all, and takes in what the dead
+//! had sent. The tables answer late, fail before or after the write, and forget their newest writes with a crash.
+
+mod directory;
+mod history;
+mod log;
+mod mailbox;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_message::Backends;
+use parking_lot::Mutex;
+
+pub(crate) use log::NastyLog;
+
+use crate::clock::SimClock;
+use crate::plan::{Plan, Weather};
+use crate::recorder::Recorder;
+use crate::rng::Rng;
+use crate::switch::Switch;
+use directory::NastyDirectory;
+use history::NastyHistory;
+use mailbox::NastyMailbox;
+
+/// What all fakes share.
+#[derive(Debug, Clone)]
+pub(crate) struct Sky {
+    weather: Arc<Mutex<Weather>>,
+    rng: Arc<Mutex<Rng>>,
+    pub(crate) clock: SimClock,
+    pub(crate) recorder: Recorder,
+    pub(crate) switch: Option<Switch>,
+}
+
+impl Sky {
+    pub(crate) fn new(
+        weather: Weather,
+        rng: Rng,
+        clock: SimClock,
+        recorder: Recorder,
+        switch: Option<Switch>,
+    ) -> Self {
+        Self {
+            weather: Arc::new(Mutex::new(weather)),
+            rng: Arc::new(Mutex::new(rng)),
+            clock,
+            recorder,
+            switch,
+        }
+    }
+
+    pub(crate) fn weather(&self) -> Weather {
+        *self.weather.lock()
+    }
+
+    pub(crate) fn clear_up(&self) {
+        *self.weather.lock() = Weather::CALM;
+    }
+
+    pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.rng.lock())
+    }
+
+    pub(crate) fn broken(&self, switch: Switch) -> bool {
+        self.switch == Some(switch)
+    }
+
+    /// A pause as calls to a table have it.
+    pub(crate) async fn pause(&self) {
+        let slow = self.weather().slow;
+        let millis = self.draw(|rng| rng.delay(3, 800, slow));
+        sleep(millis).await;
+    }
+
+    /// Whether a call fails now.
+    pub(crate) fn fails(&self) -> bool {
+        let permille = self.weather().unavailable;
+        permille > 0 && self.draw(|rng| rng.chance(permille))
+    }
+}
+
+pub(crate) async fn sleep(millis: u64) {
+    if millis > 0 {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+}
+
+/// All the fakes of a run. They outlive every crash.
+#[derive(Debug, Clone)]
+pub(crate) struct Fakes {
+    pub(crate) log: Arc<NastyLog>,
+    mailbox: Arc<NastyMailbox>,
+    history: Arc<NastyHistory>,
+    directory: Arc<NastyDirectory>,
+    sky: Sky,
+}
+
+impl Fakes {
+    pub(crate) fn new(plan: &Plan, sky: &Sky) -> Self {
+        Self {
+            log: Arc::new(NastyLog::new(plan.partitions, sky.clone())),
+            mailbox: Arc::new(NastyMailbox::new(sky.clone())),
+            history: Arc::new(NastyHistory::new(sky.clone())),
+            directory: Arc::new(NastyDirectory::new(sky.clone())),
+            sky: sky.clone(),
+        }
+    }
+
+    pub(crate) fn backends(&self) -> Backends {
+        Backends {
+            log: self.log.clone(),
+            mailbox: self.mailbox.clone(),
+            history: self.history.clone(),
+            directory: self.directory.clone(),
+        }
+    }
+
+    /// What was written so far cannot be forgotten any more, in one of the tables.
+    pub(crate) fn flush_one(&self) {
+        match self.sky.draw(|rng| rng.below(3)) {
+            0 => self.mailbox.flush(),
+            1 => self.history.flush(),
+            _ => self.directory.flush(),
+        }
+    }
+
+    /// The machine crashes. The process that used the fakes must be gone.
+    pub(crate) fn crash(&self) {
+        self.log.crash();
+        let forget = self.sky.weather().forget;
+        for table in 0..3 {
+            if forget > 0 && self.sky.draw(|rng| rng.chance(forget)) {
+                match table {
+                    0 => self.mailbox.forget(),
+                    1 => self.history.forget(),
+                    _ => self.directory.forget(),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The fake history.
+
+use anser_backend::memory::MemoryHistory;
+use anser_backend::{
+    BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError,
+    StoredRow,
+};
+use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
+use parking_lot::Mutex;
+
+use super::table::{Redo, Table, now, unavailable};
+use super::{Sky, sleep};
+use crate::switch::Switch;
+
+type Write = (PartitionId, Offset, Vec<HistoryWrite>);
+
+impl Redo for MemoryHistory {
+    type Write = Write;
+
+    fn fresh() -> Self {
+        Self::new()
+    }
+
+    fn redo(&self, (partition, next, writes): &Write) {
+        drop(now(self.write(*partition, *next, writes.clone())));
+    }
+
+    fn noted((partition, next, _): &Write) -> Option<(PartitionId, Offset)> {
+        Some((*partition, *next))
+    }
+}
+
+/// See [`super`].
+#[derive(Debug)]
+pub(crate) struct NastyHistory {
+    table: Mutex<Table<MemoryHistory>>,
+    sky: Sky,
+}
+
+impl NastyHistory {
+    pub(super) fn new(sky: Sky) -> Self {
+        Self {
+            table: Mutex::new(Table::new()),
+            sky,
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        self.table.lock().flush();
+    }
+
+    pub(super) fn forget(&self) {
+        self.table.lock().forget();
+    }
+
+    fn put(&self, write: Write) {
+        let mut table = self.table.lock();
+        table.live.redo(&write);
+        table.done(write);
+    }
+
+    /// There is no atomicity over several writes: a crash may leave some of them, but not the note that all are done.
+    async fn write_nastily(
+        &self,
+        partition: PartitionId,
+        next: Offset,
+        writes: Vec<HistoryWrite>,
+    ) -> Result<(), StoreError> {
+        if self.sky.broken(Switch::HistoryMarkBeforeRows) {
+            self.put((partition, next, Vec::new()));
+            self.flush();
+            sleep(10).await;
+        }
+        let middle = self.sky.draw(|rng| rng.below(writes.len() + 1));
+        let (first, second) = writes.split_at(middle);
+        self.sky.pause().await;
+        self.put((partition, Offset::START, first.to_vec()));
+        if self.sky.fails() {
+            return Err(unavailable());
+        }
+        self.sky.pause().await;
+        self.put((partition, next, second.to_vec()));
+        self.sky.pause().await;
+        Ok(())
+    }
+
+    async fn read<T>(
+        &self,
+        read: impl FnOnce(&MemoryHistory) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.sky.pause().await;
+        if self.sky.fails() {
+            return Err(unavailable());
+        }
+        read(&self.table.lock().live)
+    }
+}
+
+impl History for NastyHistory {
+    fn write(
+        &self,
+        partition: PartitionId,
+        next: Offset,
+        writes: Vec<HistoryWrite>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.write_nastily(partition, next, writes))
+    }
+
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+        let safe = self.table.lock().safe(partition);
+        Box::pin(std::future::ready(Ok(safe)))
+    }
+
+    fn head(&self, subject: &Subject) -> BoxFuture<'_, Result<Head, StoreError>> {
+        let subject = subject.clone();
+        Box::pin(self.read(move |live| now(live.head(&subject))))
+    }
+
+    fn page(&self, query: HistoryQuery) -> BoxFuture<'_, Result<HistoryPage, StoreError>> {
+        Box::pin(self.read(move |live| now(live.page(query))))
+    }
+
+    fn find(
+        &self,
+        subject: &Subject,
+        sent: Timestamp,
+        uid: MessageUid,
+    ) -> BoxFuture<'_, Result<Option<StoredRow>, StoreError>> {
+        let subject = subject.clone();
+        Box::pin(self.read(move |live| now(live.find(&subject, sent, uid))))
+    }
+
+    fn hidden(
+        &self,
+        user: &UserKey,
+        subject: &Subject,
+    ) -> BoxFuture<'_, Result<Hidden, StoreError>> {
+        let (user, subject) = (user.clone(), subject.clone());
+        Box::pin(self.read(move |live| now(live.hidden(&user, &subject))))
+    }
+
+    fn expire(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

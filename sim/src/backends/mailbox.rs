@@ -1,0 +1,269 @@
+//! The fake mailbox.
+
+use std::collections::BTreeMap;
+
+use anser_backend::memory::MemoryMailbox;
+use anser_backend::{
+    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed,
+    RangeQuery, StoreError,
+};
+use anser_testkit::trace::Event;
+use anser_types::{Claim, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
+use parking_lot::Mutex;
+
+use super::table::{Redo, Table, now, unavailable};
+use super::{Sky, sleep};
+use crate::switch::Switch;
+
+type Answer = Vec<Vec<Option<Placed>>>;
+
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Apply(BucketBatch),
+    Applied(PartitionId, Offset),
+    Lift(UserKey, Position),
+}
+
+impl Redo for MemoryMailbox {
+    type Write = Write;
+
+    fn fresh() -> Self {
+        Self::new()
+    }
+
+    fn redo(&self, write: &Write) {
+        match write {
+            Write::Apply(batch) => drop(now(self.apply(batch.clone()))),
+            Write::Applied(partition, next) => drop(now(self.applied(*partition, *next))),
+            Write::Lift(user, floor) => drop(now(self.lift(user, *floor))),
+        }
+    }
+
+    fn noted(write: &Write) -> Option<(PartitionId, Offset)> {
+        match write {
+            Write::Applied(partition, next) => Some((*partition, *next)),
+            Write::Apply(_) | Write::Lift(..) => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    table: Table<MemoryMailbox>,
+    /// The newest position that each user's timeline ever had.
+    heads: BTreeMap<UserKey, Position>,
+    /// What was noted as applied, forgotten or not.
+    noted: BTreeMap<PartitionId, Offset>,
+    /// Counts the writes that are made to pass every mark.
+    unmarked: u64,
+}
+
+/// See [`super`].
+#[derive(Debug)]
+pub(crate) struct NastyMailbox {
+    state: Mutex<State>,
+    sky: Sky,
+}
+
+impl NastyMailbox {
+    pub(super) fn new(sky: Sky) -> Self {
+        let state = State {
+            table: Table::new(),
+            heads: BTreeMap::new(),
+            noted: BTreeMap::new(),
+            unmarked: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            sky,
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        self.state.lock().table.flush();
+    }
+
+    /// Forgets the newest writes. Everybody whose timeline it concerns gets their positions lifted above all that was ever
+    /// shown of it.
+    pub(super) fn forget(&self) {
+        let mut state = self.state.lock();
+        state.table.forget();
+        self.sky.recorder.record(Event::StoreForgot);
+        if self.sky.broken(Switch::RollbackFloorMissing) {
+            return;
+        }
+        let State { table, heads, .. } = &mut *state;
+        for (user, head) in heads.iter() {
+            if now(table.live.head(user)).is_ok_and(|known| known < *head) {
+                let lift = Write::Lift(user.clone(), *head);
+                table.live.redo(&lift);
+                table.done(lift);
+            }
+        }
+        table.flush();
+    }
+
+    fn write(&self, batch: &BucketBatch) -> Result<Answer, StoreError> {
+        let mut state = self.state.lock();
+        let answer = now(state.table.live.apply(batch.clone()))?;
+        state.table.done(Write::Apply(batch.clone()));
+        for (part, placed) in batch.parts.iter().zip(&answer) {
+            for ((_, row), placed) in part.rows.iter().zip(placed) {
+                if let (MailboxRow::Entry(entry), Some(placed)) = (row, placed) {
+                    let (user, uid) = (entry.user.user.as_str().into(), entry.uid);
+                    self.sky.recorder.record(Event::Placed {
+                        user,
+                        uid,
+                        position: placed.position.0,
+                    });
+                    state.heads.insert(entry.user.clone(), placed.position);
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The batch as no mark will ever stop it.
+    fn unmarked(&self, batch: &BucketBatch) -> BucketBatch {
+        let mut state = self.state.lock();
+        let parts = batch.parts.iter().map(|part| {
+            let rows = part.rows.iter().map(|(_, row)| {
+                state.unmarked += 1;
+                (Offset(state.unmarked), row.clone())
+            });
+            let rows = rows.collect();
+            PartitionRows {
+                partition: PartitionId(u8::MAX),
+                claim: Claim::default(),
+                next: Offset(state.unmarked + 1),
+                rows,
+            }
+        });
+        let parts = parts.collect();
+        BucketBatch {
+            bucket: batch.bucket,
+            parts,
+        }
+    }
+
+    async fn apply_nastily(&self, batch: BucketBatch) -> Result<Answer, StoreError> {
+        self.sky.pause().await;
+        if self.sky.fails() {
+            return Err(unavailable());
+        }
+        let answer = if self.sky.broken(Switch::MarksIgnored) {
+            self.write(&self.unmarked(&batch))?
+        } else if self.sky.broken(Switch::MarkBeforeRows) {
+            let marks = batch
+                .parts
+                .iter()
+                .map(|part| PartitionRows {
+                    rows: Vec::new(),
+                    ..part.clone()
+                })
+                .collect();
+            self.write(&BucketBatch {
+                bucket: batch.bucket,
+                parts: marks,
+            })?;
+            sleep(20).await;
+            self.write(&self.unmarked(&batch))?
+        } else {
+            self.write(&batch)?
+        };
+        if self.sky.fails() {
+            return Err(unavailable());
+        }
+        self.sky.pause().await;
+        Ok(answer)
+    }
+
+    async fn read<T>(
+        &self,
+        read: impl FnOnce(&MemoryMailbox) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.sky.pause().await;
+        if self.sky.fails() {
+            return Err(unavailable());
+        }
+        let answer = read(&self.state.lock().table.live);
+        self.sky.pause().await;
+        answer
+    }
+
+    fn put(&self, write: Write) {
+        let table = &mut self.state.lock().table;
+        table.live.redo(&write);
+        table.done(write);
+    }
+}
+
+impl Mailbox for NastyMailbox {
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Answer, StoreError>> {
+        Box::pin(self.apply_nastily(batch))
+    }
+
+    fn range(&self, query: RangeQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(self.read(move |live| now(live.range(query))))
+    }
+
+    fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>> {
+        let user = user.clone();
+        Box::pin(self.read(move |live| now(live.head(&user))))
+    }
+
+    fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put(Write::Lift(user.clone(), floor));
+        // Whoever lifts has shown the floor to somebody.
+        let mut state = self.state.lock();
+        let head = state.heads.entry(user.clone()).or_default();
+        *head = floor.max(*head);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        Box::pin(self.read(move |live| now(live.list(query))))
+    }
+
+    fn set_cursor(
+        &self,
+        _: &UserKey,
+        _: &DeviceId,
+        _: Position,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn cursor(
+        &self,
+        _: &UserKey,
+        _: &DeviceId,
+    ) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+        let state = self.state.lock();
+        let safe = if self.sky.broken(Switch::ReplayTooLate) {
+            state.noted.get(&partition).copied().unwrap_or_default()
+        } else {
+            state.table.safe(partition)
+        };
+        Box::pin(std::future::ready(Ok(safe)))
+    }
+
+    fn applied(
+        &self,
+        partition: PartitionId,
+        next: Offset,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put(Write::Applied(partition, next));
+        self.state.lock().noted.insert(partition, next);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        let _ = time;
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,76 @@
+//! A table that can forget its newest writes: the in-memory reference of a port, and the list of everything that was
+//! written to it.
+
+use std::collections::BTreeMap;
+
+use anser_backend::{BoxFuture, StoreError};
+use anser_types::{Offset, PartitionId};
+use futures_util::FutureExt;
+
+/// What can be written again.
+pub(super) trait Redo {
+    type Write: Clone;
+
+    fn fresh() -> Self;
+    /// Writes; what it answers is not needed.
+    fn redo(&self, write: &Self::Write);
+    /// The place to replay from that a write notes.
+    fn noted(write: &Self::Write) -> Option<(PartitionId, Offset)>;
+}
+
+#[derive(Debug)]
+pub(super) struct Table<M: Redo> {
+    pub(super) live: M,
+    writes: Vec<M::Write>,
+    flushed: usize,
+    /// Below these, everything is flushed.
+    safe: BTreeMap<PartitionId, Offset>,
+}
+
+impl<M: Redo> Table<M> {
+    pub(super) fn new() -> Self {
+        Self {
+            live: M::fresh(),
+            writes: Vec::new(),
+            flushed: 0,
+            safe: BTreeMap::new(),
+        }
+    }
+
+    /// Notes a write that was done.
+    pub(super) fn done(&mut self, write: M::Write) {
+        self.writes.push(write);
+    }
+
+    pub(super) fn flush(&mut self) {
+        for (partition, next) in self.writes[self.flushed..].iter().filter_map(M::noted) {
+            let safe = self.safe.entry(partition).or_default();
+            *safe = next.max(*safe);
+        }
+        self.flushed = self.writes.len();
+    }
+
+    /// Forgets what was not flushed.
+    pub(super) fn forget(&mut self) {
+        self.writes.truncate(self.flushed);
+        self.live = M::fresh();
+        for write in &self.writes {
+            self.live.redo(write);
+        }
+    }
+
+    pub(super) fn safe(&self, partition: PartitionId) -> Offset {
+        self.safe.get(&partition).copied().unwrap_or_default()
+    }
+}
+
+/// The answer of a table in memory.
+pub(super) fn now<T>(answer: BoxFuture<'_, T>) -> T {
+    answer
+        .now_or_never()
+        .expect("a table in memory answers at once")
+}
+
+pub(super) fn unavailable() -> StoreError {
+    StoreError::Unavailable("simulated".into())
+}

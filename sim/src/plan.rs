@@ -1,0 +1,136 @@
+//! What a seed means: how many users with which clients, how long, and how nasty everything is.
+
+use crate::rng::Rng;
+
+/// The generations of clients that take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// imlib-v4 4.6.4: no ids, direct pushes move its cursor.
+    V4,
+    /// imlib-next 5.38: ids, a direct push is a notify to it.
+    Next,
+    /// The native stack 5.46: ids, its cursor is the time of items.
+    Native,
+    /// Our own session machine.
+    Own,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::V4, Self::Next, Self::Native, Self::Own];
+
+    /// Whether it names its messages.
+    pub(crate) const fn has_ids(self) -> bool {
+        !matches!(self, Self::V4)
+    }
+}
+
+/// One terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SeatPlan {
+    pub(crate) user: usize,
+    pub(crate) kind: Kind,
+    /// Whether it is online at the end.
+    pub(crate) stays: bool,
+}
+
+/// How nasty the backends are. Chances are out of a thousand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weather {
+    /// An append whose outcome is not told.
+    pub(crate) unknown: u64,
+    /// Whether the log can refuse an append that would not land where it should.
+    pub(crate) conditional: bool,
+    /// What a dead owner had sent may land after its successor's claim.
+    pub(crate) zombies: bool,
+    /// A table call that fails.
+    pub(crate) unavailable: u64,
+    /// A crash that takes the newest writes of a table with it.
+    pub(crate) forget: u64,
+    /// Slow calls.
+    pub(crate) slow: u64,
+}
+
+impl Weather {
+    pub(crate) const CALM: Self = Self {
+        unknown: 0,
+        conditional: true,
+        zombies: false,
+        unavailable: 0,
+        forget: 0,
+        slow: 0,
+    };
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) users: usize,
+    pub(crate) seats: Vec<SeatPlan>,
+    pub(crate) groups: usize,
+    pub(crate) partitions: u16,
+    pub(crate) page: usize,
+    /// How long there is work and trouble, and how long it settles afterwards, in milliseconds.
+    pub(crate) busy_ms: u64,
+    pub(crate) settle_ms: u64,
+    /// The mean time between what users do, and between faults.
+    pub(crate) work_every_ms: u64,
+    pub(crate) fault_every_ms: u64,
+    /// How far the machine's clock may be off.
+    pub(crate) clock_off_ms: u64,
+    pub(crate) weather: Weather,
+}
+
+impl Plan {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let users = 2 + rng.below(4);
+        let mut seats = Vec::new();
+        for user in 0..users {
+            for _ in 0..1 + rng.below(3) {
+                let kind = Kind::ALL[rng.below(4)];
+                seats.push(SeatPlan {
+                    user,
+                    kind,
+                    stays: rng.chance(850),
+                });
+            }
+        }
+        let weather = Weather {
+            unknown: if rng.chance(400) {
+                rng.between(5, 60)
+            } else {
+                0
+            },
+            conditional: rng.chance(500),
+            zombies: rng.chance(400),
+            unavailable: if rng.chance(300) {
+                rng.between(1, 8)
+            } else {
+                0
+            },
+            forget: if rng.chance(500) {
+                rng.between(100, 700)
+            } else {
+                0
+            },
+            slow: rng.between(0, 60),
+        };
+        let clock_off_ms = if rng.chance(500) {
+            [500, 5_000, 3_600_000][rng.below(3)]
+        } else {
+            0
+        };
+        Self {
+            users,
+            seats,
+            groups: rng.below(3),
+            partitions: 1 + u16::try_from(rng.below(6)).unwrap_or(0),
+            page: 1 + rng.below(12),
+            busy_ms: rng.between(20_000, 50_000),
+            settle_ms: 100_000,
+            work_every_ms: rng.between(40, 500),
+            fault_every_ms: rng.between(1_500, 12_000),
+            clock_off_ms,
+            weather,
+        }
+    }
+}

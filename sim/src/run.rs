@@ -1,0 +1,157 @@
+//! Running seeds.
+
+use anser_cluster::{HistoryRead, MessageService};
+use anser_testkit::checker::{Checker, Options, Report};
+use anser_testkit::trace::{Event, Line, PageItem};
+use anser_types::{Conversation, ConversationType, PartitionCount, TargetId, Timestamp, UserId};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::oracle::{self, body_key};
+use crate::switch::Switch;
+use crate::world::World;
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// Everything that happened.
+    pub lines: Vec<Line>,
+    /// What the checker says.
+    pub report: Report,
+    /// How many times the server's process was started.
+    pub starts: usize,
+    /// The terminals with their users and generations, for people.
+    pub cast: String,
+    /// Why the server's process ended by itself the last time; empty if it never did.
+    pub last_error: String,
+}
+
+impl Run {
+    /// Whether every promise was kept, as far as this run can tell.
+    pub fn is_good(&self) -> bool {
+        self.report.is_clean() && self.report.settled
+    }
+
+    /// The same for the same trace.
+    pub fn trace_hash(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        for line in &self.lines {
+            hash.update(format!("{line:?}").as_bytes());
+        }
+        hash.digest()
+    }
+}
+
+/// Runs one seed, with a rule broken or none.
+pub fn run(seed: u64, switch: Option<Switch>) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without IO needs nothing of the machine");
+    let (world, lines) = runtime.block_on(simulate(seed, switch));
+    let report = Checker::check(Options::default(), &lines);
+    Run {
+        seed,
+        lines,
+        report,
+        starts: world.starts,
+        cast: world.cast(),
+        last_error: world.last_error,
+    }
+}
+
+/// Runs seeds on all processors, and hands each run to `each`, in the order in which they end.
+pub fn run_many(seeds: std::ops::Range<u64>, switch: Option<Switch>, mut each: impl FnMut(Run)) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicU64::new(seeds.start);
+    let (sender, receiver) = std::sync::mpsc::sync_channel(threads);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, end) = (sender.clone(), &next, seeds.end);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if seed >= end || sender.send(run(seed, switch)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        receiver.into_iter().for_each(&mut each);
+    });
+}
+
+async fn simulate(seed: u64, switch: Option<Switch>) -> (World, Vec<Line>) {
+    let mut world = World::new(seed, switch);
+    let mut disk = tokio::task::JoinSet::new();
+    disk.spawn(world.fakes.log.clone().turn_disk());
+    world.begin_work();
+    let busy = world.plan.busy_ms;
+    world.run_until(busy).await;
+    world.end_work();
+    world.run_until(busy + world.plan.settle_ms).await;
+    if world.is_serving() {
+        world.recorder.record(Event::Quiet);
+        read_histories(&world).await;
+    }
+    if let Some(count) = PartitionCount::new(world.plan.partitions) {
+        for fact in oracle::logged(&world.fakes.log, count) {
+            world.recorder.record(fact);
+        }
+    }
+    let lines = world.recorder.take();
+    (world, lines)
+}
+
+/// Everybody reads the history of all their conversations.
+async fn read_histories(world: &World) {
+    for user in &world.users {
+        for peer in world.users.iter().filter(|peer| *peer != user) {
+            read_history(world, user, ConversationType::Private, peer.clone().into()).await;
+            read_history(world, user, ConversationType::System, peer.clone().into()).await;
+        }
+        for group in 0..world.plan.groups {
+            if let Ok(group) = TargetId::new(&format!("g{group}")) {
+                read_history(world, user, ConversationType::Group, group).await;
+            }
+        }
+    }
+}
+
+async fn read_history(world: &World, user: &UserId, kind: ConversationType, target: TargetId) {
+    let Some(node) = &world.node else { return };
+    let conversation = oracle::conversation(kind, target.as_str());
+    let mut time: Option<Timestamp> = None;
+    loop {
+        let read = HistoryRead {
+            user: world.user_key(user),
+            conversation: Conversation::new(kind, target.clone()),
+            time,
+            ascending: false,
+            count: Some(7),
+        };
+        let Ok(page) = node.handle.history(read).await else {
+            return;
+        };
+        let item = |item: &anser_cluster::HistoryItem| PageItem {
+            uid: item.message.uid,
+            sent: item.message.sent.0,
+            number: Some(item.number),
+            body: body_key(&item.message.content),
+        };
+        world.recorder.record(Event::Paged {
+            user: user.as_str().into(),
+            conversation: conversation.clone(),
+            before: time.map(|time| time.0),
+            items: page.items.iter().map(item).collect(),
+            more: page.more,
+        });
+        time = page.items.last().map(|item| item.message.sent);
+        if !page.more || time.is_none() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The bug zoo: each switch breaks one rule, in the fakes and in the wiring between the machines, never in them.
+
+use anser_testkit::checker::Promise;
+
+macro_rules! switches {
+    ($($(#[$doc:meta])* $name:ident = $text:literal breaks [$($promise:ident),+];)+) => {
+        /// A rule that can be broken.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Switch {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Switch {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+
+            /// The promises of which the checker must find one broken.
+            pub const fn breaks(self) -> &'static [Promise] {
+                match self {
+                    $(Self::$name => &[$(Promise::$promise,)+],)+
+                }
+            }
+        }
+    };
+}
+
+switches! {
+    /// The log says that records are durable when it has only taken them.
+    AckBeforeDurable = "ack-before-durable" breaks [AckedIsDurable];
+    /// Appends that landed elsewhere, or nowhere, are reported as landed where they were expected.
+    ContiguityIgnored = "contiguity-ignored" breaks [AckedIsDurable];
+    /// What a dead owner appended after its successor's claim counts.
+    FencingIgnored = "fencing-ignored" breaks [AckedIsDurable, NothingTwice];
+    /// Client ids are lost on the way to the owner.
+    DuplicatesIgnored = "duplicates-ignored" breaks [NothingTwice];
+    /// A new owner does not read the window of accepted messages.
+    DuplicatesForgotten = "duplicates-forgotten" breaks [NothingTwice];
+    /// A publish forgets what its connection was shown.
+    FloorIgnored = "floor-ignored" breaks [Causal];
+    /// A user's publishes do not pass one queue.
+    QueueBypassed = "queue-bypassed" breaks [InOrder];
+    /// The bits that make a UID unique are left out.
+    SpinLeftOut = "spin-left-out" breaks [UniqueIds];
+    /// Tables apply again what they have applied.
+    MarksIgnored = "marks-ignored" breaks [NothingTwice];
+    /// The mark is written before the rows.
+    MarkBeforeRows = "mark-before-rows" breaks [NothingLost];
+    /// The place to replay from does not go back when a store may have forgotten.
+    ReplayTooLate = "replay-too-late" breaks [NothingLost];
+    /// A store that forgot gives positions out again.
+    RollbackFloorMissing = "rollback-floor-missing" breaks [NoGap, NothingLost];
+    /// History notes how far it has got before it has written.
+    HistoryMarkBeforeRows = "history-mark-before-rows" breaks [NothingLost, OneOrder];
+    /// A message that is replayed goes to those who are members now.
+    RosterOfNow = "roster-of-now" breaks [NothingLost, OneWayIn];
+    /// A message whose place is not its sent time is pushed directly.
+    PlaceIgnored = "place-ignored" breaks [NothingTwice, NothingLost, OneOrder];
+    /// Messages are pushed to terminals that are behind or pulling.
+    DirectWhileBehind = "direct-while-behind" breaks [NothingLost, NothingTwice, OneOrder];
+    /// A direct push is repeated.
+    DirectRepeated = "direct-repeated" breaks [NothingTwice];
+    /// A pull answer names a cursor ahead of what it read.
+    PullAhead = "pull-ahead" breaks [NoGap];
+    /// A notify names a time ahead of the timeline.
+    NotifyAhead = "notify-ahead" breaks [NoGap];
+    /// What a connection sent comes back to it.
+    OwnNotLeftOut = "own-not-left-out" breaks [NothingTwice];
+    /// Acks go out after what shows the message.
+    AckAfterCopy = "ack-after-copy" breaks [NothingTwice];
+    /// Outcomes are lost.
+    OutcomeLost = "outcome-lost" breaks [ToldWhy];
+    /// Refusals carry a status that nobody knows.
+    StatusUnknown = "status-unknown" breaks [ToldWhy];
+    /// A pull answer holds a message of somebody else.
+    WrongReader = "wrong-reader" breaks [OneWayIn];
+    /// A pull answer is not in the order of the timeline.
+    PullShuffled = "pull-shuffled" breaks [OneOrder];
+    /// A pull says that it was finished when it was not.
+    PullCutShort = "pull-cut-short" breaks [NothingLost];
+    /// Notifies are lost on the way to the terminal.
+    ArrivalsLost = "arrivals-lost" breaks [NothingLost];
+}

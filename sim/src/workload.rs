@@ -1,0 +1,405 @@
+//! What users do, and what goes wrong.
+
+use std::collections::BTreeSet;
+
+use anser_cluster::{Command, MessageService, Outcome, ServerPublish};
+use anser_testkit::trace::{CallId, Event as Fact, Keep, Name, RosterStep};
+use anser_types::record::RosterChange;
+use anser_types::{
+    ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Subject, TargetId,
+    UserId,
+};
+use bytes::Bytes;
+
+use crate::client::{Event, Letter};
+use crate::oracle::conversation;
+use crate::rng::Rng;
+use crate::world::{Happening, RoleAnswer, World};
+
+/// The state of the work.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    rng: Rng,
+    groups: Vec<(TargetId, BTreeSet<UserId>)>,
+    next_body: u64,
+    next_client_id: i64,
+    /// Terminals that were just shown something, with the conversation it was in.
+    to_answer: Vec<(usize, Conversation)>,
+    pub(crate) is_over: bool,
+}
+
+/// A fault that is mended later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    LogFull,
+}
+
+impl Workload {
+    pub(crate) fn new(rng: Rng, groups: usize) -> Self {
+        let group = |place| {
+            (
+                TargetId::new(&format!("g{place}")).expect("it is an id"),
+                BTreeSet::new(),
+            )
+        };
+        Self {
+            rng,
+            groups: (0..groups).map(group).collect(),
+            next_body: 0,
+            next_client_id: 1 << 60,
+            to_answer: Vec::new(),
+            is_over: false,
+        }
+    }
+
+    /// Somebody saw something, and may answer it.
+    pub(crate) fn on_shown(
+        &mut self,
+        seat: usize,
+        sender: &Name,
+        seen: &anser_testkit::trace::Conversation,
+    ) {
+        if self.is_over || !self.rng.chance(150) {
+            return;
+        }
+        let kind = match seen.kind {
+            anser_testkit::trace::Kind::Private => ConversationType::Private,
+            anser_testkit::trace::Kind::Group => ConversationType::Group,
+            anser_testkit::trace::Kind::System => return,
+        };
+        let target = if self.rng.chance(700) {
+            seen.target.as_str()
+        } else {
+            sender.as_str()
+        };
+        let kind = if target == seen.target.as_str() {
+            kind
+        } else {
+            ConversationType::Private
+        };
+        if let Ok(target) = TargetId::new(target) {
+            self.to_answer.push((seat, Conversation::new(kind, target)));
+        }
+    }
+
+    fn letter(&mut self, conversation: Conversation, has_ids: bool) -> Letter {
+        self.next_body += 1;
+        self.next_client_id += 1;
+        let class = if self.rng.chance(40) {
+            MessageClass::Status
+        } else {
+            MessageClass::Persisted
+        };
+        Letter {
+            conversation,
+            class,
+            persist: class == MessageClass::Persisted && self.rng.chance(880),
+            body: self.next_body,
+            client_id: has_ids.then_some(self.next_client_id),
+            attempts: 0,
+        }
+    }
+}
+
+impl World {
+    /// What is going on besides the clients' own doing begins.
+    pub(crate) fn begin_work(&mut self) {
+        self.plan_in(0, Happening::Start);
+        self.plan_in(300, Happening::Flush);
+        self.plan_in(500, Happening::Work);
+        self.plan_in(self.plan.fault_every_ms, Happening::Fault);
+        for seat in 0..self.seats.len() {
+            self.tell_client(seat, Event::GoOnline);
+        }
+    }
+
+    /// Work and trouble are over: everything is mended, and who stays comes online.
+    pub(crate) fn end_work(&mut self) {
+        self.work.is_over = true;
+        self.sky.clear_up();
+        self.fakes.log.set_full(false);
+        for seat in 0..self.seats.len() {
+            let event = if self.seats[seat].stays {
+                Event::GoOnline
+            } else {
+                Event::GoOffline
+            };
+            self.tell_client(seat, event);
+        }
+    }
+
+    pub(crate) fn do_work(&mut self) {
+        if self.work.is_over {
+            return;
+        }
+        for (seat, conversation) in std::mem::take(&mut self.work.to_answer) {
+            self.send(seat, conversation);
+        }
+        match self.work.rng.below(100) {
+            0..78 => self.send_some(),
+            78..86 => self.toggle(),
+            86..93 => self.change_roster(),
+            93..97 => self.publish_for_server(),
+            _ => {}
+        }
+        let millis = self.work.rng.between(1, self.plan.work_every_ms * 2);
+        self.plan_in(millis, Happening::Work);
+    }
+
+    /// A terminal sends some messages at once, to one conversation or to several.
+    fn send_some(&mut self) {
+        let seat = self.work.rng.below(self.seats.len());
+        let count = 1 + self.work.rng.below(5);
+        let same = self.work.rng.chance(500);
+        let mut conversation = self.pick_conversation(seat);
+        for _ in 0..count {
+            self.send(seat, conversation.clone());
+            if !same {
+                conversation = self.pick_conversation(seat);
+            }
+        }
+    }
+
+    fn pick_conversation(&mut self, seat: usize) -> Conversation {
+        let rng = &mut self.work.rng;
+        if !self.work.groups.is_empty() && rng.chance(450) {
+            let group = rng.below(self.work.groups.len());
+            return Conversation::new(ConversationType::Group, self.work.groups[group].0.clone());
+        }
+        let me = self.seats[seat].client.user();
+        let others: Vec<&UserId> = self.users.iter().filter(|user| *user != me).collect();
+        let peer = others[rng.below(others.len())].clone();
+        Conversation::new(ConversationType::Private, peer.into())
+    }
+
+    fn send(&mut self, seat: usize, conversation: Conversation) {
+        if self.seats[seat].is_signed_in {
+            let has_ids = self.seats[seat].kind.has_ids();
+            let letter = self.work.letter(conversation, has_ids);
+            self.tell_client(seat, Event::Send(letter));
+        }
+    }
+
+    fn toggle(&mut self) {
+        let seat = self.work.rng.below(self.seats.len());
+        let event = if self.work.rng.chance(600) {
+            Event::GoOnline
+        } else {
+            Event::GoOffline
+        };
+        self.tell_client(seat, event);
+    }
+
+    fn change_roster(&mut self) {
+        let (groups, users) = (self.work.groups.len(), self.users.len());
+        if groups == 0 {
+            return;
+        }
+        let place = self.work.rng.below(groups);
+        let user = self.users[self.work.rng.below(users)].clone();
+        let (group, members) = &self.work.groups[place];
+        let group = group.clone();
+        let joins = !members.contains(&user);
+        let mut users = vec![user];
+        if members.is_empty() {
+            users = self.users.clone();
+        }
+        self.ask_roster(group, users, joins);
+    }
+
+    fn ask_roster(&mut self, group: TargetId, users: Vec<UserId>, joins: bool) {
+        let Some(handle) = self
+            .node
+            .as_ref()
+            .filter(|_| self.is_serving())
+            .map(|node| node.handle.clone())
+        else {
+            return;
+        };
+        let (begun, ended) = if joins {
+            (RosterStep::Joining, RosterStep::Joined)
+        } else {
+            (RosterStep::Leaving, RosterStep::Left)
+        };
+        self.note_roster(&group, &users, begun);
+        let change = if joins {
+            RosterChange::Join {
+                name: "group".to_owned(),
+                users: users.clone(),
+            }
+        } else {
+            RosterChange::Quit {
+                users: users.clone(),
+            }
+        };
+        let subject = Subject::group(self.app.clone(), group.clone());
+        self.answers.push(Box::pin(async move {
+            let done = handle
+                .command(Command::Roster { subject, change })
+                .await
+                .is_ok();
+            RoleAnswer::Roster {
+                group,
+                users,
+                step: ended,
+                done,
+            }
+        }));
+    }
+
+    fn note_roster(&self, group: &TargetId, users: &[UserId], step: RosterStep) {
+        let users = users.iter().map(|user| Name::from(user.as_str())).collect();
+        self.recorder.record(Fact::Roster {
+            group: group.as_str().into(),
+            users,
+            step,
+        });
+    }
+
+    pub(crate) fn on_roster_changed(
+        &mut self,
+        group: &TargetId,
+        users: &[UserId],
+        step: RosterStep,
+        done: bool,
+    ) {
+        if !done {
+            return;
+        }
+        self.note_roster(group, users, step);
+        if let Some((_, members)) = self.work.groups.iter_mut().find(|(name, _)| name == group) {
+            match step {
+                RosterStep::Joined => members.extend(users.iter().cloned()),
+                _ => members.retain(|m| !users.contains(m)),
+            }
+        }
+    }
+
+    fn publish_for_server(&mut self) {
+        let Some(handle) = self
+            .node
+            .as_ref()
+            .filter(|_| self.is_serving())
+            .map(|node| node.handle.clone())
+        else {
+            return;
+        };
+        let sender = self.users[self.work.rng.below(self.users.len())].clone();
+        let target = self.users[self.work.rng.below(self.users.len())].clone();
+        let is_system = self.work.rng.chance(300);
+        if sender == target {
+            return;
+        }
+        let kind = if is_system {
+            ConversationType::System
+        } else {
+            ConversationType::Private
+        };
+        self.work.next_body += 1;
+        let body = self.work.next_body;
+        self.next_call += 1;
+        let call = CallId(self.next_call);
+        self.recorder.record(Fact::Invoked {
+            call,
+            user: sender.as_str().into(),
+            connection: None,
+            conversation: conversation(kind, target.as_str()),
+            client_id: None,
+            body,
+            keep: Keep::History,
+            to: Vec::new(),
+        });
+        let publish = ServerPublish {
+            app: self.app.clone(),
+            sender,
+            kind,
+            target: target.into(),
+            class: MessageClass::Persisted,
+            flags: MessageFlags::PERSIST.with(MessageFlags::COUNT),
+            object_name: Bytes::from_static(b"RC:TxtMsg"),
+            content: body.to_string().into(),
+            sender_copy: false,
+            check_permission: false,
+            extras: None,
+        };
+        self.answers.push(Box::pin(async move {
+            RoleAnswer::Published(call, handle.publish_for_server(publish).await)
+        }));
+    }
+
+    pub(crate) fn on_published(&self, call: CallId, outcome: Outcome) {
+        self.recorder.record(match outcome {
+            Ok(accepted) => Fact::Acked {
+                call,
+                uid: accepted.uid,
+                sent: accepted.sent.0,
+            },
+            Err(refusal) => Fact::Refused {
+                call,
+                status: refusal.status.0,
+            },
+        });
+    }
+
+    pub(crate) fn do_fault(&mut self) {
+        if self.work.is_over {
+            return;
+        }
+        match self.work.rng.below(100) {
+            0..40 => self.cut_some(),
+            40..60 => {
+                let down = self.work.rng.delay(500, 5_000, 200);
+                self.crash(down);
+            }
+            60..70 => {
+                self.fakes.log.set_full(true);
+                let millis = self.work.rng.between(100, 4_000);
+                self.plan_in(millis, Happening::Fixed(Fault::LogFull));
+            }
+            70..80 => self.set_clock(),
+            _ => {}
+        }
+        let every = self.plan.fault_every_ms;
+        let millis = self.work.rng.between(1, every * 2);
+        self.plan_in(millis, Happening::Fault);
+    }
+
+    pub(crate) fn fix(&self, fault: Fault) {
+        match fault {
+            Fault::LogFull => self.fakes.log.set_full(false),
+        }
+    }
+
+    fn set_clock(&mut self) {
+        let off = self.plan.clock_off_ms;
+        if off > 0 {
+            let off_by = i64::try_from(self.work.rng.between(0, off * 2)).unwrap_or(0)
+                - i64::try_from(off).unwrap_or(0);
+            self.clock.set_off_by(off_by);
+        }
+    }
+
+    /// A connection breaks. Each side hears of it soon, or much later.
+    fn cut_some(&mut self) {
+        let ids: Vec<ConnectionId> = self
+            .seats
+            .iter()
+            .filter_map(|seat| seat.connection)
+            .collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[self.work.rng.below(ids.len())];
+        let now = self.now();
+        if self
+            .links
+            .get_mut(&id)
+            .is_some_and(|link| link.cut(now, &mut self.work.rng))
+        {
+            let server = self.work.rng.delay(200, 20_000, 300);
+            let client = self.work.rng.delay(200, 20_000, 300);
+            self.plan_in(server, Happening::ServerLearns(id));
+            self.plan_in(client, Happening::ClientLearns(id));
+        }
+    }
+}
