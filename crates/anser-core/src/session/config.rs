@@ -20,9 +20,10 @@ pub struct SessionConfig {
     pub cursor: Timestamp,
     /// What all randomness of the session comes from: jitter and message ids. Must differ between sessions.
     pub seed: u64,
-    /// Messages of one conversation that may be unanswered at a time. Default 1: whatever the server refuses, a later
-    /// message never overtakes an earlier one. A larger window sends faster, and is only as ordered as the server keeps it
-    /// when it refuses one of several for the moment.
+    /// Messages of one conversation that may be unanswered at a time. Default 1: every message that can be sent is sent. A
+    /// larger window sends faster; when the server refuses one of several for the moment and takes a later one, the
+    /// refused one is given up, because sent again it would come out of order. It relies on a server that answers, in
+    /// whatever way, as long as the connection lasts.
     pub window: u16,
     /// Messages that may be unsettled at a time; more are refused. Default 1,024.
     pub unsettled_max: usize,

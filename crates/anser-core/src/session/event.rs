@@ -204,6 +204,10 @@ pub enum Failure {
         /// How often it was written. At 0 it does not exist; otherwise nobody knows.
         attempts: u8,
     },
+    /// The server could not take it for the moment, but took a later one of the same conversation: sent again it would come
+    /// after that. It does not exist. Happens only with a window above 1.
+    #[error("refused for the moment, and a later message was accepted meanwhile")]
+    Overtaken,
     /// Too many messages wait already; it was not taken.
     #[error("too many messages wait")]
     TooMany,
@@ -220,7 +224,7 @@ impl Failure {
     pub const fn is_retryable(self) -> bool {
         match self {
             Self::Refused(status) => status.is_retryable(),
-            Self::Expired { .. } | Self::TooMany | Self::Stopped { .. } => true,
+            Self::Expired { .. } | Self::Overtaken | Self::TooMany | Self::Stopped { .. } => true,
         }
     }
 }

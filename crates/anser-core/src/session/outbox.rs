@@ -31,6 +31,8 @@ struct Pending {
     /// How often it was written.
     attempts: u8,
     in_flight: bool,
+    /// The server could not take it for the moment, and it was not written since.
+    refused: bool,
     expires: Timestamp,
 }
 
@@ -127,6 +129,7 @@ impl Outbox {
             body: outgoing.encode(client_id),
             attempts: 0,
             in_flight: false,
+            refused: false,
             expires: turn.now.plus(turn.config.send_lifetime_ms),
             conversation: outgoing.conversation,
         };
@@ -314,9 +317,10 @@ impl Outbox {
 
     /// The server cannot take it now. The lane pauses, and goes on with this message, one at a time at first.
     fn put_off(&mut self, number: u64, turn: &mut Turn<'_>) {
-        let Some(pending) = self.pending.get(&number) else {
+        let Some(pending) = self.pending.get_mut(&number) else {
             return;
         };
+        pending.refused = true;
         let doublings = u32::from(pending.attempts.saturating_sub(1)).min(6);
         let pause = turn.random.pause(turn.config.refusal_pause_ms << doublings);
         let until = turn.now.plus(pause);
@@ -351,11 +355,26 @@ impl Outbox {
             sent,
         });
         self.leave_lane(number, &pending);
+        self.give_up_overtaken(number, &pending.conversation, turn);
         if let Some(lane) = self.lanes.get_mut(&pending.conversation) {
             lane.cautious = false;
         }
         self.write_after(&pending.conversation, turn);
         true
+    }
+
+    /// A message was accepted. Earlier ones of its conversation that were refused for the moment would now come after it;
+    /// they do not exist, and so they can be given up without a doubt.
+    fn give_up_overtaken(&mut self, number: u64, conversation: &Conversation, turn: &mut Turn<'_>) {
+        while let Some(lane) = self.lanes.get(conversation)
+            && let Some(&first) = lane.waiting.front().filter(|&&first| first < number)
+            && self
+                .pending
+                .get(&first)
+                .is_some_and(|pending| pending.refused)
+        {
+            self.fail(first, |_| Failure::Overtaken, turn);
+        }
     }
 
     /// Returns the conversation of the message, if it was not settled before.

@@ -111,6 +111,7 @@ fn write(number: u64, pending: &mut Pending, me: &UserId, turn: &mut Turn<'_>) -
     };
     pending.attempts = pending.attempts.saturating_add(1);
     pending.in_flight = true;
+    pending.refused = false;
     turn.effects
         .push(Effect::Write(frame(pending, me, message_id)));
     true

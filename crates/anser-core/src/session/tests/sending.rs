@@ -189,6 +189,28 @@ fn in_order_several_refused_at_once_go_back_to_the_first_one_by_one() {
 }
 
 #[test]
+fn in_order_what_was_overtaken_after_a_refusal_is_given_up() {
+    let mut rig = Rig::synced(|config| config.window = 4);
+    for number in 1..=4 {
+        rig.send("peer", number);
+    }
+    let ids: Vec<u16> = rig.published().iter().map(|p| p.1).collect();
+    rig.take();
+    rig.ack(ids[0], Status::UNAVAILABLE);
+    rig.ack(ids[1], Status::OK);
+    rig.ack(ids[2], Status::UNAVAILABLE);
+    rig.event(Event::Lost { link: rig.link });
+    assert_eq!(failed(&rig), [(1, Failure::Overtaken)]);
+    rig.run_until(|rig| rig.effects.iter().any(|e| matches!(e, Effect::Open { .. })));
+    rig.sign_in();
+    assert_eq!(
+        rig.texts(),
+        ["3"],
+        "it was refused as well, but nothing after it is known to be accepted"
+    );
+}
+
+#[test]
 fn told_why_a_final_refusal_fails_the_message_and_the_next_one_goes() {
     let mut rig = Rig::synced(|_| {});
     rig.send("peer", 1);
