@@ -219,10 +219,10 @@ impl<W: Write> Chat<W> {
         let elsewhere = Conversation::from(message.conversation.clone());
         let place = if elsewhere == self.conversation {
             String::new()
-        } else if elsewhere.kind() == ConversationType::Private {
-            " (to you alone)".to_owned()
+        } else if elsewhere.kind() == ConversationType::Private && !message.own {
+            " (in private)".to_owned()
         } else {
-            format!(" ({elsewhere})")
+            format!(" (to {})", printable(&elsewhere.to_string()))
         };
         format!(
             "{} {}{place}: {}",
