@@ -307,6 +307,14 @@ impl Node {
         self.settle_down(now, effects);
     }
 
+    /// All tables have applied everything of a partition below `next`. Call it now and then: what the tables do not know
+    /// yet cannot be let go of in memory.
+    pub fn applied(&mut self, partition: PartitionId, next: Offset) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.applied(next);
+        }
+    }
+
     /// Time passes. Call it a few times a second.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.clock.advance(now);

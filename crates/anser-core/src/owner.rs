@@ -26,7 +26,7 @@ use anser_cluster::{Outcome, Refusal};
 use anser_types::record::Body;
 use anser_types::{Claim, Limits, LogId, Offset, PartitionId, Status, Subject, Timestamp, UserId};
 
-use crate::draft::{Draft, Ticket};
+use crate::draft::{Check, Draft, Ticket};
 use conversation::{Conversation, Held};
 use duplicates::Duplicates;
 pub use effect::{Committed, Effect, Loaded, Turn};
@@ -62,6 +62,8 @@ struct InFlight {
     recipients: Arc<[UserId]>,
     hash: Option<u64>,
     ticket: Ticket,
+    /// What had to be allowed, should it have to be decided again.
+    check: Check,
     /// Resends that came before the first send was durable.
     also: Vec<Ticket>,
 }
@@ -82,10 +84,14 @@ pub struct Owner {
     sequence: u64,
     /// Where the next record must land.
     expected: Offset,
+    /// Below this the tables contain everything.
+    applied: Offset,
     outgoing: Vec<Bytes>,
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     conversations: HashMap<Subject, Conversation>,
+    /// With how many conversations in memory to look for quiet ones again.
+    make_room_at: usize,
     duplicates: Duplicates,
     spin: Spin,
 }
@@ -103,10 +109,12 @@ impl Owner {
             floor: Timestamp::ZERO,
             sequence: 0,
             expected: Offset::START,
+            applied: Offset::START,
             outgoing: Vec::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             conversations: HashMap::new(),
+            make_room_at: CONVERSATIONS_MAX,
             duplicates: Duplicates::new(limits.duplicate_window_ms, limits.duplicate_entries_max),
             spin: Spin::new(partition),
         }
@@ -120,6 +128,11 @@ impl Owner {
     /// How many accepted messages are remembered against resends.
     pub fn duplicate_entries(&self) -> usize {
         self.duplicates.len()
+    }
+
+    /// The tables have applied everything below `next`.
+    pub fn applied(&mut self, next: Offset) {
+        self.applied = self.applied.max(next);
     }
 
     /// Above every sent time that the partition had when it was taken over.
@@ -207,16 +220,22 @@ impl Owner {
         let Some(conversation) = self.conversations.get_mut(subject) else {
             return;
         };
+        if !conversation.is_loading() {
+            // Asked for under an earlier claim. What is here is newer.
+            return;
+        }
         conversation.load(loaded);
         self.release(subject, turn);
     }
 
     /// A conversation could not be loaded: what waited for it is refused as retryable.
     pub fn load_failed(&mut self, subject: &Subject, effects: &mut Vec<Effect>) {
-        let Some(conversation) = self.conversations.remove(subject) else {
+        let loading = self.conversations.get(subject);
+        if !loading.is_some_and(Conversation::is_loading) {
             return;
-        };
-        for held in conversation.hold.into_iter().flat_map(|hold| hold.queue) {
+        }
+        let hold = self.conversations.remove(subject).and_then(|c| c.hold);
+        for held in hold.into_iter().flat_map(|hold| hold.queue) {
             refuse_held(held, effects);
         }
     }
@@ -243,19 +262,24 @@ impl Owner {
         }
     }
 
-    /// Lets quiet conversations go. Safe: whatever comes later is stamped at `now` or above, and reloaded.
+    /// Lets quiet conversations go. Safe: whatever comes later is stamped at `now` or above, and what is loaded then is
+    /// complete, because only those go of which the tables know everything.
     fn make_room(&mut self) {
-        if self.conversations.len() < CONVERSATIONS_MAX {
+        if self.conversations.len() < self.make_room_at {
             return;
         }
-        let now = self.now;
+        let (now, applied) = (self.now, self.applied);
         for quiet_ms in [60_000, 5_000] {
-            self.conversations
-                .retain(|_, c| c.hold.is_some() || now.since(c.used) < quiet_ms || c.last >= now);
+            self.conversations.retain(|_, c| {
+                let is_needed = c.hold.is_some() || c.next > applied || c.last >= now;
+                is_needed || now.since(c.used) < quiet_ms
+            });
             if self.conversations.len() < CONVERSATIONS_MAX / 2 {
-                return;
+                break;
             }
         }
+        // Looking again at once would cost each new conversation a pass over all.
+        self.make_room_at = CONVERSATIONS_MAX.max(self.conversations.len() * 2);
     }
 }
 

@@ -12,6 +12,8 @@ use anser_types::{
 use super::*;
 use crate::owner::Fence;
 
+mod accidents;
+
 const COUNT: PartitionCount = PartitionCount::EMBEDDED;
 const LOG: LogId = LogId(7);
 

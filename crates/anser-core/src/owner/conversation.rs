@@ -38,6 +38,8 @@ impl Hold {
 pub(super) struct Conversation {
     /// The newest sent time in it, as far as known. The partition's floor stands in for what is not.
     pub(super) last: Timestamp,
+    /// Behind the newest record about it, be it in the log or on its way there.
+    pub(super) next: Offset,
     /// When it was last used.
     pub(super) used: Timestamp,
     pub(super) hold: Option<Hold>,
@@ -53,6 +55,7 @@ impl Conversation {
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
             last: Timestamp::ZERO,
+            next: Offset::START,
             used: now,
             hold: Some(Hold::default()),
             group: None,
@@ -60,6 +63,19 @@ impl Conversation {
             members: Arc::from([]),
             head: Head::default(),
         }
+    }
+
+    /// Whether what the tables know of it has been asked for and has not come.
+    pub(super) fn is_loading(&self) -> bool {
+        self.hold
+            .as_ref()
+            .is_some_and(|hold| hold.fetching.is_none())
+    }
+
+    /// A record about it is decided, or read again: at this offset, with this time.
+    pub(super) fn note(&mut self, offset: Offset, time: Timestamp) {
+        self.last = self.last.max(time);
+        self.next = self.next.max(offset.next());
     }
 
     pub(super) fn load(&mut self, loaded: Loaded) {
@@ -112,13 +128,14 @@ impl Conversation {
             .extras
             .as_ref()
             .map_or(&[][..], |extras| &extras.to_users);
-        recipients(
-            draft.kind,
-            &draft.sender,
-            &UserId::from(draft.target.clone()),
+        recipients(Addressing {
+            kind: draft.kind,
+            sender: &draft.sender,
+            sender_copy: draft.sender_copy,
+            target: &UserId::from(draft.target.clone()),
             to_users,
-            &self.members,
-        )
+            members: &self.members,
+        })
     }
 
     /// Whom a message at an earlier offset was for.
@@ -130,13 +147,14 @@ impl Conversation {
                 .collect(),
             _ => self.members.clone(),
         };
-        recipients(
-            message.kind,
-            &message.sender,
-            &UserId::from(message.target.clone()),
-            message.to_users(),
-            &then,
-        )
+        recipients(Addressing {
+            kind: message.kind,
+            sender: &message.sender,
+            sender_copy: message.sender_copy,
+            target: &UserId::from(message.target.clone()),
+            to_users: message.to_users(),
+            members: &then,
+        })
     }
 
     /// Counts a message in log order: its running number, if history keeps it and has not counted it yet.
@@ -152,15 +170,30 @@ impl Conversation {
     }
 }
 
-fn recipients(
+/// What says whom a message is for.
+struct Addressing<'a> {
     kind: ConversationType,
-    sender: &UserId,
-    target: &UserId,
-    to_users: &[UserId],
-    members: &Arc<[UserId]>,
-) -> Arc<[UserId]> {
+    sender: &'a UserId,
+    sender_copy: bool,
+    target: &'a UserId,
+    to_users: &'a [UserId],
+    members: &'a [UserId],
+}
+
+fn recipients(of: Addressing<'_>) -> Arc<[UserId]> {
+    let Addressing {
+        kind,
+        sender,
+        sender_copy,
+        target,
+        to_users,
+        members,
+    } = of;
     match kind {
-        ConversationType::Private | ConversationType::System if target == sender => Arc::from([]),
+        // Whoever writes to themselves has the sender's copy, and needs no second one.
+        ConversationType::Private | ConversationType::System if target == sender && sender_copy => {
+            Arc::from([])
+        }
         ConversationType::Private | ConversationType::System => Arc::from([target.clone()]),
         _ if to_users.is_empty() => members.iter().filter(|m| *m != sender).cloned().collect(),
         _ => members

@@ -10,8 +10,17 @@ use bytes::Bytes;
 use super::conversation::{Held, Hold};
 use super::effect::{Effect, Turn};
 use super::{InFlight, Owner, Phase, draft_settled, permission, refuse_call};
-use crate::draft::{Draft, Ticket};
+use crate::draft::{Check, Draft, Ticket, duplicate_hash_of};
 use crate::horizon::Horizon;
+
+/// A record that is decided, and who waits for it.
+struct Decided {
+    body: Body,
+    recipients: Arc<[UserId]>,
+    hash: Option<u64>,
+    ticket: Ticket,
+    check: Check,
+}
 
 impl Owner {
     /// Decides what is ready.
@@ -82,20 +91,28 @@ impl Owner {
             });
             return;
         }
+        let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
-            conversation.last = sent;
+            conversation.note(offset, sent);
         }
         turn.horizon.note(&draft, &recipients, sent);
-        let ticket = draft.ticket;
+        let (ticket, check) = (draft.ticket, draft.check);
         let body = Body::Message(draft.into_message(sent, uid));
-        self.enqueue(body, recipients, hash, ticket);
+        self.enqueue(Decided {
+            body,
+            recipients,
+            hash,
+            ticket,
+            check,
+        });
     }
 
     /// T = max(now, last of the conversation + 1, floor of the partition + 1, floor of the draft + 1), and a UID for it.
     /// `None` if that is further ahead of the clock than allowed.
     ///
     /// The floor of the draft is raised to what is on its way to its readers already, so that their timelines can place it
-    /// at its sent time; that is only a hint, and cut like every floor.
+    /// at its sent time. That is only a hint, and is cut lower than what a conversation needs for itself: readers that are
+    /// far ahead must not stop it.
     fn stamp(
         &mut self,
         last: Timestamp,
@@ -104,10 +121,10 @@ impl Owner {
         horizon: &Horizon,
     ) -> Option<(Timestamp, MessageUid)> {
         let limit = self.now.plus(self.limits.ahead_ms_max);
-        let floor = draft
-            .floor
-            .max(horizon.newest(draft, recipients))
-            .min(limit.minus(1));
+        let hint = horizon
+            .newest(draft, recipients)
+            .min(self.now.plus(self.limits.ahead_ms_max / 2));
+        let floor = draft.floor.max(hint).min(limit.minus(1));
         let hash = target_hash(draft.target.as_str());
         let mut sent = self
             .now
@@ -150,21 +167,33 @@ impl Owner {
             Body::Claim { .. } | Body::Message(_) => return,
         }
         // The roster moves when the record is decided, not when it is durable: what is decided next comes after it in the log.
-        let offset = self.expected.plus(self.outgoing.len() as u64);
+        let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
-            conversation.last = time;
+            conversation.note(offset, time);
             conversation.apply(offset, &body);
         }
-        self.enqueue(body, Arc::from([]), None, ticket);
+        self.enqueue(Decided {
+            body,
+            recipients: Arc::from([]),
+            hash: None,
+            ticket,
+            check: Check::Existence,
+        });
     }
 
-    fn enqueue(
-        &mut self,
-        body: Body,
-        recipients: Arc<[UserId]>,
-        hash: Option<u64>,
-        ticket: Ticket,
-    ) {
+    /// Where the record that is decided next will lie.
+    fn next_offset(&self) -> Offset {
+        self.expected.plus(self.outgoing.len() as u64)
+    }
+
+    fn enqueue(&mut self, decided: Decided) {
+        let Decided {
+            body,
+            recipients,
+            hash,
+            ticket,
+            check,
+        } = decided;
         let Phase::Serving { claim } = self.phase else {
             return;
         };
@@ -185,6 +214,7 @@ impl Owner {
             recipients,
             hash,
             ticket,
+            check,
             also: Vec::new(),
         });
     }
@@ -239,11 +269,16 @@ impl Owner {
                 });
                 turn.effects.push(draft_settled(&draft, outcome));
             }
-            Some(Ok(_)) => {
+            Some(Ok(Record {
+                body: Body::Message(first),
+                ..
+            })) if draft.duplicate_hash() == duplicate_hash_of(&first) => {
                 // Another message with the same hash: this one is new.
                 let hash = draft.duplicate_hash();
                 self.decide_new(subject, draft, hash, turn);
             }
+            // The answer to a question from before the last claim.
+            Some(Ok(_)) => turn.effects.push(Effect::Return(draft)),
         }
         self.release(subject, turn);
     }

@@ -10,7 +10,7 @@ use anser_types::record::{Body, Header, Record};
 use anser_types::{Claim, MessageUid, Offset, Status, Subject, Timestamp};
 
 use super::{Committed, Effect, Owner, Phase};
-use crate::draft::{Check, Draft, Ticket, duplicate_hash_of};
+use crate::draft::{Draft, Ticket, duplicate_hash_of};
 
 /// What a replayed record needs before it can be taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Owner {
                 return Replayed::Needs(subject);
             };
             conversation.apply(offset, body);
-            conversation.last = conversation.last.max(body.time());
+            conversation.note(offset, body.time());
             if let Body::Message(message) = body {
                 recipients = conversation.recipients_at(offset, message);
                 number = conversation.count(offset, message);
@@ -205,9 +205,7 @@ impl Owner {
                 Body::Message(message) => {
                     for ticket in std::iter::once(lost.ticket).chain(lost.also) {
                         effects.push(Effect::Return(Box::new(Draft::from_message(
-                            message,
-                            Check::Full,
-                            ticket,
+                            message, lost.check, ticket,
                         ))));
                     }
                 }

@@ -1,0 +1,238 @@
+//! Answers that come too late, conversations that are let go, publishes of the server that are tried again.
+
+use anser_cluster::ServerPublish;
+use anser_types::record::{UserChange, UserRecord};
+
+use super::*;
+
+fn server(kind: ConversationType, sender: &str, target: &str) -> ServerPublish {
+    ServerPublish {
+        app: app(),
+        sender: user(sender),
+        kind,
+        target: TargetId::new(target).unwrap(),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::PERSIST,
+        object_name: "RC:TxtMsg".into(),
+        content: "from the server".into(),
+        sender_copy: false,
+        check_permission: false,
+        extras: None,
+    }
+}
+
+impl World {
+    fn send_for_server(&mut self, call: u64, publish: ServerPublish) {
+        let origin = Origin {
+            connection: ConnectionId::NONE,
+            publish: 0,
+            client_id: None,
+        };
+        let draft = Draft::from_server(publish, origin, Ticket::Call(call));
+        self.node
+            .publish_for_server(draft, self.now, &mut self.effects);
+        self.perform();
+    }
+
+    fn answer_to(&self, call: u64) -> Option<Outcome> {
+        let answer = self.answers.iter().find(|(of, _)| *of == call);
+        answer.map(|(_, outcome)| *outcome)
+    }
+
+    fn tick_for(&mut self, millis: u64) {
+        for _ in 0..millis.div_ceil(100) {
+            self.now = self.now.plus(100);
+            self.node.tick(self.now, &mut self.effects);
+            self.perform();
+        }
+        self.sync();
+    }
+
+    /// The committed messages, as who gets them.
+    fn recipients(&self) -> Vec<Vec<String>> {
+        let messages = self.committed.iter();
+        messages
+            .filter(|c| matches!(*c.body, Body::Message(_)))
+            .map(|c| c.recipients.iter().map(ToString::to_string).collect())
+            .collect()
+    }
+}
+
+#[test]
+fn nothing_lost_what_the_server_sends_a_user_in_the_users_own_name_arrives_once() {
+    let mut world = World::new();
+    world.send_for_server(1, server(ConversationType::Private, "alice", "alice"));
+    world.sync();
+    world.send_for_server(2, server(ConversationType::System, "alice", "alice"));
+    world.sync();
+    let mut copied = server(ConversationType::Private, "alice", "alice");
+    copied.sender_copy = true;
+    world.send_for_server(3, copied);
+    world.sync();
+    let nobody: [&str; 0] = [];
+    assert_eq!(
+        world.recipients(),
+        [&["alice"][..], &["alice"][..], &nobody[..]],
+        "the copy of the sender is enough where there is one"
+    );
+}
+
+#[test]
+fn told_why_a_publish_of_the_server_that_is_tried_again_needs_no_more_rights_than_before() {
+    let mut world = World::new();
+    world.group(RosterChange::Join {
+        name: "G".into(),
+        users: vec![user("bob")],
+    });
+    let mut publish = server(ConversationType::Group, "admin", "g");
+    publish.sender_copy = true;
+    world.send_for_server(1, publish);
+    let lost = world.appending.remove(0);
+    world.answer(&lost, Landed::Nowhere);
+    world.tick_for(500);
+    let outcome = world.answer_to(1).expect("it is tried again");
+    assert!(outcome.is_ok(), "{outcome:?}");
+}
+
+#[test]
+fn one_order_a_conversation_stays_in_memory_until_the_tables_have_its_newest_record() {
+    let mut world = World::new();
+    world.say("alice", "bob", "first");
+    world.sync();
+    let subject = Subject::private(app(), user("alice"), user("bob"));
+    let partition = subject.partition(COUNT);
+    world.now = world.now.plus(120_000);
+    world.crowd(partition, 17_000);
+    world.say("alice", "bob", "second");
+    world.sync();
+    let numbers: Vec<_> = world.committed.iter().filter_map(|c| c.number).collect();
+    assert_eq!(numbers, [1, 2], "the tables know nothing of the first yet");
+
+    let end = Offset(world.log[&partition].len() as u64);
+    world.node.applied(partition, end);
+    world.now = world.now.plus(120_000);
+    world.crowd(partition, 20_000);
+    let third = world.private("alice", "bob", "third", None);
+    world.publish_alone(third);
+    let loads = |effect: &Effect| matches!(effect, Effect::Load(_, of) if *of == subject);
+    assert!(world.effects.iter().any(loads), "it was let go of");
+}
+
+impl World {
+    /// Touches so many other conversations of a partition that quiet ones are let go.
+    fn crowd(&mut self, partition: PartitionId, count: usize) {
+        let at = self.now;
+        let users = (0_u32..).map(|n| UserKey::new(app(), user(&format!("u{n}-{at}"))));
+        let of_partition = |of: &UserKey| Subject::User(of.clone()).partition(COUNT) == partition;
+        for user in users.filter(of_partition).take(count) {
+            let record = UserRecord {
+                user,
+                time: Timestamp::ZERO,
+                change: UserChange::Unblocked,
+            };
+            self.node
+                .command(1, Body::User(record), self.now, &mut self.effects);
+            if self.effects.len() >= 500 {
+                self.perform();
+            }
+        }
+        self.perform();
+        self.sync();
+    }
+
+    /// Hands a publish to the node and leaves its effects alone.
+    fn publish_alone(&mut self, publish: Publish) {
+        self.node
+            .publish(Draft::from(publish), self.now, &mut self.effects);
+    }
+
+    /// Takes the effects that say what to load, unperformed.
+    fn loads(&mut self) -> Vec<(PartitionId, Subject)> {
+        let loads = std::mem::take(&mut self.effects).into_iter();
+        loads
+            .filter_map(|effect| match effect {
+                Effect::Load(partition, subject) => Some((partition, subject)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn one_order_what_was_loaded_for_an_earlier_claim_does_not_undo_what_came_since() {
+    let mut world = World::new();
+    let publish = world.private("alice", "bob", "first", None);
+    world.publish_alone(publish);
+    let (partition, subject) = world.loads().remove(0);
+    world.take_over_one(partition);
+    world.tick_for(500);
+    world.say("alice", "bob", "second");
+    world.sync();
+    // Now the answer to the first question comes, and one that failed.
+    world.node.loaded(
+        partition,
+        &subject,
+        Loaded::default(),
+        world.now,
+        &mut world.effects,
+    );
+    world
+        .node
+        .load_failed(partition, &subject, world.now, &mut world.effects);
+    world.perform();
+    world.say("alice", "bob", "third");
+    world.sync();
+    let numbers: Vec<_> = world.committed.iter().filter_map(|c| c.number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert!(numbers.len() >= 2);
+}
+
+#[test]
+fn nothing_twice_an_answer_to_another_question_does_not_make_a_resend_a_new_message() {
+    let mut world = World::new();
+    let first = world.private("alice", "bob", "hi", Some(5));
+    let one = world.send(first.clone());
+    world.say("alice", "bob", "another");
+    world.sync();
+    let resend = Publish {
+        origin: Origin {
+            publish: 100,
+            ..first.origin
+        },
+        ..first
+    };
+    world.publish_alone(resend);
+    let (partition, subject) = world
+        .effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Fetch(partition, subject, _) => Some((*partition, subject.clone())),
+            _ => None,
+        })
+        .expect("the first send is read");
+    world.effects.clear();
+    // The answer to a question from before the last claim: another record.
+    let other = world.log[&partition].last().cloned();
+    world
+        .node
+        .fetched(partition, &subject, other, world.now, &mut world.effects);
+    world.perform();
+    world.tick_for(500);
+    assert_eq!(world.accepted(one), world.accepted(100));
+}
+
+#[test]
+fn slow_is_alone_readers_that_are_ahead_do_not_hold_up_a_conversation() {
+    let mut world = World::new();
+    // So many write to bob at once that his timeline is two seconds ahead.
+    for n in 0..3_000 {
+        world.say(&format!("user{n}"), "bob", "hello");
+    }
+    world.sync();
+    let numbers = [1, 2, 3].map(|_| world.say("alice", "bob", "hi"));
+    world.sync();
+    for number in numbers {
+        let outcome = world.outcome(number);
+        assert!(matches!(outcome, Some(Ok(_))), "{outcome:?}");
+    }
+}
