@@ -15,7 +15,7 @@ pub struct LoadArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Scenario {
-    /// Hold idle connections, and see what they cost.
+    /// Hold idle connections, and see what they cost. For the cost in memory, against a server that was just started.
     Idle(IdleArgs),
     /// Pairs of users that send to each other.
     Private(PrivateArgs),
