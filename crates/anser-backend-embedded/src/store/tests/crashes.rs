@@ -19,6 +19,8 @@ use crate::store::{EmbeddedStore, StoreOptions};
 const USERS: usize = 5;
 const PARTITIONS: u8 = 3;
 
+const CRASH: Step = Step::Crash { back: 3 };
+
 /// What happens to the store.
 #[derive(Debug, Clone)]
 enum Step {
@@ -54,8 +56,14 @@ enum Step {
         above: u64,
     },
     Flush,
-    Crash,
-    Evict,
+    /// The log is replayed from so many records before where the store asks for it, as after a crash in the middle of a group.
+    Crash {
+        back: u64,
+    },
+    /// Memory lets go of all but the newest entry of each user, and with `all` of the users.
+    Evict {
+        all: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -68,8 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (user(), user(), 0..6u64, any::<bool>()).prop_map(|(user, peer, back, all)| Step::Hide { user, peer, back, all }),
         1 => (user(), 0..20u64).prop_map(|(user, above)| Step::Lift { user, above }),
         2 => Just(Step::Flush),
-        2 => Just(Step::Crash),
-        2 => Just(Step::Evict),
+        2 => (0..6u64).prop_map(|back| Step::Crash { back }),
+        3 => any::<bool>().prop_map(|all| Step::Evict { all }),
     ]
 }
 
@@ -135,8 +143,8 @@ impl World {
                 self.store().lift(&key, floor).await.unwrap();
             }
             Step::Flush => self.store().flush().unwrap(),
-            Step::Evict => self.evict(),
-            Step::Crash => self.crash().await,
+            Step::Evict { all } => self.evict(*all),
+            Step::Crash { back } => self.crash(*back).await,
             _ => {
                 if let Some(record) = self.log.record_of(step) {
                     let expected = write(&self.mailbox, &self.history, &record).await;
@@ -151,8 +159,8 @@ impl World {
     }
 
     /// Lets memory go twice over: the first sweep forgets that users were used, the second the users.
-    fn evict(&self) {
-        for _ in 0..2 {
+    fn evict(&self, all: bool) {
+        for _ in 0..if all { 2 } else { 1 } {
             for bucket in 0..=u8::MAX {
                 self.store().inner.mailbox.sweep(bucket, Some(1));
             }
@@ -163,7 +171,7 @@ impl World {
     }
 
     /// Loses what was not flushed, and replays the log from where the store says.
-    async fn crash(&mut self) {
+    async fn crash(&mut self, back: u64) {
         // The old store must be gone before its folder is opened again.
         self.store = None;
         self.store = Some(EmbeddedStore::open(self.folder.path(), options(), LogId(7)).unwrap());
@@ -176,7 +184,7 @@ impl World {
                     .await
                     .unwrap(),
             );
-            if record.offset >= from {
+            if record.offset.plus(back) >= from {
                 write(self.store(), self.store(), record).await;
             }
         }
@@ -298,7 +306,7 @@ fn check(steps: &[Step]) {
             world.run(step).await;
         }
         world.compare().await;
-        world.run(&Step::Crash).await;
+        world.run(&Step::Crash { back: 0 }).await;
         world.compare().await;
         let device = DeviceId::new("d").unwrap();
         world
@@ -337,19 +345,19 @@ fn a_lift_comes_back_to_its_place_among_the_entries() {
         message(1),
         lift(5),
         message(2),
-        Step::Crash,
+        CRASH,
         message(1),
     ]);
     check(&[
         lift(10),
         message(1),
-        Step::Crash,
+        CRASH,
         message(1),
         Step::Flush,
         lift(3),
-        Step::Crash,
+        CRASH,
         Step::Flush,
-        Step::Crash,
+        CRASH,
         message(1),
     ]);
 }

@@ -148,7 +148,9 @@ impl Log {
                 };
                 self.add(&Subject::User(user), Vec::new(), |_| vec![write])
             }
-            Step::Lift { .. } | Step::Flush | Step::Crash | Step::Evict => return None,
+            Step::Lift { .. } | Step::Flush | Step::Crash { .. } | Step::Evict { .. } => {
+                return None;
+            }
         })
     }
 
