@@ -26,8 +26,9 @@
 //! # States
 //!
 //! `behind` → (reads a pull) `pulling` → (writes the answer that finished) `answered` → (QUERYCON) `synced` → (writes an
-//! `s_msg`) `direct in flight` → (PUBACK) `synced`. Only in `synced` a message is pushed itself. Everything that casts a doubt
-//! leads back to `behind`, where one notice with the newest position stands for all.
+//! `s_msg`) `direct in flight` → (PUBACK) `synced`. Only in `synced` a message is pushed itself; a few that come while one is
+//! in flight wait for its PUBACK. Everything that casts a doubt leads back to `behind`, where one notice with the newest
+//! position stands for all.
 //!
 //! The way from `answered` to `synced` is taken only for clients whose row allows direct pushes; only those are made to
 //! confirm an answer that they did not ask to confirm. All others are notified, which is always right.
@@ -142,7 +143,7 @@ impl Terminal {
         match frame {
             ClientFrame::Publish(publish) => self.on_publish(publish, now, out),
             ClientFrame::Query(query) => self.on_query(query, now, out),
-            ClientFrame::PubAck { message_id } => self.sync.on_puback(message_id),
+            ClientFrame::PubAck { message_id } => self.on_puback(message_id, now, out),
             ClientFrame::QueryCon { message_id } => self.sync.on_confirmed(message_id),
             ClientFrame::PingReq => out.send(ServerFrameRef::PingResp),
             ClientFrame::Disconnect { .. } => self.close(Close::Quiet, out),

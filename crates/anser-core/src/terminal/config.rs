@@ -19,6 +19,10 @@ pub struct TerminalConfig {
     pub question_timeout_ms: u64,
     /// After how long a direct push without a PUBACK is taken for lost, and a notice is sent. Default 10,000.
     pub direct_timeout_ms: u64,
+    /// How many messages may wait for the push in flight. Beyond it one notice stands for all. Default 8; 0: none.
+    pub direct_queue_max: usize,
+    /// As `direct_timeout_ms`, where messages wait for the push. Default 1,000.
+    pub direct_queue_ms: u64,
     /// After how long a notice that no pull followed is repeated; each time twice as long, five times. Default 5,000.
     pub notice_repeat_ms: u64,
     /// After how long a failed pull is tried again for the client; each time twice as long, five times. Default 1,000.
@@ -43,6 +47,8 @@ impl Default for TerminalConfig {
             questions_max: 32,
             question_timeout_ms: 25_000,
             direct_timeout_ms: 10_000,
+            direct_queue_max: 8,
+            direct_queue_ms: 1_000,
             notice_repeat_ms: 5_000,
             probe_ms: 1_000,
             to_users_max: 1_000,

@@ -8,7 +8,7 @@ use anser_types::{Message, Position, Status, Timestamp};
 use prost::Message as _;
 
 use super::inflight::{About, PullState, Question};
-use super::sync::{Entry, Read, Sender, Step};
+use super::sync::{Entry, Queued, Read, Sender, Step};
 use super::{Arrived, Asked, Notice, Output, Push, Request, Terminal, seconds};
 use crate::downstream;
 
@@ -33,16 +33,33 @@ impl Terminal {
             copyable: PublishTopic::for_message(message.kind, message.class) != PublishTopic::Unknown,
             sender,
         };
-        match self.sync.on_entry(entry, self.generation) {
+        match self.sync.on_entry(entry, &arrived.message, self.generation, &self.config) {
             Step::Nothing => {}
             Step::Notify => self.notify(now, out),
-            Step::Push => {
-                let message_id = self.push_message(message, message.sent, Qos::AtLeastOnce, now, out);
-                self.sync.pushed(position, message_id, now);
-            }
+            Step::Push => self.push_direct(position, message, now, out),
             Step::Copy => {
                 self.push_copy(message, now, out);
-                self.sync.copied(position);
+                self.sync.written(position);
+            }
+        }
+    }
+
+    fn push_direct(&mut self, position: Position, message: &Message, now: Timestamp, out: &mut impl Output) {
+        let message_id = self.push_message(message, message.sent, Qos::AtLeastOnce, now, out);
+        self.sync.pushed(position, message_id, now);
+    }
+
+    /// A PUBACK: what waited for it may go out.
+    pub(super) fn on_puback(&mut self, message_id: u16, now: Timestamp, out: &mut impl Output) {
+        self.sync.on_puback(message_id);
+        while let Some((position, queued)) = self.sync.next_queued() {
+            match queued {
+                Queued::Known => self.sync.written(position),
+                Queued::Push(message) => self.push_direct(position, &message, now, out),
+                Queued::Copy(message) => {
+                    self.push_copy(&message, now, out);
+                    self.sync.written(position);
+                }
             }
         }
     }

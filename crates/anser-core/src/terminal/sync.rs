@@ -3,8 +3,11 @@
 //! Decides alone; writes nothing. *Covered* is everything that the client surely has; *have* is everything that was written
 //! on this connection in one unbroken line, a push in flight included; *wanted* is the newest that it should get.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use anser_rmtp::{CursorRule, DirectPush, Generation};
-use anser_types::{Position, Timestamp};
+use anser_types::{Message, Position, Timestamp};
 
 use super::TerminalConfig;
 use super::inflight::PullState;
@@ -88,6 +91,17 @@ impl Wait {
     }
 }
 
+/// What follows a push in flight, in line.
+#[derive(Debug)]
+pub(super) enum Queued {
+    /// The client sent it itself.
+    Known,
+    /// To be pushed.
+    Push(Arc<Message>),
+    /// To be copied.
+    Copy(Arc<Message>),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     phase: Phase,
@@ -101,6 +115,8 @@ pub(super) struct Sync {
     asked: Position,
     /// The push that a PUBACK can confirm.
     flight: Option<u16>,
+    /// What waits for that PUBACK. Empty in all phases but `Direct`.
+    queue: VecDeque<(Position, Queued)>,
     /// The last answer that a QUERYCON can confirm, and its cursor.
     answer: Option<(u16, Position)>,
     /// The newest cursor that the client confirmed.
@@ -114,34 +130,71 @@ pub(super) struct Sync {
 
 impl Sync {
     /// What to do about an entry that was added to the timeline.
-    pub(super) fn on_entry(&mut self, entry: Entry, generation: &Generation) -> Step {
+    pub(super) fn on_entry(
+        &mut self,
+        entry: Entry,
+        message: &Arc<Message>,
+        generation: &Generation,
+        config: &TerminalConfig,
+    ) -> Step {
         if entry.position <= self.covered {
             return Step::Nothing;
         }
-        let in_line = entry.previous <= self.have;
+        let line = self.queue.back().map_or(self.have, |(position, _)| *position);
+        let in_line = entry.previous <= line;
         if entry.sender == Sender::Here {
-            return self.on_own_entry(entry, in_line);
+            return self.on_own_entry(entry, in_line, config);
         }
         self.wanted = self.wanted.max(entry.position);
         if self.pulls > 0 {
             return Step::Nothing;
         }
-        let direct = entry.in_place && generation.direct == DirectPush::MovesCursor;
-        match (self.phase, entry.sender) {
-            (Phase::Synced, Sender::Other) if in_line && direct => Step::Push,
-            (Phase::Synced | Phase::Direct { .. }, Sender::Elsewhere) if in_line && entry.copyable && generation.copy => Step::Copy,
+        let queued = match entry.sender {
+            _ if !in_line => return Step::Notify,
+            Sender::Other if entry.in_place && generation.direct == DirectPush::MovesCursor => {
+                Queued::Push(Arc::clone(message))
+            }
+            Sender::Elsewhere if entry.copyable && generation.copy => Queued::Copy(Arc::clone(message)),
+            _ => return Step::Notify,
+        };
+        match (self.phase, queued) {
+            (Phase::Synced, Queued::Push(_)) => Step::Push,
+            (Phase::Synced, Queued::Copy(_)) => Step::Copy,
+            (Phase::Direct { .. }, queued) => self.enqueue(entry.position, queued, config),
             _ => Step::Notify,
         }
     }
 
+    /// One push is in flight at a time; a few messages wait for it. More are cheaper to pull.
+    fn enqueue(&mut self, position: Position, queued: Queued, config: &TerminalConfig) -> Step {
+        if self.queue.len() >= config.direct_queue_max {
+            return Step::Notify;
+        }
+        self.queue.push_back((position, queued));
+        Step::Nothing
+    }
+
+    /// What goes out next, now that nothing is in flight. Hold it against nothing: it is in line.
+    pub(super) fn next_queued(&mut self) -> Option<(Position, Queued)> {
+        if self.phase != Phase::Synced {
+            return None;
+        }
+        let next = self.queue.pop_front();
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        next
+    }
+
     /// The client knows what it sent itself: the line goes on behind it.
-    fn on_own_entry(&mut self, entry: Entry, in_line: bool) -> Step {
+    fn on_own_entry(&mut self, entry: Entry, in_line: bool, config: &TerminalConfig) -> Step {
         match self.phase {
             Phase::Behind => Step::Nothing,
-            _ if in_line => {
+            _ if in_line && self.queue.is_empty() => {
                 self.written(entry.position);
                 Step::Nothing
             }
+            _ if in_line => self.enqueue(entry.position, Queued::Known, config),
             _ => {
                 self.wanted = self.wanted.max(entry.previous);
                 Step::Notify
@@ -149,17 +202,18 @@ impl Sync {
         }
     }
 
+    /// The client has to pull: whatever waits to be pushed comes with that.
+    fn fall_behind(&mut self) {
+        self.phase = Phase::Behind;
+        self.queue = VecDeque::new();
+    }
+
     /// Something that the client needs not confirm was written, or is known to it.
-    fn written(&mut self, position: Position) {
+    pub(super) fn written(&mut self, position: Position) {
         self.have = self.have.max(position);
         if self.phase == Phase::Synced {
             self.covered = self.covered.max(self.have);
         }
-    }
-
-    /// A copy was written.
-    pub(super) fn copied(&mut self, position: Position) {
-        self.written(position);
     }
 
     /// A message was pushed, and waits for its PUBACK.
@@ -193,14 +247,14 @@ impl Sync {
 
     /// The timeline may hold more, up to `head`.
     pub(super) fn on_behind(&mut self, head: Position) {
-        self.phase = Phase::Behind;
+        self.fall_behind();
         self.wanted = self.wanted.max(head);
     }
 
     /// The time of the notice that is to be sent now; `None` if there is nothing to tell, or a notice or a pull is on its way
     /// already. Whoever is notified is behind.
     pub(super) fn notice(&mut self, now: Timestamp, config: &TerminalConfig) -> Option<Position> {
-        self.phase = Phase::Behind;
+        self.fall_behind();
         let waits = self.notice.until.is_some_and(|until| now < until);
         if self.pulls > 0 || waits || self.wanted <= self.covered {
             return None;
@@ -212,7 +266,7 @@ impl Sync {
 
     /// A pull frame was read.
     pub(super) fn begin_pull(&mut self, asked: Position, generation: &Generation) -> PullState {
-        self.phase = Phase::Behind;
+        self.fall_behind();
         self.flight = None;
         self.pulls = self.pulls.saturating_add(1);
         self.notice = Wait::default();
@@ -297,16 +351,19 @@ impl Sync {
 
     /// Whether a notice has to go out, because a push was not confirmed in time or a notice was forgotten.
     pub(super) fn is_overdue(&self, now: Timestamp, config: &TerminalConfig) -> bool {
-        let lost = matches!(self.phase, Phase::Direct { since } if since.plus(config.direct_timeout_ms) <= now);
-        lost || self.notice.is_over(now)
+        self.direct_deadline(config).is_some_and(|deadline| deadline <= now) || self.notice.is_over(now)
+    }
+
+    /// Until when a push in flight has to be confirmed: sooner where others wait for it.
+    fn direct_deadline(&self, config: &TerminalConfig) -> Option<Timestamp> {
+        let Phase::Direct { since } = self.phase else { return None };
+        let wait = if self.queue.is_empty() { config.direct_timeout_ms } else { config.direct_queue_ms };
+        Some(since.plus(wait))
     }
 
     /// When something is to be done though nothing happens.
     pub(super) fn deadline(&self, config: &TerminalConfig) -> Option<Timestamp> {
-        let direct = match self.phase {
-            Phase::Direct { since } => Some(since.plus(config.direct_timeout_ms)),
-            _ => None,
-        };
+        let direct = self.direct_deadline(config);
         let notice = self.notice.until.filter(|_| self.wanted > self.covered && self.pulls == 0);
         [direct, notice, self.probe.until].into_iter().flatten().min()
     }

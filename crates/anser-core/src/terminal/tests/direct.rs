@@ -56,15 +56,70 @@ fn a_message_whose_position_is_not_its_time_is_not_pushed() {
 }
 
 #[test]
-fn one_is_in_flight_at_a_time() {
+fn one_is_in_flight_at_a_time_and_a_few_wait_for_it() {
     let mut bench = Bench::synced(old_web());
     bench.arrives(20, 10);
     bench.arrives(21, 20);
-    bench.arrives(22, 21);
-    assert_eq!(bench.pushes(), [direct(20), Pushed::Notice(21)], "a busy conversation costs one notice");
-    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    bench.own_arrives(22, 21, HERE);
     bench.arrives(23, 22);
+    assert_eq!(bench.pushes(), [direct(20)]);
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    assert_eq!(bench.pushes(), [Pushed::Message(21, Qos::AtLeastOnce, 0x8001)]);
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    assert_eq!(bench.pushes(), [], "an ack counts once");
+    bench.frame(ClientFrame::PubAck { message_id: 0x8001 });
+    assert_eq!(bench.pushes(), [Pushed::Message(23, Qos::AtLeastOnce, 0x8002)]);
+    bench.frame(ClientFrame::PubAck { message_id: 0x8002 });
+    bench.arrives(24, 23);
+    assert_eq!(bench.pushes(), [Pushed::Message(24, Qos::AtLeastOnce, 0x8003)]);
+}
+
+#[test]
+fn a_busy_conversation_costs_one_notice() {
+    let mut bench = Bench::synced(old_web());
+    for offset in 20..120 {
+        bench.arrives(offset, if offset == 20 { 10 } else { offset - 1 });
+    }
+    assert_eq!(bench.pushes(), [direct(20), Pushed::Notice(29)]);
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    bench.arrives(120, 119);
     assert_eq!(bench.pushes(), [], "whoever is notified is behind until it has pulled");
+}
+
+#[test]
+fn what_waits_for_a_push_does_not_wait_long() {
+    let mut bench = Bench::synced(old_web());
+    bench.arrives(20, 10);
+    bench.now = bench.now.plus(400);
+    bench.arrives(21, 20);
+    bench.out.clear();
+    assert_eq!(bench.terminal.deadline(), Some(bench.now.plus(600)));
+    bench.wait(600);
+    assert_eq!(bench.pushes(), [Pushed::Notice(21)]);
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    assert_eq!(bench.pushes(), [], "what was given up is not pushed after all");
+}
+
+#[test]
+fn what_waits_is_left_to_the_pull_that_comes_first() {
+    let mut bench = Bench::synced(old_web());
+    bench.arrives(20, 10);
+    bench.arrives(21, 20);
+    let (_, ticket, _) = bench.asks(at(20), Qos::AtMostOnce, 0);
+    bench.out.clear();
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    assert_eq!(bench.pushes(), []);
+    bench.answers(ticket, Ok(read(20, vec![item(21)], 21)));
+    assert_eq!(bench.answer().1.list.len(), 1);
+}
+
+#[test]
+fn a_gap_behind_what_waits_is_never_jumped_over() {
+    let mut bench = Bench::synced(old_web());
+    bench.arrives(20, 10);
+    bench.arrives(21, 20);
+    bench.arrives(25, 24);
+    assert_eq!(bench.pushes(), [direct(20), Pushed::Notice(25)]);
 }
 
 #[test]
@@ -130,6 +185,18 @@ fn what_this_connection_sent_is_not_told_and_does_not_break_the_line() {
     bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
     bench.arrives(23, 22);
     assert_eq!(bench.pushes(), [Pushed::Message(23, Qos::AtLeastOnce, 0x8001)]);
+}
+
+#[test]
+fn copies_keep_their_place_in_the_line() {
+    let mut bench = Bench::synced(ours());
+    bench.arrives(20, 10);
+    bench.own_arrives(21, 20, ELSEWHERE);
+    bench.arrives(22, 21);
+    assert_eq!(bench.pushes(), [direct(20)]);
+    bench.frame(ClientFrame::PubAck { message_id: 0x8000 });
+    let copy = Pushed::Copy("bob".into(), 0x8001);
+    assert_eq!(bench.pushes(), [copy, Pushed::Message(22, Qos::AtLeastOnce, 0x8002)]);
 }
 
 #[test]
