@@ -148,6 +148,7 @@ fn comment(docs: &[String], text: &mut String) {
 /// Finds the settings structs of a source file: those whose name ends in `Config`.
 fn read_structs(source: &str, structs: &mut Structs) {
     let mut docs = Vec::new();
+    let mut skipped = false;
     let mut open: Option<(String, Struct)> = None;
     for line in source.lines().map(str::trim) {
         if let Some(doc) = line.strip_prefix("///") {
@@ -156,15 +157,21 @@ fn read_structs(source: &str, structs: &mut Structs) {
             if line == "}" {
                 structs.insert(std::mem::take(name), std::mem::take(found));
                 open = None;
+            } else if line == "#[serde(skip)]" {
+                skipped = true;
             } else if let Some((name, kind)) = line
                 .strip_prefix("pub ")
                 .and_then(|rest| rest.split_once(": "))
             {
-                found.fields.push(Field {
-                    name: name.to_owned(),
-                    kind: last_name(kind),
-                    docs: std::mem::take(&mut docs),
-                });
+                let docs = std::mem::take(&mut docs);
+                // What is not read from the file is no setting.
+                if !std::mem::take(&mut skipped) {
+                    found.fields.push(Field {
+                        name: name.to_owned(),
+                        kind: last_name(kind),
+                        docs,
+                    });
+                }
             }
         } else if let Some(name) = line
             .strip_prefix("pub struct ")
@@ -208,7 +215,7 @@ pub struct NodeConfig {
     /// are.
     pub count: usize,
     /// Given or not.
-    #[serde(skip)]
+    #[serde(default)]
     pub name: Option<String>,
     /// A part.
     pub part: inner::PartConfig,
@@ -218,6 +225,9 @@ pub struct NodeConfig {
 pub struct PartConfig {
     /// On or off.
     pub on: bool,
+    /// Of no concern to operators.
+    #[serde(skip)]
+    pub wired: usize,
 }
 ";
 

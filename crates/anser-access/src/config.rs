@@ -49,7 +49,9 @@ pub struct AccessConfig {
     pub arrivals_max: usize,
     /// The largest frame of a client. Default 262144 (256 KiB). Since 0.1.
     pub frame_bytes_max: u32,
-    /// The largest message content. Larger ones are refused with status 20115. Default 131072 (128 KiB). Since 0.1.
+    /// The largest message content. Larger ones are refused with status 20115. Whoever starts the role sets it to what
+    /// the message role takes.
+    #[serde(skip)]
     pub message_bytes_max: usize,
     /// How many publishes of one connection may come at once. Default 1000. Since 0.1.
     pub publish_burst: u32,

@@ -15,7 +15,9 @@ pub struct ApiConfig {
     /// How long a request body may take to arrive, in milliseconds. Default: 15000. Slower ones are refused with HTTP 408.
     /// Since 0.1.
     pub body_timeout_ms: u64,
-    /// The largest message content in bytes. Default: 131072. More is refused with code 1002. Since 0.1.
+    /// The largest message content in bytes. More is refused with code 1002. Whoever starts the role sets it to what the
+    /// message role takes.
+    #[serde(skip)]
     pub message_bytes_max: usize,
     /// How many requests an app may make per second, on average; twice as many at once. Default: 10000; 0 means no limit.
     /// More are refused with HTTP 429, code 1008. Since 0.1.

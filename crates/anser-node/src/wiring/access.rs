@@ -30,6 +30,7 @@ pub(crate) fn start(
     settings.websocket_tls = resolve("tls.ws", &config.tls.ws)?;
     settings.tls_certificate.clone_from(&config.tls.certificate);
     settings.tls_key.clone_from(&config.tls.key);
+    settings.message_bytes_max = config.message.message_bytes_max;
     let flags = [
         (settings.tcp, "--tcp"),
         (settings.websocket, "--ws"),

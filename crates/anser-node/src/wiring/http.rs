@@ -68,6 +68,8 @@ pub(crate) fn start(
 fn routes(config: &NodeConfig, parts: Parts<'_>, points: &Arc<OneNode>) -> Router {
     let Parts { apps, message, registry, clock } = parts;
     let (navi_clock, api_clock) = (clock.clone(), clock.clone());
+    let mut api_settings = config.api.clone();
+    api_settings.message_bytes_max = config.message.message_bytes_max;
     let navi = anser_navi::router(Navi {
         apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
         points: Arc::clone(points) as Arc<dyn anser_navi::AccessPoints>,
@@ -80,7 +82,7 @@ fn routes(config: &NodeConfig, parts: Parts<'_>, points: &Arc<OneNode>) -> Route
         access: Arc::clone(registry) as Arc<dyn anser_cluster::AccessService>,
         directory: Arc::clone(&message.handle) as Arc<dyn anser_cluster::DirectoryService>,
         clock: Arc::new(move || api_clock.now()),
-        config: config.api.clone(),
+        config: api_settings,
     });
     navi.merge(api)
 }
