@@ -13,6 +13,7 @@ use anser_core::owner::Committed;
 use anser_types::record::{Body, UserChange};
 use anser_types::{ConnectionId, MessageUid, UserKey};
 
+use crate::progress::Progress;
 use crate::role::{Backends, RoleError};
 
 /// What the applier is told. In the order of the log.
@@ -35,6 +36,7 @@ pub(crate) struct Applier {
     access: Arc<dyn AccessService>,
     inputs: mpsc::Receiver<ToApply>,
     expected: HashMap<u64, oneshot::Sender<Outcome>>,
+    progress: Progress,
 }
 
 impl Applier {
@@ -42,12 +44,14 @@ impl Applier {
         backends: Backends,
         access: Arc<dyn AccessService>,
         inputs: mpsc::Receiver<ToApply>,
+        progress: Progress,
     ) -> Self {
         Self {
             backends,
             access,
             inputs,
             expected: HashMap::new(),
+            progress,
         }
     }
 
@@ -102,6 +106,7 @@ impl Applier {
                 .mailbox
                 .applied(partition, writes.next)
                 .await?;
+            self.progress.note(partition, writes.next);
         }
         for record in records {
             let deliver = placements.take(&record);

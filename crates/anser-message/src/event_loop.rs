@@ -20,6 +20,7 @@ use anser_types::record::Body;
 use anser_types::{Limits, Message, Offset, PartitionId, Position, Subject, UserId};
 
 use crate::applier::ToApply;
+use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
 
 /// Inputs taken in one turn.
@@ -59,6 +60,7 @@ pub(crate) struct Wires {
     pub(crate) clock: Clock,
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) applies: mpsc::Sender<ToApply>,
+    pub(crate) progress: Progress,
 }
 
 pub(crate) struct MessageLoop {
@@ -69,6 +71,7 @@ pub(crate) struct MessageLoop {
     pub(crate) clock: Clock,
     pub(crate) node: Node,
     pub(crate) applies: mpsc::Sender<ToApply>,
+    progress: Progress,
     inputs: mpsc::Receiver<Input>,
     appends: FuturesOrdered<Appending>,
     answers: FuturesUnordered<Answering>,
@@ -95,6 +98,7 @@ impl MessageLoop {
             clock,
             inputs,
             applies,
+            progress,
         } = wires;
         let count = backends.log.partitions();
         Self {
@@ -105,6 +109,7 @@ impl MessageLoop {
             access,
             clock,
             applies,
+            progress,
             inputs,
             appends: FuturesOrdered::new(),
             answers: FuturesUnordered::new(),
@@ -135,7 +140,8 @@ impl MessageLoop {
         ticks: &mut Interval,
         since_reclaim: &mut u32,
     ) -> Result<bool, RoleError> {
-        // Answers of the log first: they free what waits. All branches are cancel-safe.
+        // Answers of the log first: they free what waits. Inputs last: under load there are always some, and time has to
+        // pass all the same. All branches are cancel-safe.
         tokio::select! {
             biased;
             Some((outcome, error)) = self.appends.next(), if !self.appends.is_empty() => {
@@ -145,6 +151,7 @@ impl MessageLoop {
                 }
             }
             Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.answered(answer),
+            _ = ticks.tick() => self.tick(since_reclaim).await?,
             taken = self.inputs.recv_many(inputs, TURN_INPUTS_MAX) => {
                 if taken == 0 {
                     return Ok(false);
@@ -153,18 +160,23 @@ impl MessageLoop {
                     self.take(input).await?;
                 }
             }
-            _ = ticks.tick() => {
-                let now = (self.clock)();
-                self.node.tick(now, &mut self.effects);
-                *since_reclaim += 1;
-                if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
-                    *since_reclaim = 0;
-                    self.reclaim().await?;
-                }
-            }
         }
         self.perform().await?;
         Ok(true)
+    }
+
+    async fn tick(&mut self, since_reclaim: &mut u32) -> Result<(), RoleError> {
+        for (partition, next) in self.progress.applied() {
+            self.node.applied(partition, next);
+        }
+        let now = (self.clock)();
+        self.node.tick(now, &mut self.effects);
+        *since_reclaim += 1;
+        if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
+            *since_reclaim = 0;
+            self.reclaim().await?;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, input: Input) -> Result<(), RoleError> {
@@ -425,3 +437,6 @@ pub(crate) fn refuse_all(publishes: &[Publish]) -> Vec<Settled> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

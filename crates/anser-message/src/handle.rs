@@ -108,7 +108,7 @@ impl MessageHandle {
     }
 
     /// Waits until what is durable now can be read.
-    async fn wait_applied(&self) -> Result<(), Refusal> {
+    pub(crate) async fn wait_applied(&self) -> Result<(), Refusal> {
         let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
         let (done, applied) = oneshot::channel();
         inputs

@@ -2,7 +2,8 @@
 //!
 //! Two tasks around pure machines. The *loop* decides: it takes publishes and calls, drives [`anser_core::node::Node`],
 //! hands records to the log and outcomes back. The *applier* derives: it takes what the log has made durable, in the order
-//! of the log, writes the tables and tells the access role. Reads go straight to the tables and wait for neither.
+//! of the log, writes the tables and tells the access role. Reads go straight to the tables; they wait for the applier only where
+//! what they name was acked and cannot be found yet.
 //! The role knows neither connections nor which backends it is given.
 
 mod applier;
@@ -10,6 +11,7 @@ mod config;
 mod directory;
 mod event_loop;
 mod handle;
+mod progress;
 mod reads;
 mod retention;
 mod role;

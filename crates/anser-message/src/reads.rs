@@ -30,6 +30,11 @@ impl MessageHandle {
         let mut after = after;
         let mut page = self.range(&user, after).await?;
         if after > page.head {
+            // Some clients take the sent time of their own last ack for a cursor, and that message may not be applied yet.
+            self.wait_applied().await?;
+            page = self.range(&user, after).await?;
+        }
+        if after > page.head {
             // A cursor that this timeline never gave: near the clock it is taken at its word, else as a new install.
             if after.0 <= (self.clock)().plus(self.limits.ahead_ms_max).0 {
                 self.backends

@@ -12,6 +12,7 @@ use crate::applier::{Applier, ToApply};
 use crate::config::MessageConfig;
 use crate::event_loop::{Input, MessageLoop, Wires};
 use crate::handle::MessageHandle;
+use crate::progress::Progress;
 
 /// Batches of publishes and calls that may wait for the loop.
 const INPUTS_MAX: usize = 8_192;
@@ -101,13 +102,20 @@ impl MessageRole {
             Arc::clone(&clock),
             limits,
         );
-        let applier = Applier::new(backends.clone(), Arc::clone(&access), apply);
+        let progress = Progress::new(backends.log.partitions());
+        let applier = Applier::new(
+            backends.clone(),
+            Arc::clone(&access),
+            apply,
+            progress.clone(),
+        );
         let wires = Wires {
             backends,
             access,
             clock,
             inputs: input,
             applies,
+            progress,
         };
         let message_loop = MessageLoop::new(name, limits, wires);
         (

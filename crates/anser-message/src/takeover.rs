@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anser_backend::{LogEntry, StoreError};
+use anser_backend::{LogEntry, ReadError, StoreError};
 use anser_core::node::{Append, Replay};
 use anser_core::owner::{Fence, Replayed};
 use anser_types::codec::Reader;
@@ -54,7 +54,7 @@ impl MessageLoop {
         while reading.values().any(|r| !r.done) {
             let entries = reader.next(READ_BYTES).await?;
             if entries.is_empty() {
-                break;
+                return self.claim_missing(&reading).await;
             }
             for entry in entries {
                 if let Some(reading) = reading.get_mut(&entry.partition).filter(|r| !r.done) {
@@ -69,6 +69,24 @@ impl MessageLoop {
             self.node.serve(partition, now, &mut self.effects);
         }
         self.perform().await
+    }
+
+    /// The log ends before a claim that it has acknowledged. Serving on would forget what lies between.
+    async fn claim_missing(
+        &mut self,
+        reading: &BTreeMap<PartitionId, Reading>,
+    ) -> Result<(), RoleError> {
+        let mut missing = reading.iter().filter(|(_, reading)| !reading.done);
+        let Some((&partition, reading)) = missing.next() else {
+            return Ok(());
+        };
+        let end = self.backends.log.bounds(partition).await?.end;
+        let asked = reading.claim;
+        Err(RoleError::Read(ReadError::BeyondEnd {
+            partition,
+            asked,
+            end,
+        }))
     }
 
     async fn claim_all(

@@ -439,3 +439,54 @@ async fn pages_lead_back_to_the_beginning_without_gap_or_repeat() {
     assert_eq!(sizes, [20, 20, 5]);
     assert_eq!(seen, (1..=45).rev().collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and_the_clock_went_back()
+ {
+    let world = World::new().await;
+    let clock = Arc::clone(&world.clock);
+    let access: Arc<dyn AccessService> = Arc::clone(&world.access) as _;
+    let now = Arc::clone(&clock);
+    let (role, handle) = MessageRole::new(
+        "n2",
+        &MessageConfig::default(),
+        Backends {
+            log: Arc::new(MemoryLog::new(LogId(6), PartitionCount::EMBEDDED, || {
+                Timestamp(0)
+            })),
+            mailbox: Arc::new(MemoryMailbox::default()),
+            history: Arc::new(MemoryHistory::default()),
+            directory: Arc::new(MemoryDirectory::default()),
+        },
+        access,
+        Arc::new(move || Timestamp(now.fetch_add(5, Ordering::Relaxed))),
+    );
+    let (ready, is_ready) = oneshot::channel();
+    let (decide, apply) = role.into_tasks(ready);
+    let deciding = spawn(decide);
+    let mut applying = Box::pin(apply);
+    tokio::select! {
+        _ = &mut applying => panic!("it goes on"),
+        ready = is_ready => ready.unwrap(),
+    }
+    // From here on nothing is applied.
+    let mut world = World { handle, ..world };
+    world.say("alice", PRIVATE, "bob", "one").await.unwrap();
+    clock.fetch_sub(3_600_000, Ordering::Relaxed);
+    let newest = world.say("alice", PRIVATE, "bob", "two").await.unwrap();
+    let request = PullRequest {
+        user: key("alice"),
+        device: None,
+        after: Position(newest.sent.0),
+    };
+    let reply = tokio::select! {
+        biased;
+        reply = world.handle.pull(request) => reply.unwrap(),
+        _ = &mut applying => panic!("it goes on"),
+    };
+    assert_eq!(reply.after, Position(newest.sent.0));
+    assert!(reply.items.is_empty(), "{:?}", reply.items);
+    world.handle.close();
+    applying.await.unwrap();
+    deciding.await.unwrap().unwrap();
+}

@@ -1,0 +1,53 @@
+//! Single turns of the loop.
+
+use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
+use anser_cluster::SignOut;
+use anser_types::{ConnectionId, LogId, PartitionCount, Timestamp, UserKey};
+
+use super::*;
+
+#[derive(Debug)]
+struct NoAccess;
+
+impl AccessService for NoAccess {
+    fn settle(&self, _: Vec<Settled>) {}
+    fn arrive(&self, _: Arrival) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId) {}
+    fn moved(&self, _: &UserKey, _: Position) {}
+    fn sign_out(&self, _: &UserKey, _: SignOut) {}
+    fn is_online(&self, _: &UserKey) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_comes_in() {
+    let now = || Timestamp(1_000_000);
+    let backends = Backends {
+        log: Arc::new(MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, now)),
+        mailbox: Arc::new(MemoryMailbox::default()),
+        history: Arc::new(MemoryHistory::default()),
+        directory: Arc::new(MemoryDirectory::default()),
+    };
+    let (sender, inputs) = mpsc::channel(16);
+    let (applies, _applies) = mpsc::channel(16);
+    let wires = Wires {
+        progress: Progress::new(backends.log.partitions()),
+        backends,
+        access: Arc::new(NoAccess),
+        clock: Arc::new(now),
+        inputs,
+        applies,
+    };
+    let mut message_loop = MessageLoop::new("n", Limits::default(), wires);
+    let (mut turn, mut ticks, mut since_reclaim) = (Vec::new(), interval(TICK), 0);
+    for _ in 0..RECLAIM_TICKS {
+        tokio::time::advance(TICK).await;
+        for _ in 0..2 {
+            sender.try_send(Input::Publishes(Vec::new())).unwrap();
+            let going_on = message_loop.turn(&mut turn, &mut ticks, &mut since_reclaim);
+            assert!(going_on.await.unwrap());
+        }
+    }
+    assert!(since_reclaim >= RECLAIM_TICKS, "{since_reclaim}");
+}
