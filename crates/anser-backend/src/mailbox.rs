@@ -83,7 +83,8 @@ pub enum MailboxRow {
     },
 }
 
-/// The changes that one partition makes to one bucket, in log order, with the mark that they lead to.
+/// Changes that one partition makes to one bucket, in log order, with the mark that they lead to. Whatever one record does in
+/// a bucket is in one part: the mark stands behind it afterwards.
 #[derive(Debug, Clone)]
 pub struct PartitionRows {
     /// The partition.
@@ -101,7 +102,8 @@ pub struct PartitionRows {
 pub struct BucketBatch {
     /// The bucket; every row's user lives in it.
     pub bucket: BucketId,
-    /// By partition.
+    /// Applied in this order. A partition may come more than once, where records of several partitions have to keep the order
+    /// in which they were committed.
     pub parts: Vec<PartitionRows>,
 }
 
@@ -200,7 +202,8 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     /// The newest position of a timeline; [`Position::START`] if there is none.
     fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>>;
 
-    /// Sees to it that later entries of this user get positions above `floor`.
+    /// Sees to it that later entries of this user get positions above `floor`; the head is at least there from then on. Durable
+    /// on return.
     fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The conversations of a user, those with the newest messages first.

@@ -74,8 +74,9 @@ pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, StoreOpenError>
         .name("anser-store".to_owned())
         .spawn(move || {
             let mut turn = 0;
+            let mut is_failing = false;
             while inner.bell.wait(inner.options.flush_interval) {
-                inner.turn(turn);
+                inner.turn(turn, &mut is_failing);
                 turn = turn.wrapping_add(BUCKETS_PER_TURN);
             }
         })
@@ -83,12 +84,21 @@ pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, StoreOpenError>
 }
 
 impl Inner {
-    fn turn(&self, first: u8) {
-        if let Err(error) = self.flush() {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot flush the store"
-            );
+    fn turn(&self, first: u8, is_failing: &mut bool) {
+        // Said once when it begins and once when it ends, not with every turn.
+        match self.flush() {
+            Err(error) if !*is_failing => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot flush the store, trying on"
+                );
+                *is_failing = true;
+            }
+            Ok(()) if *is_failing => {
+                tracing::info!("the store is flushed again");
+                *is_failing = false;
+            }
+            _ => {}
         }
         for bucket in (first..=u8::MAX).take(usize::from(BUCKETS_PER_TURN)) {
             self.mailbox.sweep(bucket, None);

@@ -3,6 +3,7 @@
 
 use anser_backend::{Counted, Placed, Side, StoreError, StoredEntry, TimelineEntry};
 use anser_types::{Conversation, DeviceId, Position, Timestamp, UserKey};
+use bytes::Bytes;
 
 use crate::store::disk::{Disk, Table};
 use crate::store::error::damaged;
@@ -104,9 +105,13 @@ impl UserBox {
             return Ok(0);
         }
         let stored = disk.get(Table::Users, list_row::key(user, conversation))?;
-        let state = stored
+        let mut state = stored
             .map_or(Ok(ListState::default()), list_row::read)
             .map_err(damaged("users"))?;
+        if let Some(last) = &mut state.last {
+            // A copy, so that the row does not keep a whole block of the database in memory.
+            last.record = Bytes::copy_from_slice(&last.record);
+        }
         self.held += ROW_OVERHEAD;
         self.rows.insert(
             conversation.clone(),
