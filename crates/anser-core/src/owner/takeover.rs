@@ -30,28 +30,15 @@ impl Owner {
         self.expected = end.next();
         self.duplicates.clear();
         self.conversations.clear();
-        let header = Header {
-            log: self.log,
-            claim: Claim(end),
-            sequence: 0,
-        };
-        let record = Body::Claim {
-            node: node.to_owned(),
-            time,
-        }
-        .encode(header);
-        Effect::Append {
-            expected: end,
-            records: vec![record],
-        }
+        let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
+        let record = Body::Claim { node: node.to_owned(), time }.encode(header);
+        Effect::Append { expected: end, records: vec![record] }
     }
 
     /// The claim is in the log at `offset`. From now on records up to there are replayed into [`Owner::remember`] and
     /// [`Owner::replay`], then [`Owner::serve`] ends the take-over.
     pub fn claimed(&mut self, offset: Offset) {
-        self.phase = Phase::Reading {
-            claim: Claim(offset),
-        };
+        self.phase = Phase::Reading { claim: Claim(offset) };
         self.sequence = 0;
         self.expected = offset.next();
     }
@@ -72,7 +59,9 @@ impl Owner {
         if let Body::Message(message) = body
             && let Some(hash) = duplicate_hash_of(message)
         {
-            self.duplicates.accept(hash, offset, taken);
+            // The clock of the log and that of the owner may differ; neither may end the window too early.
+            let accepted = taken.max(message.sent);
+            self.duplicates.accept(hash, offset, accepted);
         }
         // A claim's clock may be wrong; nothing was stamped by it that is not seen on its own.
     }
@@ -92,15 +81,9 @@ impl Owner {
         let mut recipients = Arc::from([]);
         let mut number = None;
         if let Some(subject) = body.subject() {
-            let Some(conversation) = self
-                .conversations
-                .get_mut(&subject)
-                .filter(|c| c.hold.is_none())
-            else {
+            let Some(conversation) = self.conversations.get_mut(&subject).filter(|c| c.hold.is_none()) else {
                 let now = self.now;
-                self.conversations
-                    .entry(subject.clone())
-                    .or_insert_with(|| super::Conversation::new(now));
+                self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
                 return Replayed::Needs(subject);
             };
             conversation.apply(offset, body);
@@ -127,11 +110,7 @@ impl Owner {
 
     /// A record whose append had an unknown outcome is in the log after all.
     fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) {
-        let Some(place) = self
-            .in_flight
-            .iter()
-            .position(|waiting| *waiting.body == *body)
-        else {
+        let Some(place) = self.in_flight.iter().position(|waiting| *waiting.body == *body) else {
             return;
         };
         let Some(found) = self.in_flight.remove(place) else {
@@ -139,22 +118,12 @@ impl Owner {
         };
         match body {
             Body::Message(message) => {
-                let outcome = Ok(Accepted {
-                    uid: message.uid,
-                    sent: message.sent,
-                });
+                let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
                 super::commit::settle_all(message, found.ticket, found.also, outcome, effects);
             }
             other => {
-                let outcome = Ok(Accepted {
-                    uid: MessageUid::from_bytes([0; 10]),
-                    sent: other.time(),
-                });
-                effects.push(Effect::Settle {
-                    ticket: found.ticket,
-                    queue: None,
-                    outcome,
-                });
+                let outcome = Ok(Accepted { uid: MessageUid::from_bytes([0; 10]), sent: other.time() });
+                effects.push(Effect::Settle { ticket: found.ticket, queue: None, outcome });
             }
         }
     }
@@ -180,12 +149,7 @@ impl Owner {
             let Some(hold) = conversation.hold else {
                 continue;
             };
-            for held in hold
-                .fetching
-                .map(super::Held::Publish)
-                .into_iter()
-                .chain(hold.queue)
-            {
+            for held in hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue) {
                 super::refuse_held(held, effects);
             }
         }
@@ -204,9 +168,7 @@ impl Owner {
             match &*lost.body {
                 Body::Message(message) => {
                     for ticket in std::iter::once(lost.ticket).chain(lost.also) {
-                        effects.push(Effect::Return(Box::new(Draft::from_message(
-                            message, lost.check, ticket,
-                        ))));
+                        effects.push(Effect::Return(Box::new(Draft::from_message(message, lost.check, ticket))));
                     }
                 }
                 _ => effects.push(super::refuse_call(lost.ticket, Status::UNAVAILABLE)),

@@ -23,14 +23,9 @@ fn server(kind: ConversationType, sender: &str, target: &str) -> ServerPublish {
 
 impl World {
     fn send_for_server(&mut self, call: u64, publish: ServerPublish) {
-        let origin = Origin {
-            connection: ConnectionId::NONE,
-            publish: 0,
-            client_id: None,
-        };
+        let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
         let draft = Draft::from_server(publish, origin, Ticket::Call(call));
-        self.node
-            .publish_for_server(draft, self.now, &mut self.effects);
+        self.node.publish_for_server(draft, self.now, &mut self.effects);
         self.perform();
     }
 
@@ -80,10 +75,7 @@ fn nothing_lost_what_the_server_sends_a_user_in_the_users_own_name_arrives_once(
 #[test]
 fn told_why_a_publish_of_the_server_that_is_tried_again_needs_no_more_rights_than_before() {
     let mut world = World::new();
-    world.group(RosterChange::Join {
-        name: "G".into(),
-        users: vec![user("bob")],
-    });
+    world.group(RosterChange::Join { name: "G".into(), users: vec![user("bob")] });
     let mut publish = server(ConversationType::Group, "admin", "g");
     publish.sender_copy = true;
     world.send_for_server(1, publish);
@@ -125,13 +117,8 @@ impl World {
         let users = (0_u32..).map(|n| UserKey::new(app(), user(&format!("u{n}-{at}"))));
         let of_partition = |of: &UserKey| Subject::User(of.clone()).partition(COUNT) == partition;
         for user in users.filter(of_partition).take(count) {
-            let record = UserRecord {
-                user,
-                time: Timestamp::ZERO,
-                change: UserChange::Unblocked,
-            };
-            self.node
-                .command(1, Body::User(record), self.now, &mut self.effects);
+            let record = UserRecord { user, time: Timestamp::ZERO, change: UserChange::Unblocked };
+            self.node.command(1, Body::User(record), self.now, &mut self.effects);
             if self.effects.len() >= 500 {
                 self.perform();
             }
@@ -142,8 +129,7 @@ impl World {
 
     /// Hands a publish to the node and leaves its effects alone.
     fn publish_alone(&mut self, publish: Publish) {
-        self.node
-            .publish(Draft::from(publish), self.now, &mut self.effects);
+        self.node.publish(Draft::from(publish), self.now, &mut self.effects);
     }
 
     /// Takes the effects that say what to load, unperformed.
@@ -169,16 +155,8 @@ fn one_order_what_was_loaded_for_an_earlier_claim_does_not_undo_what_came_since(
     world.say("alice", "bob", "second");
     world.sync();
     // Now the answer to the first question comes, and one that failed.
-    world.node.loaded(
-        partition,
-        &subject,
-        Loaded::default(),
-        world.now,
-        &mut world.effects,
-    );
-    world
-        .node
-        .load_failed(partition, &subject, world.now, &mut world.effects);
+    world.node.loaded(partition, &subject, Loaded::default(), world.now, &mut world.effects);
+    world.node.load_failed(partition, &subject, world.now, &mut world.effects);
     world.perform();
     world.say("alice", "bob", "third");
     world.sync();
@@ -194,13 +172,7 @@ fn nothing_twice_an_answer_to_another_question_does_not_make_a_resend_a_new_mess
     let one = world.send(first.clone());
     world.say("alice", "bob", "another");
     world.sync();
-    let resend = Publish {
-        origin: Origin {
-            publish: 100,
-            ..first.origin
-        },
-        ..first
-    };
+    let resend = Publish { origin: Origin { publish: 100, ..first.origin }, ..first };
     world.publish_alone(resend);
     let (partition, subject) = world
         .effects
@@ -213,9 +185,7 @@ fn nothing_twice_an_answer_to_another_question_does_not_make_a_resend_a_new_mess
     world.effects.clear();
     // The answer to a question from before the last claim: another record.
     let other = world.log[&partition].last().cloned();
-    world
-        .node
-        .fetched(partition, &subject, other, world.now, &mut world.effects);
+    world.node.fetched(partition, &subject, other, world.now, &mut world.effects);
     world.perform();
     world.tick_for(500);
     assert_eq!(world.accepted(one), world.accepted(100));
@@ -235,4 +205,19 @@ fn slow_is_alone_readers_that_are_ahead_do_not_hold_up_a_conversation() {
         let outcome = world.outcome(number);
         assert!(matches!(outcome, Some(Ok(_))), "{outcome:?}");
     }
+}
+
+#[test]
+fn nothing_twice_a_resend_is_recognised_after_a_restart_though_the_clock_went_back() {
+    let mut world = World::new();
+    world.now = Timestamp(10_000_000);
+    let first = world.private("alice", "bob", "hi", Some(5));
+    let one = world.send(first.clone());
+    world.sync();
+    // The log's own times follow the machine's clock, the owner's do not.
+    world.now = world.now.minus(3_700_000);
+    world.restart();
+    let two = world.send(Publish { origin: Origin { publish: 100, ..first.origin }, ..first });
+    world.sync();
+    assert_eq!(world.accepted(one), world.accepted(two));
 }
