@@ -41,10 +41,7 @@ pub struct AppOptions {
 
 impl Default for AppOptions {
     fn default() -> Self {
-        Self {
-            one_terminal_per_platform: true,
-            token_life_ms: None,
-        }
+        Self { one_terminal_per_platform: true, token_life_ms: None }
     }
 }
 
@@ -64,12 +61,7 @@ pub struct App {
 impl App {
     /// An app whose only token key is derived from its secret, with default options.
     pub fn new(key: AppKey, secret: AppSecret) -> Self {
-        Self {
-            key,
-            tokens: TokenKeyring::new(1, secret.expose()),
-            secret,
-            options: AppOptions::default(),
-        }
+        Self { key, tokens: TokenKeyring::new(1, secret.expose()), secret, options: AppOptions::default() }
     }
 }
 

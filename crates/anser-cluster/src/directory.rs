@@ -70,19 +70,10 @@ pub trait DirectoryService: Send + Sync + std::fmt::Debug + 'static {
     fn user(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<UserProfile>, Refusal>>;
 
     /// A group; `None` if it does not exist, or was dismissed.
-    fn group(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>>;
+    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>>;
 
     /// Whether a user is in a group now.
-    fn is_member(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-        user: &UserId,
-    ) -> BoxFuture<'_, Result<bool, Refusal>>;
+    fn is_member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>>;
 
     /// The groups that a user is in, with their names, by group id, from the one after `after`; at most `count`.
     fn groups_of(
@@ -96,16 +87,8 @@ pub trait DirectoryService: Send + Sync + std::fmt::Debug + 'static {
     fn blacklist(&self, user: &UserKey) -> BoxFuture<'_, Result<Vec<UserId>, Refusal>>;
 
     /// The users of an app who may not sign in at `now`, with the time when they may again.
-    fn blocked_users(
-        &self,
-        app: &AppKey,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>>;
+    fn blocked_users(&self, app: &AppKey, now: Timestamp) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>>;
 
     /// The settings of a user that were set after `version`.
-    fn settings(
-        &self,
-        user: &UserKey,
-        version: Timestamp,
-    ) -> BoxFuture<'_, Result<SettingsPage, Refusal>>;
+    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<SettingsPage, Refusal>>;
 }

@@ -12,13 +12,10 @@ mod refusal;
 
 pub use access::{AccessService, Arrival, Deliver, SignOut};
 pub use apps::{App, AppOptions, AppRegistry, AppSecret};
-pub use directory::{
-    DirectoryService, GroupProfile, SettingItem, SettingsPage, SignInView, UserProfile,
-};
+pub use directory::{DirectoryService, GroupProfile, SettingItem, SettingsPage, SignInView, UserProfile};
 pub use message::{
-    Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome,
-    Publish, PullItem, PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled,
-    refused,
+    Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem,
+    PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
 };
 pub use refusal::Refusal;
 

@@ -4,9 +4,8 @@ use bytes::Bytes;
 
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
-    AppKey, ConnectionId, Conversation, ConversationType, DeviceId, Effect, Extras, Message,
-    MessageClass, MessageFlags, MessageUid, Origin, Position, Status, Subject, TargetId, Timestamp,
-    UserId, UserKey,
+    AppKey, ConnectionId, Conversation, ConversationType, DeviceId, Effect, Extras, Message, MessageClass,
+    MessageFlags, MessageUid, Origin, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 use crate::{BoxFuture, Refusal};
@@ -248,10 +247,7 @@ pub struct RecallTarget {
 impl RecallTarget {
     /// What the recall does, for the record.
     pub const fn effect(self) -> Effect {
-        Effect::Recall {
-            uid: self.uid,
-            sent: self.sent,
-        }
+        Effect::Recall { uid: self.uid, sent: self.sent }
     }
 }
 

@@ -46,13 +46,7 @@ impl Applier {
         inputs: mpsc::Receiver<ToApply>,
         progress: Progress,
     ) -> Self {
-        Self {
-            backends,
-            access,
-            inputs,
-            expected: HashMap::new(),
-            progress,
-        }
+        Self { backends, access, inputs, expected: HashMap::new(), progress }
     }
 
     /// Runs until the loop has gone and everything is applied.
@@ -94,18 +88,9 @@ impl Applier {
             }
         }
         for (partition, writes) in derived.into_partitions() {
-            self.backends
-                .history
-                .write(partition, writes.next, writes.history)
-                .await?;
-            self.backends
-                .directory
-                .apply(partition, writes.next, writes.directory)
-                .await?;
-            self.backends
-                .mailbox
-                .applied(partition, writes.next)
-                .await?;
+            self.backends.history.write(partition, writes.next, writes.history).await?;
+            self.backends.directory.apply(partition, writes.next, writes.directory).await?;
+            self.backends.mailbox.applied(partition, writes.next).await?;
             self.progress.note(partition, writes.next);
         }
         for record in records {
@@ -115,10 +100,7 @@ impl Applier {
         Ok(())
     }
 
-    async fn write_bucket(
-        &self,
-        batch: &BucketBatch,
-    ) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+    async fn write_bucket(&self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         self.backends.mailbox.apply(batch.clone()).await
     }
 
@@ -127,23 +109,17 @@ impl Applier {
             Body::Message(message) if committed.replayed => {
                 for to in deliver {
                     if let Some(position) = to.position {
-                        self.access
-                            .moved(&UserKey::new(message.app.clone(), to.user), position);
+                        self.access.moved(&UserKey::new(message.app.clone(), to.user), position);
                     }
                 }
             }
             Body::Message(message) if !deliver.is_empty() => {
                 let message = Arc::new(message.clone());
-                self.access.arrive(Arrival {
-                    app: message.app.clone(),
-                    message,
-                    to: deliver,
-                });
+                self.access.arrive(Arrival { app: message.app.clone(), message, to: deliver });
             }
             Body::User(record) => {
                 if let UserChange::Setting { .. } = record.change {
-                    self.access
-                        .settings_changed(&record.user, record.time, ConnectionId::NONE);
+                    self.access.settings_changed(&record.user, record.time, ConnectionId::NONE);
                 }
                 self.answer(&committed);
             }
@@ -156,10 +132,7 @@ impl Applier {
             return;
         };
         if let Some(answer) = self.expected.remove(&call) {
-            let accepted = Accepted {
-                uid: MessageUid::from_bytes([0; 10]),
-                sent: committed.body.time(),
-            };
+            let accepted = Accepted { uid: MessageUid::from_bytes([0; 10]), sent: committed.body.time() };
             // Whoever called may have gone.
             answer.send(Ok(accepted)).ok();
         }

@@ -2,8 +2,7 @@
 
 use anser_backend::StoreError;
 use anser_cluster::{
-    BoxFuture, DirectoryService, GroupProfile, Refusal, SettingItem, SettingsPage, SignInView,
-    UserProfile,
+    BoxFuture, DirectoryService, GroupProfile, Refusal, SettingItem, SettingsPage, SignInView, UserProfile,
 };
 use anser_types::{AppKey, TargetId, Timestamp, UserId, UserKey};
 
@@ -33,40 +32,22 @@ impl DirectoryService for MessageHandle {
 
     fn user(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<UserProfile>, Refusal>> {
         read(self.backends.directory.user(user), |view| {
-            view.map(|v| UserProfile {
-                name: v.name,
-                portrait: v.portrait,
-                created: v.created,
-            })
+            view.map(|v| UserProfile { name: v.name, portrait: v.portrait, created: v.created })
         })
     }
 
-    fn group(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
+    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
         read(self.backends.directory.group(app, group), |view| {
             view.filter(|group| group.exists).map(|group| GroupProfile {
-                members: group
-                    .present()
-                    .map(|m| (m.user.clone(), m.joined))
-                    .collect(),
+                members: group.present().map(|m| (m.user.clone(), m.joined)).collect(),
                 name: group.name,
                 created: group.created,
             })
         })
     }
 
-    fn is_member(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-        user: &UserId,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        read(self.backends.directory.member(app, group, user), |member| {
-            member.is_some()
-        })
+    fn is_member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
+        read(self.backends.directory.member(app, group, user), |member| member.is_some())
     }
 
     fn groups_of(
@@ -75,46 +56,25 @@ impl DirectoryService for MessageHandle {
         after: Option<&TargetId>,
         count: usize,
     ) -> BoxFuture<'_, Result<Vec<(TargetId, String)>, Refusal>> {
-        read(
-            self.backends.directory.groups_of(user, after, count),
-            |groups| groups,
-        )
+        read(self.backends.directory.groups_of(user, after, count), |groups| groups)
     }
 
     fn blacklist(&self, user: &UserKey) -> BoxFuture<'_, Result<Vec<UserId>, Refusal>> {
         read(self.backends.directory.blacklist(user), |users| users)
     }
 
-    fn blocked_users(
-        &self,
-        app: &AppKey,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>> {
-        read(self.backends.directory.blocked_users(app, now), |users| {
-            users
-        })
+    fn blocked_users(&self, app: &AppKey, now: Timestamp) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>> {
+        read(self.backends.directory.blocked_users(app, now), |users| users)
     }
 
-    fn settings(
-        &self,
-        user: &UserKey,
-        version: Timestamp,
-    ) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
-        read(
-            self.backends.directory.settings(user, version),
-            |settings| SettingsPage {
-                version: settings.version,
-                items: settings
-                    .settings
-                    .into_iter()
-                    .map(|s| SettingItem {
-                        conversation: s.conversation,
-                        item: s.item,
-                        value: s.value,
-                        time: s.time,
-                    })
-                    .collect(),
-            },
-        )
+    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
+        read(self.backends.directory.settings(user, version), |settings| SettingsPage {
+            version: settings.version,
+            items: settings
+                .settings
+                .into_iter()
+                .map(|s| SettingItem { conversation: s.conversation, item: s.item, value: s.value, time: s.time })
+                .collect(),
+        })
     }
 }

@@ -84,22 +84,13 @@ pub(crate) struct MessageLoop {
 
 impl std::fmt::Debug for MessageLoop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MessageLoop")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("MessageLoop").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl MessageLoop {
     pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
-        let Wires {
-            backends,
-            access,
-            clock,
-            inputs,
-            applies,
-            progress,
-        } = wires;
+        let Wires { backends, access, clock, inputs, applies, progress } = wires;
         let count = backends.log.partitions();
         Self {
             name: name.to_owned(),
@@ -184,8 +175,7 @@ impl MessageLoop {
         match input {
             Input::Publishes(publishes) => {
                 for publish in publishes {
-                    self.node
-                        .publish(Draft::from(publish), now, &mut self.effects);
+                    self.node.publish(Draft::from(publish), now, &mut self.effects);
                 }
             }
             Input::Draft(mut draft, answer) => {
@@ -201,10 +191,7 @@ impl MessageLoop {
             Input::Applied(done) => {
                 // Behind the commits that this turn has produced so far.
                 self.perform().await?;
-                self.applies
-                    .send(ToApply::Barrier(done))
-                    .await
-                    .map_err(|_| RoleError::Ended)?;
+                self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
             }
         }
         Ok(())
@@ -216,11 +203,7 @@ impl MessageLoop {
         self.next_call
     }
 
-    fn appended(
-        &mut self,
-        outcome: AppendOutcome,
-        error: Option<AppendError>,
-    ) -> Result<(), RoleError> {
+    fn appended(&mut self, outcome: AppendOutcome, error: Option<AppendError>) -> Result<(), RoleError> {
         if let Some(error @ AppendError::Failed) = error {
             return Err(error.into());
         }
@@ -236,16 +219,13 @@ impl MessageLoop {
         let now = (self.clock)();
         match answer {
             Answered::Loaded(partition, subject, Some(loaded)) => {
-                self.node
-                    .loaded(partition, &subject, loaded, now, &mut self.effects);
+                self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
             }
             Answered::Loaded(partition, subject, None) => {
-                self.node
-                    .load_failed(partition, &subject, now, &mut self.effects);
+                self.node.load_failed(partition, &subject, now, &mut self.effects);
             }
             Answered::Fetched(partition, subject, record) => {
-                self.node
-                    .fetched(partition, &subject, record, now, &mut self.effects);
+                self.node.fetched(partition, &subject, record, now, &mut self.effects);
             }
         }
     }
@@ -296,12 +276,7 @@ impl MessageLoop {
     }
 
     fn append(&mut self, append: Append) {
-        let Append {
-            partition,
-            epoch,
-            expected,
-            records,
-        } = append;
+        let Append { partition, epoch, expected, records } = append;
         let count = records.len();
         let done = self.backends.log.append_at(partition, expected, records);
         self.appends.push_back(Box::pin(async move {
@@ -310,16 +285,7 @@ impl MessageLoop {
                 Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
                 Err(error) => (Landed::Nowhere, Some(error)),
             };
-            (
-                AppendOutcome {
-                    partition,
-                    epoch,
-                    expected,
-                    landed,
-                    count,
-                },
-                error,
-            )
+            (AppendOutcome { partition, epoch, expected, landed, count }, error)
         }));
     }
 
@@ -345,18 +311,10 @@ impl MessageLoop {
     }
 
     fn pass(&self, message: Arc<Message>, recipients: &[UserId]) {
-        let deliver = |user: &UserId, sent_on| Deliver {
-            user: user.clone(),
-            position: None,
-            previous: Position::START,
-            sent_on,
-        };
+        let deliver =
+            |user: &UserId, sent_on| Deliver { user: user.clone(), position: None, previous: Position::START, sent_on };
         let to = recipients.iter().map(|user| deliver(user, None)).collect();
-        self.access.arrive(Arrival {
-            app: message.app.clone(),
-            message,
-            to,
-        });
+        self.access.arrive(Arrival { app: message.app.clone(), message, to });
     }
 
     async fn hand_on(&mut self, committed: Vec<Committed>) -> Result<(), RoleError> {
@@ -367,28 +325,17 @@ impl MessageLoop {
             if let Ticket::Call(call) = record.ticket
                 && let Some(answer) = self.calls.remove(&call)
             {
-                self.applies
-                    .send(ToApply::Expect(call, answer))
-                    .await
-                    .map_err(|_| RoleError::Ended)?;
+                self.applies.send(ToApply::Expect(call, answer)).await.map_err(|_| RoleError::Ended)?;
             }
         }
-        self.applies
-            .send(ToApply::Records(committed))
-            .await
-            .map_err(|_| RoleError::Ended)
+        self.applies.send(ToApply::Records(committed)).await.map_err(|_| RoleError::Ended)
     }
 
     async fn reclaim(&mut self) -> Result<(), RoleError> {
         let partitions = std::mem::take(&mut self.unowned);
         match self.take_over(&partitions).await {
-            Err(RoleError::Append(
-                AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_),
-            )) => {
-                tracing::warn!(
-                    ?partitions,
-                    "the log takes no records; publishes are refused until it does"
-                );
+            Err(RoleError::Append(AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))) => {
+                tracing::warn!(?partitions, "the log takes no records; publishes are refused until it does");
                 self.unowned.extend(partitions);
                 self.unowned.sort_unstable();
                 self.unowned.dedup();

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
-    AccessService, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService,
-    Outcome, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
+    AccessService, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish,
+    PullReply, PullRequest, Recall, Refusal, ServerPublish,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
-use anser_types::{
-    ConnectionId, ConversationType, Effect, Limits, Origin, Status, Subject, Timestamp, UserKey,
-};
+use anser_types::{ConnectionId, ConversationType, Effect, Limits, Origin, Status, Subject, Timestamp, UserKey};
 
 use crate::event_loop::{Input, refuse_all};
 use crate::role::{Backends, Clock};
@@ -63,13 +61,7 @@ impl MessageHandle {
         clock: Clock,
         limits: Limits,
     ) -> Self {
-        Self {
-            inputs: parking::Closable::new(inputs),
-            backends,
-            access,
-            clock,
-            limits,
-        }
+        Self { inputs: parking::Closable::new(inputs), backends, access, clock, limits }
     }
 
     /// Takes nothing more: the loop ends when what it has is done, and the applier after it. Later calls are refused as
@@ -87,46 +79,31 @@ impl MessageHandle {
 
     async fn send_draft(&self, draft: Draft) -> Outcome {
         let (answer, outcome) = oneshot::channel();
-        self.ask(Input::Draft(Box::new(draft), answer), outcome)
-            .await
+        self.ask(Input::Draft(Box::new(draft), answer), outcome).await
     }
 
     async fn run_command(&self, command: Command) -> Result<Timestamp, Refusal> {
         let time = Timestamp::ZERO;
         let body = match command {
-            Command::Roster { subject, change } => Body::Roster(RosterRecord {
-                subject,
-                time,
-                change,
-            }),
+            Command::Roster { subject, change } => Body::Roster(RosterRecord { subject, time, change }),
             Command::User { user, change } => Body::User(UserRecord { user, time, change }),
         };
         let (answer, outcome) = oneshot::channel();
-        self.ask(Input::Command(body, answer), outcome)
-            .await
-            .map(|accepted| accepted.sent)
+        self.ask(Input::Command(body, answer), outcome).await.map(|accepted| accepted.sent)
     }
 
     /// Waits until what is durable now can be read.
     pub(crate) async fn wait_applied(&self) -> Result<(), Refusal> {
         let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
         let (done, applied) = oneshot::channel();
-        inputs
-            .send(Input::Applied(done))
-            .await
-            .map_err(|_| Refusal::UNAVAILABLE)?;
+        inputs.send(Input::Applied(done)).await.map_err(|_| Refusal::UNAVAILABLE)?;
         drop(inputs);
         applied.await.map_err(|_| Refusal::UNAVAILABLE)
     }
 
     async fn run_recall(&self, recall: Recall) -> Outcome {
-        let Recall {
-            mut command,
-            origin,
-            effect,
-        } = recall;
-        let subject =
-            Subject::of_message(&command.app, command.kind, &command.sender, &command.target);
+        let Recall { mut command, origin, effect } = recall;
+        let subject = Subject::of_message(&command.app, command.kind, &command.sender, &command.target);
         let mut first = self.find_message(&subject, effect.uid).await?;
         if first.is_none() {
             // It may be acked and not applied yet.
@@ -138,12 +115,8 @@ impl MessageHandle {
             return Err(Refusal::new(Status::NOT_YOUR_MESSAGE));
         }
         let extras = command.extras.get_or_insert_default();
-        extras.effect = Some(Effect::Recall {
-            uid: effect.uid,
-            sent: first.sent,
-        });
-        self.send_draft(Draft::from_server(command, origin, Ticket::None))
-            .await
+        extras.effect = Some(Effect::Recall { uid: effect.uid, sent: first.sent });
+        self.send_draft(Draft::from_server(command, origin, Ticket::None)).await
     }
 }
 
@@ -162,11 +135,7 @@ impl MessageService for MessageHandle {
     }
 
     fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome> {
-        let origin = Origin {
-            connection: ConnectionId::NONE,
-            publish: 0,
-            client_id: None,
-        };
+        let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
         Box::pin(self.send_draft(Draft::from_server(publish, origin, Ticket::None)))
     }
 

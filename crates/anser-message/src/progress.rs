@@ -25,8 +25,6 @@ impl Progress {
     /// The partitions in order, each with the offset below which everything is applied.
     pub(crate) fn applied(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
         let partitions = (0..=u8::MAX).map(PartitionId);
-        partitions
-            .zip(self.0.iter())
-            .map(|(partition, next)| (partition, Offset(next.load(Ordering::Acquire))))
+        partitions.zip(self.0.iter()).map(|(partition, next)| (partition, Offset(next.load(Ordering::Acquire))))
     }
 }

@@ -1,17 +1,11 @@
 //! Reads of timelines, history and conversation lists: straight from the tables, for one user's eyes.
 
-use anser_backend::{
-    HistoryQuery, ListQuery, Order, Page, RangeQuery, Side, StoreError, StoredEntry,
-};
-use anser_cluster::{
-    HistoryRead, HistoryReply, ListItem, PullItem, PullReply, PullRequest, Refusal,
-};
+use anser_backend::{HistoryQuery, ListQuery, Order, Page, RangeQuery, Side, StoreError, StoredEntry};
+use anser_cluster::{HistoryRead, HistoryReply, ListItem, PullItem, PullReply, PullRequest, Refusal};
 use anser_core::history::Reader;
 use anser_types::codec::DecodeError;
 use anser_types::record::{Body, Record};
-use anser_types::{
-    ConversationType, Message, MessageUid, Position, Status, Subject, Timestamp, UserKey,
-};
+use anser_types::{ConversationType, Message, MessageUid, Position, Status, Subject, Timestamp, UserKey};
 use bytes::Bytes;
 
 use crate::handle::MessageHandle;
@@ -22,11 +16,7 @@ const RAW_PAGES_MAX: usize = 50;
 
 impl MessageHandle {
     pub(crate) async fn read_timeline(&self, request: PullRequest) -> Result<PullReply, Refusal> {
-        let PullRequest {
-            user,
-            device,
-            after,
-        } = request;
+        let PullRequest { user, device, after } = request;
         let mut after = after;
         let mut page = self.range(&user, after).await?;
         if after > page.head {
@@ -37,11 +27,7 @@ impl MessageHandle {
         if after > page.head {
             // A cursor that this timeline never gave: near the clock it is taken at its word, else as a new install.
             if after.0 <= (self.clock)().plus(self.limits.ahead_ms_max).0 {
-                self.backends
-                    .mailbox
-                    .lift(&user, after)
-                    .await
-                    .map_err(unavailable)?;
+                self.backends.mailbox.lift(&user, after).await.map_err(unavailable)?;
                 page = self.range(&user, after).await?;
                 page.head = page.head.max(after);
             } else {
@@ -50,24 +36,10 @@ impl MessageHandle {
             }
         }
         if let Some(device) = device {
-            self.backends
-                .mailbox
-                .set_cursor(&user, &device, after)
-                .await
-                .map_err(unavailable)?;
+            self.backends.mailbox.set_cursor(&user, &device, after).await.map_err(unavailable)?;
         }
-        let items = page
-            .entries
-            .into_iter()
-            .map(pull_item)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(damaged)?;
-        Ok(PullReply {
-            items,
-            after,
-            head: page.head,
-            finished: page.finished,
-        })
+        let items = page.entries.into_iter().map(pull_item).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+        Ok(PullReply { items, after, head: page.head, finished: page.finished })
     }
 
     async fn range(&self, user: &UserKey, after: Position) -> Result<Page, Refusal> {
@@ -77,11 +49,7 @@ impl MessageHandle {
             entries_max: self.limits.pull_entries_max,
             bytes_max: self.limits.pull_bytes_max,
         };
-        self.backends
-            .mailbox
-            .range(query)
-            .await
-            .map_err(unavailable)
+        self.backends.mailbox.range(query).await.map_err(unavailable)
     }
 
     pub(crate) async fn read_history(&self, request: HistoryRead) -> Result<HistoryReply, Refusal> {
@@ -89,25 +57,13 @@ impl MessageHandle {
         let Some(reader) = self.reader(&request, &subject).await? else {
             return Ok(HistoryReply::default());
         };
-        let count = request
-            .count
-            .unwrap_or(self.limits.history_page_default)
-            .clamp(1, self.limits.history_page_max);
-        let order = if request.ascending {
-            Order::After
-        } else {
-            Order::Before
-        };
+        let count = request.count.unwrap_or(self.limits.history_page_default).clamp(1, self.limits.history_page_max);
+        let order = if request.ascending { Order::After } else { Order::Before };
         let mut reply = HistoryReply::default();
         let mut time = request.time;
         for _ in 0..RAW_PAGES_MAX {
             // One more than asked for tells whether there is more that this reader sees.
-            let query = HistoryQuery {
-                subject: subject.clone(),
-                time,
-                order,
-                count: count + 1,
-            };
+            let query = HistoryQuery { subject: subject.clone(), time, order, count: count + 1 };
             let page = self.backends.history.page(query).await.map_err(storage)?;
             time = page.rows.last().map(|stored| stored.row.sent);
             for stored in page.rows {
@@ -128,22 +84,13 @@ impl MessageHandle {
     }
 
     /// Who reads, and from when on; `None` for somebody who may read nothing there.
-    async fn reader(
-        &self,
-        request: &HistoryRead,
-        subject: &Subject,
-    ) -> Result<Option<Reader>, Refusal> {
+    async fn reader(&self, request: &HistoryRead, subject: &Subject) -> Result<Option<Reader>, Refusal> {
         let user = &request.user;
         let from = match request.conversation.kind {
             ConversationType::Private | ConversationType::System => Timestamp::ZERO,
             ConversationType::Group => {
                 let group = &request.conversation.target;
-                let member = self
-                    .backends
-                    .directory
-                    .member(&user.app, group, &user.user)
-                    .await
-                    .map_err(storage)?;
+                let member = self.backends.directory.member(&user.app, group, &user.user).await.map_err(storage)?;
                 let Some(member) = member else {
                     return Ok(None);
                 };
@@ -151,34 +98,13 @@ impl MessageHandle {
             }
             _ => return Ok(None),
         };
-        let hidden = self
-            .backends
-            .history
-            .hidden(user, subject)
-            .await
-            .map_err(storage)?;
-        Ok(Some(Reader {
-            user: user.user.clone(),
-            from,
-            hidden,
-        }))
+        let hidden = self.backends.history.hidden(user, subject).await.map_err(storage)?;
+        Ok(Some(Reader { user: user.user.clone(), from, hidden }))
     }
 
-    pub(crate) async fn find_message(
-        &self,
-        subject: &Subject,
-        uid: MessageUid,
-    ) -> Result<Option<Message>, Refusal> {
-        let found = self
-            .backends
-            .history
-            .find(subject, uid.sent_time(), uid)
-            .await
-            .map_err(storage)?;
-        found
-            .map(|stored| decode_message(stored.row.record))
-            .transpose()
-            .map_err(damaged)
+    pub(crate) async fn find_message(&self, subject: &Subject, uid: MessageUid) -> Result<Option<Message>, Refusal> {
+        let found = self.backends.history.find(subject, uid.sent_time(), uid).await.map_err(storage)?;
+        found.map(|stored| decode_message(stored.row.record)).transpose().map_err(damaged)
     }
 
     pub(crate) async fn read_list(
@@ -188,27 +114,12 @@ impl MessageHandle {
         before: Timestamp,
         count: usize,
     ) -> Result<Vec<ListItem>, Refusal> {
-        let query = ListQuery {
-            user,
-            kind,
-            before,
-            count,
-        };
-        let rows = self
-            .backends
-            .mailbox
-            .list(query)
-            .await
-            .map_err(unavailable)?;
+        let query = ListQuery { user, kind, before, count };
+        let rows = self.backends.mailbox.list(query).await.map_err(unavailable)?;
         rows.into_iter()
             .map(|row| {
                 let last = decode_message(row.record)?;
-                Ok(ListItem {
-                    conversation: row.conversation,
-                    last,
-                    unread: row.unread,
-                    read_until: row.read_until,
-                })
+                Ok(ListItem { conversation: row.conversation, last, unread: row.unread, read_until: row.read_until })
             })
             .collect::<Result<_, _>>()
             .map_err(damaged)
@@ -220,11 +131,7 @@ fn pull_item(entry: StoredEntry) -> Result<PullItem, DecodeError> {
         Side::Inbox => None,
         Side::Outbox(connection) => Some(connection),
     };
-    Ok(PullItem {
-        position: entry.position,
-        sent_on,
-        message: decode_message(entry.record)?,
-    })
+    Ok(PullItem { position: entry.position, sent_on, message: decode_message(entry.record)? })
 }
 
 fn decode_message(record: Bytes) -> Result<Message, DecodeError> {

@@ -22,14 +22,8 @@ impl MessageHandle {
     /// for good, and is older than the longest retention of a timeline by a day.
     pub async fn expire(&self) -> Result<LogRetention, StoreError> {
         let now = (self.clock)();
-        self.backends
-            .mailbox
-            .expire(now.minus(self.limits.offline_retention_ms))
-            .await?;
-        self.backends
-            .history
-            .expire(now.minus(self.limits.history_retention_ms))
-            .await?;
+        self.backends.mailbox.expire(now.minus(self.limits.offline_retention_ms)).await?;
+        self.backends.history.expire(now.minus(self.limits.history_retention_ms)).await?;
         let mut keep_from = Vec::new();
         for partition in self.backends.log.partitions().all() {
             let mailbox = self.backends.mailbox.replay_from(partition).await?;
@@ -37,11 +31,7 @@ impl MessageHandle {
             let directory = self.backends.directory.replay_from(partition).await?;
             keep_from.push((partition, mailbox.min(history).min(directory)));
         }
-        let before = now.minus(
-            self.limits
-                .offline_retention_ms
-                .saturating_add(LOG_MARGIN_MS),
-        );
+        let before = now.minus(self.limits.offline_retention_ms.saturating_add(LOG_MARGIN_MS));
         Ok(LogRetention { keep_from, before })
     }
 }

@@ -60,9 +60,7 @@ pub enum RoleError {
         source: anser_types::codec::DecodeError,
     },
     /// The log has let go of records that a table has not applied. Restore the table or the log from a backup.
-    #[error(
-        "partition {partition} of the log begins at {start}, but a table was applied only up to {applied}"
-    )]
+    #[error("partition {partition} of the log begins at {start}, but a table was applied only up to {applied}")]
     Lost {
         /// The partition.
         partition: PartitionId,
@@ -95,36 +93,12 @@ impl MessageRole {
         let limits = config.limits();
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
         let (applies, apply) = mpsc::channel::<ToApply>(APPLIES_MAX);
-        let handle = MessageHandle::new(
-            inputs,
-            backends.clone(),
-            Arc::clone(&access),
-            Arc::clone(&clock),
-            limits,
-        );
+        let handle = MessageHandle::new(inputs, backends.clone(), Arc::clone(&access), Arc::clone(&clock), limits);
         let progress = Progress::new(backends.log.partitions());
-        let applier = Applier::new(
-            backends.clone(),
-            Arc::clone(&access),
-            apply,
-            progress.clone(),
-        );
-        let wires = Wires {
-            backends,
-            access,
-            clock,
-            inputs: input,
-            applies,
-            progress,
-        };
+        let applier = Applier::new(backends.clone(), Arc::clone(&access), apply, progress.clone());
+        let wires = Wires { backends, access, clock, inputs: input, applies, progress };
         let message_loop = MessageLoop::new(name, limits, wires);
-        (
-            Self {
-                message_loop,
-                applier,
-            },
-            Arc::new(handle),
-        )
+        (Self { message_loop, applier }, Arc::new(handle))
     }
 
     /// The two tasks of the role. Both run until the handle is closed (then they end with `Ok`), or until something fails
@@ -132,10 +106,7 @@ impl MessageRole {
     pub fn into_tasks(
         self,
         ready: tokio::sync::oneshot::Sender<()>,
-    ) -> (
-        impl Future<Output = Result<(), RoleError>> + Send,
-        impl Future<Output = Result<(), RoleError>> + Send,
-    ) {
+    ) -> (impl Future<Output = Result<(), RoleError>> + Send, impl Future<Output = Result<(), RoleError>> + Send) {
         (self.message_loop.run(ready), self.applier.run())
     }
 }

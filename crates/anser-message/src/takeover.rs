@@ -39,15 +39,7 @@ impl MessageLoop {
             let replay_from = self.replay_from(partition).await?;
             let start = self.read_from(partition, replay_from).await?;
             let fence = Fence::new(self.backends.log.id());
-            reading.insert(
-                partition,
-                Reading {
-                    fence,
-                    replay_from,
-                    claim,
-                    done: false,
-                },
-            );
+            reading.insert(partition, Reading { fence, replay_from, claim, done: false });
             from.push((partition, start));
         }
         let mut reader = self.backends.log.reader(from);
@@ -72,41 +64,25 @@ impl MessageLoop {
     }
 
     /// The log ends before a claim that it has acknowledged. Serving on would forget what lies between.
-    async fn claim_missing(
-        &mut self,
-        reading: &BTreeMap<PartitionId, Reading>,
-    ) -> Result<(), RoleError> {
+    async fn claim_missing(&mut self, reading: &BTreeMap<PartitionId, Reading>) -> Result<(), RoleError> {
         let mut missing = reading.iter().filter(|(_, reading)| !reading.done);
         let Some((&partition, reading)) = missing.next() else {
             return Ok(());
         };
         let end = self.backends.log.bounds(partition).await?.end;
         let asked = reading.claim;
-        Err(RoleError::Read(ReadError::BeyondEnd {
-            partition,
-            asked,
-            end,
-        }))
+        Err(RoleError::Read(ReadError::BeyondEnd { partition, asked, end }))
     }
 
-    async fn claim_all(
-        &mut self,
-        partitions: &[PartitionId],
-    ) -> Result<Vec<(PartitionId, Offset)>, RoleError> {
+    async fn claim_all(&mut self, partitions: &[PartitionId]) -> Result<Vec<(PartitionId, Offset)>, RoleError> {
         let mut pending = Vec::new();
         for &partition in partitions {
             let end = self.backends.log.bounds(partition).await?.end;
             let now = (self.clock)();
-            let Some(Append {
-                expected, records, ..
-            }) = self.node.claim(partition, &self.name, end, now)
-            else {
+            let Some(Append { expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {
                 continue;
             };
-            pending.push((
-                partition,
-                self.backends.log.append_at(partition, expected, records),
-            ));
+            pending.push((partition, self.backends.log.append_at(partition, expected, records)));
         }
         let mut claims = Vec::new();
         let mut failed = None;
@@ -134,18 +110,10 @@ impl MessageLoop {
     }
 
     /// Where reading begins: what is to be replayed, and the window in which resends are recognised.
-    async fn read_from(
-        &mut self,
-        partition: PartitionId,
-        replay_from: Offset,
-    ) -> Result<Offset, RoleError> {
+    async fn read_from(&mut self, partition: PartitionId, replay_from: Offset) -> Result<Offset, RoleError> {
         let start = self.backends.log.bounds(partition).await?.start;
         if start > replay_from {
-            return Err(RoleError::Lost {
-                partition,
-                start,
-                applied: replay_from,
-            });
+            return Err(RoleError::Lost { partition, start, applied: replay_from });
         }
         let since = (self.clock)().minus(self.limits.duplicate_window_ms);
         let window = self.backends.log.offset_at(partition, since).await?;
@@ -153,18 +121,9 @@ impl MessageLoop {
     }
 
     async fn read(&mut self, entry: LogEntry, reading: &mut Reading) -> Result<(), RoleError> {
-        let LogEntry {
-            partition,
-            offset,
-            time,
-            bytes,
-        } = entry;
+        let LogEntry { partition, offset, time, bytes } = entry;
         reading.done = offset >= reading.claim;
-        let bad = |source| RoleError::Record {
-            partition,
-            offset,
-            source,
-        };
+        let bad = |source| RoleError::Record { partition, offset, source };
         let (header, _) = Header::decode(&mut Reader(bytes.clone())).map_err(bad)?;
         let record = Record::decode(bytes.clone()).map_err(bad)?;
         if !reading.fence.admits(offset, header, &record.body) {
@@ -179,19 +138,12 @@ impl MessageLoop {
         let claim = Claim(reading.claim);
         loop {
             let now = (self.clock)();
-            let replay = Replay {
-                partition,
-                claim,
-                offset,
-                bytes: &bytes,
-                record: &record,
-            };
+            let replay = Replay { partition, claim, offset, bytes: &bytes, record: &record };
             match self.node.replay(replay, now, &mut self.effects) {
                 Replayed::Done => break,
                 Replayed::Needs(subject) => {
                     let loaded = load_conversation(&self.backends, &subject).await?;
-                    self.node
-                        .loaded(partition, &subject, loaded, now, &mut self.effects);
+                    self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
                 }
             }
         }
@@ -204,10 +156,7 @@ impl MessageLoop {
     /// Waits until the applier has done everything that it was handed.
     async fn wait_applied(&mut self) -> Result<(), RoleError> {
         let (done, applied) = tokio::sync::oneshot::channel();
-        self.applies
-            .send(ToApply::Barrier(done))
-            .await
-            .map_err(|_| RoleError::Ended)?;
+        self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
         applied.await.map_err(|_| RoleError::Ended)
     }
 }

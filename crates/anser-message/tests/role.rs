@@ -1,8 +1,5 @@
 //! The role on in-memory backends, with an access role that only takes notes.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test says by unwrapping what has to be there"
-)]
+#![expect(clippy::unwrap_used, reason = "a test says by unwrapping what has to be there")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,15 +10,14 @@ use tokio::task::JoinHandle;
 
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
 use anser_cluster::{
-    AccessService, Arrival, Command, DirectoryService, HistoryRead, MessageService, Outcome,
-    Publish, PullRequest, Recall, RecallTarget, ServerPublish, Settled, SignOut,
+    AccessService, Arrival, Command, DirectoryService, HistoryRead, MessageService, Outcome, Publish, PullRequest,
+    Recall, RecallTarget, ServerPublish, Settled, SignOut,
 };
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
-    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, LogId, MessageClass,
-    MessageFlags, Origin, PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId,
-    UserKey,
+    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, LogId, MessageClass, MessageFlags, Origin,
+    PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 #[derive(Debug, Default)]
@@ -78,9 +74,7 @@ impl World {
     async fn new() -> Self {
         let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
         let now = Arc::clone(&clock);
-        let log = MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, move || {
-            Timestamp(now.load(Ordering::Relaxed))
-        });
+        let log = MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, move || Timestamp(now.load(Ordering::Relaxed)));
         let backends = Backends {
             log: Arc::new(log.clone()),
             mailbox: Arc::new(MemoryMailbox::default()),
@@ -89,15 +83,7 @@ impl World {
         };
         let access = Arc::new(Access::default());
         let (handle, tasks) = start(&backends, &access, &clock).await;
-        Self {
-            log,
-            backends,
-            access,
-            clock,
-            handle,
-            tasks,
-            publishes: 0,
-        }
+        Self { log, backends, access, clock, handle, tasks, publishes: 0 }
     }
 
     async fn restart(&mut self) {
@@ -131,13 +117,7 @@ impl World {
     async fn outcome(&self, number: u64) -> Outcome {
         loop {
             let changed = self.access.changed.notified();
-            if let Some(settled) = self
-                .access
-                .settled
-                .lock()
-                .iter()
-                .find(|s| s.publish == number)
-            {
+            if let Some(settled) = self.access.settled.lock().iter().find(|s| s.publish == number) {
                 return settled.outcome;
             }
             changed.await;
@@ -163,42 +143,21 @@ impl World {
     }
 
     async fn timeline(&self, user: &str) -> Vec<String> {
-        let request = PullRequest {
-            user: key(user),
-            device: None,
-            after: Position::START,
-        };
+        let request = PullRequest { user: key(user), device: None, after: Position::START };
         let reply = self.handle.pull(request).await.unwrap();
-        reply
-            .items
-            .iter()
-            .map(|i| String::from_utf8_lossy(&i.message.content).into_owned())
-            .collect()
+        reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
     }
 
     async fn history(&self, user: &str, kind: ConversationType, target: &str) -> Vec<String> {
         let conversation = Conversation::new(kind, TargetId::new(target).unwrap());
-        let read = HistoryRead {
-            user: key(user),
-            conversation,
-            time: None,
-            ascending: false,
-            count: None,
-        };
+        let read = HistoryRead { user: key(user), conversation, time: None, ascending: false, count: None };
         let reply = self.handle.history(read).await.unwrap();
-        reply
-            .items
-            .iter()
-            .map(|i| String::from_utf8_lossy(&i.message.content).into_owned())
-            .collect()
+        reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
     }
 
     async fn group(&self, change: RosterChange) {
         let subject = Subject::group(app(), TargetId::new("g").unwrap());
-        self.handle
-            .command(Command::Roster { subject, change })
-            .await
-            .unwrap();
+        self.handle.command(Command::Roster { subject, change }).await.unwrap();
     }
 }
 
@@ -211,13 +170,7 @@ async fn start(
     // Time passes with every look at the clock: what the role waits for comes, at whatever speed the test runs.
     let clock = Arc::new(move || Timestamp(now.fetch_add(5, Ordering::Relaxed)));
     let access: Arc<dyn AccessService> = Arc::clone(access) as _;
-    let (role, handle) = MessageRole::new(
-        "n1",
-        &MessageConfig::default(),
-        backends.clone(),
-        access,
-        clock,
-    );
+    let (role, handle) = MessageRole::new("n1", &MessageConfig::default(), backends.clone(), access, clock);
     let (ready, is_ready) = oneshot::channel();
     let (decide, apply) = role.into_tasks(ready);
     let tasks = vec![spawn(decide), spawn(apply)];
@@ -225,9 +178,7 @@ async fn start(
     (handle, tasks)
 }
 
-fn spawn(
-    task: impl Future<Output = Result<(), RoleError>> + Send + 'static,
-) -> JoinHandle<Result<(), RoleError>> {
+fn spawn(task: impl Future<Output = Result<(), RoleError>> + Send + 'static) -> JoinHandle<Result<(), RoleError>> {
     tokio::runtime::Handle::current().spawn(task)
 }
 
@@ -243,24 +194,10 @@ async fn nothing_lost_a_message_reaches_both_timelines_both_lists_and_history() 
     for (me, peer) in [("alice", "bob"), ("bob", "alice")] {
         assert_eq!(world.timeline(me).await, ["one", "two"]);
         assert_eq!(world.history(me, PRIVATE, peer).await, ["two", "one"]);
-        let list = world
-            .handle
-            .conversations(&key(me), None, Timestamp::ZERO, 10)
-            .await
-            .unwrap();
-        assert_eq!(
-            (
-                list.len(),
-                list[0].conversation.target.as_str(),
-                list[0].unread
-            ),
-            (1, peer, 1)
-        );
+        let list = world.handle.conversations(&key(me), None, Timestamp::ZERO, 10).await.unwrap();
+        assert_eq!((list.len(), list[0].conversation.target.as_str(), list[0].unread), (1, peer, 1));
     }
-    assert!(
-        world.history("carol", PRIVATE, "bob").await.is_empty(),
-        "one-way-in"
-    );
+    assert!(world.history("carol", PRIVATE, "bob").await.is_empty(), "one-way-in");
 }
 
 #[tokio::test]
@@ -279,10 +216,7 @@ async fn a_restart_repeats_nothing_and_recognises_resends() {
     world.say("alice", PRIVATE, "bob", "two").await.unwrap();
     world.arrived(2).await;
     let subject = Subject::private(app(), key("alice").user, key("bob").user);
-    assert_eq!(
-        world.backends.history.head(&subject).await.unwrap().number,
-        2
-    );
+    assert_eq!(world.backends.history.head(&subject).await.unwrap().number, 2);
 }
 
 #[tokio::test]
@@ -293,10 +227,7 @@ async fn a_full_log_refuses_nothing_for_good_and_service_resumes_by_itself() {
     let publish = world.publish("alice", PRIVATE, "bob", "during");
     let number = publish.origin.publish;
     world.handle.publish(vec![publish]);
-    let command = Command::User {
-        user: key("bob"),
-        change: UserChange::Unblocked,
-    };
+    let command = Command::User { user: key("bob"), change: UserChange::Unblocked };
     let refused = world.handle.command(command.clone()).await.unwrap_err();
     assert!(refused.status.is_retryable());
     world.log.set_full(false);
@@ -310,50 +241,20 @@ async fn a_full_log_refuses_nothing_for_good_and_service_resumes_by_itself() {
 async fn a_group_and_who_may_read_what_of_it() {
     let mut world = World::new().await;
     let users = |names: &[&str]| names.iter().map(|n| key(n).user).collect::<Vec<_>>();
-    assert_eq!(
-        world
-            .say("alice", GROUP, "g", "x")
-            .await
-            .unwrap_err()
-            .status,
-        Status::NOT_IN_GROUP
-    );
-    world
-        .group(RosterChange::Join {
-            name: "G".into(),
-            users: users(&["alice", "bob"]),
-        })
-        .await;
+    assert_eq!(world.say("alice", GROUP, "g", "x").await.unwrap_err().status, Status::NOT_IN_GROUP);
+    world.group(RosterChange::Join { name: "G".into(), users: users(&["alice", "bob"]) }).await;
     world.say("alice", GROUP, "g", "one").await.unwrap();
     world.clock.fetch_add(10, Ordering::Relaxed);
-    world
-        .group(RosterChange::Join {
-            name: String::new(),
-            users: users(&["carol"]),
-        })
-        .await;
-    world
-        .group(RosterChange::Quit {
-            users: users(&["bob"]),
-        })
-        .await;
+    world.group(RosterChange::Join { name: String::new(), users: users(&["carol"]) }).await;
+    world.group(RosterChange::Quit { users: users(&["bob"]) }).await;
     world.say("alice", GROUP, "g", "two").await.unwrap();
     world.arrived(2).await;
     assert_eq!(world.timeline("bob").await, ["one"]);
     assert_eq!(world.timeline("carol").await, ["two"]);
     assert_eq!(world.history("alice", GROUP, "g").await, ["two", "one"]);
-    assert_eq!(
-        world.history("carol", GROUP, "g").await,
-        ["two"],
-        "nothing of before the joining"
-    );
+    assert_eq!(world.history("carol", GROUP, "g").await, ["two"], "nothing of before the joining");
     assert!(world.history("bob", GROUP, "g").await.is_empty());
-    let group = world
-        .handle
-        .group(&app(), &TargetId::new("g").unwrap())
-        .await
-        .unwrap()
-        .unwrap();
+    let group = world.handle.group(&app(), &TargetId::new("g").unwrap()).await.unwrap().unwrap();
     assert_eq!((group.name.as_str(), group.members.len()), ("G", 2));
 }
 
@@ -371,20 +272,8 @@ fn recall_of(uid: anser_types::MessageUid, by: &str) -> Recall {
         check_permission: true,
         extras: None,
     };
-    let origin = Origin {
-        connection: ConnectionId(3),
-        publish: 1,
-        client_id: None,
-    };
-    Recall {
-        command,
-        origin,
-        effect: RecallTarget {
-            uid,
-            sent: uid.sent_time(),
-            by_sender_only: true,
-        },
-    }
+    let origin = Origin { connection: ConnectionId(3), publish: 1, client_id: None };
+    Recall { command, origin, effect: RecallTarget { uid, sent: uid.sent_time(), by_sender_only: true } }
 }
 
 #[tokio::test]
@@ -392,17 +281,9 @@ async fn a_recall_takes_the_message_out_of_history_and_only_its_sender_may() {
     let mut world = World::new().await;
     let slip = world.say("alice", PRIVATE, "bob", "a slip").await.unwrap();
     world.say("alice", PRIVATE, "bob", "stays").await.unwrap();
-    let refused = world
-        .handle
-        .recall(recall_of(slip.uid, "bob"))
-        .await
-        .unwrap_err();
+    let refused = world.handle.recall(recall_of(slip.uid, "bob")).await.unwrap_err();
     assert_eq!(refused.status, Status::NOT_YOUR_MESSAGE);
-    world
-        .handle
-        .recall(recall_of(slip.uid, "alice"))
-        .await
-        .unwrap();
+    world.handle.recall(recall_of(slip.uid, "alice")).await.unwrap();
     world.arrived(3).await;
     assert_eq!(world.timeline("bob").await, ["a slip", "stays", "recall"]);
     assert_eq!(world.history("bob", PRIVATE, "alice").await, ["stays"]);
@@ -412,22 +293,13 @@ async fn a_recall_takes_the_message_out_of_history_and_only_its_sender_may() {
 async fn pages_lead_back_to_the_beginning_without_gap_or_repeat() {
     let mut world = World::new().await;
     for i in 0..45 {
-        world
-            .say("alice", PRIVATE, "bob", &i.to_string())
-            .await
-            .unwrap();
+        world.say("alice", PRIVATE, "bob", &i.to_string()).await.unwrap();
     }
     world.arrived(45).await;
     let (mut seen, mut time, mut sizes) = (Vec::new(), None, Vec::new());
     loop {
         let conversation = Conversation::new(PRIVATE, TargetId::new("alice").unwrap());
-        let read = HistoryRead {
-            user: key("bob"),
-            conversation,
-            time,
-            ascending: false,
-            count: Some(20),
-        };
+        let read = HistoryRead { user: key("bob"), conversation, time, ascending: false, count: Some(20) };
         let reply = world.handle.history(read).await.unwrap();
         sizes.push(reply.items.len());
         time = reply.items.last().map(|i| i.message.sent);
@@ -441,8 +313,7 @@ async fn pages_lead_back_to_the_beginning_without_gap_or_repeat() {
 }
 
 #[tokio::test]
-async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and_the_clock_went_back()
- {
+async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and_the_clock_went_back() {
     let world = World::new().await;
     let clock = Arc::clone(&world.clock);
     let access: Arc<dyn AccessService> = Arc::clone(&world.access) as _;
@@ -451,9 +322,7 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
         "n2",
         &MessageConfig::default(),
         Backends {
-            log: Arc::new(MemoryLog::new(LogId(6), PartitionCount::EMBEDDED, || {
-                Timestamp(0)
-            })),
+            log: Arc::new(MemoryLog::new(LogId(6), PartitionCount::EMBEDDED, || Timestamp(0))),
             mailbox: Arc::new(MemoryMailbox::default()),
             history: Arc::new(MemoryHistory::default()),
             directory: Arc::new(MemoryDirectory::default()),
@@ -474,11 +343,7 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
     world.say("alice", PRIVATE, "bob", "one").await.unwrap();
     clock.fetch_sub(3_600_000, Ordering::Relaxed);
     let newest = world.say("alice", PRIVATE, "bob", "two").await.unwrap();
-    let request = PullRequest {
-        user: key("alice"),
-        device: None,
-        after: Position(newest.sent.0),
-    };
+    let request = PullRequest { user: key("alice"), device: None, after: Position(newest.sent.0) };
     let reply = tokio::select! {
         biased;
         reply = world.handle.pull(request) => reply.unwrap(),

@@ -146,10 +146,6 @@ impl Reader {
 
     /// Demands that all has been taken.
     pub fn end(self) -> Result<(), DecodeError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(DecodeError::Long)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Long) }
     }
 }

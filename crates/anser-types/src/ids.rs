@@ -158,9 +158,6 @@ mod tests {
         assert_eq!(UserId::new("a\nb"), Err(IdError::Control));
         assert_eq!(UserId::new("a\0b"), Err(IdError::Control));
         assert_eq!(UserId::new(&"x".repeat(257)), Err(IdError::TooLong));
-        assert_eq!(
-            UserId::new("张三 😀").map(|u| u.to_string()),
-            Ok("张三 😀".into())
-        );
+        assert_eq!(UserId::new("张三 😀").map(|u| u.to_string()), Ok("张三 😀".into()));
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::{
-    AppKey, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Subject,
-    TargetId, Timestamp, UserId,
+    AppKey, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Subject, TargetId, Timestamp,
+    UserId,
 };
 
 /// The id that a sending client gave to a message. The same id again, from the same user, with the same body and

@@ -20,11 +20,7 @@ impl PartitionCount {
 
     /// Checks a count.
     pub const fn new(count: u16) -> Option<Self> {
-        if count >= 1 && count <= 256 {
-            Some(Self(count))
-        } else {
-            None
-        }
+        if count >= 1 && count <= 256 { Some(Self(count)) } else { None }
     }
 
     /// The count.
@@ -34,9 +30,7 @@ impl PartitionCount {
 
     /// All partitions, in order.
     pub fn all(self) -> impl Iterator<Item = PartitionId> {
-        (0..self.0)
-            .filter_map(|p| u8::try_from(p).ok())
-            .map(PartitionId)
+        (0..self.0).filter_map(|p| u8::try_from(p).ok()).map(PartitionId)
     }
 
     /// The partition that a hash falls into.

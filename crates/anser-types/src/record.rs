@@ -13,8 +13,7 @@ use bytes::Bytes;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{
-    AppKey, Claim, Conversation, LogId, Message, MessageUid, Offset, Subject, TargetId, Timestamp,
-    UserId, UserKey,
+    AppKey, Claim, Conversation, LogId, Message, MessageUid, Offset, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 /// The version that this program writes.
@@ -198,14 +197,7 @@ impl Header {
         let log = LogId(reader.u64()?);
         let claim = Claim(Offset(reader.u64()?));
         let sequence = reader.u64()?;
-        Ok((
-            Self {
-                log,
-                claim,
-                sequence,
-            },
-            kind,
-        ))
+        Ok((Self { log, claim, sequence }, kind))
     }
 }
 
@@ -257,9 +249,7 @@ impl Record {
 /// The group that a subject names, if it is one.
 pub fn group_of(subject: &Subject) -> Option<(&AppKey, &TargetId)> {
     match subject {
-        Subject::Shared { app, conversation }
-            if conversation.kind == crate::ConversationType::Group =>
-        {
+        Subject::Shared { app, conversation } if conversation.kind == crate::ConversationType::Group => {
             Some((app, &conversation.target))
         }
         _ => None,

@@ -43,9 +43,6 @@ impl Status {
 
     /// Whether the same request may succeed later without any change to it.
     pub const fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::UNAVAILABLE | Self::TOO_FAST | Self::STORAGE_UNAVAILABLE
-        )
+        matches!(self, Self::UNAVAILABLE | Self::TOO_FAST | Self::STORAGE_UNAVAILABLE)
     }
 }

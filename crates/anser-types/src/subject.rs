@@ -4,9 +4,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{
-    AppKey, Conversation, ConversationType, PartitionCount, PartitionId, TargetId, UserId, UserKey,
-};
+use crate::{AppKey, Conversation, ConversationType, PartitionCount, PartitionId, TargetId, UserId, UserKey};
 
 /// How many buckets users live in. Fixed at birth.
 pub const BUCKETS: u16 = 256;
@@ -50,54 +48,33 @@ pub enum Subject {
 impl Subject {
     /// The private chat of two users, in either order.
     pub fn private(app: AppKey, one: UserId, other: UserId) -> Self {
-        let (low, high) = if one <= other {
-            (one, other)
-        } else {
-            (other, one)
-        };
+        let (low, high) = if one <= other { (one, other) } else { (other, one) };
         Self::Private { app, low, high }
     }
 
     /// The group with this id.
     pub const fn group(app: AppKey, group: TargetId) -> Self {
-        Self::Shared {
-            app,
-            conversation: Conversation::new(ConversationType::Group, group),
-        }
+        Self::Shared { app, conversation: Conversation::new(ConversationType::Group, group) }
     }
 
     /// The subject of a message from `sender` to `target`.
-    pub fn of_message(
-        app: &AppKey,
-        kind: ConversationType,
-        sender: &UserId,
-        target: &TargetId,
-    ) -> Self {
+    pub fn of_message(app: &AppKey, kind: ConversationType, sender: &UserId, target: &TargetId) -> Self {
         let app = app.clone();
         match kind {
-            ConversationType::Private => {
-                Self::private(app, sender.clone(), UserId::from(target.clone()))
+            ConversationType::Private => Self::private(app, sender.clone(), UserId::from(target.clone())),
+            ConversationType::System => {
+                Self::System { app, account: sender.clone().into(), user: UserId::from(target.clone()) }
             }
-            ConversationType::System => Self::System {
-                app,
-                account: sender.clone().into(),
-                user: UserId::from(target.clone()),
-            },
-            _ => Self::Shared {
-                app,
-                conversation: Conversation::new(kind, target.clone()),
-            },
+            _ => Self::Shared { app, conversation: Conversation::new(kind, target.clone()) },
         }
     }
 
     /// The subject of a conversation as `user` sees it.
     pub fn of_conversation(user: &UserKey, conversation: &Conversation) -> Self {
         match conversation.kind {
-            ConversationType::System => Self::System {
-                app: user.app.clone(),
-                account: conversation.target.clone(),
-                user: user.user.clone(),
-            },
+            ConversationType::System => {
+                Self::System { app: user.app.clone(), account: conversation.target.clone(), user: user.user.clone() }
+            }
             kind => Self::of_message(&user.app, kind, &user.user, &conversation.target),
         }
     }
@@ -193,18 +170,8 @@ mod tests {
 
     #[test]
     fn a_private_chat_is_one_subject_whoever_writes() {
-        let there = Subject::of_message(
-            &app(),
-            ConversationType::Private,
-            &user("bob"),
-            &user("alice").into(),
-        );
-        let back = Subject::of_message(
-            &app(),
-            ConversationType::Private,
-            &user("alice"),
-            &user("bob").into(),
-        );
+        let there = Subject::of_message(&app(), ConversationType::Private, &user("bob"), &user("alice").into());
+        let back = Subject::of_message(&app(), ConversationType::Private, &user("alice"), &user("bob").into());
         assert_eq!(there, back);
         assert_eq!(there.key(), back.key());
     }

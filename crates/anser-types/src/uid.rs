@@ -25,9 +25,7 @@ pub enum UidError {
 
 /// The 22 bits that a UID keeps of its target id: the low bits of Java's `String.hashCode`, over UTF-16 units.
 pub fn target_hash(target: &str) -> u32 {
-    let hash = target.encode_utf16().fold(0u32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(u32::from(unit))
-    });
+    let hash = target.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
     hash & 0x3f_ffff
 }
 
@@ -80,9 +78,7 @@ impl MessageUid {
 
 impl fmt::Display for MessageUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_text()
-            .iter()
-            .try_for_each(|&c| fmt::Write::write_char(f, char::from(c)))
+        self.to_text().iter().try_for_each(|&c| fmt::Write::write_char(f, char::from(c)))
     }
 }
 
@@ -126,41 +122,11 @@ mod tests {
     #[test]
     fn golden_published_uids() {
         for (text, time, spin, kind, target) in [
-            (
-                "B8FV-QAHO-I1E4-JLRI",
-                1_548_334_967_010,
-                1047,
-                ConversationType::Private,
-                "NomSvNyME",
-            ),
-            (
-                "B8FV-UKT9-TJMD-KV6A",
-                1_548_335_533_735,
-                2875,
-                ConversationType::Group,
-                "BauMbEShY",
-            ),
-            (
-                "B7CE-U880-31M6-D3EE",
-                1_543_566_558_208,
-                1563,
-                ConversationType::Private,
-                "user9",
-            ),
-            (
-                "BVET-SJMK-AT5B-ADFN",
-                1_646_976_908_113,
-                1490,
-                ConversationType::UltraGroup,
-                "testExp0309",
-            ),
-            (
-                "D203-MKTG-G004-2VDL",
-                1_795_311_881_922,
-                0,
-                ConversationType::Private,
-                "bob",
-            ),
+            ("B8FV-QAHO-I1E4-JLRI", 1_548_334_967_010, 1047, ConversationType::Private, "NomSvNyME"),
+            ("B8FV-UKT9-TJMD-KV6A", 1_548_335_533_735, 2875, ConversationType::Group, "BauMbEShY"),
+            ("B7CE-U880-31M6-D3EE", 1_543_566_558_208, 1563, ConversationType::Private, "user9"),
+            ("BVET-SJMK-AT5B-ADFN", 1_646_976_908_113, 1490, ConversationType::UltraGroup, "testExp0309"),
+            ("D203-MKTG-G004-2VDL", 1_795_311_881_922, 0, ConversationType::Private, "bob"),
         ] {
             let uid = MessageUid::new(Timestamp(time), spin, kind, target_hash(target));
             assert_eq!(uid.to_string(), text);
@@ -171,13 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_no_uid_is_refused() {
-        for text in [
-            "",
-            "B8FV-QAHO-I1E4-JLRW",
-            "B8FVQAHO-I1E4-JLRI-",
-            "b8fv-qaho-i1e4-jlri",
-            "B8FV-QAHO-I1E4-JLRI1",
-        ] {
+        for text in ["", "B8FV-QAHO-I1E4-JLRW", "B8FVQAHO-I1E4-JLRI-", "b8fv-qaho-i1e4-jlri", "B8FV-QAHO-I1E4-JLRI1"] {
             assert_eq!(text.parse::<MessageUid>(), Err(UidError::Form), "{text}");
         }
     }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::{Body, RosterChange, RosterRecord, UserChange, UserRecord};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{
-    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, Effect, Extras, Message,
-    MessageClass, MessageFlags, MessageUid, Origin, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, Effect, Extras, Message, MessageClass,
+    MessageFlags, MessageUid, Origin, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 const CLAIM: u8 = 1;
@@ -63,10 +63,7 @@ pub(super) fn read(kind: u8, mut r: Reader) -> Result<Body, DecodeError> {
     let body = match kind {
         CLAIM => {
             let time = Timestamp(r.u64()?);
-            Body::Claim {
-                node: r.string()?,
-                time,
-            }
+            Body::Claim { node: r.string()?, time }
         }
         MESSAGE => return read_message(r).map(Body::Message),
         ROSTER => Body::Roster(read_roster(&mut r)?),
@@ -157,11 +154,7 @@ fn read_message(mut r: Reader) -> Result<Message, DecodeError> {
         flags,
         object_name: r.bytes()?,
         content: r.bytes()?,
-        origin: Origin {
-            connection,
-            publish,
-            client_id: None,
-        },
+        origin: Origin { connection, publish, client_id: None },
         sender_copy: true,
         extras: None,
     };
@@ -170,9 +163,7 @@ fn read_message(mut r: Reader) -> Result<Message, DecodeError> {
         let tag = r.u8()?;
         let bytes = r.bytes()?;
         match tag {
-            tag::CLIENT_ID => {
-                message.origin.client_id = Some(ClientMessageId(i64::from_be_bytes(exact(bytes)?)))
-            }
+            tag::CLIENT_ID => message.origin.client_id = Some(ClientMessageId(i64::from_be_bytes(exact(bytes)?))),
             tag::NO_SENDER_COPY => message.sender_copy = false,
             _ => read_extra(&mut extras, tag, bytes)?,
         }
@@ -199,17 +190,10 @@ fn read_extra(extras: &mut Extras, tag: u8, bytes: Bytes) -> Result<(), DecodeEr
         tag::RECALL => {
             let mut r = Reader(bytes);
             let uid = MessageUid::from_bytes(r.array()?);
-            extras.effect = Some(Effect::Recall {
-                uid,
-                sent: Timestamp(r.u64()?),
-            });
+            extras.effect = Some(Effect::Recall { uid, sent: Timestamp(r.u64()?) });
             r.end()?;
         }
-        tag::READ => {
-            extras.effect = Some(Effect::Read {
-                until: Timestamp(u64::from_be_bytes(exact(bytes)?)),
-            })
-        }
+        tag::READ => extras.effect = Some(Effect::Read { until: Timestamp(u64::from_be_bytes(exact(bytes)?)) }),
         // A field of a later version: it may add, it may not change what the others mean.
         _ => {}
     }
@@ -266,8 +250,7 @@ fn write_roster(roster: &RosterRecord, w: &mut Writer<'_>) {
         }
         other => {
             w.text(other.app().as_str());
-            let (_, group) =
-                super::group_of(other).expect("a roster belongs to a group or a private chat");
+            let (_, group) = super::group_of(other).expect("a roster belongs to a group or a private chat");
             w.u8(ConversationType::Group.number());
             w.text(group.as_str());
         }
@@ -311,45 +294,25 @@ fn read_roster(r: &mut Reader) -> Result<RosterRecord, DecodeError> {
     let time = Timestamp(r.u64()?);
     let app = r.text(AppKey::new)?;
     let subject = match conversation_type(r.u8()?)? {
-        ConversationType::Private => {
-            Subject::private(app, r.text(UserId::new)?, r.text(UserId::new)?)
-        }
+        ConversationType::Private => Subject::private(app, r.text(UserId::new)?, r.text(UserId::new)?),
         ConversationType::Group => Subject::group(app, r.text(TargetId::new)?),
         _ => return Err(DecodeError::Value("roster subject")),
     };
     let change = match r.u8()? {
-        1 => RosterChange::Join {
-            name: r.string()?,
-            users: read_users(r)?,
-        },
-        2 => RosterChange::Quit {
-            users: read_users(r)?,
-        },
+        1 => RosterChange::Join { name: r.string()?, users: read_users(r)? },
+        2 => RosterChange::Quit { users: read_users(r)? },
         3 => RosterChange::Dismiss,
         4 => RosterChange::Rename { name: r.string()? },
-        5 => RosterChange::Block {
-            by: r.text(UserId::new)?,
-        },
-        6 => RosterChange::Unblock {
-            by: r.text(UserId::new)?,
-        },
+        5 => RosterChange::Block { by: r.text(UserId::new)? },
+        6 => RosterChange::Unblock { by: r.text(UserId::new)? },
         7 => {
             let until = Timestamp(r.u64()?);
-            RosterChange::Mute {
-                users: read_users(r)?,
-                until,
-            }
+            RosterChange::Mute { users: read_users(r)?, until }
         }
-        8 => RosterChange::Unmute {
-            users: read_users(r)?,
-        },
+        8 => RosterChange::Unmute { users: read_users(r)? },
         other => return Err(DecodeError::Kind(other)),
     };
-    Ok(RosterRecord {
-        subject,
-        time,
-        change,
-    })
+    Ok(RosterRecord { subject, time, change })
 }
 
 fn write_user(user: &UserRecord, w: &mut Writer<'_>) {
@@ -371,20 +334,13 @@ fn write_user(user: &UserRecord, w: &mut Writer<'_>) {
             w.u8(4);
             w.u64(before.0);
         }
-        UserChange::Setting {
-            conversation,
-            item,
-            value,
-        } => {
+        UserChange::Setting { conversation, item, value } => {
             w.u8(5);
             write_conversation(conversation, w);
             w.u32(*item);
             w.bytes(value);
         }
-        UserChange::HideMessages {
-            conversation,
-            messages,
-        } => {
+        UserChange::HideMessages { conversation, messages } => {
             w.u8(6);
             write_conversation(conversation, w);
             // A request names at most a few hundred messages.
@@ -394,10 +350,7 @@ fn write_user(user: &UserRecord, w: &mut Writer<'_>) {
                 w.u64(sent.0);
             }
         }
-        UserChange::HideUntil {
-            conversation,
-            until,
-        } => {
+        UserChange::HideUntil { conversation, until } => {
             w.u8(7);
             write_conversation(conversation, w);
             w.u64(until.0);
@@ -406,10 +359,7 @@ fn write_user(user: &UserRecord, w: &mut Writer<'_>) {
             w.u8(8);
             write_conversation(conversation, w);
         }
-        UserChange::Read {
-            conversation,
-            until,
-        } => {
+        UserChange::Read { conversation, until } => {
             w.u8(9);
             write_conversation(conversation, w);
             w.u64(until.0);
@@ -421,44 +371,22 @@ fn read_user(r: &mut Reader) -> Result<UserRecord, DecodeError> {
     let time = Timestamp(r.u64()?);
     let user = UserKey::new(r.text(AppKey::new)?, r.text(UserId::new)?);
     let change = match r.u8()? {
-        1 => UserChange::Profile {
-            name: r.string()?,
-            portrait: r.string()?,
-        },
-        2 => UserChange::Blocked {
-            until: Timestamp(r.u64()?),
-        },
+        1 => UserChange::Profile { name: r.string()?, portrait: r.string()? },
+        2 => UserChange::Blocked { until: Timestamp(r.u64()?) },
         3 => UserChange::Unblocked,
-        4 => UserChange::TokensVoid {
-            before: Timestamp(r.u64()?),
-        },
-        5 => UserChange::Setting {
-            conversation: read_conversation(r)?,
-            item: r.u32()?,
-            value: r.bytes()?,
-        },
+        4 => UserChange::TokensVoid { before: Timestamp(r.u64()?) },
+        5 => UserChange::Setting { conversation: read_conversation(r)?, item: r.u32()?, value: r.bytes()? },
         6 => {
             let conversation = read_conversation(r)?;
             let mut messages = Vec::new();
             for _ in 0..r.u32()? {
                 messages.push((MessageUid::from_bytes(r.array()?), Timestamp(r.u64()?)));
             }
-            UserChange::HideMessages {
-                conversation,
-                messages,
-            }
+            UserChange::HideMessages { conversation, messages }
         }
-        7 => UserChange::HideUntil {
-            conversation: read_conversation(r)?,
-            until: Timestamp(r.u64()?),
-        },
-        8 => UserChange::RemoveConversation {
-            conversation: read_conversation(r)?,
-        },
-        9 => UserChange::Read {
-            conversation: read_conversation(r)?,
-            until: Timestamp(r.u64()?),
-        },
+        7 => UserChange::HideUntil { conversation: read_conversation(r)?, until: Timestamp(r.u64()?) },
+        8 => UserChange::RemoveConversation { conversation: read_conversation(r)? },
+        9 => UserChange::Read { conversation: read_conversation(r)?, until: Timestamp(r.u64()?) },
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(UserRecord { user, time, change })
