@@ -1,6 +1,7 @@
 //! What a seed means: how many users with which clients, how long, and how nasty everything is.
 
 use crate::rng::Rng;
+use crate::switch::Switch;
 
 /// The generations of clients that take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,10 @@ pub(crate) struct Plan {
     pub(crate) fault_every_ms: u64,
     /// How far the machine's clock may be off.
     pub(crate) clock_off_ms: u64,
+    /// Users without terminals who are in the first group, so that it is a large one.
+    pub(crate) crowd: usize,
+    /// Changes of rosters, out of a hundred things that users do.
+    pub(crate) roster_changes: usize,
     pub(crate) weather: Weather,
 }
 
@@ -119,7 +124,7 @@ impl Plan {
         } else {
             0
         };
-        Self {
+        let plan = Self {
             users,
             seats,
             groups: rng.below(3),
@@ -130,7 +135,52 @@ impl Plan {
             work_every_ms: rng.between(40, 500),
             fault_every_ms: rng.between(1_500, 12_000),
             clock_off_ms,
+            crowd: 0,
+            roster_changes: 7,
             weather,
+        };
+        if rng.chance(20) { plan.crowded() } else { plan }
+    }
+
+    /// A group larger than what sent times are fitted to, and pages that hold a burst.
+    fn crowded(mut self) -> Self {
+        self.crowd = 70;
+        self.groups = self.groups.max(1);
+        self.page = 200;
+        self.work_every_ms = self.work_every_ms.max(300);
+        self
+    }
+
+    /// Weather that brings a rule out.
+    pub(crate) fn about(mut self, switch: Switch) -> Self {
+        match switch {
+            Switch::ContiguityIgnored => self.weather.unknown = 40,
+            Switch::FencingIgnored => {
+                self.weather.zombies = true;
+                self.weather.conditional = false;
+            }
+            Switch::FloorIgnored => return self.crowded(),
+            Switch::MarkBeforeRows => {
+                self.weather.forget = 0;
+                self.fault_every_ms = self.fault_every_ms.min(2_500);
+            }
+            Switch::HistoryMarkBeforeRows => {
+                self.weather.forget = 700;
+                self.fault_every_ms = self.fault_every_ms.min(2_500);
+            }
+            Switch::RosterOfNow => {
+                self.weather.forget = 900;
+                self.groups = 2;
+                self.roster_changes = 25;
+            }
+            Switch::PlaceIgnored => {
+                self.weather.forget = 900;
+                for seat in &mut self.seats {
+                    seat.kind = Kind::V4;
+                }
+            }
+            _ => {}
         }
+        self
     }
 }

@@ -1,13 +1,13 @@
 //! Running seeds.
 
 use anser_cluster::{HistoryRead, MessageService};
-use anser_testkit::checker::{Checker, Options, Report};
+use anser_testkit::checker::{Checker, Options, Report, Violation};
 use anser_testkit::trace::{Event, Line, PageItem};
 use anser_types::{Conversation, ConversationType, PartitionCount, TargetId, Timestamp, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::oracle::{self, body_key};
-use crate::switch::Switch;
+use crate::switch::{Switch, Trial};
 use crate::world::World;
 
 /// What came of a seed.
@@ -28,6 +28,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// The violation by which a broken rule was noticed, if it was.
+    pub fn caught(&self, switch: Switch) -> Option<&Violation> {
+        self.report.violations.iter().find(|v| switch.breaks().contains(&v.promise))
+    }
+
     /// Whether every promise was kept, as far as this run can tell.
     pub fn is_good(&self) -> bool {
         self.report.is_clean() && self.report.settled
@@ -43,14 +48,14 @@ impl Run {
     }
 }
 
-/// Runs one seed, with a rule broken or none.
-pub fn run(seed: u64, switch: Option<Switch>) -> Run {
+/// Runs one seed.
+pub fn run(seed: u64, trial: Trial) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without IO needs nothing of the machine");
-    let (world, lines) = runtime.block_on(simulate(seed, switch));
+    let (world, lines) = runtime.block_on(simulate(seed, trial));
     let report = Checker::check(Options::default(), &lines);
     Run {
         seed,
@@ -63,7 +68,7 @@ pub fn run(seed: u64, switch: Option<Switch>) -> Run {
 }
 
 /// Runs seeds on all processors, and hands each run to `each`, in the order in which they end.
-pub fn run_many(seeds: std::ops::Range<u64>, switch: Option<Switch>, mut each: impl FnMut(Run)) {
+pub fn run_many(seeds: std::ops::Range<u64>, trial: Trial, mut each: impl FnMut(Run)) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let (sender, receiver) = std::sync::mpsc::sync_channel(threads);
@@ -73,7 +78,7 @@ pub fn run_many(seeds: std::ops::Range<u64>, switch: Option<Switch>, mut each: i
             scope.spawn(move || {
                 loop {
                     let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if seed >= end || sender.send(run(seed, switch)).is_err() {
+                    if seed >= end || sender.send(run(seed, trial)).is_err() {
                         return;
                     }
                 }
@@ -84,8 +89,8 @@ pub fn run_many(seeds: std::ops::Range<u64>, switch: Option<Switch>, mut each: i
     });
 }
 
-async fn simulate(seed: u64, switch: Option<Switch>) -> (World, Vec<Line>) {
-    let mut world = World::new(seed, switch);
+async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
+    let mut world = World::new(seed, trial);
     let mut disk = tokio::task::JoinSet::new();
     disk.spawn(world.fakes.log.clone().turn_disk());
     world.begin_work();

@@ -2,6 +2,35 @@
 
 use anser_testkit::checker::Promise;
 
+/// How a seed is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// As it is.
+    Plain,
+    /// With a rule broken, in weather that brings it out.
+    Broken(Switch),
+    /// In the same weather, with nothing broken.
+    Whole(Switch),
+}
+
+impl Trial {
+    /// The rule that is broken.
+    pub(crate) const fn broken(self) -> Option<Switch> {
+        match self {
+            Self::Broken(switch) => Some(switch),
+            Self::Plain | Self::Whole(_) => None,
+        }
+    }
+
+    /// The rule that the weather is for.
+    pub(crate) const fn about(self) -> Option<Switch> {
+        match self {
+            Self::Broken(switch) | Self::Whole(switch) => Some(switch),
+            Self::Plain => None,
+        }
+    }
+}
+
 macro_rules! switches {
     ($($(#[$doc:meta])* $name:ident = $text:literal breaks [$($promise:ident),+];)+) => {
         /// A rule that can be broken.

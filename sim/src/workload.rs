@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anser_cluster::{Command, MessageService, Outcome, ServerPublish};
-use anser_testkit::trace::{CallId, Event as Fact, Keep, Name, RosterStep};
+use anser_testkit::trace::{CallId, Conversation as Seen, Event as Fact, Keep, Kind, Name, RosterStep};
 use anser_types::record::RosterChange;
 use anser_types::{
     ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Subject, TargetId,
@@ -23,8 +23,7 @@ pub(crate) struct Workload {
     groups: Vec<(TargetId, BTreeSet<UserId>)>,
     next_body: u64,
     next_client_id: i64,
-    /// Terminals that were just shown something, with the conversation it was in.
-    to_answer: Vec<(usize, Conversation)>,
+    has_groups: bool,
     pub(crate) is_over: bool,
 }
 
@@ -47,39 +46,25 @@ impl Workload {
             groups: (0..groups).map(group).collect(),
             next_body: 0,
             next_client_id: 1 << 60,
-            to_answer: Vec::new(),
+            has_groups: false,
             is_over: false,
         }
     }
 
-    /// Somebody saw something, and may answer it.
-    pub(crate) fn on_shown(
-        &mut self,
-        seat: usize,
-        sender: &Name,
-        seen: &anser_testkit::trace::Conversation,
-    ) {
+    /// Where somebody answers who was shown something, if they do.
+    pub(crate) fn answer_to(&mut self, sender: &Name, seen: &Seen) -> Option<Conversation> {
         if self.is_over || !self.rng.chance(150) {
-            return;
+            return None;
         }
         let kind = match seen.kind {
-            anser_testkit::trace::Kind::Private => ConversationType::Private,
-            anser_testkit::trace::Kind::Group => ConversationType::Group,
-            anser_testkit::trace::Kind::System => return,
+            Kind::Private => ConversationType::Private,
+            Kind::Group => ConversationType::Group,
+            Kind::System => return None,
         };
-        let target = if self.rng.chance(700) {
-            seen.target.as_str()
-        } else {
-            sender.as_str()
-        };
-        let kind = if target == seen.target.as_str() {
-            kind
-        } else {
-            ConversationType::Private
-        };
-        if let Ok(target) = TargetId::new(target) {
-            self.to_answer.push((seat, Conversation::new(kind, target)));
-        }
+        let in_place = self.rng.chance(700);
+        let target = if in_place { seen.target.as_str() } else { sender.as_str() };
+        let kind = if in_place { kind } else { ConversationType::Private };
+        TargetId::new(target).ok().map(|target| Conversation::new(kind, target))
     }
 
     fn letter(&mut self, conversation: Conversation, has_ids: bool) -> Letter {
@@ -132,15 +117,13 @@ impl World {
         if self.work.is_over {
             return;
         }
-        for (seat, conversation) in std::mem::take(&mut self.work.to_answer) {
-            self.send(seat, conversation);
-        }
+        self.make_groups();
+        let rosters = self.plan.roster_changes;
         match self.work.rng.below(100) {
-            0..78 => self.send_some(),
-            78..86 => self.toggle(),
-            86..93 => self.change_roster(),
-            93..97 => self.publish_for_server(),
-            _ => {}
+            chance if chance < rosters => self.change_roster(),
+            90..98 => self.toggle(),
+            86..90 => self.publish_for_server(),
+            _ => self.send_some(),
         }
         let millis = self.work.rng.between(1, self.plan.work_every_ms * 2);
         self.plan_in(millis, Happening::Work);
@@ -149,9 +132,12 @@ impl World {
     /// A terminal sends some messages at once, to one conversation or to several.
     fn send_some(&mut self) {
         let seat = self.work.rng.below(self.seats.len());
-        let count = 1 + self.work.rng.below(5);
-        let same = self.work.rng.chance(500);
+        let mut count = 1 + self.work.rng.below(5);
+        let mut same = self.work.rng.chance(500);
         let mut conversation = self.pick_conversation(seat);
+        if self.plan.crowd > 0 && conversation.kind == ConversationType::Group && self.work.rng.chance(250) {
+            (count, same) = (100, true);
+        }
         for _ in 0..count {
             self.send(seat, conversation.clone());
             if !same {
@@ -172,6 +158,12 @@ impl World {
         Conversation::new(ConversationType::Private, peer.into())
     }
 
+    pub(crate) fn answer(&mut self, seat: usize, conversation: Conversation) {
+        if !self.work.is_over {
+            self.send(seat, conversation);
+        }
+    }
+
     fn send(&mut self, seat: usize, conversation: Conversation) {
         if self.seats[seat].is_signed_in {
             let has_ids = self.seats[seat].kind.has_ids();
@@ -190,6 +182,21 @@ impl World {
         self.tell_client(seat, event);
     }
 
+    /// Makes the groups, once there is somebody to ask; everybody is in them at first.
+    fn make_groups(&mut self) {
+        if self.work.has_groups || !self.is_serving() {
+            return;
+        }
+        self.work.has_groups = true;
+        for place in 0..self.work.groups.len() {
+            let mut users = self.users.clone();
+            if place == 0 {
+                users.extend((0..self.plan.crowd).filter_map(|place| UserId::new(&format!("crowd-{place}")).ok()));
+            }
+            self.ask_roster(self.work.groups[place].0.clone(), users, true);
+        }
+    }
+
     fn change_roster(&mut self) {
         let (groups, users) = (self.work.groups.len(), self.users.len());
         if groups == 0 {
@@ -200,11 +207,7 @@ impl World {
         let (group, members) = &self.work.groups[place];
         let group = group.clone();
         let joins = !members.contains(&user);
-        let mut users = vec![user];
-        if members.is_empty() {
-            users = self.users.clone();
-        }
-        self.ask_roster(group, users, joins);
+        self.ask_roster(group, vec![user], joins);
     }
 
     fn ask_roster(&mut self, group: TargetId, users: Vec<UserId>, joins: bool) {

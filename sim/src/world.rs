@@ -12,7 +12,7 @@ use anser_rmtp::{ClientFrame, ServerFrame};
 use anser_testkit::trace::{
     CallId, ClientConnection, Event as Fact, RosterStep, Terminal as TerminalName,
 };
-use anser_types::{AppKey, ConnectionId, Message, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, ConnectionId, Conversation, Message, TargetId, Timestamp, UserId, UserKey};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::backends::{Fakes, Sky};
@@ -25,7 +25,7 @@ use crate::queue::EventQueue;
 use crate::recorder::Recorder;
 use crate::rng::Rng;
 use crate::server::Connection;
-use crate::switch::Switch;
+use crate::switch::{Switch, Trial};
 use crate::workload::{Fault, Workload};
 
 /// Something that happens at a time.
@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     Wrong(ConnectionId, Box<ServerFrame>),
     Remind(usize, Box<Timer>),
     Work,
+    /// A terminal answers what it was shown.
+    Answer(usize, Conversation),
     Fault,
     Fixed(Fault),
     Flush,
@@ -111,9 +113,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, switch: Option<Switch>) -> Self {
+    pub(crate) fn new(seed: u64, trial: Trial) -> Self {
+        let switch = trial.broken();
         let mut rng = Rng::new(seed);
-        let plan = Plan::new(&mut rng);
+        let mut plan = Plan::new(&mut rng);
+        if let Some(switch) = trial.about() {
+            plan = plan.about(switch);
+        }
         let clock = SimClock::new();
         let recorder = Recorder::new(clock.clone(), switch);
         let sky = Sky::new(
@@ -224,6 +230,7 @@ impl World {
             Happening::Wrong(id, frame) => self.send_down(id, *frame),
             Happening::Remind(seat, timer) => self.tell_client(seat, Event::Timer(*timer)),
             Happening::Work => self.do_work(),
+            Happening::Answer(seat, conversation) => self.answer(seat, conversation),
             Happening::Fault => self.do_fault(),
             Happening::Fixed(fault) => self.fix(fault),
             Happening::Flush => {
@@ -308,7 +315,9 @@ impl World {
                         via,
                         message,
                     });
-                    self.work.on_shown(seat, &sender, &conversation);
+                    if let Some(conversation) = self.work.answer_to(&sender, &conversation) {
+                        self.plan_in(1, Happening::Answer(seat, conversation));
+                    }
                 }
             }
             Said::Withhold(uid, body) => {

@@ -1,5 +1,7 @@
 //! The fake history.
 
+use std::collections::BTreeMap;
+
 use anser_backend::memory::MemoryHistory;
 use anser_backend::{
     BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError,
@@ -9,7 +11,7 @@ use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
 use parking_lot::Mutex;
 
 use super::table::{Redo, Table, now, unavailable};
-use super::{Sky, sleep};
+use super::Sky;
 use crate::switch::Switch;
 
 type Write = (PartitionId, Offset, Vec<HistoryWrite>);
@@ -34,6 +36,8 @@ impl Redo for MemoryHistory {
 #[derive(Debug)]
 pub(crate) struct NastyHistory {
     table: Mutex<Table<MemoryHistory>>,
+    /// What was noted as archived, forgotten or not.
+    noted: Mutex<BTreeMap<PartitionId, Offset>>,
     sky: Sky,
 }
 
@@ -41,6 +45,7 @@ impl NastyHistory {
     pub(super) fn new(sky: Sky) -> Self {
         Self {
             table: Mutex::new(Table::new()),
+            noted: Mutex::default(),
             sky,
         }
     }
@@ -66,11 +71,6 @@ impl NastyHistory {
         next: Offset,
         writes: Vec<HistoryWrite>,
     ) -> Result<(), StoreError> {
-        if self.sky.broken(Switch::HistoryMarkBeforeRows) {
-            self.put((partition, next, Vec::new()));
-            self.flush();
-            sleep(10).await;
-        }
         let middle = self.sky.draw(|rng| rng.below(writes.len() + 1));
         let (first, second) = writes.split_at(middle);
         self.sky.pause().await;
@@ -80,6 +80,7 @@ impl NastyHistory {
         }
         self.sky.pause().await;
         self.put((partition, next, second.to_vec()));
+        self.noted.lock().insert(partition, next);
         self.sky.pause().await;
         Ok(())
     }
@@ -107,7 +108,12 @@ impl History for NastyHistory {
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        let safe = self.table.lock().safe(partition);
+        let forgets = self.sky.weather().forget > 0;
+        if self.sky.broken(Switch::HistoryMarkBeforeRows) {
+            let noted = self.noted.lock().get(&partition).copied().unwrap_or_default();
+            return Box::pin(std::future::ready(Ok(noted)));
+        }
+        let safe = self.table.lock().replay_from(partition, forgets);
         Box::pin(std::future::ready(Ok(safe)))
     }
 

@@ -8,12 +8,15 @@ use anser_backend::{
     RangeQuery, StoreError,
 };
 use anser_testkit::trace::Event;
-use anser_types::{Claim, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
+use anser_types::{BucketId, Claim, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
 use parking_lot::Mutex;
 
 use super::table::{Redo, Table, now, unavailable};
 use super::{Sky, sleep};
 use crate::switch::Switch;
+
+/// How far above the clock positions are lifted after something was forgotten.
+const AHEAD_MS: u64 = 2_000;
 
 type Answer = Vec<Vec<Option<Placed>>>;
 
@@ -54,6 +57,8 @@ struct State {
     heads: BTreeMap<UserKey, Position>,
     /// What was noted as applied, forgotten or not.
     noted: BTreeMap<PartitionId, Offset>,
+    /// Up to where the marks of each bucket go that are written before their rows.
+    marks: BTreeMap<(BucketId, PartitionId), Offset>,
     /// Counts the writes that are made to pass every mark.
     unmarked: u64,
 }
@@ -71,6 +76,7 @@ impl NastyMailbox {
             table: Table::new(),
             heads: BTreeMap::new(),
             noted: BTreeMap::new(),
+            marks: BTreeMap::new(),
             unmarked: 0,
         };
         Self {
@@ -93,12 +99,12 @@ impl NastyMailbox {
             return;
         }
         let State { table, heads, .. } = &mut *state;
-        for (user, head) in heads.iter() {
-            if now(table.live.head(user)).is_ok_and(|known| known < *head) {
-                let lift = Write::Lift(user.clone(), *head);
-                table.live.redo(&lift);
-                table.done(lift);
-            }
+        let ahead = Position(self.sky.clock.now().plus(AHEAD_MS).0);
+        for (user, head) in heads.iter_mut() {
+            *head = ahead.max(*head);
+            let lift = Write::Lift(user.clone(), *head);
+            table.live.redo(&lift);
+            table.done(lift);
         }
         table.flush();
     }
@@ -146,6 +152,19 @@ impl NastyMailbox {
         }
     }
 
+    /// Writes the marks of a batch, and returns what of it is new.
+    fn mark(&self, batch: &BucketBatch) -> BucketBatch {
+        let mut state = self.state.lock();
+        let parts = batch.parts.iter().map(|part| {
+            let mark = state.marks.entry((batch.bucket, part.partition)).or_default();
+            let rows = part.rows.iter().filter(|(offset, _)| *offset >= *mark).cloned().collect();
+            *mark = part.next.max(*mark);
+            PartitionRows { rows, ..part.clone() }
+        });
+        let parts = parts.collect();
+        BucketBatch { bucket: batch.bucket, parts }
+    }
+
     async fn apply_nastily(&self, batch: BucketBatch) -> Result<Answer, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
@@ -154,20 +173,10 @@ impl NastyMailbox {
         let answer = if self.sky.broken(Switch::MarksIgnored) {
             self.write(&self.unmarked(&batch))?
         } else if self.sky.broken(Switch::MarkBeforeRows) {
-            let marks = batch
-                .parts
-                .iter()
-                .map(|part| PartitionRows {
-                    rows: Vec::new(),
-                    ..part.clone()
-                })
-                .collect();
-            self.write(&BucketBatch {
-                bucket: batch.bucket,
-                parts: marks,
-            })?;
-            sleep(20).await;
-            self.write(&self.unmarked(&batch))?
+            let new = self.mark(&batch);
+            sleep(120).await;
+            let answer = self.write(&self.unmarked(&new))?;
+            aligned(&batch, &new, answer)
         } else {
             self.write(&batch)?
         };
@@ -196,6 +205,17 @@ impl NastyMailbox {
         table.live.redo(&write);
         table.done(write);
     }
+}
+
+/// The answer to a batch of which only the end of each part was written.
+fn aligned(batch: &BucketBatch, written: &BucketBatch, answer: Answer) -> Answer {
+    let parts = batch.parts.iter().zip(&written.parts).zip(answer);
+    parts
+        .map(|((all, new), placed)| {
+            let skipped = all.rows.len() - new.rows.len();
+            std::iter::repeat_n(None, skipped).chain(placed).collect()
+        })
+        .collect()
 }
 
 impl Mailbox for NastyMailbox {
@@ -244,10 +264,11 @@ impl Mailbox for NastyMailbox {
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
         let state = self.state.lock();
+        let forgets = self.sky.weather().forget > 0;
         let safe = if self.sky.broken(Switch::ReplayTooLate) {
             state.noted.get(&partition).copied().unwrap_or_default()
         } else {
-            state.table.safe(partition)
+            state.table.replay_from(partition, forgets)
         };
         Box::pin(std::future::ready(Ok(safe)))
     }

@@ -23,7 +23,8 @@ pub(super) struct Table<M: Redo> {
     pub(super) live: M,
     writes: Vec<M::Write>,
     flushed: usize,
-    /// Below these, everything is flushed.
+    /// Below these, everything is written; and below those, flushed.
+    noted: BTreeMap<PartitionId, Offset>,
     safe: BTreeMap<PartitionId, Offset>,
 }
 
@@ -33,34 +34,39 @@ impl<M: Redo> Table<M> {
             live: M::fresh(),
             writes: Vec::new(),
             flushed: 0,
+            noted: BTreeMap::new(),
             safe: BTreeMap::new(),
         }
     }
 
     /// Notes a write that was done.
     pub(super) fn done(&mut self, write: M::Write) {
+        if let Some((partition, next)) = M::noted(&write) {
+            let noted = self.noted.entry(partition).or_default();
+            *noted = next.max(*noted);
+        }
         self.writes.push(write);
     }
 
     pub(super) fn flush(&mut self) {
-        for (partition, next) in self.writes[self.flushed..].iter().filter_map(M::noted) {
-            let safe = self.safe.entry(partition).or_default();
-            *safe = next.max(*safe);
-        }
+        self.safe = self.noted.clone();
         self.flushed = self.writes.len();
     }
 
     /// Forgets what was not flushed.
     pub(super) fn forget(&mut self) {
         self.writes.truncate(self.flushed);
+        self.noted = self.safe.clone();
         self.live = M::fresh();
         for write in &self.writes {
             self.live.redo(write);
         }
     }
 
-    pub(super) fn safe(&self, partition: PartitionId) -> Offset {
-        self.safe.get(&partition).copied().unwrap_or_default()
+    /// From where a partition is to be replayed. A table that never forgets replays nothing that it has.
+    pub(super) fn replay_from(&self, partition: PartitionId, forgets: bool) -> Offset {
+        let places = if forgets { &self.safe } else { &self.noted };
+        places.get(&partition).copied().unwrap_or_default()
     }
 }
 

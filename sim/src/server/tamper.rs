@@ -9,7 +9,7 @@ use anser_rmtp::body::{
 };
 use anser_rmtp::frame::{Qos, ServerPublish as Push};
 use anser_rmtp::{PushTopic, ServerFrame, ServerTopic};
-use anser_types::{ConnectionId, ConversationType, Message, Position, Status};
+use anser_types::{ConnectionId, ConversationType, Message, MessageUid, Position, Status, Timestamp};
 use prost::Message as _;
 
 use crate::plan::Kind;
@@ -29,12 +29,29 @@ pub(super) fn arrived(event: &Event) -> Option<Arrived> {
     }
 }
 
-/// The arrival as if its place were its sent time.
+/// The arrival as if its sent time were its place.
 pub(super) fn in_place(mut arrived: Arrived) -> Arrived {
-    if arrived.position.is_some() {
-        arrived.position = Some(Position(arrived.message.sent.0));
+    if let Some(position) = arrived.position {
+        let sent = Timestamp(position.0);
+        arrived.message = Arc::new(Message { sent, ..Message::clone(&arrived.message) });
     }
     arrived
+}
+
+/// A push with the sent time that the message really has.
+fn with_sent_time(frame: ServerFrame) -> ServerFrame {
+    match frame {
+        ServerFrame::Publish(mut push) if push.topic == ServerTopic::Push(PushTopic::Message) => {
+            let mut down = DownStreamMessage::decode(push.body.clone()).unwrap_or_default();
+            let uid = down.msg_id.as_deref().and_then(|text| text.parse::<MessageUid>().ok());
+            if let Some(sent) = uid.and_then(|uid| i64::try_from(uid.sent_time().0).ok()) {
+                down.data_time = sent;
+            }
+            push.body = down.encode_to_vec().into();
+            ServerFrame::Publish(push)
+        }
+        other => other,
+    }
 }
 
 /// The answer of a pull as the terminal should not get it.
@@ -182,6 +199,7 @@ impl World {
                 frame
             }
             Some(Switch::NotifyAhead) => notify_ahead(frame),
+            Some(Switch::PlaceIgnored) => with_sent_time(frame),
             Some(Switch::PullShuffled) => shuffled(frame),
             Some(Switch::WrongReader) => self.with_foreign(id, frame),
             _ => frame,
