@@ -72,7 +72,7 @@ pub(in crate::store) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{chat, hex, uid};
+    use super::super::tests::{chat, hex, uid};
     use super::*;
 
     #[test]

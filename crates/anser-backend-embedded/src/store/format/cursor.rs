@@ -17,7 +17,7 @@ pub(in crate::store) fn key(user: &UserKey, device: &DeviceId) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::bob;
+    use super::super::tests::bob;
     use super::*;
 
     #[test]

@@ -43,7 +43,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<GroupView, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, hex};
+    use super::super::tests::{bob, hex};
     use super::*;
 
     #[test]

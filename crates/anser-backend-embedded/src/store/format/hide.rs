@@ -73,7 +73,7 @@ pub(in crate::store) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, chat, hex, uid};
+    use super::super::tests::{bob, chat, hex, uid};
     use super::*;
 
     #[test]

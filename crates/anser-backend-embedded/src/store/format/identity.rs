@@ -46,7 +46,7 @@ pub(in crate::store) fn read_expiry(bytes: Bytes) -> Result<Expiry, DecodeError>
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::hex;
+    use super::super::tests::hex;
     use super::*;
 
     #[test]

@@ -38,7 +38,7 @@ pub(in crate::store) fn read(key: Bytes, value: Bytes) -> Result<(UserKey, Lift)
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::bob;
+    use super::super::tests::bob;
     use super::*;
 
     #[test]

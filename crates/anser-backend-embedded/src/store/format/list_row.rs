@@ -136,7 +136,7 @@ fn read_difference(reader: &mut Reader) -> Result<u64, DecodeError> {
 mod tests {
     use anser_types::ConnectionId;
 
-    use super::super::sample::{bob, hex, with};
+    use super::super::tests::{bob, hex, with};
     use super::*;
 
     #[test]

@@ -68,7 +68,7 @@ pub(in crate::store) fn read_offsets(bytes: Bytes) -> Result<Offsets, DecodeErro
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::hex;
+    use super::super::tests::hex;
     use super::*;
 
     #[test]

@@ -96,7 +96,7 @@ pub(in crate::store) fn group_of_user(
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, hex};
+    use super::super::tests::{bob, hex};
     use super::*;
 
     #[test]

@@ -56,7 +56,7 @@ pub(in crate::store) fn blocked(key: &[u8], prefix_len: usize) -> Result<UserId,
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, chat, hex};
+    use super::super::tests::{bob, chat, hex};
     use super::*;
 
     #[test]

@@ -51,7 +51,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<Setting, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, hex, with};
+    use super::super::tests::{bob, hex, with};
     use super::*;
 
     #[test]

@@ -52,7 +52,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<SubjectHead, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{chat, hex};
+    use super::super::tests::{chat, hex};
     use super::*;
 
     #[test]

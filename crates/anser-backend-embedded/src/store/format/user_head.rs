@@ -27,7 +27,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<Position, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, hex};
+    use super::super::tests::{bob, hex};
     use super::*;
 
     #[test]

@@ -80,7 +80,7 @@ pub(in crate::store) fn read_blocked(
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{bob, hex};
+    use super::super::tests::{bob, hex};
     use super::*;
 
     #[test]

@@ -77,7 +77,7 @@ impl Item for ArchivedRow {
 mod tests {
     use super::*;
     use crate::store::format::chunk;
-    use crate::store::format::sample::{hex, uid};
+    use crate::store::format::tests::{hex, uid};
 
     #[test]
     fn golden_history_chunk() {

@@ -39,7 +39,7 @@ mod tests {
 
     use super::*;
     use crate::store::format::chunk;
-    use crate::store::format::sample::hex;
+    use crate::store::format::tests::hex;
 
     #[test]
     fn golden_timeline_chunk() {

@@ -97,7 +97,7 @@ async fn a_database_that_failed_is_opened_again() {
         ..StoreOptions::default()
     };
     let store = EmbeddedStore::open(folder.path(), options, LogId(1)).unwrap();
-    let (user, other) = (crate::store::format::sample::bob(), Position(7));
+    let (user, other) = (crate::store::format::tests::bob(), Position(7));
     store.lift(&user, Position(5)).await.unwrap();
     store.inner.disk.fail();
     assert!(store.lift(&user, other).await.unwrap_err().is_retryable());

@@ -1,3 +1,5 @@
+//! Rosters and blocks, record by record and replayed.
+
 use anser_types::{AppKey, TargetId};
 use proptest::prelude::*;
 
