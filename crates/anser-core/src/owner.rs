@@ -194,10 +194,8 @@ impl Owner {
         let now = self.now;
         if !self.conversations.contains_key(subject) {
             self.make_room();
-            self.conversations
-                .insert(subject.clone(), Conversation::new(now));
-            turn.effects
-                .push(Effect::Load(self.partition, subject.clone()));
+            self.conversations.insert(subject.clone(), Conversation::new(now));
+            turn.effects.push(Effect::Load(self.partition, subject.clone()));
         }
         let conversation = self.conversations.get_mut(subject)?;
         conversation.used = now;
@@ -251,11 +249,7 @@ impl Owner {
         while let Some(held) = queue.pop_front() {
             self.proceed(subject, held, turn);
             // Deciding it may hold the conversation again: the rest goes behind it, in order.
-            if let Some(hold) = self
-                .conversations
-                .get_mut(subject)
-                .and_then(|c| c.hold.as_mut())
-            {
+            if let Some(hold) = self.conversations.get_mut(subject).and_then(|c| c.hold.as_mut()) {
                 hold.queue.extend(queue);
                 return;
             }
@@ -291,17 +285,9 @@ fn refuse_held(held: Held, effects: &mut Vec<Effect>) {
 }
 
 const fn refuse_call(ticket: Ticket, status: Status) -> Effect {
-    Effect::Settle {
-        ticket,
-        queue: None,
-        outcome: Err(Refusal::new(status)),
-    }
+    Effect::Settle { ticket, queue: None, outcome: Err(Refusal::new(status)) }
 }
 
 fn draft_settled(draft: &Draft, outcome: Outcome) -> Effect {
-    Effect::Settle {
-        ticket: draft.ticket,
-        queue: draft.queue_key(),
-        outcome,
-    }
+    Effect::Settle { ticket: draft.ticket, queue: draft.queue_key(), outcome }
 }

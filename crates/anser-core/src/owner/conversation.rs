@@ -27,10 +27,7 @@ pub(super) struct Hold {
 
 impl Hold {
     pub(super) fn fetching(draft: Box<Draft>) -> Self {
-        Self {
-            fetching: Some(draft),
-            queue: VecDeque::new(),
-        }
+        Self { fetching: Some(draft), queue: VecDeque::new() }
     }
 }
 
@@ -67,9 +64,7 @@ impl Conversation {
 
     /// Whether what the tables know of it has been asked for and has not come.
     pub(super) fn is_loading(&self) -> bool {
-        self.hold
-            .as_ref()
-            .is_some_and(|hold| hold.fetching.is_none())
+        self.hold.as_ref().is_some_and(|hold| hold.fetching.is_none())
     }
 
     /// A record about it is decided, or read again: at this offset, with this time.
@@ -88,14 +83,7 @@ impl Conversation {
     fn refresh_members(&mut self) {
         self.members = self.group.as_ref().map_or_else(
             || Arc::from([]),
-            |group| {
-                group
-                    .members
-                    .iter()
-                    .filter(|m| m.left_at.is_none())
-                    .map(|m| m.user.clone())
-                    .collect()
-            },
+            |group| group.members.iter().filter(|m| m.left_at.is_none()).map(|m| m.user.clone()).collect(),
         );
     }
 
@@ -124,10 +112,7 @@ impl Conversation {
 
     /// Whom a message decided now is for: without the sender.
     pub(super) fn recipients(&self, draft: &Draft) -> Arc<[UserId]> {
-        let to_users = draft
-            .extras
-            .as_ref()
-            .map_or(&[][..], |extras| &extras.to_users);
+        let to_users = draft.extras.as_ref().map_or(&[][..], |extras| &extras.to_users);
         recipients(Addressing {
             kind: draft.kind,
             sender: &draft.sender,
@@ -141,10 +126,7 @@ impl Conversation {
     /// Whom a message at an earlier offset was for.
     pub(super) fn recipients_at(&self, offset: Offset, message: &Message) -> Arc<[UserId]> {
         let then: Arc<[UserId]> = match &self.group {
-            Some(group) if group.next > offset => group
-                .members_at(offset)
-                .map(|member| member.user.clone())
-                .collect(),
+            Some(group) if group.next > offset => group.members_at(offset).map(|member| member.user.clone()).collect(),
             _ => self.members.clone(),
         };
         recipients(Addressing {
@@ -162,10 +144,7 @@ impl Conversation {
         if !message.is_kept_in_history() || offset < self.head.next {
             return None;
         }
-        self.head = Head {
-            number: self.head.number + 1,
-            next: offset.next(),
-        };
+        self.head = Head { number: self.head.number + 1, next: offset.next() };
         Some(self.head.number)
     }
 }
@@ -181,25 +160,12 @@ struct Addressing<'a> {
 }
 
 fn recipients(of: Addressing<'_>) -> Arc<[UserId]> {
-    let Addressing {
-        kind,
-        sender,
-        sender_copy,
-        target,
-        to_users,
-        members,
-    } = of;
+    let Addressing { kind, sender, sender_copy, target, to_users, members } = of;
     match kind {
         // Whoever writes to themselves has the sender's copy, and needs no second one.
-        ConversationType::Private | ConversationType::System if target == sender && sender_copy => {
-            Arc::from([])
-        }
+        ConversationType::Private | ConversationType::System if target == sender && sender_copy => Arc::from([]),
         ConversationType::Private | ConversationType::System => Arc::from([target.clone()]),
         _ if to_users.is_empty() => members.iter().filter(|m| *m != sender).cloned().collect(),
-        _ => members
-            .iter()
-            .filter(|m| *m != sender && to_users.contains(m))
-            .cloned()
-            .collect(),
+        _ => members.iter().filter(|m| *m != sender && to_users.contains(m)).cloned().collect(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anser_cluster::{Accepted, Refusal};
 use anser_types::record::{Body, Header, Record};
-use anser_types::{MessageClass, MessageUid, Offset, Subject, Timestamp, UserId, target_hash};
+use anser_types::{MessageClass, MessageUid, Offset, Status, Subject, Timestamp, UserId, target_hash};
 use bytes::Bytes;
 
 use super::conversation::{Held, Hold};
@@ -32,9 +32,7 @@ impl Owner {
     }
 
     fn decide(&mut self, subject: &Subject, draft: Box<Draft>, turn: &mut Turn<'_>) {
-        let hash = (draft.class != MessageClass::Status)
-            .then(|| draft.duplicate_hash())
-            .flatten();
+        let hash = (draft.class != MessageClass::Status).then(|| draft.duplicate_hash()).flatten();
         if let Some(hash) = hash {
             if let Some(place) = self.duplicates.pending(hash) {
                 // The first send is on its way into the log: the resend shares its outcome.
@@ -52,27 +50,21 @@ impl Owner {
     }
 
     /// Decides a message that is known to be no resend.
-    fn decide_new(
-        &mut self,
-        subject: &Subject,
-        draft: Box<Draft>,
-        hash: Option<u64>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn decide_new(&mut self, subject: &Subject, draft: Box<Draft>, hash: Option<u64>, turn: &mut Turn<'_>) {
         let Some(conversation) = self.conversations.get(subject) else {
             return;
         };
-        if let Err(status) = permission::check(conversation, &draft, self.now) {
-            turn.effects
-                .push(draft_settled(&draft, Err(Refusal::new(status))));
+        let allowed = if draft.content.len() > self.limits.message_bytes_max {
+            Err(Status::TOO_LARGE)
+        } else {
+            permission::check(conversation, &draft, self.now)
+        };
+        if let Err(status) = allowed {
+            turn.effects.push(draft_settled(&draft, Err(Refusal::new(status))));
             return;
         }
         let recipients = conversation.recipients(&draft);
-        let last = if draft.class == MessageClass::Status {
-            Timestamp::ZERO
-        } else {
-            conversation.last
-        };
+        let last = if draft.class == MessageClass::Status { Timestamp::ZERO } else { conversation.last };
         let Some((sent, uid)) = self.stamp(last, &draft, &recipients, turn.horizon) else {
             turn.effects.push(Effect::Return(draft));
             return;
@@ -80,15 +72,8 @@ impl Owner {
         if draft.class == MessageClass::Status {
             // Nobody waits for it but its user's queue.
             let queue = draft.queue_key();
-            turn.effects.push(Effect::Settle {
-                ticket: Ticket::None,
-                queue,
-                outcome: Ok(Accepted { uid, sent }),
-            });
-            turn.effects.push(Effect::Pass {
-                message: Arc::new(draft.into_message(sent, uid)),
-                recipients,
-            });
+            turn.effects.push(Effect::Settle { ticket: Ticket::None, queue, outcome: Ok(Accepted { uid, sent }) });
+            turn.effects.push(Effect::Pass { message: Arc::new(draft.into_message(sent, uid)), recipients });
             return;
         }
         let offset = self.next_offset();
@@ -98,13 +83,7 @@ impl Owner {
         turn.horizon.note(&draft, &recipients, sent);
         let (ticket, check) = (draft.ticket, draft.check);
         let body = Body::Message(draft.into_message(sent, uid));
-        self.enqueue(Decided {
-            body,
-            recipients,
-            hash,
-            ticket,
-            check,
-        });
+        self.enqueue(Decided { body, recipients, hash, ticket, check });
     }
 
     /// T = max(now, last of the conversation + 1, floor of the partition + 1, floor of the draft + 1), and a UID for it.
@@ -121,16 +100,10 @@ impl Owner {
         horizon: &Horizon,
     ) -> Option<(Timestamp, MessageUid)> {
         let limit = self.now.plus(self.limits.ahead_ms_max);
-        let hint = horizon
-            .newest(draft, recipients)
-            .min(self.now.plus(self.limits.ahead_ms_max / 2));
+        let hint = horizon.newest(draft, recipients).min(self.now.plus(self.limits.ahead_ms_max / 2));
         let floor = draft.floor.max(hint).min(limit.minus(1));
         let hash = target_hash(draft.target.as_str());
-        let mut sent = self
-            .now
-            .max(last.next())
-            .max(self.floor.next())
-            .max(floor.next());
+        let mut sent = self.now.max(last.next()).max(self.floor.next()).max(floor.next());
         loop {
             if sent > limit {
                 return None;
@@ -142,13 +115,7 @@ impl Owner {
         }
     }
 
-    fn decide_command(
-        &mut self,
-        subject: &Subject,
-        ticket: Ticket,
-        mut body: Body,
-        turn: &mut Turn<'_>,
-    ) {
+    fn decide_command(&mut self, subject: &Subject, ticket: Ticket, mut body: Body, turn: &mut Turn<'_>) {
         let time = {
             let Some(conversation) = self.conversations.get(subject) else {
                 return;
@@ -157,9 +124,7 @@ impl Owner {
                 turn.effects.push(refuse_call(ticket, status));
                 return;
             }
-            self.now
-                .max(conversation.last.next())
-                .max(self.floor.next())
+            self.now.max(conversation.last.next()).max(self.floor.next())
         };
         match &mut body {
             Body::Roster(roster) => roster.time = time,
@@ -172,13 +137,7 @@ impl Owner {
             conversation.note(offset, time);
             conversation.apply(offset, &body);
         }
-        self.enqueue(Decided {
-            body,
-            recipients: Arc::from([]),
-            hash: None,
-            ticket,
-            check: Check::Existence,
-        });
+        self.enqueue(Decided { body, recipients: Arc::from([]), hash: None, ticket, check: Check::Existence });
     }
 
     /// Where the record that is decided next will lie.
@@ -187,22 +146,12 @@ impl Owner {
     }
 
     fn enqueue(&mut self, decided: Decided) {
-        let Decided {
-            body,
-            recipients,
-            hash,
-            ticket,
-            check,
-        } = decided;
+        let Decided { body, recipients, hash, ticket, check } = decided;
         let Phase::Serving { claim } = self.phase else {
             return;
         };
         self.sequence += 1;
-        let record = body.encode(Header {
-            log: self.log,
-            claim,
-            sequence: self.sequence,
-        });
+        let record = body.encode(Header { log: self.log, claim, sequence: self.sequence });
         if let Some(hash) = hash {
             self.duplicates.begin(hash, self.sequence);
         }
@@ -225,31 +174,17 @@ impl Owner {
         usize::try_from(sequence.wrapping_sub(first)).unwrap_or(usize::MAX)
     }
 
-    fn hold_for_fetch(
-        &mut self,
-        subject: &Subject,
-        draft: Box<Draft>,
-        offset: Offset,
-        turn: &mut Turn<'_>,
-    ) {
+    fn hold_for_fetch(&mut self, subject: &Subject, draft: Box<Draft>, offset: Offset, turn: &mut Turn<'_>) {
         if let Some(conversation) = self.conversations.get_mut(subject) {
             conversation.hold = Some(Hold::fetching(draft));
-            turn.effects.push(Effect::Fetch {
-                partition: self.partition,
-                offset,
-                subject: subject.clone(),
-            });
+            turn.effects.push(Effect::Fetch { partition: self.partition, offset, subject: subject.clone() });
         }
     }
 
     /// The record of a suspected first send, or `None` if it cannot be read now.
     pub fn fetched(&mut self, subject: &Subject, record: Option<Bytes>, turn: &mut Turn<'_>) {
         self.advance(turn.now);
-        let Some(hold) = self
-            .conversations
-            .get_mut(subject)
-            .and_then(|c| c.hold.as_mut())
-        else {
+        let Some(hold) = self.conversations.get_mut(subject).and_then(|c| c.hold.as_mut()) else {
             return;
         };
         let Some(draft) = hold.fetching.take() else {
@@ -259,20 +194,13 @@ impl Owner {
             None | Some(Err(_)) => {
                 turn.effects.push(Effect::Return(draft));
             }
-            Some(Ok(Record {
-                body: Body::Message(first),
-                ..
-            })) if draft.is_resend_of(&first) => {
-                let outcome = Ok(Accepted {
-                    uid: first.uid,
-                    sent: first.sent,
-                });
+            Some(Ok(Record { body: Body::Message(first), .. })) if draft.is_resend_of(&first) => {
+                let outcome = Ok(Accepted { uid: first.uid, sent: first.sent });
                 turn.effects.push(draft_settled(&draft, outcome));
             }
-            Some(Ok(Record {
-                body: Body::Message(first),
-                ..
-            })) if draft.duplicate_hash() == duplicate_hash_of(&first) => {
+            Some(Ok(Record { body: Body::Message(first), .. }))
+                if draft.duplicate_hash() == duplicate_hash_of(&first) =>
+            {
                 // Another message with the same hash: this one is new.
                 let hash = draft.duplicate_hash();
                 self.decide_new(subject, draft, hash, turn);

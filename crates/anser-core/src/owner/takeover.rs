@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use anser_cluster::Accepted;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, MessageUid, Offset, Status, Subject, Timestamp};
+use anser_types::{Claim, Offset, Status, Subject, Timestamp};
 
 use super::{Committed, Effect, Owner, Phase};
 use crate::draft::{Draft, Ticket, duplicate_hash_of};
@@ -93,6 +93,7 @@ impl Owner {
                 number = conversation.count(offset, message);
             }
         }
+        let ticket = self.settle_found(body, effects);
         effects.push(Effect::Commit(Committed {
             partition: self.partition,
             claim,
@@ -101,31 +102,25 @@ impl Owner {
             body: Arc::new(body.clone()),
             recipients,
             number,
-            ticket: Ticket::None,
+            ticket,
             replayed: true,
         }));
-        self.settle_found(body, effects);
         Replayed::Done
     }
 
-    /// A record whose append had an unknown outcome is in the log after all.
-    fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) {
-        let Some(place) = self.in_flight.iter().position(|waiting| *waiting.body == *body) else {
-            return;
+    /// If this is a record whose append had an unknown outcome, it is in the log after all. A message is settled; the
+    /// ticket of anything else is for whoever applies it.
+    fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) -> Ticket {
+        let place = self.in_flight.iter().position(|waiting| *waiting.body == *body);
+        let Some(found) = place.and_then(|place| self.in_flight.remove(place)) else {
+            return Ticket::None;
         };
-        let Some(found) = self.in_flight.remove(place) else {
-            return;
+        let Body::Message(message) = body else {
+            return found.ticket;
         };
-        match body {
-            Body::Message(message) => {
-                let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
-                super::commit::settle_all(message, found.ticket, found.also, outcome, effects);
-            }
-            other => {
-                let outcome = Ok(Accepted { uid: MessageUid::from_bytes([0; 10]), sent: other.time() });
-                effects.push(Effect::Settle { ticket: found.ticket, queue: None, outcome });
-            }
-        }
+        let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
+        super::commit::settle_all(message, found.ticket, found.also, outcome, effects);
+        Ticket::None
     }
 
     /// Everything up to the claim was replayed: the owner decides from now on. What was on its way when the last claim broke
@@ -145,10 +140,11 @@ impl Owner {
         self.phase = Phase::Idle;
         self.outgoing.clear();
         self.duplicates.abandon_pending();
-        for (_, conversation) in std::mem::take(&mut self.conversations) {
-            let Some(hold) = conversation.hold else {
-                continue;
-            };
+        // In the order of their keys: effects must not depend on the order of a hash map.
+        let conversations = std::mem::take(&mut self.conversations).into_iter();
+        let mut holds: Vec<_> = conversations.filter_map(|(subject, c)| Some((subject.key(), c.hold?))).collect();
+        holds.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        for (_, hold) in holds {
             for held in hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue) {
                 super::refuse_held(held, effects);
             }

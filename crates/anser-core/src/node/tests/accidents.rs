@@ -221,3 +221,29 @@ fn nothing_twice_a_resend_is_recognised_after_a_restart_though_the_clock_went_ba
     world.sync();
     assert_eq!(world.accepted(one), world.accepted(two));
 }
+
+#[test]
+fn a_change_whose_append_had_an_unknown_outcome_is_answered_when_it_is_applied() {
+    let mut world = World::new();
+    let subject = Subject::private(app(), user("alice"), user("bob"));
+    let change = RosterChange::Block { by: user("bob") };
+    let body = Body::Roster(RosterRecord { subject, time: Timestamp::ZERO, change });
+    world.node.command(7, body, world.now, &mut world.effects);
+    world.perform();
+    let append = world.appending.remove(0);
+    world.log.entry(append.partition).or_default().extend(append.records.iter().cloned());
+    world.answer(&append, Landed::Unknown);
+    assert_eq!(world.answer_to(7), None, "not before the tables have it");
+    let waits = world.committed.iter().filter(|c| c.ticket == Ticket::Call(7)).count();
+    assert_eq!(waits, 1, "whoever applies it answers");
+}
+
+#[test]
+fn told_why_a_content_over_the_limit_is_refused_before_it_can_reach_the_log() {
+    let mut world = World::new();
+    let mut publish = server(ConversationType::Private, "alice", "bob");
+    publish.content = vec![0; Limits::default().message_bytes_max + 1].into();
+    world.send_for_server(1, publish);
+    assert_eq!(world.answer_to(1), Some(Err(Refusal::new(Status::TOO_LARGE))));
+    assert!(world.appending.is_empty());
+}
