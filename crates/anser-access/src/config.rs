@@ -38,9 +38,12 @@ pub struct AccessConfig {
     pub handshakes_per_address_max: usize,
     /// How long a client may take until it is signed in. Default 10. Since 0.1.
     pub handshake_timeout_seconds: u64,
-    /// After how long without a word from a client its connection is closed. Published clients ping every 15 or 30 seconds.
+    /// After how long without a word a WebSocket connection is closed. Published web clients ping every 15 or 30 seconds.
     /// Default 75. Since 0.1.
     pub idle_timeout_seconds: u64,
+    /// The same over TCP. Native clients need not ping, but pull every three minutes; the kernel asks sooner whether the other
+    /// side is still there. Default 300. Since 0.1.
+    pub tcp_idle_timeout_seconds: u64,
     /// After how long a client that takes nothing of what is written is cut off. Default 20. Since 0.1.
     pub write_timeout_seconds: u64,
     /// How much may wait to be written to one client; beyond it is cut off. Default 8388608 (8 MiB). Since 0.1.
@@ -79,6 +82,7 @@ impl Default for AccessConfig {
             handshakes_per_address_max: 4096,
             handshake_timeout_seconds: 10,
             idle_timeout_seconds: 75,
+            tcp_idle_timeout_seconds: 300,
             write_timeout_seconds: 20,
             unsent_bytes_max: 8 * 1024 * 1024,
             arrivals_max: 256,

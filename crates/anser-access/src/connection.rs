@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     /// When the token was issued that signed it in.
     pub(crate) token_issued: Timestamp,
     pub(crate) generation: &'static Generation,
+    /// For how many seconds it may be silent.
+    pub(crate) silent_max: u64,
     pub(crate) outbox: Outbox,
     pub(crate) stamps: Stamps,
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anser_runtime::{TaskCount, Tasks};
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::AccessConfig;
 use crate::handshake::{self, HandshakeError, Speaks};
 use crate::io::Io;
 use crate::services::Services;
@@ -22,6 +23,9 @@ use crate::tls::Certificate;
 const TOLD_MAX: usize = 256;
 /// How long to wait after a failed accept: usually there are too few file descriptors, and waiting frees some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// After how long of silence the kernel asks whether the other side is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Binds a listening socket; the address may have been in use by a process that ended.
 pub(crate) fn bind(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {
@@ -67,15 +71,21 @@ fn admit(port: &Port, stream: TcpStream, from: IpAddr, services: &Arc<Services>,
         return;
     }
     let Some(door) = doors.enter(from, config.handshakes_per_address_max) else { return };
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = prepare(&stream, config) {
         tracing::debug!(%error, "a new connection is gone already");
         return;
     }
-    // What is not acknowledged for that long is a dead connection, whatever the kernel believes.
-    let timeout = Duration::from_secs(config.idle_timeout_seconds);
-    SockRef::from(&stream).set_tcp_user_timeout(Some(timeout)).ok();
     let opening = open(stream, port.speaks, port.certificate.clone(), Arc::clone(services), door);
     tasks.spawn_light(&doors.count, Visit::Opening(Box::pin(opening)));
+}
+
+/// Nothing is held back to be sent together, and the kernel finds out for itself when the other side is gone.
+fn prepare(stream: &TcpStream, config: &AccessConfig) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4).with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(config.idle_timeout_seconds)))
 }
 
 /// Greets and signs in, in limited time.

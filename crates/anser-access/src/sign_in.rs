@@ -2,7 +2,7 @@
 
 use anser_cluster::{App, SignInView};
 use anser_rmtp::token::TokenClaims;
-use anser_rmtp::{ConnAckStatus, DisconnectStatus, SignIn};
+use anser_rmtp::{ConnAckStatus, DisconnectStatus, SignIn, TransportKind};
 use anser_types::UserKey;
 
 use crate::connection::{Connection, Stamps};
@@ -35,6 +35,10 @@ fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &Token
         device: asked.device_id.clone(),
         token_issued: claims.issued,
         generation: asked.generation,
+        silent_max: match asked.transport {
+            TransportKind::WebSocket => services.config.idle_timeout_seconds,
+            TransportKind::Tcp => services.config.tcp_idle_timeout_seconds,
+        },
         outbox: Outbox::default(),
         stamps: Stamps::new(services.seconds.now()),
     }

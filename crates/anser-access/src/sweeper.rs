@@ -57,5 +57,5 @@ fn overdue(services: &Services, connection: &Connection, now: u32) -> Option<End
     if stamps.closing_for(now) > CLOSING_MAX || over(stamps.stalled_for(now), config.write_timeout_seconds) {
         return Some(End::Cut);
     }
-    over(stamps.silent_for(now), config.idle_timeout_seconds).then_some(End::Quiet)
+    over(stamps.silent_for(now), connection.silent_max).then_some(End::Quiet)
 }

@@ -66,7 +66,9 @@ async fn whoever_says_nothing_or_nonsense_is_closed_in_time() {
 async fn a_silent_client_is_closed() {
     let world = World::with(AccessConfig { idle_timeout_seconds: 1, ..config() });
     let mut alice = world.ours("alice", "web-1").await;
+    let mut patient = world.native("alice", "phone").await;
     assert_eq!(alice.next().await, None);
+    patient.ping().await;
 }
 
 #[tokio::test]

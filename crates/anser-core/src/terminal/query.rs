@@ -19,6 +19,9 @@ use super::{Asked, Output, Reply, Request, Terminal, Ticket};
 /// The room is not known here: chatrooms are not offered yet.
 const NO_SUCH_CHATROOM: Status = Status(23_410);
 
+/// The pulls that one client may have open: each may bring megabytes. Published clients open one.
+const PULLS_MAX: u32 = 4;
+
 /// What a query comes to.
 enum Plan {
     /// It is answered at once with this body.
@@ -47,6 +50,7 @@ impl Terminal {
 
     fn judge_pull(&mut self, query: &Query, full: bool, now: Timestamp, out: &mut impl Output) {
         let asked = Asked { message_id: query.message_id, qos: query.qos };
+        let full = full || self.sync.pulls_open() >= PULLS_MAX;
         let body = body::decode::<SyncRequestMsg>(query.body.clone());
         match body {
             Ok(body) if self.is_self(&query.target) && !full => self.on_pull(query, &body, now, out),

@@ -277,6 +277,11 @@ impl Sync {
         PullState { after, notified: self.notified }
     }
 
+    /// The pulls that wait for their answers.
+    pub(super) const fn pulls_open(&self) -> u32 {
+        self.pulls
+    }
+
     /// The cursor to answer a pull with. A page that did not finish covers just itself; the last page covers everything
     /// that was read or announced, because a client with an older cursor than its last notice might pull for ever.
     pub(super) fn cursor(&self, pull: &PullState, read: &Read) -> Position {

@@ -1,5 +1,7 @@
 //! Writing the answers.
 
+use std::collections::HashMap;
+
 use anser_cluster::{HistoryReply, ListItem, Refusal, SettingItem, SettingsPage};
 use anser_rmtp::body::{
     DownStreamRef, RelationInfo, RelationsOutput, SessionState, SessionStateItem, SessionStateModifyResp, SessionStates,
@@ -75,21 +77,19 @@ impl Terminal {
 
 fn settings_page(asked: Timestamp, page: &SettingsPage) -> Vec<u8> {
     let mut state: Vec<SessionState> = Vec::new();
+    let mut places = HashMap::new();
     for item in &page.items {
-        let (kind, channel_id) = (i32::from(item.conversation.kind.number()), item.conversation.target.as_str());
-        let found = state.iter_mut().find(|s| s.kind == kind && s.channel_id == channel_id);
-        match found {
-            Some(found) => {
-                found.time = found.time.max(Some(millis(item.time)));
-                found.state_item.push(state_item(item));
-            }
-            None => state.push(SessionState {
-                kind,
-                channel_id: channel_id.to_owned(),
-                time: Some(millis(item.time)),
-                state_item: vec![state_item(item)],
-                bus_channel: None,
-            }),
+        let place = *places.entry(&item.conversation).or_insert_with(|| {
+            state.push(SessionState {
+                kind: i32::from(item.conversation.kind.number()),
+                channel_id: item.conversation.target.as_str().to_owned(),
+                ..SessionState::default()
+            });
+            state.len() - 1
+        });
+        if let Some(found) = state.get_mut(place) {
+            found.time = found.time.max(Some(millis(item.time)));
+            found.state_item.push(state_item(item));
         }
     }
     SessionStates { version: millis(page.version.max(asked)), state }.encode_to_vec()

@@ -177,6 +177,16 @@ fn a_page_that_leads_nowhere_is_refused_instead_of_asked_for_for_ever() {
 }
 
 #[test]
+fn slow_is_alone_a_client_has_no_more_than_a_few_pulls_open() {
+    let mut bench = Bench::new(new_web());
+    for _ in 0..4 {
+        bench.asks(at(5), Qos::AtMostOnce, 0);
+    }
+    bench.frame(query(QueryTopic::Pull, Target::Myself, 9, Qos::AtMostOnce, &SyncRequestMsg::default()));
+    assert!(matches!(bench.frames().as_slice(), [ServerFrame::QueryAck(a)] if a.status == Status::UNAVAILABLE));
+}
+
+#[test]
 fn told_why_pulls_beyond_the_limit_are_refused_as_retryable_and_looked_after() {
     let config = TerminalConfig { questions_max: 1, ..TerminalConfig::default() };
     let mut bench = Bench::with(new_web(), config);
