@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use anser_core::terminal::{Identity, Terminal};
 use anser_rmtp::frame::{ConnAckRef, EncodeError};
+use anser_rmtp::websocket::{CloseCode, Role, WebSocketDecoder, WebSocketError, put_close};
 use anser_rmtp::{
     ClientFrame, ConnAckStatus, FrameError, ServerFrameRef, ServerTransport, SignIn, TcpDecoder, TcpError,
     encode_server_frame,
 };
-use anser_rmtp::websocket::{CloseCode, Role, WebSocketDecoder, WebSocketError, put_close};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::connection::Connection;
@@ -88,7 +88,11 @@ pub(crate) async fn open(io: Io, speaks: Speaks, services: Arc<Services>) -> Res
 }
 
 /// The parts of a session, with the CONNACK as the first bytes to be written.
-fn accept(greeting: Greeting, services: &Services, connection: &Connection) -> Result<crate::session::Parts, HandshakeError> {
+fn accept(
+    greeting: Greeting,
+    services: &Services,
+    connection: &Connection,
+) -> Result<crate::session::Parts, HandshakeError> {
     let Greeting { io, framing, sign_in, early, before } = greeting;
     let identity =
         Identity { user: connection.user.clone(), connection: connection.id, device: connection.device.clone() };

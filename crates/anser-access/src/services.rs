@@ -53,7 +53,9 @@ impl Services {
             Request::Pull(request) => Box::pin(async move { messages.pull(request).await.map(Reply::Pull) }),
             Request::History(request) => Box::pin(async move { messages.history(request).await.map(Reply::History) }),
             Request::Conversations { user, kind, before, count } => {
-                Box::pin(async move { messages.conversations(&user, kind, before, count).await.map(Reply::Conversations) })
+                Box::pin(
+                    async move { messages.conversations(&user, kind, before, count).await.map(Reply::Conversations) },
+                )
             }
             Request::Settings { user, version } => {
                 let directory = Arc::clone(&self.directory);

@@ -96,7 +96,8 @@ impl Session {
         let mut scratch = Scratch::take();
         let mut close = None;
         let now = self.services.clock.now();
-        let mut shell = shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, &mut scratch, &mut close);
+        let mut shell =
+            shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, &mut scratch, &mut close);
         for frame in early {
             self.terminal.handle(Event::Frame(frame), now, &mut shell);
         }
@@ -154,7 +155,8 @@ impl Session {
         }
         let now = self.services.clock.now();
         let mut close = None;
-        let mut shell = shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
+        let mut shell =
+            shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
         let mut handle = |event| self.terminal.handle(event, now, &mut shell);
         for item in taken.items {
             handle(match item {
@@ -203,7 +205,8 @@ impl Session {
             self.take_outbox(cx, scratch)?;
             let now = self.services.clock.now();
             let mut close = None;
-            let mut shell = shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
+            let mut shell =
+                shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
             self.terminal.handle(Event::Answered { ticket, result: Box::new(result) }, now, &mut shell);
             self.close_if(close, CloseCode::NORMAL, scratch);
         }
@@ -232,7 +235,8 @@ impl Session {
     fn feed(&mut self, input: &mut [u8], scratch: &mut Scratch) {
         let now = self.services.clock.now();
         let mut close = None;
-        let shell = shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
+        let shell =
+            shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
         let mut intake = Intake { terminal: &mut self.terminal, shell, now };
         let result: Result<(), Fault> = match &mut self.framing {
             Framing::Tcp(decoder) => decoder.push(input, |raw| intake.frame(raw)),

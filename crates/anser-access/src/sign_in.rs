@@ -13,10 +13,8 @@ use crate::services::Services;
 /// Judges a sign-in. On success the connection is in the registry, for as long as the entry lives.
 pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Entry, ConnAckStatus> {
     let app = services.apps.find(&asked.app_key).ok_or(ConnAckStatus::AppRejected)?;
-    let claims = app
-        .tokens
-        .verify(&app.key, &asked.token, services.clock.now())
-        .map_err(|error| error.connack_status())?;
+    let claims =
+        app.tokens.verify(&app.key, &asked.token, services.clock.now()).map_err(|error| error.connack_status())?;
     let user = UserKey::new(app.key.clone(), claims.user.clone());
     judge(services, &claims, view(services, &user).await?)?;
     if services.registry.len() >= services.config.connections_max {

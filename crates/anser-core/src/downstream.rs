@@ -9,10 +9,7 @@ pub fn direction(message: &Message, viewer: &UserId) -> Direction {
 }
 
 /// Encodes messages one behind the other into one buffer, and hands the encoded ones on.
-pub fn with_encoded<R>(
-    messages: &[(&Message, Direction)],
-    use_them: impl FnOnce(EncodedItems<'_>) -> R,
-) -> R {
+pub fn with_encoded<R>(messages: &[(&Message, Direction)], use_them: impl FnOnce(EncodedItems<'_>) -> R) -> R {
     let mut bytes = Vec::new();
     let mut ends = Vec::with_capacity(messages.len());
     for (message, direction) in messages {

@@ -41,9 +41,9 @@ mod pull;
 mod query;
 mod rate;
 mod sync;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 

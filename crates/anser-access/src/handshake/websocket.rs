@@ -1,6 +1,8 @@
 //! The beginning of a WebSocket connection: an HTTP request. Also the speed test, which is nothing but one.
 
-use anser_rmtp::websocket::{HttpRequest, PING_RESPONSE, RequestReader, UpgradeRequest, WebSocketDecoder, WebSocketEvent};
+use anser_rmtp::websocket::{
+    HttpRequest, PING_RESPONSE, RequestReader, UpgradeRequest, WebSocketDecoder, WebSocketEvent,
+};
 use anser_rmtp::{ClientFrame, RawFrame, SignIn};
 
 use super::{Framing, Greeting, HandshakeError, Io, READ_BYTES, keep, read, say_goodbye};
@@ -18,7 +20,9 @@ pub(super) async fn greet(mut io: Io, services: &Services) -> Result<Greeting, H
         };
         return match request {
             HttpRequest::Ping => answer(io, PING_RESPONSE).await,
-            HttpRequest::Upgrade(upgrade) => upgraded(io, *upgrade, input.get_mut(used..).unwrap_or_default(), services),
+            HttpRequest::Upgrade(upgrade) => {
+                upgraded(io, *upgrade, input.get_mut(used..).unwrap_or_default(), services)
+            }
         };
     }
 }
@@ -35,7 +39,9 @@ fn upgraded(io: Io, upgrade: UpgradeRequest, rest: &mut [u8], services: &Service
     let mut decoder = WebSocketDecoder::server(services.config.frame_bytes_max);
     let mut early = Vec::new();
     decoder.push(rest, |event| match event {
-        WebSocketEvent::Message(message) => keep(&mut early, RawFrame::from_message(message).and_then(ClientFrame::decode)),
+        WebSocketEvent::Message(message) => {
+            keep(&mut early, RawFrame::from_message(message).and_then(ClientFrame::decode))
+        }
         WebSocketEvent::Ping(_) | WebSocketEvent::Pong(_) => Ok(()),
         WebSocketEvent::Close(_) => Err(HandshakeError::Gone),
     })?;

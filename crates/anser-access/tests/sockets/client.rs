@@ -8,8 +8,8 @@ use anser_rmtp::body::{DownStreamMessages, SyncRequestMsg, UpStreamMessage};
 use anser_rmtp::frame::{ConnAck, ConnAckForm, Connect, Publish, Qos, Query, QueryAck, ServerPublish, Target};
 use anser_rmtp::websocket::{ClientHandshake, ConnectQuery, WebSocketDecoder, WebSocketEvent};
 use anser_rmtp::{
-    ClientFrame, ClientTransport, ObfuscationKey, PublishTopic, QueryTopic, RawFrame, ServerFrame, TcpDecoder, TcpLimits,
-    encode_client_frame,
+    ClientFrame, ClientTransport, ObfuscationKey, PublishTopic, QueryTopic, RawFrame, ServerFrame, TcpDecoder,
+    TcpLimits, encode_client_frame,
 };
 use anser_types::TargetId;
 use bytes::Bytes;
@@ -100,18 +100,16 @@ impl Client {
     ) -> Self {
         let mut client = Self {
             stream,
-            decoder: Decoder::Tcp(TcpDecoder::client(KEY, TcpLimits { frame_bytes_max: 64 << 20, ..TcpLimits::default() })),
+            decoder: Decoder::Tcp(TcpDecoder::client(
+                KEY,
+                TcpLimits { frame_bytes_max: 64 << 20, ..TcpLimits::default() },
+            )),
             form: ConnAckForm::of_version(version),
             inbox: VecDeque::new(),
             message_id: 0,
         };
-        let connect = Connect {
-            version,
-            client_id: device.into(),
-            will: will.into(),
-            app_key: app.into(),
-            token: token.into(),
-        };
+        let connect =
+            Connect { version, client_id: device.into(), will: will.into(), app_key: app.into(), token: token.into() };
         client.send(&ClientFrame::Connect(Box::new(connect))).await;
         client
     }
@@ -133,16 +131,20 @@ impl Client {
     fn decode(&mut self, bytes: &mut [u8]) {
         let (form, inbox) = (self.form, &mut self.inbox);
         match &mut self.decoder {
-            Decoder::Tcp(decoder) => decoder.push(bytes, |raw| {
-                inbox.push_back(ServerFrame::decode(raw, form).unwrap());
-                Ok::<_, anser_rmtp::TcpError>(())
-            }).unwrap(),
-            Decoder::WebSocket(decoder) => decoder.push(bytes, |event| {
-                if let WebSocketEvent::Message(message) = event {
-                    inbox.push_back(ServerFrame::decode(RawFrame::from_message(message).unwrap(), form).unwrap());
-                }
-                Ok::<_, anser_rmtp::websocket::WebSocketError>(())
-            }).unwrap(),
+            Decoder::Tcp(decoder) => decoder
+                .push(bytes, |raw| {
+                    inbox.push_back(ServerFrame::decode(raw, form).unwrap());
+                    Ok::<_, anser_rmtp::TcpError>(())
+                })
+                .unwrap(),
+            Decoder::WebSocket(decoder) => decoder
+                .push(bytes, |event| {
+                    if let WebSocketEvent::Message(message) = event {
+                        inbox.push_back(ServerFrame::decode(RawFrame::from_message(message).unwrap(), form).unwrap());
+                    }
+                    Ok::<_, anser_rmtp::websocket::WebSocketError>(())
+                })
+                .unwrap(),
         }
     }
 
@@ -163,7 +165,9 @@ impl Client {
 
     pub(crate) async fn accepted(&mut self) -> (String, Option<u16>) {
         match self.next().await {
-            Some(ServerFrame::ConnAck(ConnAck::Accepted { user_id, first_message_id, .. })) => (user_id, first_message_id),
+            Some(ServerFrame::ConnAck(ConnAck::Accepted { user_id, first_message_id, .. })) => {
+                (user_id, first_message_id)
+            }
             other => panic!("instead of an acceptance: {other:?}"),
         }
     }

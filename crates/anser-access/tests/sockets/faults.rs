@@ -75,7 +75,9 @@ async fn a_silent_client_is_closed() {
 async fn one_way_in_nobody_asks_for_another_user() {
     let world = World::new();
     let mut alice = world.ours("alice", "web-1").await;
-    for topic in [QueryTopic::Pull, QueryTopic::HistoryPrivate, QueryTopic::Conversations, QueryTopic::ConversationStates] {
+    for topic in
+        [QueryTopic::Pull, QueryTopic::HistoryPrivate, QueryTopic::Conversations, QueryTopic::ConversationStates]
+    {
         let ClientFrame::Query(mut query) = alice.pull_frame(0, Qos::AtMostOnce) else { unreachable!() };
         query.topic = topic;
         query.target = anser_rmtp::frame::Target::Id(TargetId::new("bob").unwrap());

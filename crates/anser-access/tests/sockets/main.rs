@@ -4,8 +4,8 @@
 
 mod client;
 mod delivery;
-mod faults;
 mod fake;
+mod faults;
 mod secure;
 mod sign_in;
 mod world;

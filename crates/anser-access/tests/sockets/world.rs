@@ -64,7 +64,9 @@ impl World {
 
     pub(crate) fn token_at(&self, user: &str, issued: Timestamp, expires: Option<Timestamp>) -> String {
         let user = UserId::new(user).unwrap();
-        self.app.tokens.issue(&TokenClaims { app: self.app.key.clone(), user, issued, expires, nonce: 1 }, &["http://navi"])
+        self.app
+            .tokens
+            .issue(&TokenClaims { app: self.app.key.clone(), user, issued, expires, nonce: 1 }, &["http://navi"])
     }
 
     pub(crate) fn key(&self, user: &str) -> UserKey {

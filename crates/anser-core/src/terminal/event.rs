@@ -185,7 +185,9 @@ impl Output for Vec<Effect> {
 
 fn owned(frame: ServerFrameRef<'_>) -> ServerFrame {
     match frame {
-        ServerFrameRef::ConnAck(ConnAckRef::Refused(status)) => ServerFrame::ConnAck(ConnAck::Refused { code: status.code() }),
+        ServerFrameRef::ConnAck(ConnAckRef::Refused(status)) => {
+            ServerFrame::ConnAck(ConnAck::Refused { code: status.code() })
+        }
         ServerFrameRef::ConnAck(ConnAckRef::Accepted { user_id, session_id, time, first_message_id, .. }) => {
             let (user_id, session_id) = (user_id.to_owned(), session_id.to_owned());
             ServerFrame::ConnAck(ConnAck::Accepted { user_id, session_id, time, first_message_id })

@@ -1,9 +1,9 @@
 //! Upwards: what the client publishes.
 
 use anser_cluster::{Accepted, Publish, Recall, Refusal, ServerPublish};
+use anser_rmtp::PublishKind;
 use anser_rmtp::body::{self, BodyError, BodyLimits, UpStreamMessage};
 use anser_rmtp::frame::{self, Qos, Target};
-use anser_rmtp::PublishKind;
 use anser_types::{
     ClientMessageId, ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, Timestamp, UserId,
 };
@@ -169,7 +169,13 @@ impl Terminal {
         Ok(())
     }
 
-    pub(super) fn on_recalled(&mut self, question: &Question, outcome: Result<Accepted, Refusal>, now: Timestamp, out: &mut impl Output) {
+    pub(super) fn on_recalled(
+        &mut self,
+        question: &Question,
+        outcome: Result<Accepted, Refusal>,
+        now: Timestamp,
+        out: &mut impl Output,
+    ) {
         if question.asked.qos != Qos::AtMostOnce {
             self.acknowledge(question.asked.message_id, outcome, now, out);
         }

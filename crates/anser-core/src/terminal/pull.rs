@@ -84,7 +84,14 @@ impl Terminal {
         }
     }
 
-    fn push_message(&mut self, message: &Message, time: Timestamp, qos: Qos, now: Timestamp, out: &mut impl Output) -> u16 {
+    fn push_message(
+        &mut self,
+        message: &Message,
+        time: Timestamp,
+        qos: Qos,
+        now: Timestamp,
+        out: &mut impl Output,
+    ) -> u16 {
         let mut body = out.buffer();
         DownStreamRef { sent: time, ..DownStreamRef::of(message, Direction::Received) }.put(&mut body);
         self.shown(message);
@@ -224,7 +231,13 @@ impl Terminal {
         self.sync.fail_pull(after, now, &self.config);
     }
 
-    pub(super) fn on_probed(&mut self, after: Position, reply: Option<&PullReply>, now: Timestamp, out: &mut impl Output) {
+    pub(super) fn on_probed(
+        &mut self,
+        after: Position,
+        reply: Option<&PullReply>,
+        now: Timestamp,
+        out: &mut impl Output,
+    ) {
         match reply {
             Some(reply) => {
                 self.sync.probed(after, reply.head);

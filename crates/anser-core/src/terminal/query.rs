@@ -66,7 +66,9 @@ impl Terminal {
     /// Says what a query comes to, or with which status it is refused.
     fn plan(&self, query: Query, now: Timestamp) -> Result<Plan, Status> {
         match query.topic {
-            QueryTopic::HistoryPrivate | QueryTopic::HistoryGroup | QueryTopic::HistorySystem => self.plan_history(query),
+            QueryTopic::HistoryPrivate | QueryTopic::HistoryGroup | QueryTopic::HistorySystem => {
+                self.plan_history(query)
+            }
             QueryTopic::HistoryCustomerService | QueryTopic::HistoryChatroom => {
                 let mut body = Vec::new();
                 put_history_page(std::iter::empty(), Timestamp::ZERO, false, &mut body);
@@ -155,7 +157,13 @@ impl Terminal {
     }
 
     /// Answers a question that came to nothing.
-    pub(super) fn answer_refused(&mut self, question: &Question, refusal: Refusal, now: Timestamp, out: &mut impl Output) {
+    pub(super) fn answer_refused(
+        &mut self,
+        question: &Question,
+        refusal: Refusal,
+        now: Timestamp,
+        out: &mut impl Output,
+    ) {
         match &question.about {
             About::Pull(pull) => self.refuse_pull(question, pull.after, refusal, now, out),
             About::Probe { after } => self.on_probed(*after, None, now, out),

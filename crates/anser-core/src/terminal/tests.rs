@@ -12,10 +12,12 @@ use std::sync::Arc;
 use anser_cluster::{Accepted, PullItem, PullReply, Refusal};
 use anser_rmtp::body::{DownStreamMessage, DownStreamMessages, NotifyMsg, SyncRequestMsg, UpStreamMessage};
 use anser_rmtp::frame::{PubAck, Publish, Qos, Query, QueryAck, ServerPublish, Target};
-use anser_rmtp::{ClientFrame, Generation, PublishTopic, PushTopic, QueryTopic, ServerFrame, ServerTopic, TransportKind};
+use anser_rmtp::{
+    ClientFrame, Generation, PublishTopic, PushTopic, QueryTopic, ServerFrame, ServerTopic, TransportKind,
+};
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, DeviceId, Message, MessageClass, MessageFlags, MessageUid, Origin, Position,
-    Status, TargetId, Timestamp, UserId, UserKey,
+    AppKey, ConnectionId, ConversationType, DeviceId, Message, MessageClass, MessageFlags, MessageUid, Origin,
+    Position, Status, TargetId, Timestamp, UserId, UserKey,
 };
 use bytes::Bytes;
 use prost::Message as _;

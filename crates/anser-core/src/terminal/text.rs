@@ -58,11 +58,14 @@ mod tests {
 
     #[test]
     fn a_recall_names_its_message() {
-        let content = br#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":"1795311881922"}"#;
+        let content =
+            br#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":"1795311881922"}"#;
         let read = recall(content).unwrap();
         assert_eq!(read.target.as_str(), "bob");
         assert_eq!(read.recalled.sent, Timestamp(1_795_311_881_922));
-        for bad in [&b"{}"[..], b"", b"[]", br#"{"conversationType":1,"targetId":"","messageUId":"D203-MKTG-G004-2VDL"}"#] {
+        for bad in
+            [&b"{}"[..], b"", b"[]", br#"{"conversationType":1,"targetId":"","messageUId":"D203-MKTG-G004-2VDL"}"#]
+        {
             assert_eq!(recall(bad), None);
         }
     }
@@ -71,7 +74,10 @@ mod tests {
     fn receipts_move_the_read_time_and_nothing_else_does() {
         let content = br#"{"lastMessageSendTime":17,"messageUId":"x","type":1}"#;
         assert_eq!(effect(b"RC:ReadNtf", content), Some(Effect::Read { until: Timestamp(17) }));
-        assert_eq!(effect(b"RC:SRSMsg", br#"{"lastMessageSendTime":"18"}"#), Some(Effect::Read { until: Timestamp(18) }));
+        assert_eq!(
+            effect(b"RC:SRSMsg", br#"{"lastMessageSendTime":"18"}"#),
+            Some(Effect::Read { until: Timestamp(18) })
+        );
         assert_eq!(effect(b"RC:TxtMsg", content), None);
         assert_eq!(effect(b"RC:ReadNtf", b"no json"), None);
     }

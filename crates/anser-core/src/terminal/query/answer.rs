@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use anser_cluster::{HistoryReply, ListItem, Refusal, SettingItem, SettingsPage};
 use anser_rmtp::body::{
-    DownStreamRef, RelationInfo, RelationsOutput, SessionState, SessionStateItem, SessionStateModifyResp, SessionStates,
-    put_history_page,
+    DownStreamRef, RelationInfo, RelationsOutput, SessionState, SessionStateItem, SessionStateModifyResp,
+    SessionStates, put_history_page,
 };
 use anser_types::{Status, Timestamp};
 use bytes::Bytes;

@@ -70,8 +70,7 @@ impl Terminal {
 }
 
 fn deleted(message: &DeleteMsg) -> Result<(MessageUid, Timestamp), Status> {
-    let uid: MessageUid =
-        message.msg_id.as_deref().unwrap_or_default().parse().map_err(|_| Status::BAD_PARAMETER)?;
+    let uid: MessageUid = message.msg_id.as_deref().unwrap_or_default().parse().map_err(|_| Status::BAD_PARAMETER)?;
     let sent = message.msg_data_time.map(time).filter(|&sent| sent > Timestamp::ZERO);
     Ok((uid, sent.unwrap_or_else(|| uid.sent_time())))
 }

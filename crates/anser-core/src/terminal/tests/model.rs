@@ -13,7 +13,10 @@ use super::*;
 #[derive(Debug, Clone, Copy)]
 enum Happens {
     /// An entry is written and its arrival is on its way. Its position is moved behind its time, or not.
-    Entry { own_here: bool, moved: bool },
+    Entry {
+        own_here: bool,
+        moved: bool,
+    },
     /// The oldest arrival on its way gets there.
     Arrival,
     /// An arrival overtakes the others.

@@ -14,7 +14,12 @@ fn a_publish_goes_on_with_everything_it_said_and_its_number() {
         ..text("hello")
     };
     bench.frame(publish(PublishTopic::Private, "bob", 5, &body));
-    bench.frame(publish(PublishTopic::GroupNotPersisted, "g1", 6, &UpStreamMessage { client_unique_id: Some(0), ..text("x") }));
+    bench.frame(publish(
+        PublishTopic::GroupNotPersisted,
+        "g1",
+        6,
+        &UpStreamMessage { client_unique_id: Some(0), ..text("x") },
+    ));
     let all = bench.publishes();
     let [first, second] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((first.target.as_str(), first.flags, first.content.as_ref()), ("bob", MessageFlags(7), &b"hello"[..]));
@@ -67,7 +72,12 @@ fn told_why_what_cannot_be_published_is_refused_with_its_code() {
         (PublishTopic::Private, "bob", text("12345678901"), Status::TOO_LARGE),
         (PublishTopic::Private, "", text("x"), Status::BAD_PARAMETER),
         (PublishTopic::Private, "bob", UpStreamMessage { classname: Bytes::new(), ..text("x") }, Status::BAD_PARAMETER),
-        (PublishTopic::Group, "g", UpStreamMessage { to_user_ids: vec![String::new()], ..text("x") }, Status::BAD_PARAMETER),
+        (
+            PublishTopic::Group,
+            "g",
+            UpStreamMessage { to_user_ids: vec![String::new()], ..text("x") },
+            Status::BAD_PARAMETER,
+        ),
         (PublishTopic::Chatroom, "room", text("x"), Status::NOT_IN_CHATROOM),
         (PublishTopic::UltraGroup, "u", text("x"), Status::UNSUPPORTED),
         (PublishTopic::Unknown, "bob", text("x"), Status::UNSUPPORTED),
@@ -143,8 +153,10 @@ fn receipts_carry_what_they_do_and_directional_messages_whom_they_are_for() {
 #[test]
 fn one_way_in_a_recall_is_asked_for_in_the_name_of_who_signed_in() {
     let mut bench = Bench::new(ours());
-    let content = r#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":1795311881922}"#;
-    let body = UpStreamMessage { classname: Bytes::from_static(b"RC:RcCmd"), client_unique_id: Some(3), ..text(content) };
+    let content =
+        r#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":1795311881922}"#;
+    let body =
+        UpStreamMessage { classname: Bytes::from_static(b"RC:RcCmd"), client_unique_id: Some(3), ..text(content) };
     bench.frame(publish(PublishTopic::Recall, "bob", 4, &body));
     assert_eq!(bench.ack().status, Status::RECALL_PARAMETER, "the target of a recall is its sender");
     bench.frame(publish(PublishTopic::Recall, "alice", 5, &body));

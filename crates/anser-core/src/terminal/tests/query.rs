@@ -2,9 +2,10 @@
 
 use anser_cluster::{Command, HistoryItem, HistoryReply, ListItem, SettingItem, SettingsPage};
 use anser_rmtp::body::{
-    CleanHisMsgInput, CleanMsgBatchReq, DeleteMsg, DeleteMsgInput, HistoryMsgInput, HistoryMsgOuput, PullUserSettingInput,
-    PullUserSettingOutput, RelationDelBatchReq, RelationOpInput, RelationQryInput, RelationsOutput, ReportSdkInput,
-    SessionReq, SessionState, SessionStateItem, SessionStateModifyReq, SessionStateModifyResp, SessionStates,
+    CleanHisMsgInput, CleanMsgBatchReq, DeleteMsg, DeleteMsgInput, HistoryMsgInput, HistoryMsgOuput,
+    PullUserSettingInput, PullUserSettingOutput, RelationDelBatchReq, RelationOpInput, RelationQryInput,
+    RelationsOutput, ReportSdkInput, SessionReq, SessionState, SessionStateItem, SessionStateModifyReq,
+    SessionStateModifyResp, SessionStates,
 };
 use anser_types::Conversation;
 use anser_types::record::UserChange;
@@ -45,7 +46,9 @@ fn what_clients_ask_at_the_start_gets_a_valid_answer() {
     assert!(the_answer(&mut bench).status.is_ok());
     ask(&mut bench, QueryTopic::UserSettings, &PullUserSettingInput { version: 9, ..Default::default() });
     assert_eq!(PullUserSettingOutput::decode(the_answer(&mut bench).body).unwrap().version, 9);
-    for topic in [QueryTopic::AppBots, QueryTopic::EventChanges, QueryTopic::ModifiedMessages, QueryTopic::HistoryChatroom] {
+    for topic in
+        [QueryTopic::AppBots, QueryTopic::EventChanges, QueryTopic::ModifiedMessages, QueryTopic::HistoryChatroom]
+    {
         ask(&mut bench, topic, &());
         assert!(the_answer(&mut bench).status.is_ok(), "{topic:?}");
     }
@@ -96,10 +99,8 @@ fn history_is_asked_in_the_name_of_who_signed_in_and_paged_by_time() {
     let (ticket, Request::History(read)) = question(&mut bench) else { panic!("no history") };
     assert_eq!((read.user.user.as_str(), &read.conversation), ("alice", &private("bob")));
     assert_eq!((read.time, read.ascending, read.count), (Some(Timestamp(99)), false, Some(2)));
-    let items = vec![
-        HistoryItem { message: message(20), number: 2 },
-        HistoryItem { message: own_message(10), number: 1 },
-    ];
+    let items =
+        vec![HistoryItem { message: message(20), number: 2 }, HistoryItem { message: own_message(10), number: 1 }];
     let answer = answered(&mut bench, ticket, Reply::History(HistoryReply { items, more: true }));
     let page = HistoryMsgOuput::decode(answer.body).unwrap();
     let shown: Vec<_> = page.list.iter().map(|m| (m.from_user_id.as_str(), m.direction)).collect();
@@ -113,7 +114,11 @@ fn history_is_asked_in_the_name_of_who_signed_in_and_paged_by_time() {
 #[test]
 fn the_conversation_list_says_peer_last_message_and_unread() {
     let mut bench = Bench::new(new_web());
-    ask(&mut bench, QueryTopic::Conversations, &RelationQryInput { kind: Some(1), count: Some(1), ..Default::default() });
+    ask(
+        &mut bench,
+        QueryTopic::Conversations,
+        &RelationQryInput { kind: Some(1), count: Some(1), ..Default::default() },
+    );
     let (ticket, Request::Conversations { kind, count, .. }) = question(&mut bench) else { panic!("no list") };
     assert_eq!((kind, count), (None, 1), "the type is no filter");
     let row = ListItem { conversation: private("bob"), last: own_message(10), unread: 3, read_until: Timestamp(4) };
@@ -128,7 +133,8 @@ fn the_conversation_list_says_peer_last_message_and_unread() {
 #[test]
 fn settings_are_set_announced_and_read_by_conversation() {
     let mut bench = Bench::new(new_web());
-    let item = |kind, value: &str| SessionStateItem { session_state_type: kind, value: value.into(), ..Default::default() };
+    let item =
+        |kind, value: &str| SessionStateItem { session_state_type: kind, value: value.into(), ..Default::default() };
     let state = SessionState {
         kind: 1,
         channel_id: "bob".into(),
@@ -164,7 +170,8 @@ fn deletions_and_removals_concern_the_asking_user_alone() {
     let mut bench = Bench::new(new_web());
     let uid = message(10).uid;
     let delete = DeleteMsg { msg_id: Some(uid.to_string()), msg_data_time: Some(5), direct: Some(2) };
-    let input = DeleteMsgInput { kind: Some(1), conversation_id: Some("bob".into()), msgs: vec![delete], ..Default::default() };
+    let input =
+        DeleteMsgInput { kind: Some(1), conversation_id: Some("bob".into()), msgs: vec![delete], ..Default::default() };
     let mut changes = Vec::new();
     ask(&mut bench, QueryTopic::DeleteMessages, &input);
     changes.push(question(&mut bench));
@@ -179,7 +186,11 @@ fn deletions_and_removals_concern_the_asking_user_alone() {
     bench.frame(query(QueryTopic::RemoveConversation, target, 5, Qos::AtMostOnce, &RelationQryInput::default()));
     changes.push(question(&mut bench));
     let relation = RelationOpInput { conversation_id: "g".into(), conversation_type: 3, ..Default::default() };
-    ask(&mut bench, QueryTopic::RemoveConversations, &RelationDelBatchReq { relation: vec![relation], clean_msg: None });
+    ask(
+        &mut bench,
+        QueryTopic::RemoveConversations,
+        &RelationDelBatchReq { relation: vec![relation], clean_msg: None },
+    );
     changes.push(question(&mut bench));
 
     let now = Timestamp(START);
