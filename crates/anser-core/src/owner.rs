@@ -38,6 +38,8 @@ pub use takeover::Replayed;
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Publishes and commands that may wait for one conversation to be loaded.
 const HELD_MAX: usize = 4_096;
+/// Bytes of what may wait for conversations of one partition.
+const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Conversations that stay in memory when nothing happens in them.
 const CONVERSATIONS_MAX: usize = 16_384;
 
@@ -90,6 +92,8 @@ pub struct Owner {
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     conversations: HashMap<Subject, Conversation>,
+    /// Bytes of what waits for conversations.
+    held_bytes: usize,
     /// With how many conversations in memory to look for quiet ones again.
     make_room_at: usize,
     duplicates: Duplicates,
@@ -114,6 +118,7 @@ impl Owner {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             conversations: HashMap::new(),
+            held_bytes: 0,
             make_room_at: CONVERSATIONS_MAX,
             duplicates: Duplicates::new(limits.duplicate_window_ms, limits.duplicate_entries_max),
             spin: Spin::new(partition),
@@ -201,11 +206,12 @@ impl Owner {
         conversation.used = now;
         match &mut conversation.hold {
             None => Some(held),
-            Some(hold) if hold.queue.len() >= HELD_MAX => {
+            Some(hold) if hold.queue.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX => {
                 refuse_held(held, turn.effects);
                 None
             }
             Some(hold) => {
+                self.held_bytes += held.bytes();
                 hold.queue.push_back(held);
                 None
             }
@@ -234,6 +240,7 @@ impl Owner {
         }
         let hold = self.conversations.remove(subject).and_then(|c| c.hold);
         for held in hold.into_iter().flat_map(|hold| hold.queue) {
+            self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
             refuse_held(held, effects);
         }
     }
@@ -247,6 +254,7 @@ impl Owner {
         };
         let mut queue = hold.queue;
         while let Some(held) = queue.pop_front() {
+            self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
             self.proceed(subject, held, turn);
             // Deciding it may hold the conversation again: the rest goes behind it, in order.
             if let Some(hold) = self.conversations.get_mut(subject).and_then(|c| c.hold.as_mut()) {

@@ -116,6 +116,8 @@ impl MessageHandle {
         }
         let extras = command.extras.get_or_insert_default();
         extras.effect = Some(Effect::Recall { uid: effect.uid, sent: first.sent });
+        // Who was not sent the message does not hear that there was one.
+        extras.to_users = first.to_users().to_vec();
         self.send_draft(Draft::from_server(command, origin, Ticket::None)).await
     }
 }

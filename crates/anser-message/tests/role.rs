@@ -16,8 +16,8 @@ use anser_cluster::{
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
-    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, LogId, MessageClass, MessageFlags, Origin,
-    PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, Extras, LogId, MessageClass, MessageFlags,
+    Origin, PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 #[derive(Debug, Default)]
@@ -354,4 +354,23 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
     world.handle.close();
     applying.await.unwrap();
     deciding.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_way_in_a_recall_goes_to_those_alone_who_were_sent_the_message() {
+    let mut world = World::new().await;
+    let users = ["alice", "bob", "carol"].map(|name| key(name).user).to_vec();
+    world.group(RosterChange::Join { name: "G".into(), users }).await;
+    let mut publish = world.publish("alice", GROUP, "g", "for bob");
+    publish.extras = Some(Box::new(Extras { to_users: vec![key("bob").user], ..Extras::default() }));
+    let number = publish.origin.publish;
+    world.handle.publish(vec![publish]);
+    let whisper = world.outcome(number).await.unwrap();
+    let mut recall = recall_of(whisper.uid, "alice");
+    recall.command.kind = GROUP;
+    recall.command.target = TargetId::new("g").unwrap();
+    world.handle.recall(recall).await.unwrap();
+    world.arrived(2).await;
+    assert_eq!(world.timeline("bob").await, ["for bob", "recall"]);
+    assert!(world.timeline("carol").await.is_empty());
 }

@@ -17,6 +17,19 @@ pub(super) enum Held {
     Command(Ticket, Body),
 }
 
+impl Held {
+    /// About how many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Publish(draft) => draft.bytes(),
+            Self::Command(..) => COMMAND_BYTES,
+        }
+    }
+}
+
+/// What a change takes in memory, at a guess.
+const COMMAND_BYTES: usize = 1_024;
+
 /// Why a conversation is not ready, and what waits until it is.
 #[derive(Debug, Default)]
 pub(super) struct Hold {

@@ -140,6 +140,7 @@ impl Owner {
         self.phase = Phase::Idle;
         self.outgoing.clear();
         self.duplicates.abandon_pending();
+        self.held_bytes = 0;
         // In the order of their keys: effects must not depend on the order of a hash map.
         let conversations = std::mem::take(&mut self.conversations).into_iter();
         let mut holds: Vec<_> = conversations.filter_map(|(subject, c)| Some((subject.key(), c.hold?))).collect();

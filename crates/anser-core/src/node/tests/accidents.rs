@@ -247,3 +247,25 @@ fn told_why_a_content_over_the_limit_is_refused_before_it_can_reach_the_log() {
     assert_eq!(world.answer_to(1), Some(Err(Refusal::new(Status::TOO_LARGE))));
     assert!(world.appending.is_empty());
 }
+
+#[test]
+fn slow_is_alone_what_waits_for_conversations_is_bounded_in_bytes_and_none_of_it_is_forgotten() {
+    let mut world = World::new();
+    let calls = 1..=600;
+    for call in calls.clone() {
+        let mut publish = server(ConversationType::Private, "alice", "bob");
+        publish.content = vec![0; Limits::default().message_bytes_max].into();
+        let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
+        let draft = Draft::from_server(publish, origin, Ticket::Call(call));
+        world.node.publish_for_server(draft, world.now, &mut world.effects);
+    }
+    let refused = world.effects.iter().filter(|e| matches!(e, Effect::Answer(..))).count();
+    assert!((200..=400).contains(&refused), "{refused}");
+    world.perform();
+    world.sync();
+    let open = calls.filter(|call| world.answer_to(*call).is_none()).count();
+    assert_eq!(open, 0);
+    world.send_for_server(1_000, server(ConversationType::Private, "carol", "bob"));
+    world.sync();
+    assert!(world.answer_to(1_000).is_some_and(|outcome| outcome.is_ok()), "there is room again");
+}
