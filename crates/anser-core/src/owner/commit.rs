@@ -28,6 +28,7 @@ impl Owner {
         };
         for offset in (first.0..).take(count).map(Offset) {
             let Some(done) = self.in_flight.pop_front() else {
+                self.lose(effects);
                 return false;
             };
             self.in_flight_bytes -= done.record.len();
