@@ -160,6 +160,7 @@ impl Plan {
                 self.weather.conditional = false;
             }
             Switch::FloorIgnored => return self.crowded(),
+            Switch::AckBeforeDurable => self.fault_every_ms = self.fault_every_ms.min(2_500),
             Switch::MarkBeforeRows => {
                 self.weather.forget = 0;
                 self.fault_every_ms = self.fault_every_ms.min(2_500);
@@ -172,6 +173,16 @@ impl Plan {
                 self.weather.forget = 900;
                 self.groups = 2;
                 self.roster_changes = 25;
+            }
+            Switch::JoiningIgnored => {
+                self.groups = 2;
+                self.roster_changes = 25;
+            }
+            Switch::WrongGeneration => {
+                self.page = self.page.min(3);
+                for seat in self.seats.iter_mut().step_by(2) {
+                    seat.kind = Kind::Native;
+                }
             }
             Switch::PlaceIgnored => {
                 self.weather.forget = 900;

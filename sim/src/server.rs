@@ -98,6 +98,9 @@ impl World {
         let generation = match row.kind {
             Kind::V4 => Generation::find(TransportKind::WebSocket, "4.6.4"),
             Kind::Next => Generation::find(TransportKind::WebSocket, "5.38.0"),
+            Kind::Native if self.broken(Switch::WrongGeneration) => {
+                Generation::find(TransportKind::WebSocket, "5.38.0")
+            }
             Kind::Native => Generation::find(TransportKind::Tcp, "5.46.1"),
             Kind::Own => Generation::find(TransportKind::Tcp, ANSER_SDK_VERSION),
         };

@@ -89,6 +89,10 @@ switches! {
     HistoryMarkBeforeRows = "history-mark-before-rows" breaks [NothingLost, OneOrder];
     /// A message that is replayed goes to those who are members now.
     RosterOfNow = "roster-of-now" breaks [NothingLost, OneWayIn];
+    /// A member reads what was said before the joining.
+    JoiningIgnored = "joining-ignored" breaks [OneWayIn];
+    /// A client is taken for one of another generation.
+    WrongGeneration = "wrong-generation" breaks [NothingLost, ToldWhy, NoGap];
     /// A message whose place is not its sent time is pushed directly.
     PlaceIgnored = "place-ignored" breaks [NothingTwice, NothingLost, OneOrder];
     /// Messages are pushed to terminals that are behind or pulling.
