@@ -16,9 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ACKS_PER_ROUND: usize = 150;
 
 fn rounds() -> usize {
-    std::env::var("ANSER_KILL_ROUNDS").map_or(20, |text| {
-        text.parse().expect("ANSER_KILL_ROUNDS is a number")
-    })
+    std::env::var("ANSER_KILL_ROUNDS").map_or(20, |text| text.parse().expect("ANSER_KILL_ROUNDS is a number"))
 }
 
 /// The conversations of one user: with everybody else, and the group.
@@ -26,26 +24,14 @@ fn conversations(user: &str) -> Vec<Conversation> {
     let target = |id: &str| TargetId::new(id).expect("these ids are valid");
     let others = USERS.iter().filter(|other| **other != user);
     let private = others.map(|other| Conversation::new(ConversationType::Private, target(other)));
-    private
-        .chain([Conversation::new(ConversationType::Group, target(GROUP))])
-        .collect()
+    private.chain([Conversation::new(ConversationType::Group, target(GROUP))]).collect()
 }
 
 async fn make_group(server: &Server, recorder: &Recorder) {
     let users: Vec<Name> = USERS.iter().map(|user| Name::from(*user)).collect();
-    let note = |step| {
-        recorder.note(Event::Roster {
-            group: Name::from(GROUP),
-            users: users.clone(),
-            step,
-        })
-    };
+    let note = |step| recorder.note(Event::Roster { group: Name::from(GROUP), users: users.clone(), step });
     note(RosterStep::Joining);
-    server
-        .admin()
-        .create_group(GROUP, "all of us", &USERS)
-        .await
-        .expect("the group is made");
+    server.admin().create_group(GROUP, "all of us", &USERS).await.expect("the group is made");
     note(RosterStep::Joined);
 }
 
@@ -54,11 +40,7 @@ async fn sign_everybody_in(server: &Server, load: &Load, recorder: &Recorder) ->
     for (at, user) in USERS.iter().enumerate() {
         let token = server.admin().token(user).await.expect("a token");
         let chatter = Chatter::new(user, conversations(user), load.clone(), recorder.clone());
-        let transport = if at % 2 == 0 {
-            Transport::Tcp
-        } else {
-            Transport::Ws
-        };
+        let transport = if at % 2 == 0 { Transport::Tcp } else { Transport::Ws };
         let terminal = chatter.terminal(&server.url(), &server.ready().app_key, &token, transport);
         terminals.spawn(async move {
             terminal.await;
@@ -76,30 +58,15 @@ async fn acked_is_durable_and_nothing_twice_under_kill_9() {
     let terminals = sign_everybody_in(&server, &load, &recorder).await;
     for round in 1..=rounds() {
         let enough = recorder.acked() + ACKS_PER_ROUND;
-        until("messages are acked", PATIENCE, || {
-            (recorder.acked() >= enough).then_some(())
-        })
-        .await;
+        until("messages are acked", PATIENCE, || (recorder.acked() >= enough).then_some(())).await;
         server.kill();
         let took = server.start_again().await;
-        println!(
-            "round {round}: killed after {} acks, ready again after {took:?}",
-            recorder.acked()
-        );
+        println!("round {round}: killed after {} acks, ready again after {took:?}", recorder.acked());
     }
     load.end();
-    until("all that was sent is acked", PATIENCE, || {
-        (recorder.pending_now() == 0).then_some(())
-    })
-    .await;
-    let audience = HashMap::from([(
-        Name::from(GROUP),
-        USERS.iter().map(|user| Name::from(*user)).collect(),
-    )]);
-    until("all that was acked is shown", PATIENCE, || {
-        (recorder.missing(&audience) == 0).then_some(())
-    })
-    .await;
+    until("all that was sent is acked", PATIENCE, || (recorder.pending_now() == 0).then_some(())).await;
+    let audience = HashMap::from([(Name::from(GROUP), USERS.iter().map(|user| Name::from(*user)).collect())]);
+    until("all that was acked is shown", PATIENCE, || (recorder.missing(&audience) == 0).then_some(())).await;
     for user in USERS {
         read_everything(&server, user, &conversations(user), &recorder).await;
     }

@@ -8,16 +8,10 @@ use anser_tests::{Server, anser};
 /// Runs a command to its end, with this typed into it.
 pub(crate) fn run(arguments: &[&str], typed: &str) -> Output {
     let mut command = Command::new(anser());
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the command starts");
     let mut input = child.stdin.take().expect("its input is a pipe");
-    input
-        .write_all(typed.as_bytes())
-        .expect("it takes its input");
+    input.write_all(typed.as_bytes()).expect("it takes its input");
     drop(input);
     child.wait_with_output().expect("it ends")
 }
@@ -32,28 +26,17 @@ async fn two_users_chat_one_after_the_other_and_both_see_it_all() {
     let data = server.data().to_str().expect("a readable path").to_owned();
     let http = server.ready().http.clone();
     let chat = |user: &str, to: &str, typed: &str| {
-        let output = run(
-            &[
-                "chat", "--user", user, "--to", to, "--http", &http, "--data", &data,
-            ],
-            typed,
-        );
+        let output = run(&["chat", "--user", user, "--to", to, "--http", &http, "--data", &data], typed);
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
     };
     let said = chat("alice", "bob", "hello bob\n");
     assert!(said.contains("✓ hello bob"), "{said}");
     let seen = chat("bob", "alice", "/history\nhello alice\n");
-    assert!(
-        seen.contains("alice: hello bob") && seen.contains("✓ hello alice"),
-        "{seen}"
-    );
+    assert!(seen.contains("alice: hello bob") && seen.contains("✓ hello alice"), "{seen}");
     let seen = chat("alice", "bob", "/history\n");
     let places = ["alice: hello bob", "bob: hello alice"].map(|line| seen.rfind(line));
-    assert!(
-        places.iter().all(Option::is_some) && places.is_sorted(),
-        "{seen}"
-    );
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +45,7 @@ async fn a_token_that_was_made_without_the_server_signs_in() {
     let data = server.data().to_str().expect("a readable path");
     let output = run(&["token", "carol", "--data", data], "");
     let token = text(&output.stdout);
-    let client =
-        anser_client::Client::builder(&server.url(), &server.ready().app_key, token.trim());
+    let client = anser_client::Client::builder(&server.url(), &server.ready().app_key, token.trim());
     let (client, _events) = client.connect().await.expect("the token is good");
     assert_eq!(client.user().as_str(), "carol");
 }

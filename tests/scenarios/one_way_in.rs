@@ -9,8 +9,7 @@ use anser_tests::{Server, within};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn refusal(server: &Server, token: &str, transport: Transport) -> StopReason {
-    let builder =
-        Client::builder(&server.url(), &server.ready().app_key, token).transport(transport);
+    let builder = Client::builder(&server.url(), &server.ready().app_key, token).transport(transport);
     match within("the refusal", PATIENCE, builder.connect()).await {
         Err(ConnectError::Stopped(reason)) => reason,
         other => panic!("{token:?} got {other:?}"),
@@ -28,11 +27,7 @@ async fn one_way_in_a_token_that_is_not_ours_is_refused_with_its_status() {
     let forged = String::from_utf8(forged).expect("still text");
     for transport in [Transport::Tcp, Transport::Ws] {
         for token in ["", "nonsense", "@", &forged] {
-            assert_eq!(
-                refusal(&server, token, transport).await,
-                StopReason::Refused(4),
-                "{transport:?} {token:?}"
-            );
+            assert_eq!(refusal(&server, token, transport).await, StopReason::Refused(4), "{transport:?} {token:?}");
         }
     }
 }
@@ -40,28 +35,11 @@ async fn one_way_in_a_token_that_is_not_ours_is_refused_with_its_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_way_in_a_wrong_secret_is_told_so() {
     let server = Server::start().await;
-    let mut stranger =
-        Admin::new(&server.url(), &server.ready().app_key, "guessed").expect("an address");
-    let refused = stranger
-        .token("alice")
-        .await
-        .expect_err("a wrong signature is refused");
-    assert!(
-        matches!(
-            refused,
-            AdminError::Refused {
-                status: 401,
-                code: 1004,
-                ..
-            }
-        ),
-        "{refused:?}"
-    );
+    let mut stranger = Admin::new(&server.url(), &server.ready().app_key, "guessed").expect("an address");
+    let refused = stranger.token("alice").await.expect_err("a wrong signature is refused");
+    assert!(matches!(refused, AdminError::Refused { status: 401, code: 1004, .. }), "{refused:?}");
     let mut nobody = Admin::new(&server.url(), "no-such-app", "guessed").expect("an address");
-    assert!(matches!(
-        nobody.token("alice").await,
-        Err(AdminError::Refused { status: 401, .. })
-    ));
+    assert!(matches!(nobody.token("alice").await, Err(AdminError::Refused { status: 401, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,75 +48,35 @@ async fn one_way_in_revoked_and_blocked_users_are_out_at_once_and_stay_out() {
     let mut admin = server.admin();
     let token = admin.token("alice").await.expect("a token");
     let now = anser_client::LocalClock::start().now().0 + 1;
-    admin
-        .call(
-            "/user/token/expire",
-            &[("userId", "alice"), ("time", &now.to_string())],
-        )
-        .await
-        .expect("revoked");
-    assert_eq!(
-        refusal(&server, &token, Transport::Ws).await,
-        StopReason::Refused(10)
-    );
+    admin.call("/user/token/expire", &[("userId", "alice"), ("time", &now.to_string())]).await.expect("revoked");
+    assert_eq!(refusal(&server, &token, Transport::Ws).await, StopReason::Refused(10));
     let token = admin.token("mallory").await.expect("a token");
-    admin
-        .call("/user/block", &[("userId", "mallory"), ("minute", "10")])
-        .await
-        .expect("blocked");
-    assert_eq!(
-        refusal(&server, &token, Transport::Tcp).await,
-        StopReason::Refused(9)
-    );
+    admin.call("/user/block", &[("userId", "mallory"), ("minute", "10")]).await.expect("blocked");
+    assert_eq!(refusal(&server, &token, Transport::Tcp).await, StopReason::Refused(9));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_way_in_nobody_reads_a_conversation_of_others() {
     let server = Server::start().await;
     let mut admin = server.admin();
-    admin
-        .create_group("secret", "secret", &["alice", "bob"])
-        .await
-        .expect("a group");
+    admin.create_group("secret", "secret", &["alice", "bob"]).await.expect("a group");
     let mut clients = Vec::new();
     for user in ["alice", "eve"] {
         let token = admin.token(user).await.expect("a token");
         let builder = Client::builder(&server.url(), &server.ready().app_key, &token);
         clients.push(builder.connect().await.expect("signed in"));
     }
-    let [(alice, _), (eve, eve_events)] = &mut clients[..] else {
-        panic!("two clients")
-    };
+    let [(alice, _), (eve, eve_events)] = &mut clients[..] else { panic!("two clients") };
     for to in [Conversation::private("bob"), Conversation::group("secret")] {
-        alice
-            .text(to.expect("an id"), "for bob's eyes")
-            .await
-            .expect("acked");
+        alice.text(to.expect("an id"), "for bob's eyes").await.expect("acked");
     }
-    let spied = [
-        Conversation::private("bob"),
-        Conversation::private("alice"),
-        Conversation::group("secret"),
-    ];
+    let spied = [Conversation::private("bob"), Conversation::private("alice"), Conversation::group("secret")];
     for conversation in spied {
-        let page = eve
-            .history(&conversation.expect("an id"), Timestamp::ZERO, 100)
-            .await;
-        assert!(
-            page.is_err() || page.is_ok_and(|page| page.messages.is_empty()),
-            "eve reads others' history"
-        );
+        let page = eve.history(&conversation.expect("an id"), Timestamp::ZERO, 100).await;
+        assert!(page.is_err() || page.is_ok_and(|page| page.messages.is_empty()), "eve reads others' history");
     }
-    assert!(
-        eve.text(Conversation::group("secret").expect("an id"), "hello")
-            .await
-            .is_err(),
-        "eve is no member"
-    );
+    assert!(eve.text(Conversation::group("secret").expect("an id"), "hello").await.is_err(), "eve is no member");
     while let Some(event) = eve_events.try_next() {
-        assert!(
-            !matches!(event, anser_client::ClientEvent::Message(_)),
-            "{event:?}"
-        );
+        assert!(!matches!(event, anser_client::ClientEvent::Message(_)), "{event:?}");
     }
 }

@@ -24,11 +24,7 @@ fn messages() -> usize {
 async fn fill(server: &Server, count: usize) {
     let mut senders = JoinSet::new();
     for sender in 0..SENDERS {
-        let token = server
-            .admin()
-            .token(&format!("sender-{sender}"))
-            .await
-            .expect("a token");
+        let token = server.admin().token(&format!("sender-{sender}")).await.expect("a token");
         let builder = Client::builder(&server.url(), &server.ready().app_key, &token);
         let builder = builder.session(|session| {
             session.window = WINDOW;
@@ -64,13 +60,7 @@ async fn send(client: &Client, sender: usize, count: usize) {
 async fn acked(sending: Option<anser_client::Sending>) {
     if let Some(sending) = sending {
         let outcome = sending.await;
-        assert!(
-            !matches!(
-                outcome,
-                Err(anser_client::SendError::Failed(Failure::TooMany))
-            ),
-            "too many under way"
-        );
+        assert!(!matches!(outcome, Err(anser_client::SendError::Failed(Failure::TooMany))), "too many under way");
         outcome.expect("acked");
     }
 }
@@ -83,22 +73,11 @@ async fn restart_is_fast_after_a_stop_and_after_a_crash() {
     let after_crash = server.start_again().await;
     assert!(server.stop().await.success(), "an orderly end");
     let after_stop = server.start_again().await;
-    println!(
-        "ready with {} messages: {after_crash:?} after a crash, {after_stop:?} after a stop",
-        messages()
-    );
+    println!("ready with {} messages: {after_crash:?} after a crash, {after_stop:?} after a stop", messages());
     server
         .admin()
-        .publish(
-            "sender-0",
-            PublishTo::Users(&["receiver-0-0"]),
-            "RC:TxtMsg",
-            r#"{"content":"x"}"#,
-        )
+        .publish("sender-0", PublishTo::Users(&["receiver-0-0"]), "RC:TxtMsg", r#"{"content":"x"}"#)
         .await
         .expect("it serves");
-    assert!(
-        after_crash.max(after_stop) < LIMIT,
-        "{after_crash:?} after a crash, {after_stop:?} after a stop"
-    );
+    assert!(after_crash.max(after_stop) < LIMIT, "{after_crash:?} after a crash, {after_stop:?} after a stop");
 }

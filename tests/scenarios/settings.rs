@@ -10,8 +10,7 @@ const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 
 #[test]
 fn the_reference_is_printed_as_it_is_shipped_and_is_a_configuration() {
-    let shipped =
-        std::fs::read_to_string(format!("{CONFIG}/reference.toml")).expect("it is shipped");
+    let shipped = std::fs::read_to_string(format!("{CONFIG}/reference.toml")).expect("it is shipped");
     assert_eq!(text(&run(&["config", "reference"], "").stdout), shipped);
     for name in ["reference.toml", "embedded.toml"] {
         let output = run(&["config", "check", &format!("{CONFIG}/{name}")], "");
@@ -22,10 +21,7 @@ fn the_reference_is_printed_as_it_is_shipped_and_is_a_configuration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_example_starts_a_server() {
     let example = format!("{CONFIG}/embedded.toml");
-    let mut server = Server::builder()
-        .arguments(&["--config", &example])
-        .start()
-        .await;
+    let mut server = Server::builder().arguments(&["--config", &example]).start().await;
     assert!(server.stop().await.success());
 }
 
@@ -44,24 +40,15 @@ fn told_why_bad_settings_end_with_code_2_and_touch_nothing() {
         (&["--http", "8080"], "HOST:PORT"),
         (&["--set", "acess.x=1"], "acess.x: there is no such setting"),
         (&["--app-key", "only"], "key and secret go together"),
-        (
-            &["--app-key", "k", "--app-secret", "secret1"],
-            "easily guessed",
-        ),
-        (
-            &["--tls-certificate", certificate],
-            "certificate and key go together",
-        ),
+        (&["--app-key", "k", "--app-secret", "secret1"], "easily guessed"),
+        (&["--tls-certificate", certificate], "certificate and key go together"),
     ];
     for (arguments, why) in cases {
         let output = run(&[&["serve", "--data", data], arguments].concat(), "");
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
-        assert!(
-            !Path::new(data).join("log").exists(),
-            "{arguments:?} began something"
-        );
+        assert!(!Path::new(data).join("log").exists(), "{arguments:?} began something");
     }
 }
 
@@ -79,20 +66,10 @@ async fn told_why_a_port_that_is_taken_is_named_with_its_flag() {
     ];
     for (flag, taken) in ports {
         let at = |name| if name == flag { taken } else { any };
-        let arguments = [
-            "--http",
-            at("--http"),
-            "--tcp",
-            at("--tcp"),
-            "--ws",
-            at("--ws"),
-        ];
+        let arguments = ["--http", at("--http"), "--tcp", at("--tcp"), "--ws", at("--ws")];
         let output = run(&[&["serve", "--data", data], &arguments[..]].concat(), "");
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{flag}: {said}");
-        assert!(
-            said.contains(&format!("{taken} is in use")) && said.contains(flag),
-            "{flag}: {said}"
-        );
+        assert!(said.contains(&format!("{taken} is in use")) && said.contains(flag), "{flag}: {said}");
     }
 }

@@ -7,13 +7,10 @@ use std::task::{Context, Poll};
 
 use anser_client::terminal::{Application, Terminal as ClientTerminal, TerminalConfig};
 use anser_client::{LocalClock, Navigation, Platform, Timestamp, Transport};
-use anser_core::session::{
-    Event as Input, Failure, Notice, Outgoing, Received, Session, SessionConfig, Via,
-};
+use anser_core::session::{Event as Input, Failure, Notice, Outgoing, Received, Session, SessionConfig, Via};
 use anser_rmtp::TransportKind;
 use anser_testkit::trace::{
-    CallId, ClientConnection, Conversation, Direction, Event, Keep, Kind, Name, Seen, Terminal,
-    Via as TraceVia,
+    CallId, ClientConnection, Conversation, Direction, Event, Keep, Kind, Name, Seen, Terminal, Via as TraceVia,
 };
 use anser_types::ConversationType;
 
@@ -61,32 +58,13 @@ pub struct Chatter {
 
 impl Chatter {
     /// A user who sends to these conversations while `load` says so.
-    pub fn new(
-        user: &str,
-        conversations: Vec<anser_types::Conversation>,
-        load: Load,
-        recorder: Recorder,
-    ) -> Self {
+    pub fn new(user: &str, conversations: Vec<anser_types::Conversation>, load: Load, recorder: Recorder) -> Self {
         let (user, terminal) = (Name::from(user), recorder.terminal());
-        Self {
-            user,
-            terminal,
-            connection: None,
-            conversations,
-            pending: BTreeMap::new(),
-            recorder,
-            load,
-        }
+        Self { user, terminal, connection: None, conversations, pending: BTreeMap::new(), recorder, load }
     }
 
     /// The terminal of this user: a future that never ends by itself, and reconnects as often as it has to.
-    pub fn terminal(
-        self,
-        url: &str,
-        app_key: &str,
-        token: &str,
-        transport: Transport,
-    ) -> ClientTerminal<Self> {
+    pub fn terminal(self, url: &str, app_key: &str, token: &str, transport: Transport) -> ClientTerminal<Self> {
         let mut session = SessionConfig::new(app_key, token, TransportKind::Tcp, self.terminal.0);
         session.device_id = format!("device-{}", self.terminal.0);
         session.platform = Platform::Pc;
@@ -113,11 +91,7 @@ impl Chatter {
             return;
         }
         for conversation in self.conversations.clone() {
-            if !self
-                .pending
-                .values()
-                .any(|pending| pending.conversation == conversation)
-            {
+            if !self.pending.values().any(|pending| pending.conversation == conversation) {
                 self.send(conversation, events);
             }
         }
@@ -125,14 +99,9 @@ impl Chatter {
 
     fn send(&mut self, conversation: anser_types::Conversation, events: &mut Vec<Input>) {
         let body = self.recorder.body();
-        let mut outgoing =
-            Outgoing::text(conversation.clone(), &format!("{body} {}", "x".repeat(150)));
+        let mut outgoing = Outgoing::text(conversation.clone(), &format!("{body} {}", "x".repeat(150)));
         outgoing.ticket = body;
-        let pending = Pending {
-            call: self.recorder.call(),
-            conversation,
-            body,
-        };
+        let pending = Pending { call: self.recorder.call(), conversation, body };
         self.invoke(&pending);
         self.pending.insert(body, pending);
         self.recorder.pending(1);
@@ -172,10 +141,7 @@ impl Chatter {
 
     fn failed(&mut self, ticket: u64, failure: Failure) {
         match failure {
-            Failure::Refused(status) => self.settle(ticket, |call| Event::Refused {
-                call,
-                status: status.0,
-            }),
+            Failure::Refused(status) => self.settle(ticket, |call| Event::Refused { call, status: status.0 }),
             // Nobody knows what became of it; it stays among what waits, so that the scenario cannot overlook it.
             other => eprintln!("{}: message {ticket} failed: {other}", self.user),
         }
@@ -183,13 +149,7 @@ impl Chatter {
 }
 
 impl Application for Chatter {
-    fn on_notice(
-        &mut self,
-        notice: Notice,
-        session: &Session,
-        _now: Timestamp,
-        events: &mut Vec<Input>,
-    ) {
+    fn on_notice(&mut self, notice: Notice, session: &Session, _now: Timestamp, events: &mut Vec<Input>) {
         match notice {
             Notice::Connected { .. } => self.connected(session.cursor()),
             Notice::Disconnected(_) | Notice::Stopped(_) => {
@@ -197,18 +157,10 @@ impl Application for Chatter {
                     self.recorder.note(Event::Disconnected { connection });
                 }
             }
-            Notice::Acked {
-                ticket, uid, sent, ..
-            } => {
-                self.settle(ticket, |call| Event::Acked {
-                    call,
-                    uid,
-                    sent: sent.0,
-                });
+            Notice::Acked { ticket, uid, sent, .. } => {
+                self.settle(ticket, |call| Event::Acked { call, uid, sent: sent.0 });
             }
-            Notice::Failed {
-                ticket, failure, ..
-            } => self.failed(ticket, failure),
+            Notice::Failed { ticket, failure, .. } => self.failed(ticket, failure),
             Notice::Received(received) => {
                 if let Some(connection) = self.connection {
                     self.recorder.note(shown(connection, &received));
@@ -244,31 +196,17 @@ pub(crate) fn shown(connection: ClientConnection, received: &Received) -> Event 
         sent: received.sent.0,
         sender: Name::from(received.sender.as_str()),
         conversation: traced(&received.conversation),
-        direction: if received.own {
-            Direction::Sent
-        } else {
-            Direction::Received
-        },
+        direction: if received.own { Direction::Sent } else { Direction::Received },
         body: body_of(&received.content),
     };
-    Event::Shown {
-        connection,
-        via,
-        message,
-    }
+    Event::Shown { connection, via, message }
 }
 
 /// The number that a chatter's text begins with. 0 is nobody's, so that the checker finds what is garbled.
 pub(crate) fn body_of(content: &[u8]) -> u64 {
     let content: serde_json::Value = serde_json::from_slice(content).unwrap_or_default();
-    let text = content
-        .get("content")
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or_default();
-    text.split(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
+    let text = content.get("content").and_then(serde_json::Value::as_str).unwrap_or_default();
+    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// A conversation as the trace has it.
@@ -278,8 +216,5 @@ pub(crate) fn traced(conversation: &anser_types::Conversation) -> Conversation {
         ConversationType::System => Kind::System,
         _ => Kind::Private,
     };
-    Conversation {
-        kind,
-        target: Name::from(conversation.target.as_str()),
-    }
+    Conversation { kind, target: Name::from(conversation.target.as_str()) }
 }

@@ -24,9 +24,8 @@ pub async fn read_everything(
         .platform(Platform::Web)
         // Repeats are to be seen, not forgiven.
         .session(|session| session.seen_max = 0);
-    let (client, mut events) = within("signing in", PATIENCE, builder.connect())
-        .await
-        .expect("a new terminal signs in");
+    let (client, mut events) =
+        within("signing in", PATIENCE, builder.connect()).await.expect("a new terminal signs in");
     let connection = recorder.connected(recorder.terminal(), &Name::from(user), Timestamp::ZERO);
     within("reading the timeline", PATIENCE, async {
         while let Some(event) = events.next().await {
@@ -39,29 +38,16 @@ pub async fn read_everything(
     })
     .await;
     for conversation in conversations {
-        within(
-            "reading history",
-            PATIENCE,
-            read_history(&client, user, conversation, recorder),
-        )
-        .await;
+        within("reading history", PATIENCE, read_history(&client, user, conversation, recorder)).await;
     }
     recorder.note(Event::Disconnected { connection });
 }
 
-async fn read_history(
-    client: &Client,
-    user: &str,
-    of: &anser_types::Conversation,
-    recorder: &Recorder,
-) {
+async fn read_history(client: &Client, user: &str, of: &anser_types::Conversation, recorder: &Recorder) {
     let conversation = Conversation::from(of.clone());
     let mut before = Timestamp::ZERO;
     loop {
-        let page = client
-            .history(&conversation, before, 100)
-            .await
-            .expect("history answers");
+        let page = client.history(&conversation, before, 100).await.expect("history answers");
         let item = |message: &anser_client::Message| PageItem {
             uid: message.uid,
             sent: message.sent.0,

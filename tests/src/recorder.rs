@@ -23,13 +23,7 @@ struct State {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            begun: Instant::now(),
-            lines: Vec::new(),
-            next: 0,
-            pending: 0,
-            acked: 0,
-        })))
+        Self(Arc::new(Mutex::new(State { begun: Instant::now(), lines: Vec::new(), next: 0, pending: 0, acked: 0 })))
     }
 }
 
@@ -74,19 +68,9 @@ impl Recorder {
     }
 
     /// Notes a sign-in and gives it its name.
-    pub fn connected(
-        &self,
-        terminal: Terminal,
-        user: &Name,
-        cursor: Timestamp,
-    ) -> ClientConnection {
+    pub fn connected(&self, terminal: Terminal, user: &Name, cursor: Timestamp) -> ClientConnection {
         let connection = ClientConnection(self.number());
-        self.note(Event::Connected {
-            connection,
-            terminal,
-            user: user.clone(),
-            cursor: cursor.0,
-        });
+        self.note(Event::Connected { connection, terminal, user: user.clone(), cursor: cursor.0 });
         connection
     }
 
@@ -116,25 +100,13 @@ impl Recorder {
         let mut wanted: HashSet<(&Name, u64)> = HashSet::new();
         for line in &state.lines {
             match &line.event {
-                Event::Invoked {
-                    call,
-                    user,
-                    conversation,
-                    body,
-                    ..
-                } => {
+                Event::Invoked { call, user, conversation, body, .. } => {
                     bodies.insert(call, (user, &conversation.target, *body));
                 }
-                Event::Connected {
-                    connection, user, ..
-                } => {
+                Event::Connected { connection, user, .. } => {
                     users.insert(connection, user);
                 }
-                Event::Shown {
-                    connection,
-                    message,
-                    ..
-                } => {
+                Event::Shown { connection, message, .. } => {
                     shown.extend(users.get(connection).map(|user| (*user, message.body)));
                 }
                 Event::Acked { call, .. } => {
@@ -143,12 +115,7 @@ impl Recorder {
                     };
                     let alone = std::slice::from_ref(*target);
                     let group = audience.get(*target).map_or(alone, Vec::as_slice);
-                    wanted.extend(
-                        group
-                            .iter()
-                            .filter(|user| user != sender)
-                            .map(|user| (user, *body)),
-                    );
+                    wanted.extend(group.iter().filter(|user| user != sender).map(|user| (user, *body)));
                 }
                 _ => {}
             }

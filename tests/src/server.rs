@@ -26,24 +26,14 @@ pub fn anser() -> &'static Path {
 
 fn build() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let folder = test
-        .ancestors()
-        .nth(2)
-        .context("tests lie in target/PROFILE/deps")?;
+    let folder = test.ancestors().nth(2).context("tests lie in target/PROFILE/deps")?;
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "anser",
-            "--profile",
-            profile,
-        ])
+        .args(["build", "--quiet", "--package", "anser", "--profile", profile])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()?;
     anyhow::ensure!(built.success(), "cargo cannot build the server");
@@ -84,8 +74,7 @@ impl ServerBuilder {
     /// Adds arguments of `anser serve`.
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|text| (*text).to_owned()));
+        self.arguments.extend(arguments.iter().map(|text| (*text).to_owned()));
         self
     }
 
@@ -100,14 +89,8 @@ impl ServerBuilder {
     pub async fn start(self) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = self.data.unwrap_or_else(|| folder.path().join("data"));
-        let mut server = Server {
-            folder,
-            data,
-            arguments: self.arguments,
-            environment: self.environment,
-            child: None,
-            ready: None,
-        };
+        let mut server =
+            Server { folder, data, arguments: self.arguments, environment: self.environment, child: None, ready: None };
         server.start_again().await;
         server
     }
@@ -124,13 +107,8 @@ pub struct Ended {
 
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
-        let said = [output.stdout, output.stderr]
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .concat();
-        Self {
-            code: output.status.code(),
-            said,
-        }
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        Self { code: output.status.code(), said }
     }
 }
 
@@ -162,10 +140,7 @@ impl Server {
         let ready_file = self.folder.path().join("ready.json");
         std::fs::remove_file(&ready_file).ok();
         let begun = tokio::time::Instant::now();
-        let mut child = self
-            .command(&ready_file)
-            .spawn()
-            .expect("the server starts");
+        let mut child = self.command(&ready_file).spawn().expect("the server starts");
         let text = until("the server is ready", PATIENCE, || {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the server ended with {status}:\n{}", self.log());
@@ -179,17 +154,10 @@ impl Server {
     }
 
     fn command(&self, ready_file: &Path) -> Command {
-        let log = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(self.folder.path().join("log"));
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(self.folder.path().join("log"));
         let log = log.expect("a log file");
         let mut command = Command::new(anser());
-        command
-            .args(["serve", "--data"])
-            .arg(&self.data)
-            .arg("--ready-file")
-            .arg(ready_file);
+        command.args(["serve", "--data"]).arg(&self.data).arg("--ready-file").arg(ready_file);
         let any = "127.0.0.1:0";
         let known = self.ready.as_ref();
         let ports = [
@@ -200,21 +168,14 @@ impl Server {
         for (flag, address) in ports {
             command.args([flag, address.unwrap_or(any)]);
         }
-        command
-            .args(&self.arguments)
-            .envs(self.environment.iter().cloned());
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         command
     }
 
     /// Where it is and what its app is called.
     pub fn ready(&self) -> &Ready {
-        self.ready
-            .as_ref()
-            .expect("a server that was returned is ready")
+        self.ready.as_ref().expect("a server that was returned is ready")
     }
 
     /// The address of navigation and the server API, as clients take it.
@@ -239,8 +200,7 @@ impl Server {
 
     /// The app's backend.
     pub fn admin(&self) -> Admin {
-        Admin::new(&self.url(), &self.ready().app_key, &self.secret())
-            .expect("the server's own address is one")
+        Admin::new(&self.url(), &self.ready().app_key, &self.secret()).expect("the server's own address is one")
     }
 
     /// Ends it without a warning, as a loss of power would.
@@ -252,26 +212,15 @@ impl Server {
 
     /// Sends it a signal, by name.
     pub fn signal(&self, name: &str) {
-        let id = self
-            .child
-            .as_ref()
-            .expect("the server runs")
-            .id()
-            .to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &id])
-            .status()
-            .expect("kill is there");
+        let id = self.child.as_ref().expect("the server runs").id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill is there");
         assert!(sent.success(), "the server takes no signal");
     }
 
     /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
-        until("the server has ended", PATIENCE, || {
-            child.try_wait().expect("it can be waited for")
-        })
-        .await
+        until("the server has ended", PATIENCE, || child.try_wait().expect("it can be waited for")).await
     }
 
     /// Asks it to stop and waits until it has.

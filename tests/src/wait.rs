@@ -8,11 +8,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Looks until there is something, and panics with `what` when that takes longer than `limit`.
 #[track_caller]
-pub fn until<T>(
-    what: &str,
-    limit: Duration,
-    mut look: impl FnMut() -> Option<T>,
-) -> impl Future<Output = T> {
+pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> impl Future<Output = T> {
     let place = std::panic::Location::caller();
     async move {
         let begun = Instant::now();
@@ -23,21 +19,14 @@ pub fn until<T>(
             if let Some(found) = look() {
                 return found;
             }
-            assert!(
-                begun.elapsed() < limit,
-                "{place}: waited {limit:?} in vain until {what}"
-            );
+            assert!(begun.elapsed() < limit, "{place}: waited {limit:?} in vain until {what}");
         }
     }
 }
 
 /// Awaits something that must not take longer than `limit`.
 #[track_caller]
-pub fn within<T>(
-    what: &str,
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> impl Future<Output = T> {
+pub fn within<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> impl Future<Output = T> {
     let place = std::panic::Location::caller();
     async move {
         let ended = timeout(limit, future).await;

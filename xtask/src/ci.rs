@@ -21,30 +21,10 @@ const PARTS: [Part; 10] = [
         minutes_max: 2,
         command: || tools::cargo(&["fmt", "--all", "--check"]),
     },
-    Part {
-        name: "house",
-        what: "the house rules",
-        minutes_max: 2,
-        command: || xtask(&["house"]),
-    },
-    Part {
-        name: "clippy",
-        what: "no lint speaks",
-        minutes_max: 12,
-        command: clippy,
-    },
-    Part {
-        name: "unit",
-        what: "unit, integration and documentation tests",
-        minutes_max: 15,
-        command: unit,
-    },
-    Part {
-        name: "build",
-        what: "the server and the simulator build",
-        minutes_max: 15,
-        command: build,
-    },
+    Part { name: "house", what: "the house rules", minutes_max: 2, command: || xtask(&["house"]) },
+    Part { name: "clippy", what: "no lint speaks", minutes_max: 12, command: clippy },
+    Part { name: "unit", what: "unit, integration and documentation tests", minutes_max: 15, command: unit },
+    Part { name: "build", what: "the server and the simulator build", minutes_max: 15, command: build },
     Part {
         name: "reference",
         what: "config/reference.toml is what the code says",
@@ -69,20 +49,10 @@ const PARTS: [Part; 10] = [
         minutes_max: 8,
         command: || xtask(&["sim", "--zoo"]),
     },
-    Part {
-        name: "sdk",
-        what: "published SDKs against the server",
-        minutes_max: 8,
-        command: || xtask(&["sdk"]),
-    },
+    Part { name: "sdk", what: "published SDKs against the server", minutes_max: 8, command: || xtask(&["sdk"]) },
 ];
 /// Not in the list above because its time is chosen, not needed.
-const FUZZ: Part = Part {
-    name: "fuzz",
-    what: "30 seconds of each fuzz target",
-    minutes_max: 10,
-    command: fuzz,
-};
+const FUZZ: Part = Part { name: "fuzz", what: "30 seconds of each fuzz target", minutes_max: 10, command: fuzz };
 
 /// Prints the parts.
 pub(crate) fn list() {
@@ -97,10 +67,7 @@ fn parts() -> impl Iterator<Item = &'static Part> {
 
 /// Runs the named parts, or all. Goes on after a failure, so that one run tells everything.
 pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| !parts().any(|part| part.name == **name))
-    {
+    if let Some(unknown) = names.iter().find(|name| !parts().any(|part| part.name == **name)) {
         anyhow::bail!("there is no part {unknown}; cargo xtask ci --list names them");
     }
     let logs = tools::target().join("ci");
@@ -109,19 +76,9 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
     let mut lines = Vec::new();
     for part in parts().filter(|part| names.is_empty() || names.contains(&part.name)) {
         let mut command = (part.command)();
-        command
-            .env("CARGO_INCREMENTAL", "0")
-            .env("CARGO_TERM_PROGRESS_WHEN", "never");
-        let count = part::run(
-            part.name,
-            command,
-            Duration::from_secs(60 * part.minutes_max),
-            &logs,
-        )?;
-        lines.push(format!(
-            "{:10} {:6} passed {:4} failed   {}",
-            part.name, count.passed, count.failed, part.what
-        ));
+        command.env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_PROGRESS_WHEN", "never");
+        let count = part::run(part.name, command, Duration::from_secs(60 * part.minutes_max), &logs)?;
+        lines.push(format!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what));
         total = total.plus(count);
     }
     println!("\n{}\n", lines.join("\n"));
@@ -137,54 +94,23 @@ fn xtask(arguments: &[&str]) -> Command {
 }
 
 fn clippy() -> Command {
-    tools::cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "--deny",
-        "warnings",
-    ])
+    tools::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
 }
 
 fn unit() -> Command {
-    tools::cargo(&[
-        "test",
-        "--workspace",
-        "--exclude",
-        "anser-tests",
-        "--no-fail-fast",
-    ])
+    tools::cargo(&["test", "--workspace", "--exclude", "anser-tests", "--no-fail-fast"])
 }
 
 fn build() -> Command {
-    tools::cargo(&[
-        "build",
-        "--profile",
-        "fast",
-        "--package",
-        "anser",
-        "--package",
-        "anser-sim",
-    ])
+    tools::cargo(&["build", "--profile", "fast", "--package", "anser", "--package", "anser-sim"])
 }
 
 fn black_box() -> Command {
-    tools::cargo(&[
-        "test",
-        "--profile",
-        "fast",
-        "--package",
-        "anser-tests",
-        "--no-fail-fast",
-    ])
+    tools::cargo(&["test", "--profile", "fast", "--package", "anser-tests", "--no-fail-fast"])
 }
 
 fn fuzz() -> Command {
     let mut command = Command::new("bash");
-    command
-        .args(["fuzz/run.sh", "30"])
-        .current_dir(tools::root());
+    command.args(["fuzz/run.sh", "30"]).current_dir(tools::root());
     command
 }

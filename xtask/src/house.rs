@@ -13,34 +13,13 @@ struct Rule {
 }
 
 const RULES: [Rule; 7] = [
-    Rule {
-        name: "crates depend on each other only as xtask/layers.toml allows",
-        broken: layers::dependencies,
-    },
-    Rule {
-        name: "every crate takes the lints of the workspace",
-        broken: layers::lints,
-    },
-    Rule {
-        name: "every file says on top what it is for",
-        broken: sources::undocumented,
-    },
-    Rule {
-        name: "no file has more than 500 lines, tests aside",
-        broken: sources::long,
-    },
-    Rule {
-        name: "no unwrap outside tests",
-        broken: sources::unwraps,
-    },
-    Rule {
-        name: "no ignored test, no sleep in a test, no unfinished mark, no bare allow",
-        broken: sources::forbidden,
-    },
-    Rule {
-        name: "every link between documents leads somewhere",
-        broken: links::dead,
-    },
+    Rule { name: "crates depend on each other only as xtask/layers.toml allows", broken: layers::dependencies },
+    Rule { name: "every crate takes the lints of the workspace", broken: layers::lints },
+    Rule { name: "every file says on top what it is for", broken: sources::undocumented },
+    Rule { name: "no file has more than 500 lines, tests aside", broken: sources::long },
+    Rule { name: "no unwrap outside tests", broken: sources::unwraps },
+    Rule { name: "no ignored test, no sleep in a test, no unfinished mark, no bare allow", broken: sources::forbidden },
+    Rule { name: "every link between documents leads somewhere", broken: links::dead },
 ];
 
 /// Checks every rule and prints a summary.
@@ -48,15 +27,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     let mut failed = 0;
     for rule in &RULES {
         let broken = (rule.broken)()?;
-        println!(
-            "{} {}",
-            if broken.is_empty() {
-                "ok    "
-            } else {
-                "BROKEN"
-            },
-            rule.name
-        );
+        println!("{} {}", if broken.is_empty() { "ok    " } else { "BROKEN" }, rule.name);
         for place in &broken {
             println!("         {place}");
         }

@@ -1,9 +1,6 @@
 //! One part of the whole test: a command, its log file, and what its output says about passed and failed.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "chores run on the real clock, there is none to replace"
-)]
+#![expect(clippy::disallowed_methods, reason = "chores run on the real clock, there is none to replace")]
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -26,53 +23,31 @@ pub(crate) struct Count {
 
 impl Count {
     pub(crate) const fn plus(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-        }
+        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
     }
 }
 
 /// Runs a command with its output in a file, tells of it while it runs, and counts. A command that takes longer than the
 /// limit is ended with all that it started, and counts as failed.
-pub(crate) fn run(
-    name: &str,
-    mut command: Command,
-    limit: Duration,
-    logs: &Path,
-) -> anyhow::Result<Count> {
+pub(crate) fn run(name: &str, mut command: Command, limit: Duration, logs: &Path) -> anyhow::Result<Count> {
     let path = logs.join(format!("{name}.log"));
     let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     println!("== {name}");
     let started = Instant::now();
-    let spawned = command
-        .stdin(std::process::Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0)
-        .spawn();
+    let spawned =
+        command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn();
     let child = spawned.with_context(|| format!("cannot start {name}"))?;
     let status = wait(name, child, limit, &path)?;
     let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
     let count = judge(&text, status.is_some_and(|status| status.success()));
-    println!(
-        "   {name}: {} passed, {} failed ({} s)",
-        count.passed,
-        count.failed,
-        started.elapsed().as_secs()
-    );
+    println!("   {name}: {} passed, {} failed ({} s)", count.passed, count.failed, started.elapsed().as_secs());
     if count.failed > 0 {
         tell_failure(&path, &text, status);
     }
     Ok(count)
 }
 
-fn wait(
-    name: &str,
-    mut child: Child,
-    limit: Duration,
-    log: &Path,
-) -> anyhow::Result<Option<ExitStatus>> {
+fn wait(name: &str, mut child: Child, limit: Duration, log: &Path) -> anyhow::Result<Option<ExitStatus>> {
     let started = Instant::now();
     let mut told = started;
     loop {
@@ -80,10 +55,7 @@ fn wait(
             return Ok(Some(status));
         }
         if started.elapsed() > limit {
-            println!(
-                "   {name} takes longer than {} s and is ended",
-                limit.as_secs()
-            );
+            println!("   {name} takes longer than {} s and is ended", limit.as_secs());
             end_group(&child);
             child.wait()?;
             return Ok(None);
@@ -105,14 +77,8 @@ fn end_group(child: &Child) {
 }
 
 fn last_line(log: &Path) -> String {
-    let text = std::fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
-    let line = text
-        .split(['\n', '\r'])
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let line = text.split(['\n', '\r']).rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     line.chars().take(100).collect()
 }
 
@@ -123,10 +89,7 @@ fn tell_failure(path: &Path, text: &str, status: Option<ExitStatus>) {
         path.display(),
         status.map_or_else(|| "ended".to_owned(), |s| s.to_string())
     );
-    for line in lines
-        .iter()
-        .skip(lines.len().saturating_sub(LINES_OF_A_FAILURE))
-    {
+    for line in lines.iter().skip(lines.len().saturating_sub(LINES_OF_A_FAILURE)) {
         println!("   {line}");
     }
 }
@@ -134,21 +97,9 @@ fn tell_failure(path: &Path, text: &str, status: Option<ExitStatus>) {
 /// Counts what an output says. A command that failed without saying what counts as one failure, and one that says nothing
 /// and did well as one pass.
 fn judge(text: &str, success: bool) -> Count {
-    let count = text
-        .lines()
-        .filter_map(summary)
-        .fold(Count::default(), Count::plus);
+    let count = text.lines().filter_map(summary).fold(Count::default(), Count::plus);
     match (count, success) {
-        (
-            Count {
-                passed: 0,
-                failed: 0,
-            },
-            true,
-        ) => Count {
-            passed: 1,
-            failed: 0,
-        },
+        (Count { passed: 0, failed: 0 }, true) => Count { passed: 1, failed: 0 },
         (Count { passed, failed: 0 }, false) => Count { passed, failed: 1 },
         (count, _) => count,
     }
@@ -156,20 +107,10 @@ fn judge(text: &str, success: bool) -> Count {
 
 /// Reads `test result: ok. 3 passed; 1 failed; …` and `3 passed, 1 failed`.
 fn summary(line: &str) -> Option<Count> {
-    let line = line
-        .strip_prefix("test result: ")
-        .and_then(|rest| rest.split_once(". "))
-        .map_or(line, |(_, rest)| rest);
+    let line = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")).map_or(line, |(_, rest)| rest);
     let (passed, rest) = line.split_once(" passed")?;
-    let failed = rest
-        .strip_prefix("; ")
-        .or_else(|| rest.strip_prefix(", "))?
-        .split_once(" failed")?
-        .0;
-    Some(Count {
-        passed: passed.trim().parse().ok()?,
-        failed: failed.parse().ok()?,
-    })
+    let failed = rest.strip_prefix("; ").or_else(|| rest.strip_prefix(", "))?.split_once(" failed")?.0;
+    Some(Count { passed: passed.trim().parse().ok()?, failed: failed.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -181,38 +122,14 @@ mod tests {
         let text = "running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored\n\n\
                     test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured\n\
                     12 passed, 2 failed\n40 passed, 0 failed, 3 skipped\nwe passed, nobody failed\n";
-        assert_eq!(
-            judge(text, false),
-            Count {
-                passed: 57,
-                failed: 3
-            }
-        );
+        assert_eq!(judge(text, false), Count { passed: 57, failed: 3 });
     }
 
     #[test]
     fn a_command_without_a_summary_counts_by_its_exit_code() {
-        assert_eq!(
-            judge("", true),
-            Count {
-                passed: 1,
-                failed: 0
-            }
-        );
-        assert_eq!(
-            judge("error: no", false),
-            Count {
-                passed: 0,
-                failed: 1
-            }
-        );
-        assert_eq!(
-            judge("5 passed, 0 failed", false),
-            Count {
-                passed: 5,
-                failed: 1
-            }
-        );
+        assert_eq!(judge("", true), Count { passed: 1, failed: 0 });
+        assert_eq!(judge("error: no", false), Count { passed: 0, failed: 1 });
+        assert_eq!(judge("5 passed, 0 failed", false), Count { passed: 5, failed: 1 });
     }
 
     #[test]
@@ -221,12 +138,6 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 1000 & echo begun; wait"]);
         let count = run("hangs", command, Duration::from_millis(300), logs.path()).unwrap();
-        assert_eq!(
-            count,
-            Count {
-                passed: 0,
-                failed: 1
-            }
-        );
+        assert_eq!(count, Count { passed: 0, failed: 1 });
     }
 }

@@ -42,10 +42,7 @@ pub(crate) fn check() -> anyhow::Result<bool> {
     let (path, wanted) = generate()?;
     let good = std::fs::read_to_string(&path).unwrap_or_default() == wanted;
     if !good {
-        println!(
-            "{} is not what the code says; cargo xtask reference --write makes it so",
-            tools::shown(&path)
-        );
+        println!("{} is not what the code says; cargo xtask reference --write makes it so", tools::shown(&path));
     }
     Ok(good)
 }
@@ -54,21 +51,14 @@ pub(crate) fn check() -> anyhow::Result<bool> {
 pub(crate) fn write() -> anyhow::Result<bool> {
     let (path, wanted) = generate()?;
     std::fs::write(&path, wanted)?;
-    println!(
-        "{} is written; build again for `anser config reference` to print it",
-        tools::shown(&path)
-    );
+    println!("{} is written; build again for `anser config reference` to print it", tools::shown(&path));
     Ok(true)
 }
 
 fn generate() -> anyhow::Result<(PathBuf, String)> {
     let server = tools::build_server()?;
     let mut command = Command::new(server);
-    let output = command
-        .args(["config", "show"])
-        .env_clear()
-        .output()
-        .context("cannot run the server")?;
+    let output = command.args(["config", "show"]).env_clear().output().context("cannot run the server")?;
     anyhow::ensure!(
         output.status.success(),
         "the server does not show its settings: {}",
@@ -85,16 +75,8 @@ fn generate() -> anyhow::Result<(PathBuf, String)> {
 }
 
 /// Writes the settings of one struct, and after them those of its sections.
-fn section(
-    structs: &Structs,
-    name: &str,
-    path: &str,
-    defaults: &Table,
-    text: &mut String,
-) -> anyhow::Result<()> {
-    let found = structs
-        .get(name)
-        .with_context(|| format!("no struct {name} in the source"))?;
+fn section(structs: &Structs, name: &str, path: &str, defaults: &Table, text: &mut String) -> anyhow::Result<()> {
+    let found = structs.get(name).with_context(|| format!("no struct {name} in the source"))?;
     let mut sections = Vec::new();
     for field in &found.fields {
         match defaults.get(&field.name) {
@@ -103,15 +85,8 @@ fn section(
         }
     }
     for (field, inner) in sections {
-        let path = if path.is_empty() {
-            field.name.clone()
-        } else {
-            format!("{path}.{}", field.name)
-        };
-        let docs = structs
-            .get(&field.kind)
-            .map(|found| found.docs.as_slice())
-            .unwrap_or_default();
+        let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+        let docs = structs.get(&field.kind).map(|found| found.docs.as_slice()).unwrap_or_default();
         text.push('\n');
         comment(docs, text);
         text.push_str(&format!("[{path}]\n"));
@@ -159,34 +134,16 @@ fn read_structs(source: &str, structs: &mut Structs) {
                 open = None;
             } else if line == "#[serde(skip)]" {
                 skipped = true;
-            } else if let Some((name, kind)) = line
-                .strip_prefix("pub ")
-                .and_then(|rest| rest.split_once(": "))
-            {
+            } else if let Some((name, kind)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(": ")) {
                 let docs = std::mem::take(&mut docs);
                 // What is not read from the file is no setting.
                 if !std::mem::take(&mut skipped) {
-                    found.fields.push(Field {
-                        name: name.to_owned(),
-                        kind: last_name(kind),
-                        docs,
-                    });
+                    found.fields.push(Field { name: name.to_owned(), kind: last_name(kind), docs });
                 }
             }
-        } else if let Some(name) = line
-            .strip_prefix("pub struct ")
-            .and_then(|rest| rest.strip_suffix(" {"))
-        {
+        } else if let Some(name) = line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {")) {
             let docs = std::mem::take(&mut docs);
-            open = name.ends_with("Config").then(|| {
-                (
-                    name.to_owned(),
-                    Struct {
-                        docs,
-                        fields: Vec::new(),
-                    },
-                )
-            });
+            open = name.ends_with("Config").then(|| (name.to_owned(), Struct { docs, fields: Vec::new() }));
         } else if !line.starts_with("#[") {
             docs.clear();
         }
@@ -235,10 +192,7 @@ pub struct PartConfig {
     fn defaults_get_the_documentation_of_the_source() {
         let mut structs = Structs::new();
         read_structs(SOURCE, &mut structs);
-        assert_eq!(
-            structs.keys().collect::<Vec<_>>(),
-            ["NodeConfig", "PartConfig"]
-        );
+        assert_eq!(structs.keys().collect::<Vec<_>>(), ["NodeConfig", "PartConfig"]);
         let defaults: Table = toml::from_str("count = 3\n[part]\non = true\n").unwrap();
         let mut text = String::new();
         section(&structs, ROOT, "", &defaults, &mut text).unwrap();
@@ -252,9 +206,6 @@ pub struct PartConfig {
         let mut text = String::new();
         comment(&[vec!["word"; 40].join(" ")], &mut text);
         assert_eq!(text.lines().count(), 2);
-        assert!(
-            text.lines()
-                .all(|line| line.len() <= WIDTH && line.starts_with("# word"))
-        );
+        assert!(text.lines().all(|line| line.len() <= WIDTH && line.starts_with("# word")));
     }
 }

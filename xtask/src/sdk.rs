@@ -15,14 +15,8 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     let packages = tools::cache().join("sdk");
     install(&suite, &packages)?;
     let mut command = Command::new("node");
-    command
-        .arg(suite.join("run.js"))
-        .env("ANSER", server)
-        .env("SDK_PACKAGES", packages);
-    Ok(command
-        .status()
-        .context("cannot run node; the suite needs Node 20 or later")?
-        .success())
+    command.arg(suite.join("run.js")).env("ANSER", server).env("SDK_PACKAGES", packages);
+    Ok(command.status().context("cannot run node; the suite needs Node 20 or later")?.success())
 }
 
 /// Installs what the lock file pins, unless exactly that is there already.
@@ -38,18 +32,8 @@ fn install(suite: &Path, packages: &Path) -> anyhow::Result<()> {
         std::fs::copy(suite.join(name), packages.join(name))?;
     }
     let mut command = Command::new("npm");
-    command
-        .args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-        ])
-        .current_dir(packages);
-    let installed = command
-        .status()
-        .context("cannot run npm; the suite needs Node 20 or later")?;
+    command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(packages);
+    let installed = command.status().context("cannot run npm; the suite needs Node 20 or later")?;
     anyhow::ensure!(installed.success(), "npm cannot install the SDKs");
     std::fs::write(stamp, lock)?;
     Ok(())

@@ -24,41 +24,20 @@ pub(crate) fn cache() -> PathBuf {
 
 /// A call of the cargo that runs this.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command =
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.args(arguments).current_dir(root());
     command
 }
 
 /// Runs a package's binary in the profile that is close to release and quick to build.
 pub(crate) fn cargo_run_fast(package: &str, arguments: &[&str]) -> anyhow::Result<bool> {
-    let mut command = cargo(&[
-        "run",
-        "--quiet",
-        "--profile",
-        "fast",
-        "--package",
-        package,
-        "--",
-    ]);
-    Ok(command
-        .args(arguments)
-        .status()
-        .with_context(|| format!("cannot run {package}"))?
-        .success())
+    let mut command = cargo(&["run", "--quiet", "--profile", "fast", "--package", package, "--"]);
+    Ok(command.args(arguments).status().with_context(|| format!("cannot run {package}"))?.success())
 }
 
 /// Builds the server in that profile and says where it is.
 pub(crate) fn build_server() -> anyhow::Result<PathBuf> {
-    let built = cargo(&[
-        "build",
-        "--quiet",
-        "--profile",
-        "fast",
-        "--package",
-        "anser",
-    ])
-    .status()?;
+    let built = cargo(&["build", "--quiet", "--profile", "fast", "--package", "anser"]).status()?;
     anyhow::ensure!(built.success(), "the server does not build");
     Ok(target().join("fast/anser"))
 }
@@ -66,14 +45,9 @@ pub(crate) fn build_server() -> anyhow::Result<PathBuf> {
 /// All files of a folder and those below it with this extension, in order, without what is built or downloaded.
 pub(crate) fn files(folder: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in
-        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir()
             && !matches!(name, "target" | "node_modules" | "corpus" | "artifacts")
             && !name.starts_with('.')
@@ -89,8 +63,5 @@ pub(crate) fn files(folder: &Path, extension: &str) -> anyhow::Result<Vec<PathBu
 
 /// A path as the reader of a message wants it.
 pub(crate) fn shown(path: &Path) -> String {
-    path.strip_prefix(root())
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }

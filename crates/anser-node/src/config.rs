@@ -115,12 +115,7 @@ pub struct TlsConfig {
 
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self {
-            certificate: None,
-            key: None,
-            tcp: Listen::OFF,
-            ws: Listen::OFF,
-        }
+        Self { certificate: None, key: None, tcp: Listen::OFF, ws: Listen::OFF }
     }
 }
 
@@ -222,9 +217,7 @@ impl NodeConfig {
         for (at, (name, listen)) in listeners.iter().enumerate() {
             let taken = listeners.iter().take(at).find(|(_, other)| other == listen);
             if let (Some((other, _)), Some((_, 1..))) = (taken, listen.target()) {
-                return Err(format!(
-                    "{name}: {listen} is already the address of {other}"
-                ));
+                return Err(format!("{name}: {listen} is already the address of {other}"));
             }
         }
         Ok(())

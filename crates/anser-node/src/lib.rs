@@ -9,8 +9,8 @@ mod ready;
 mod wiring;
 
 pub use apps::{
-    AppFile, AppFileError, FileRegistry, Judgement, NoRandom, OlderSecret, OlderTokens, StoredApp,
-    app, judge, random_number
+    AppFile, AppFileError, FileRegistry, Judgement, NoRandom, OlderSecret, OlderTokens, StoredApp, app, judge,
+    random_number,
 };
 pub use config::NodeConfig;
 pub use error::ServeError;

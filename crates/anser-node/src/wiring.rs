@@ -19,9 +19,9 @@ use anser_access::{AccessServer, Registry};
 use anser_backend_embedded::FolderLock;
 use anser_runtime::{Clock, Drain, Tasks};
 
+use crate::ServeError;
 use crate::config::{Listen, NodeConfig};
 use crate::ready::Ready;
-use crate::ServeError;
 
 /// How long the last tasks may take once everything else has ended.
 const LAST_TASKS: Duration = Duration::from_secs(5);
@@ -39,20 +39,39 @@ pub struct ServeOptions {
 /// decided and stored. A second one ends the process at once. SIGHUP reads certificates and apps again.
 pub async fn serve(config: NodeConfig, options: ServeOptions) -> Result<(), ServeError> {
     let mut signals = signals::Signals::listen()?;
-    let clock = Clock::system();
     let tasks = Tasks::new(Drain::new());
+    let started = tokio::select! {
+        started = start(&config, &options, &tasks) => started,
+        () = signals.end() => Err(ServeError::CutOff),
+    };
+    let running = match started {
+        Ok(running) => running,
+        Err(error) => {
+            finish(&tasks).await;
+            return Err(error);
+        }
+    };
+    signals.until_end(&running.access, &running.apps, &running.storage, tasks.drain()).await;
+    tracing::info!("stopping");
+    tokio::select! {
+        ended = running.end(tasks) => ended,
+        () = signals.end() => Err(ServeError::CutOff),
+    }
+}
+
+/// Starts one part after the other; the last thing is to say that everything accepts.
+async fn start(config: &NodeConfig, options: &ServeOptions, tasks: &Tasks) -> Result<Running, ServeError> {
+    let clock = Clock::system();
     let lock = Arc::new(FolderLock::take(&config.data)?);
-    let apps = apps::open(&config, &tasks)?;
     let http_listener = http::bind(&config.http)?;
-
-    let storage = storage::open(&config, lock, &clock).await?;
+    let apps = apps::open(config, tasks)?;
+    let storage = storage::open(config, lock, &clock).await?;
     let registry = Registry::new();
-    let message = message::start(&config, &storage, &registry, &clock, &tasks).await?;
-    retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), &tasks);
-    let access = access::start(&config, &apps, &message, &registry, &clock, &tasks)?;
+    let message = message::start(config, &storage, &registry, &clock, tasks).await?;
+    retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), tasks);
+    let access = access::start(config, &apps, &message, &registry, &clock, tasks)?;
     let parts = http::Parts { apps: &apps, message: &message, registry: &registry, clock: &clock };
-    let http = http::start(&config, http_listener, parts, access::endpoints(&config, &access), &tasks)?;
-
+    let http = http::start(config, http_listener, parts, access::endpoints(config, &access), tasks)?;
     let ready = Ready {
         http: http.address,
         tcp: access.tcp_addr(),
@@ -62,37 +81,38 @@ pub async fn serve(config: NodeConfig, options: ServeOptions) -> Result<(), Serv
         app_key: apps.first.key.clone(),
         app_secret_file: apps.secret_file.clone(),
     };
-    announce(&ready, &apps, &options)?;
+    announce(&ready, &apps, options)?;
+    Ok(Running { access, http, message, storage, apps })
+}
 
-    signals.until_end(&access, &apps, &storage, tasks.drain()).await;
-    tracing::info!("stopping");
-    http.points.drain();
-    tasks.drain().begin();
-    let running = Running { access, message, storage, tasks };
-    tokio::select! {
-        ended = running.end() => ended,
-        () = signals.end() => Err(ServeError::CutOff),
+/// Ends the tasks that end only at the very end.
+async fn finish(tasks: &Tasks) {
+    tasks.drain().stop();
+    if tokio::time::timeout(LAST_TASKS, tasks.finished()).await.is_err() {
+        tracing::warn!("some tasks did not end in time");
     }
 }
 
-/// What has to be ended, in this order: nobody is served any more, what was accepted is decided, what was decided is stored.
+/// The parts of a node that serves.
 struct Running {
     access: AccessServer,
+    http: http::Http,
     message: message::Message,
     storage: storage::Storage,
-    tasks: Tasks,
+    apps: apps::Apps,
 }
 
 impl Running {
-    async fn end(self) -> Result<(), ServeError> {
+    /// Ends them in order: nobody is served any more, what was accepted is decided, what was decided is stored.
+    async fn end(self, tasks: Tasks) -> Result<(), ServeError> {
+        self.http.points.drain();
+        tasks.drain().begin();
         self.access.drain().await;
+        self.http.finish().await;
         self.message.finish().await;
         self.storage.close().await;
-        self.tasks.drain().stop();
-        if tokio::time::timeout(LAST_TASKS, self.tasks.finished()).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
-        }
-        match self.tasks.drain().failure() {
+        finish(&tasks).await;
+        match tasks.drain().failure() {
             None => Ok(()),
             Some(task) => Err(ServeError::Failed(task)),
         }

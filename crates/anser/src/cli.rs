@@ -187,7 +187,7 @@ Examples, in two terminals beside a running server:
   anser chat --user bob --to alice
   anser chat --user alice --group tea          everybody who chats there is a member
 
-Lines that you type are sent. /history shows what was said before, /quit ends, /help tells more.";
+Lines that you type are sent. /history shows what was said before, /quit ends.";
 
 /// Chats with another user, or in a group, as one of the app's users.
 #[derive(Debug, Args)]

@@ -11,8 +11,7 @@ use crate::tools;
 /// Dependencies that the table does not allow, and crates that it does not know.
 pub(super) fn dependencies() -> anyhow::Result<Vec<String>> {
     let path = tools::root().join("xtask/layers.toml");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let allowed: BTreeMap<String, Vec<String>> = toml::from_str(&text)?;
     Ok(against(&allowed, &internal()?))
 }
@@ -25,19 +24,13 @@ fn internal() -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
             continue;
         };
         let needed = manifest.get("dependencies").and_then(Value::as_table);
-        let ours = needed
-            .into_iter()
-            .flat_map(Table::keys)
-            .filter(|key| key.starts_with("anser"));
+        let ours = needed.into_iter().flat_map(Table::keys).filter(|key| key.starts_with("anser"));
         found.insert(name.to_owned(), ours.cloned().collect());
     }
     Ok(found)
 }
 
-fn against(
-    allowed: &BTreeMap<String, Vec<String>>,
-    found: &BTreeMap<String, BTreeSet<String>>,
-) -> Vec<String> {
+fn against(allowed: &BTreeMap<String, Vec<String>>, found: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut broken = Vec::new();
     for (name, needed) in found {
         let Some(allowed) = allowed.get(name) else {
@@ -56,15 +49,10 @@ fn against(
 /// Crates without the workspace's lints. The fuzz targets are a workspace of their own.
 pub(super) fn lints() -> anyhow::Result<Vec<String>> {
     let takes = |manifest: &Table| {
-        manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"))
-            .and_then(Value::as_bool)
-            .unwrap_or_default()
+        manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool).unwrap_or_default()
     };
-    let without = manifests()?
-        .into_iter()
-        .filter(|(_, manifest)| !manifest.contains_key("workspace") && !takes(manifest));
+    let without =
+        manifests()?.into_iter().filter(|(_, manifest)| !manifest.contains_key("workspace") && !takes(manifest));
     Ok(without.map(|(path, _)| tools::shown(&path)).collect())
 }
 
@@ -78,15 +66,9 @@ mod tests {
 
     #[test]
     fn an_arrow_that_points_up_is_found() {
-        let allowed = BTreeMap::from([
-            ("role".to_owned(), vec!["types".to_owned()]),
-            ("gone".to_owned(), vec![]),
-        ]);
+        let allowed = BTreeMap::from([("role".to_owned(), vec!["types".to_owned()]), ("gone".to_owned(), vec![])]);
         let found = BTreeMap::from([
-            (
-                "role".to_owned(),
-                BTreeSet::from(["types".to_owned(), "adapter".to_owned()]),
-            ),
+            ("role".to_owned(), BTreeSet::from(["types".to_owned(), "adapter".to_owned()])),
             ("new".to_owned(), BTreeSet::new()),
         ]);
         assert_eq!(

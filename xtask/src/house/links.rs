@@ -21,15 +21,9 @@ pub(super) fn dead() -> anyhow::Result<Vec<String>> {
 
 /// The local targets of the `[text](target)` links of a line.
 fn links(line: &str) -> impl Iterator<Item = &str> {
-    let targets = line
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(target, _)| target);
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
     let files = targets.map(|target| target.split('#').next().unwrap_or_default());
-    files.filter(|target| {
-        !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")
-    })
+    files.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"))
 }
 
 #[cfg(test)]
@@ -38,8 +32,7 @@ mod tests {
 
     #[test]
     fn local_links_are_found_and_others_left_alone() {
-        let line =
-            "See [a](docs/a.md), [b](https://b.example/x) and [c](../c.md#there), [d](#here).";
+        let line = "See [a](docs/a.md), [b](https://b.example/x) and [c](../c.md#there), [d](#here).";
         assert_eq!(links(line).collect::<Vec<_>>(), ["docs/a.md", "../c.md"]);
     }
 }

@@ -111,17 +111,13 @@ const fn one() -> u8 {
 
 impl std::fmt::Debug for StoredApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoredApp")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("StoredApp").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for OlderSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OlderSecret")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("OlderSecret").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -155,9 +151,7 @@ pub struct AppFile {
 impl AppFile {
     /// The file of the data folder at `folder`, which need not exist yet.
     pub fn of(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-        }
+        Self { folder: folder.to_owned() }
     }
 
     /// Where it is.
@@ -179,10 +173,7 @@ impl AppFile {
             Err(source) => return Err(AppFileError::Io { path, source }),
         };
         match serde_json::from_slice::<Form>(&text) {
-            Ok(form) if form.version > VERSION => Err(AppFileError::Newer {
-                path,
-                version: form.version,
-            }),
+            Ok(form) if form.version > VERSION => Err(AppFileError::Newer { path, version: form.version }),
             Ok(form) => Ok(form.apps),
             Err(source) => Err(AppFileError::Form { path, source }),
         }
@@ -211,18 +202,10 @@ impl AppFile {
     /// Gives an app a new secret. API requests signed with the old one count no more.
     pub fn rotate_secret(&self, key: &str, tokens: OlderTokens) -> Result<StoredApp, AppFileError> {
         self.change(|apps| {
-            let app = apps
-                .iter_mut()
-                .find(|app| app.key == key)
-                .ok_or_else(|| AppFileError::NoSuchApp(key.to_owned()))?;
+            let app =
+                apps.iter_mut().find(|app| app.key == key).ok_or_else(|| AppFileError::NoSuchApp(key.to_owned()))?;
             let old = std::mem::replace(&mut app.secret, secret::random_secret()?);
-            app.older_secrets.insert(
-                0,
-                OlderSecret {
-                    id: app.secret_id,
-                    secret: old,
-                },
-            );
+            app.older_secrets.insert(0, OlderSecret { id: app.secret_id, secret: old });
             app.secret_id = app.secret_id.wrapping_add(1);
             match tokens {
                 OlderTokens::Keep => app.older_secrets.truncate(OLDER_MAX),
@@ -237,10 +220,9 @@ impl AppFile {
         let apps = self.read()?;
         match key {
             None => apps.into_iter().next().ok_or(AppFileError::NoApp),
-            Some(key) => apps
-                .into_iter()
-                .find(|app| app.key == key)
-                .ok_or_else(|| AppFileError::NoSuchApp(key.to_owned())),
+            Some(key) => {
+                apps.into_iter().find(|app| app.key == key).ok_or_else(|| AppFileError::NoSuchApp(key.to_owned()))
+            }
         }
     }
 
@@ -256,23 +238,15 @@ impl AppFile {
         change: impl FnOnce(&mut Vec<StoredApp>) -> Result<T, AppFileError>,
     ) -> Result<T, AppFileError> {
         let lock_path = self.folder.join(LOCK);
-        let failed = |source| AppFileError::Io {
-            path: lock_path.clone(),
-            source,
-        };
+        let failed = |source| AppFileError::Io { path: lock_path.clone(), source };
         let lock = private().truncate(false).open(&lock_path).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut apps = self.read()?;
         let changed = change(&mut apps)?;
-        let form = Form {
-            version: VERSION,
-            apps,
-        };
+        let form = Form { version: VERSION, apps };
         let path = self.path();
-        let text = serde_json::to_vec_pretty(&form).map_err(|source| AppFileError::Form {
-            path: path.clone(),
-            source,
-        })?;
+        let text =
+            serde_json::to_vec_pretty(&form).map_err(|source| AppFileError::Form { path: path.clone(), source })?;
         replace(&path, &text).map_err(|source| AppFileError::Io { path, source })?;
         if let Some(first) = form.apps.first() {
             self.write_secret(&first.secret)?;
@@ -296,10 +270,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(parent)?.sync_all()
 }
 
@@ -317,14 +288,8 @@ mod tests {
         assert!(new);
         assert_eq!(file.first_or_create().unwrap(), (app.clone(), false));
         assert_eq!(file.pick(Some(&app.key)).unwrap(), app);
-        assert!(matches!(
-            file.pick(Some("other")),
-            Err(AppFileError::NoSuchApp(_))
-        ));
-        assert_eq!(
-            std::fs::read_to_string(file.secret_path()).unwrap(),
-            app.secret
-        );
+        assert!(matches!(file.pick(Some("other")), Err(AppFileError::NoSuchApp(_))));
+        assert_eq!(std::fs::read_to_string(file.secret_path()).unwrap(), app.secret);
     }
 
     #[test]
@@ -333,10 +298,7 @@ mod tests {
         let file = AppFile::of(folder.path());
         file.create().unwrap();
         for path in [file.path(), file.secret_path()] {
-            assert_eq!(
-                std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
 
@@ -348,19 +310,10 @@ mod tests {
         let other = file.create().unwrap();
         let after = file.rotate_secret(&before.key, OlderTokens::Keep).unwrap();
         assert_ne!(after.secret, before.secret);
-        assert_eq!(
-            after.older_secrets,
-            [OlderSecret {
-                id: 1,
-                secret: before.secret
-            }]
-        );
+        assert_eq!(after.older_secrets, [OlderSecret { id: 1, secret: before.secret }]);
         assert_eq!(after.secret_id, 2);
         assert_eq!(file.read().unwrap(), [after.clone(), other]);
-        assert_eq!(
-            std::fs::read_to_string(file.secret_path()).unwrap(),
-            after.secret
-        );
+        assert_eq!(std::fs::read_to_string(file.secret_path()).unwrap(), after.secret);
         let last = file.rotate_secret(&after.key, OlderTokens::Void).unwrap();
         assert_eq!((last.secret_id, last.older_secrets), (3, Vec::new()));
     }
@@ -369,11 +322,7 @@ mod tests {
     fn a_damaged_or_newer_file_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = AppFile::of(folder.path());
-        for text in [
-            "{",
-            r#"{"version":2,"apps":[]}"#,
-            r#"{"version":1,"apps":[{"key":"k"}]}"#,
-        ] {
+        for text in ["{", r#"{"version":2,"apps":[]}"#, r#"{"version":1,"apps":[{"key":"k"}]}"#] {
             std::fs::write(file.path(), text).unwrap();
             assert!(file.create().unwrap_err().to_string().contains("apps.json"));
             assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text);

@@ -34,12 +34,7 @@ struct Seen {
 impl FileRegistry {
     /// Reads the file's apps; `fixed` is served beside them and wins over one with its key.
     pub fn open(file: AppFile, fixed: Option<StoredApp>) -> Result<Self, AppFileError> {
-        let registry = Self {
-            file,
-            fixed,
-            apps: RwLock::default(),
-            seen: Mutex::default(),
-        };
+        let registry = Self { file, fixed, apps: RwLock::default(), seen: Mutex::default() };
         registry.reload()?;
         Ok(registry)
     }
@@ -65,10 +60,7 @@ impl FileRegistry {
     pub fn follow(&self) {
         let changed = self.stamp() != self.seen.lock().stamp;
         if changed && let Err(error) = self.reload() {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "apps not reloaded"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "apps not reloaded");
         }
     }
 
@@ -81,9 +73,7 @@ impl FileRegistry {
     fn may_look(&self) -> bool {
         let now = Instant::now();
         let mut seen = self.seen.lock();
-        let may = seen
-            .looked
-            .is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY);
+        let may = seen.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY);
         if may {
             seen.looked = Some(now);
         }
@@ -110,20 +100,11 @@ impl AppRegistry for FileRegistry {
 
 /// The app that the roles see.
 pub fn app(stored: &StoredApp) -> Result<App, IdError> {
-    let options = AppOptions {
-        one_terminal_per_platform: stored.one_terminal_per_platform,
-        token_life_ms: stored.token_life_ms,
-    };
+    let options =
+        AppOptions { one_terminal_per_platform: stored.one_terminal_per_platform, token_life_ms: stored.token_life_ms };
     let newest = TokenKeyring::new(stored.secret_id, &stored.secret);
-    let tokens = stored.older_secrets.iter().fold(newest, |keys, older| {
-        keys.with_older(older.id, &older.secret)
-    });
-    Ok(App {
-        key: AppKey::new(&stored.key)?,
-        secret: AppSecret::new(&stored.secret),
-        tokens,
-        options,
-    })
+    let tokens = stored.older_secrets.iter().fold(newest, |keys, older| keys.with_older(older.id, &older.secret));
+    Ok(App { key: AppKey::new(&stored.key)?, secret: AppSecret::new(&stored.secret), tokens, options })
 }
 
 #[cfg(test)]
@@ -143,28 +124,18 @@ mod tests {
 
     fn token(app: &App) -> String {
         let user = UserId::new("u").unwrap();
-        let claims = TokenClaims {
-            app: app.key.clone(),
-            user,
-            issued: Timestamp(1),
-            expires: None,
-            nonce: 1,
-        };
+        let claims = TokenClaims { app: app.key.clone(), user, issued: Timestamp(1), expires: None, nonce: 1 };
         app.tokens.issue(&claims, &[])
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_app_made_while_the_server_runs_is_found_but_strangers_cannot_make_it_read_all_day()
-    {
+    async fn an_app_made_while_the_server_runs_is_found_but_strangers_cannot_make_it_read_all_day() {
         let (_folder, file, registry) = registry(None);
         assert!(registry.find("stranger").is_none());
         let app = file.create().unwrap();
         assert!(registry.find(&app.key).is_none(), "just looked");
         tokio::time::advance(LOOK_EVERY).await;
-        assert_eq!(
-            registry.find(&app.key).map(|app| app.key.to_string()),
-            Some(app.key)
-        );
+        assert_eq!(registry.find(&app.key).map(|app| app.key.to_string()), Some(app.key));
     }
 
     #[tokio::test]
@@ -177,23 +148,14 @@ mod tests {
             registry.follow();
             let app = registry.find(&key).unwrap();
             assert_eq!(app.secret.expose(), stored.secret);
-            assert_eq!(
-                app.tokens.verify(&app.key, &old, Timestamp(2)).is_ok(),
-                good,
-                "{tokens:?}"
-            );
-            assert!(
-                app.tokens
-                    .verify(&app.key, &token(&app), Timestamp(2))
-                    .is_ok()
-            );
+            assert_eq!(app.tokens.verify(&app.key, &old, Timestamp(2)).is_ok(), good, "{tokens:?}");
+            assert!(app.tokens.verify(&app.key, &token(&app), Timestamp(2)).is_ok());
         }
     }
 
     #[tokio::test]
     async fn the_given_app_is_served_beside_those_of_the_file() {
-        let (_folder, file, registry) =
-            registry(Some(StoredApp::new("given".into(), "a-secret".into())));
+        let (_folder, file, registry) = registry(Some(StoredApp::new("given".into(), "a-secret".into())));
         assert!(registry.find("given").is_some());
         assert!(registry.find(&file.pick(None).unwrap().key).is_some());
     }

@@ -44,22 +44,14 @@ pub fn random_number() -> Result<u64, NoRandom> {
 fn random_text(letters: usize) -> Result<String, NoRandom> {
     let mut bytes = vec![0; letters];
     getrandom::fill(&mut bytes).map_err(NoRandom)?;
-    Ok(bytes
-        .iter()
-        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)))
-        .map(|letter| char::from(*letter))
-        .collect())
+    Ok(bytes.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect())
 }
 
 /// Judges a secret for the app with this key.
 pub fn judge(key: &str, secret: &str) -> Judgement {
     let lower = secret.to_lowercase();
     let distinct: std::collections::BTreeSet<_> = lower.chars().collect();
-    let word = [
-        "secret", "password", "changeme", "12345678", "abcdefgh", "qwertyui",
-    ]
-    .iter()
-    .any(|word| {
+    let word = ["secret", "password", "changeme", "12345678", "abcdefgh", "qwertyui"].iter().any(|word| {
         let rest = lower.replace(word, "");
         rest.len() < lower.len() && rest.len() < 4
     });
@@ -86,22 +78,12 @@ mod tests {
 
     #[test]
     fn obvious_secrets_are_refused_and_short_ones_warned_about() {
-        for secret in [
-            "",
-            "short",
-            "secret",
-            "password1",
-            "aaaaaaaaaaaaaaaaaaaaaaaa",
-            "12345678",
-            "the-app-key",
-            "abababababab",
-        ] {
+        for secret in
+            ["", "short", "secret", "password1", "aaaaaaaaaaaaaaaaaaaaaaaa", "12345678", "the-app-key", "abababababab"]
+        {
             assert_eq!(judge("the-app-key", secret), Judgement::Obvious, "{secret}");
         }
         assert_eq!(judge("the-app-key", "k3y9w0xq71z"), Judgement::Short);
-        assert_eq!(
-            judge("the-app-key", "k3y9w0xq71zh5m2p8v4t6"),
-            Judgement::Good
-        );
+        assert_eq!(judge("the-app-key", "k3y9w0xq71zh5m2p8v4t6"), Judgement::Good);
     }
 }

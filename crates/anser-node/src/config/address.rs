@@ -46,13 +46,8 @@ impl FromStr for Listen {
         let wrong = || ListenError(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        if bare.is_none() && host.contains(':')
-            || host.contains(char::is_whitespace)
-            || host.contains('/')
-        {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if bare.is_none() && host.contains(':') || host.contains(char::is_whitespace) || host.contains('/') {
             return Err(wrong());
         }
         let host = match bare.unwrap_or(host) {
@@ -100,25 +95,14 @@ mod tests {
             (":8080", "0.0.0.0:8080"),
             ("off", "off"),
         ] {
-            assert_eq!(
-                text.parse::<Listen>().map(|listen| listen.to_string()),
-                Ok(written.to_owned())
-            );
+            assert_eq!(text.parse::<Listen>().map(|listen| listen.to_string()), Ok(written.to_owned()));
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_an_example() {
-        for text in [
-            "",
-            "8080",
-            "127.0.0.1",
-            "127.0.0.1:",
-            "127.0.0.1:99999",
-            "http://127.0.0.1:80",
-            "::1:80",
-            "a b:1",
-        ] {
+        for text in ["", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "http://127.0.0.1:80", "::1:80", "a b:1"]
+        {
             let refused = text.parse::<Listen>().unwrap_err();
             assert!(refused.to_string().contains("HOST:PORT"), "{refused}");
         }

@@ -77,38 +77,23 @@ impl Sources {
             None => Table::new(),
         };
         let mut unknown_variables = Vec::new();
-        for (name, text) in self
-            .environment
-            .iter()
-            .filter(|(name, _)| name.starts_with("ANSER_"))
-        {
+        for (name, text) in self.environment.iter().filter(|(name, _)| name.starts_with("ANSER_")) {
             if COMMAND_VARIABLES.contains(&name.as_str()) {
                 continue;
             }
-            match settings()
-                .into_iter()
-                .find(|setting| setting.variable() == *name)
-            {
+            match settings().into_iter().find(|setting| setting.variable() == *name) {
                 Some(setting) => apply(&mut table, &setting, text, name)?,
                 None => unknown_variables.push(name.clone()),
             }
         }
         for (name, text) in &self.flags {
             let setting = settings().into_iter().find(|setting| setting.name == *name);
-            let unknown = || ConfigError::Value {
-                place: name.clone(),
-                message: "there is no such setting".to_owned(),
-            };
+            let unknown = || ConfigError::Value { place: name.clone(), message: "there is no such setting".to_owned() };
             apply(&mut table, &setting.ok_or_else(unknown)?, text, name)?;
         }
-        let config: NodeConfig = Value::Table(table)
-            .try_into()
-            .map_err(|error: toml::de::Error| unfit(&error))?;
+        let config: NodeConfig = Value::Table(table).try_into().map_err(|error: toml::de::Error| unfit(&error))?;
         config.check().map_err(ConfigError::Unfit)?;
-        Ok(Loaded {
-            config,
-            unknown_variables,
-        })
+        Ok(Loaded { config, unknown_variables })
     }
 }
 
@@ -118,22 +103,11 @@ fn unfit(error: &toml::de::Error) -> ConfigError {
 
 /// Reads a file and makes sure that it is a configuration by itself, while its lines are still known.
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let at_line = |error: toml::de::Error| {
         let offset = error.span().map_or(0, |span| span.start);
-        let line = 1 + text
-            .bytes()
-            .take(offset)
-            .filter(|byte| *byte == b'\n')
-            .count();
-        ConfigError::Line {
-            path: path.to_owned(),
-            line,
-            message: error.message().to_owned(),
-        }
+        let line = 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+        ConfigError::Line { path: path.to_owned(), line, message: error.message().to_owned() }
     };
     toml::from_str::<NodeConfig>(&text).map_err(at_line)?;
     toml::from_str(&text).map_err(at_line)
@@ -154,23 +128,12 @@ impl Setting {
     fn parse(&self, text: &str) -> Result<Value, String> {
         let wrong = |kind: &str| format!("{text:?} is not {kind}");
         match &self.like {
-            Value::Integer(_) => text
-                .parse()
-                .map(Value::Integer)
-                .map_err(|_| wrong("a whole number")),
-            Value::Boolean(_) => text
-                .parse()
-                .map(Value::Boolean)
-                .map_err(|_| wrong("true or false")),
-            Value::Float(_) => text
-                .parse()
-                .map(Value::Float)
-                .map_err(|_| wrong("a number")),
-            Value::Array(_) => Ok(Value::Array(
-                text.split(',')
-                    .map(|item| Value::String(item.trim().to_owned()))
-                    .collect(),
-            )),
+            Value::Integer(_) => text.parse().map(Value::Integer).map_err(|_| wrong("a whole number")),
+            Value::Boolean(_) => text.parse().map(Value::Boolean).map_err(|_| wrong("true or false")),
+            Value::Float(_) => text.parse().map(Value::Float).map_err(|_| wrong("a number")),
+            Value::Array(_) => {
+                Ok(Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect()))
+            }
             _ => Ok(Value::String(text.to_owned())),
         }
     }
@@ -182,10 +145,9 @@ fn settings() -> Vec<Setting> {
     if let Ok(Value::Table(table)) = Value::try_from(NodeConfig::default()) {
         collect("", &table, &mut found);
     }
-    found.extend(WITHOUT_DEFAULT.iter().map(|name| Setting {
-        name: (*name).to_owned(),
-        like: Value::String(String::new()),
-    }));
+    found.extend(
+        WITHOUT_DEFAULT.iter().map(|name| Setting { name: (*name).to_owned(), like: Value::String(String::new()) }),
+    );
     found
 }
 
@@ -194,26 +156,18 @@ fn collect(prefix: &str, table: &Table, found: &mut Vec<Setting>) {
         let name = format!("{prefix}{key}");
         match value {
             Value::Table(inner) => collect(&format!("{name}."), inner, found),
-            like => found.push(Setting {
-                name,
-                like: like.clone(),
-            }),
+            like => found.push(Setting { name, like: like.clone() }),
         }
     }
 }
 
 /// Puts one setting into the table, and makes sure that the setting takes the value before it is mixed with the others.
 fn apply(table: &mut Table, setting: &Setting, text: &str, place: &str) -> Result<(), ConfigError> {
-    let refuse = |message: String| ConfigError::Value {
-        place: place.to_owned(),
-        message,
-    };
+    let refuse = |message: String| ConfigError::Value { place: place.to_owned(), message };
     let value = setting.parse(text).map_err(refuse)?;
     let mut alone = Table::new();
     insert(&mut alone, &setting.name, value.clone());
-    Value::Table(alone)
-        .try_into::<NodeConfig>()
-        .map_err(|error| refuse(error.message().to_owned()))?;
+    Value::Table(alone).try_into::<NodeConfig>().map_err(|error| refuse(error.message().to_owned()))?;
     insert(table, &setting.name, value);
     Ok(())
 }
@@ -224,9 +178,7 @@ fn insert(table: &mut Table, name: &str, value: Value) {
             table.insert(name.to_owned(), value);
         }
         Some((section, rest)) => {
-            let inner = table
-                .entry(section)
-                .or_insert_with(|| Value::Table(Table::new()));
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 insert(inner, rest, value);
             }

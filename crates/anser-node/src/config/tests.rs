@@ -14,8 +14,7 @@ fn the_reference_is_the_defaults() {
 
 #[test]
 fn the_shipped_example_is_a_configuration() {
-    let example: NodeConfig =
-        toml::from_str(include_str!("../../../../config/embedded.toml")).unwrap();
+    let example: NodeConfig = toml::from_str(include_str!("../../../../config/embedded.toml")).unwrap();
     assert_eq!(example.check(), Ok(()));
 }
 
@@ -23,10 +22,7 @@ fn the_shipped_example_is_a_configuration() {
 fn settings_that_do_not_fit_together_are_refused_by_name() {
     for (text, names) in [
         ("http = \"off\"", "http"),
-        (
-            "tcp = \"127.0.0.1:8080\"",
-            "tcp: 127.0.0.1:8080 is already the address of http",
-        ),
+        ("tcp = \"127.0.0.1:8080\"", "tcp: 127.0.0.1:8080 is already the address of http"),
         ("[app]\nkey = \"k\"", "app: key and secret"),
         ("[tls]\ncertificate = \"a.pem\"", "tls: certificate and key"),
         ("[tls]\ntcp = \"127.0.0.1:1\"", "tls.certificate"),
@@ -39,9 +35,6 @@ fn settings_that_do_not_fit_together_are_refused_by_name() {
 
 #[test]
 fn a_secret_is_never_shown() {
-    let app = AppConfig {
-        key: Some("k".into()),
-        secret: Some("hunter2hunter2".into()),
-    };
+    let app = AppConfig { key: Some("k".into()), secret: Some("hunter2hunter2".into()) };
     assert!(!format!("{app:?}").contains("hunter2"));
 }

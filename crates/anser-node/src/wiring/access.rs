@@ -7,8 +7,8 @@ use anser_access::{AccessDeps, AccessServer, Registry, StartError};
 use anser_navi::{Address, Endpoint, Transport};
 use anser_runtime::{Clock, Tasks};
 
-use crate::config::NodeConfig;
 use crate::ServeError;
+use crate::config::NodeConfig;
 
 use super::apps::Apps;
 use super::message::Message;

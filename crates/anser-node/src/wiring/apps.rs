@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anser_runtime::{Fate, Tasks};
 
+use crate::ServeError;
 use crate::apps::{AppFile, FileRegistry, Judgement, StoredApp, judge};
 use crate::config::NodeConfig;
-use crate::ServeError;
 
 /// How often the file is looked at, so that changes count without a signal.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -54,7 +54,9 @@ fn given_app(config: &NodeConfig) -> Result<Option<StoredApp>, ServeError> {
     anser_types::AppKey::new(key).map_err(|error| ServeError::Unfit(format!("app.key: {error}")))?;
     match judge(key, secret) {
         Judgement::Good => {}
-        Judgement::Short => tracing::warn!(app = key, "the app secret is short, 20 characters or more by chance are advised"),
+        Judgement::Short => {
+            tracing::warn!(app = key, "the app secret is short, 20 characters or more by chance are advised")
+        }
         Judgement::Obvious => {
             let advice = "choose one of 20 characters or more by chance, for example with: openssl rand -hex 20";
             return Err(ServeError::Unfit(format!("app.secret: this secret is easily guessed; {advice}")));

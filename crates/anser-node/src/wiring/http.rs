@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anser_access::Registry;
 use anser_api::Api;
@@ -9,13 +10,17 @@ use anser_navi::{Endpoint, Navi, OneNode};
 use anser_runtime::{Clock, Fate, Tasks};
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
-use crate::config::{Listen, NodeConfig};
 use crate::ServeError;
+use crate::config::{Listen, NodeConfig};
 
 use super::apps::Apps;
 use super::message::Message;
 use super::resolve;
+
+/// How long requests under way may take at the end.
+const FINISH: Duration = Duration::from_secs(5);
 
 /// What the two roles are given.
 pub(crate) struct Parts<'a> {
@@ -32,6 +37,16 @@ pub(crate) struct Http {
     pub(crate) address: SocketAddr,
     /// Where navigation sends clients.
     pub(crate) points: Arc<OneNode>,
+    answering: JoinHandle<()>,
+}
+
+impl Http {
+    /// Returns when the requests that were under way when draining began are answered, or take too long.
+    pub(crate) async fn finish(self) {
+        if tokio::time::timeout(FINISH, self.answering).await.is_err() {
+            tracing::warn!("some http requests are not answered");
+        }
+    }
 }
 
 /// Opens the port, so that one that is taken is found before anything else is done. Nobody is answered yet.
@@ -56,13 +71,13 @@ pub(crate) fn start(
     let points = OneNode::new(endpoints);
     let router = routes(config, parts, &points);
     let drain = tasks.drain().clone();
-    tasks.spawn("http listener", Fate::CutOff, async move {
+    let answering = tasks.spawn("http listener", Fate::CutOff, async move {
         let draining = async move { drain.draining().await };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(draining).await {
             tracing::error!(%error, "http port failed");
         }
     });
-    Ok(Http { address, points })
+    Ok(Http { address, points, answering })
 }
 
 fn routes(config: &NodeConfig, parts: Parts<'_>, points: &Arc<OneNode>) -> Router {

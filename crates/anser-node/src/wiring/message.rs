@@ -9,8 +9,8 @@ use anser_runtime::{Clock, Fate, Tasks};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::NodeConfig;
 use crate::ServeError;
+use crate::config::NodeConfig;
 
 use super::storage::Storage;
 

@@ -26,10 +26,7 @@ pub(crate) fn start(message: Arc<MessageHandle>, log: Arc<SegmentLog>, tasks: &T
     });
 }
 
-async fn let_go(
-    message: &MessageHandle,
-    log: &SegmentLog,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn let_go(message: &MessageHandle, log: &SegmentLog) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let retention = message.expire().await?;
     let trimmed = log.trim(retention.keep_from, retention.before).await?;
     tracing::debug!(?trimmed, "let go of what is too old");

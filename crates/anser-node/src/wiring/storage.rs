@@ -24,11 +24,7 @@ pub(crate) struct Storage {
 }
 
 /// Opens both. Reads what the last run left; damage is refused with what to do.
-pub(crate) async fn open(
-    config: &NodeConfig,
-    lock: Arc<FolderLock>,
-    clock: &Clock,
-) -> Result<Storage, ServeError> {
+pub(crate) async fn open(config: &NodeConfig, lock: Arc<FolderLock>, clock: &Clock) -> Result<Storage, ServeError> {
     let now = clock.clone();
     let (settings, options) = (config.log, config.store.into());
     let folder = config.data.join(STORE);

@@ -2,6 +2,7 @@
 
 use anser_client::Transport;
 use anser_client::chat::{ChatOptions, ChatWith};
+use anyhow::Context as _;
 
 use crate::cli::ChatArgs;
 use crate::commands::token::stored_app;
@@ -16,6 +17,7 @@ pub(crate) fn run(args: ChatArgs) -> Result<(), Failure> {
         (None, Some(group)) => ChatWith::Group(group),
         (None, None) => return Err(Failure::usage(anyhow::anyhow!("name --to or --group"))),
     };
+    let place = format!("cannot chat through {}", args.http);
     let options = ChatOptions {
         http: args.http,
         app_key: app.key,
@@ -28,5 +30,5 @@ pub(crate) fn run(args: ChatArgs) -> Result<(), Failure> {
     let ended = runtime.block_on(Box::pin(anser_client::chat::run(options)));
     // The thread that reads the keyboard cannot be interrupted; it ends with the process.
     runtime.shutdown_background();
-    Ok(ended?)
+    ended.context(place).map_err(Failure::Failed)
 }

@@ -43,9 +43,9 @@ fn flags(args: &ServeArgs) -> Result<Vec<(String, String)>, Failure> {
     let mut flags: Vec<_> =
         named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?))).collect();
     for text in &args.settings {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| Failure::usage(anyhow::anyhow!("--set {text}: write NAME=VALUE, as in --set tls.tcp=:8443")))?;
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("--set {text}: write NAME=VALUE, as in --set tls.tcp=:8443"))
+        })?;
         flags.push((name.trim().to_owned(), value.trim().to_owned()));
     }
     Ok(flags)
