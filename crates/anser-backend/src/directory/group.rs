@@ -10,8 +10,9 @@ use super::{GroupMember, GroupView, PrivateBlocks};
 
 /// How long a view keeps who has left, in milliseconds: far longer than a replay reaches back.
 const PAST_KEPT_MS: u64 = 24 * 3600 * 1000;
-/// How many ended memberships of one user a view keeps; the oldest go first.
-const PAST_PER_USER_MAX: usize = 4;
+/// How many ended memberships of one user a view keeps; the oldest go first. A message that is replayed must find the
+/// members of its time, so this is more often than anybody comes and goes within what a replay reaches back.
+const PAST_PER_USER_MAX: usize = 64;
 
 impl GroupMember {
     /// Whether a record at `offset` is for this member.
@@ -33,8 +34,7 @@ impl GroupMember {
 impl GroupView {
     /// The present member with this id.
     pub fn member(&self, user: &UserId) -> Option<&GroupMember> {
-        self.place_of(user)
-            .and_then(|place| self.members.get(place))
+        self.place_of(user).and_then(|place| self.members.get(place))
     }
 
     /// The present members, by user id.
@@ -44,9 +44,7 @@ impl GroupView {
 
     /// Whoever was a member when the record at `offset` was written, by user id.
     pub fn members_at(&self, offset: Offset) -> impl Iterator<Item = &GroupMember> {
-        self.members
-            .iter()
-            .filter(move |member| member.was_in_at(offset))
+        self.members.iter().filter(move |member| member.was_in_at(offset))
     }
 
     /// Takes in the record at `offset`, unless the view contains it already. Only members that the record names change,
@@ -58,21 +56,15 @@ impl GroupView {
         self.next = offset.next();
         match &record.change {
             RosterChange::Join { name, users } => self.join(offset, record.time, name, users),
-            RosterChange::Quit { users } => {
-                self.each(users, |member| member.leave(offset, record.time))
-            }
+            RosterChange::Quit { users } => self.each(users, |member| member.leave(offset, record.time)),
             RosterChange::Dismiss => self.dismiss(offset, record.time),
             RosterChange::Rename { name } => {
                 if self.exists {
                     self.name.clone_from(name);
                 }
             }
-            RosterChange::Mute { users, until } => {
-                self.each(users, |member| member.muted_until = *until)
-            }
-            RosterChange::Unmute { users } => {
-                self.each(users, |member| member.muted_until = Timestamp::ZERO)
-            }
+            RosterChange::Mute { users, until } => self.each(users, |member| member.muted_until = *until),
+            RosterChange::Unmute { users } => self.each(users, |member| member.muted_until = Timestamp::ZERO),
             RosterChange::Block { .. } | RosterChange::Unblock { .. } => {}
         }
         self.forget_past(record.time);
@@ -88,23 +80,18 @@ impl GroupView {
         if !name.is_empty() {
             name.clone_into(&mut self.name);
         }
-        let mut joining: Vec<&UserId> = users
-            .iter()
-            .filter(|user| self.place_of(user).is_none())
-            .collect();
+        let mut joining: Vec<&UserId> = users.iter().filter(|user| self.place_of(user).is_none()).collect();
         joining.sort_unstable();
         joining.dedup();
-        self.members
-            .extend(joining.into_iter().map(|user| GroupMember {
-                user: user.clone(),
-                joined: time,
-                joined_at: offset,
-                left_at: None,
-                left: Timestamp::ZERO,
-                muted_until: Timestamp::ZERO,
-            }));
-        self.members
-            .sort_unstable_by(|a, b| (&a.user, a.joined_at).cmp(&(&b.user, b.joined_at)));
+        self.members.extend(joining.into_iter().map(|user| GroupMember {
+            user: user.clone(),
+            joined: time,
+            joined_at: offset,
+            left_at: None,
+            left: Timestamp::ZERO,
+            muted_until: Timestamp::ZERO,
+        }));
+        self.members.sort_unstable_by(|a, b| (&a.user, a.joined_at).cmp(&(&b.user, b.joined_at)));
     }
 
     fn dismiss(&mut self, offset: Offset, time: Timestamp) {
@@ -116,10 +103,7 @@ impl GroupView {
 
     fn each(&mut self, users: &[UserId], change: impl Fn(&mut GroupMember)) {
         for user in users {
-            if let Some(member) = self
-                .place_of(user)
-                .and_then(|place| self.members.get_mut(place))
-            {
+            if let Some(member) = self.place_of(user).and_then(|place| self.members.get_mut(place)) {
                 change(member);
             }
         }
@@ -127,17 +111,13 @@ impl GroupView {
 
     /// Where the present membership of a user lies: it is the last one of that user.
     fn place_of(&self, user: &UserId) -> Option<usize> {
-        let place = self
-            .members
-            .partition_point(|member| member.user <= *user)
-            .checked_sub(1)?;
+        let place = self.members.partition_point(|member| member.user <= *user).checked_sub(1)?;
         let member = self.members.get(place)?;
         (member.user == *user && member.is_present()).then_some(place)
     }
 
     fn forget_past(&mut self, now: Timestamp) {
-        self.members
-            .retain(|member| member.is_present() || member.left.plus(PAST_KEPT_MS) > now);
+        self.members.retain(|member| member.is_present() || member.left.plus(PAST_KEPT_MS) > now);
         let mut newer_of_same = 0;
         let mut after: Option<UserId> = None;
         let mut keep = vec![true; self.members.len()];
