@@ -31,7 +31,10 @@ impl Checker {
         }
         for message in self.tables.messages.iter().filter(|m| m.keep != Keep::Nothing) {
             if let Some(seen) = message.seen.filter(|_| self.tables.has_log && message.logged.is_none()) {
-                let what = format!("{} was shown and is not in the log", message.uid.map(|u| u.to_string()).unwrap_or_default());
+                let what = format!(
+                    "{} was shown and is not in the log",
+                    message.uid.map(|u| u.to_string()).unwrap_or_default()
+                );
                 missing.push((Promise::AckedIsDurable, vec![seen], what));
             }
         }
@@ -72,6 +75,7 @@ impl Checker {
             }
         }
         if message.keep == Keep::History
+            && self.tables.stays(message, user, self.next)
             && let Some(chain) = self.tables.chains.get(&(user, message.chat))
             && self.tables.quiet.is_some_and(|quiet| chain.at > quiet)
             && chain.complete

@@ -74,6 +74,15 @@ impl Tables {
         }
     }
 
+    /// Whether a user is certainly in the conversation from a message on to the end: whoever left reads no more of it, and
+    /// whoever came back reads only from then on.
+    pub(super) fn stays(&self, message: &MessageRow, user: User, end: At) -> bool {
+        match (&self.chats[message.chat].key, message.attempts.first()) {
+            (ChatKey::Group(group), Some(first)) => self.rosters.membership(group, user, first.at, end) == IsFor::Yes,
+            _ => true,
+        }
+    }
+
     /// The users for whom a message may be, without its sender.
     pub(super) fn audience(&self, message: &MessageRow) -> Vec<User> {
         let mut users = match (&message.recipients, &self.chats[message.chat].key) {

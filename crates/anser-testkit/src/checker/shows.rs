@@ -22,11 +22,11 @@ impl Checker {
         };
         self.tables.messages[msg].seen.get_or_insert(at);
         if self.tables.messages[msg].keep == Keep::Nothing {
-            // It passes by: it has no place in any order, and no ack.
+            // It passes by: it has no place in any order, no ack, and after a crash nobody knows of it.
             self.tables.terminals[terminal].shown.insert(msg, at);
-        } else {
-            self.judge_once(at, terminal, msg);
+            return;
         }
+        self.judge_once(at, terminal, msg);
         if let Some(row) = self.tables.connections.get_mut(&connection) {
             row.shown.raise(seen.sent, at);
         }
@@ -73,7 +73,11 @@ impl Checker {
         let message = &self.tables.messages[msg];
         let only = message.attempts.iter().all(|a| a.connection == Some(connection));
         if let Some(acked) = message.acked.filter(|_| only) {
-            self.blame(Promise::NothingTwice, &[acked, at], format!("{uid} was sent back on the connection it came from"));
+            self.blame(
+                Promise::NothingTwice,
+                &[acked, at],
+                format!("{uid} was sent back on the connection it came from"),
+            );
         }
     }
 
@@ -88,10 +92,9 @@ impl Checker {
         let forgot = self.tables.forgot;
         let placed = self.tables.placed.get(&(self.tables.terminals[terminal].user, uid)).copied();
         // After the store has lost its newest writes, what it places anew is shown anew.
-        let is_anew = |earlier: At| match (forgot, placed) {
-            (Some(forgot), Some(placed)) => forgot < placed && earlier < placed,
-            (Some(forgot), None) => earlier < forgot,
-            (None, _) => false,
+        let is_anew = |earlier: At| match placed {
+            Some((at, is_again)) => is_again && earlier < at,
+            None => forgot.is_some_and(|forgot| earlier < forgot),
         };
         let row = &self.tables.terminals[terminal];
         let earlier = row.shown.get(&msg).copied();

@@ -149,7 +149,8 @@ pub(super) struct Tables {
     pub(super) calls: HashMap<CallId, CallRow>,
     pub(super) by_uid: HashMap<MessageUid, Msg>,
     pub(super) by_body: HashMap<u64, Msg>,
-    pub(super) placed: HashMap<(User, MessageUid), At>,
+    /// When a message was placed last, and whether that was after the store had forgotten an earlier place.
+    pub(super) placed: HashMap<(User, MessageUid), (At, bool)>,
     pub(super) chains: HashMap<(User, Chat), Chain>,
     pub(super) rosters: Rosters,
     pub(super) forgot: Option<At>,

@@ -80,14 +80,14 @@ impl Story {
 
     /// A received message; body and uid as `(body, sent)`.
     fn show(self, c: u64, sender: &str, target: &str, body: u64, sent: u64) -> Self {
-        self.seen(c, sender, target, body, uid(sent), Direction::Received)
+        self.seen(c, (sender, target), body, uid(sent), Direction::Received)
     }
 
     fn show_own(self, c: u64, sender: &str, target: &str, body: u64, sent: u64) -> Self {
-        self.seen(c, sender, target, body, uid(sent), Direction::Sent)
+        self.seen(c, (sender, target), body, uid(sent), Direction::Sent)
     }
 
-    fn seen(self, c: u64, sender: &str, target: &str, body: u64, uid: MessageUid, direction: Direction) -> Self {
+    fn seen(self, c: u64, (sender, target): (&str, &str), body: u64, uid: MessageUid, direction: Direction) -> Self {
         let conversation = chat(target);
         let message = Seen { uid, sent: uid.sent_time().0, sender: sender.into(), conversation, direction, body };
         self.event(Event::Shown { connection: ClientConnection(c), via: Via::Pull, message })
@@ -221,6 +221,15 @@ fn nothing_lost_fails_when_history_misses_it() {
 }
 
 #[test]
+fn nothing_lost_asks_no_history_from_before_a_joining() {
+    let joined = |story: Story, user| story.roster("g", user, RosterStep::Joined);
+    let story =
+        joined(joined(Story::two(), "alice"), "bob").send(1, 1, "alice", "g").ack(1, 10).show(2, "alice", "g", 1, 10);
+    let again = |story: Story| joined(story.roster("g", "bob", RosterStep::Leaving), "bob");
+    again(story).quiet().page("bob", "g", &[], false).breaks_nothing();
+}
+
+#[test]
 fn nothing_lost_asks_nothing_of_absent_terminals_and_older_cursors() {
     Story::two()
         .send(1, 1, "alice", "bob")
@@ -292,7 +301,8 @@ fn nothing_twice_fails_when_the_sending_terminal_has_both_ack_and_message() {
 
 #[test]
 fn nothing_twice_fails_when_a_message_goes_back_on_its_own_connection() {
-    let withheld = |c, story: Story| story.event(Event::Withheld { connection: ClientConnection(c), uid: uid(10), body: 1 });
+    let withheld =
+        |c, story: Story| story.event(Event::Withheld { connection: ClientConnection(c), uid: uid(10), body: 1 });
     withheld(1, Story::two().send(1, 1, "alice", "bob").ack(1, 10)).breaks(Promise::NothingTwice);
     let again = Story::two().send(1, 1, "alice", "bob").ack(1, 10).cut(1).connect(3, 1, "alice");
     withheld(3, again).breaks_nothing();

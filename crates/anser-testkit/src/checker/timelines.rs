@@ -65,7 +65,8 @@ impl Checker {
         // What was forgotten may be placed anew, above every cursor but not above every lost position.
         let forgot = self.tables.forgot;
         let is_lost = |earlier: At| forgot.is_some_and(|forgot| forgot > earlier);
-        let again = self.tables.placed.get(&(user, uid)).copied().filter(|&p| !is_lost(p));
+        let earlier = self.tables.placed.get(&(user, uid)).copied();
+        let again = earlier.map(|(at, _)| at).filter(|&at| !is_lost(at));
         let disorder = position <= newest.value && !is_lost(newest.at);
         if let Some(earlier) = again {
             self.blame(Promise::NothingTwice, &[earlier, at], format!("{uid} went into a timeline twice"));
@@ -87,7 +88,7 @@ impl Checker {
         if disorder || position > newest.value || is_lost(newest.at) {
             self.tables.users[user].position = Known { value: position, at };
         }
-        self.tables.placed.insert((user, uid), at);
+        self.tables.placed.insert((user, uid), (at, earlier.is_some()));
     }
 
     pub(super) fn on_logged(&mut self, at: At, event: &Event) {
