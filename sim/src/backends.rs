@@ -37,20 +37,8 @@ pub(crate) struct Sky {
 }
 
 impl Sky {
-    pub(crate) fn new(
-        weather: Weather,
-        rng: Rng,
-        clock: SimClock,
-        recorder: Recorder,
-        switch: Option<Switch>,
-    ) -> Self {
-        Self {
-            weather: Arc::new(Mutex::new(weather)),
-            rng: Arc::new(Mutex::new(rng)),
-            clock,
-            recorder,
-            switch,
-        }
+    pub(crate) fn new(weather: Weather, rng: Rng, clock: SimClock, recorder: Recorder, switch: Option<Switch>) -> Self {
+        Self { weather: Arc::new(Mutex::new(weather)), rng: Arc::new(Mutex::new(rng)), clock, recorder, switch }
     }
 
     pub(crate) fn weather(&self) -> Weather {

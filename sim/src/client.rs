@@ -92,6 +92,14 @@ impl Client {
         }
     }
 
+    /// Whether it is in the middle of a pull.
+    pub(crate) fn is_pulling(&self) -> bool {
+        match self {
+            Self::Sdk(client) => client.is_pulling(),
+            Self::Own(client) => !client.is_synced(),
+        }
+    }
+
     pub(crate) fn user(&self) -> &UserId {
         match self {
             Self::Sdk(client) => client.user(),

@@ -18,10 +18,7 @@ pub(crate) struct SimClock {
 
 impl SimClock {
     pub(crate) fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            off_by: Arc::default(),
-        }
+        Self { start: Instant::now(), off_by: Arc::default() }
     }
 
     /// Milliseconds of virtual time since the beginning of the run. Never goes back.

@@ -30,16 +30,8 @@ pub(crate) enum Direction {
 
 impl Link {
     pub(crate) const fn new(rng: &mut Rng) -> Self {
-        let way = Way {
-            busy_until: 0,
-            cut_at: u64::MAX,
-        };
-        Self {
-            up: way,
-            down: way,
-            latency_ms: rng.delay(20, 300, 100),
-            is_cut: false,
-        }
+        let way = Way { busy_until: 0, cut_at: u64::MAX };
+        Self { up: way, down: way, latency_ms: rng.delay(20, 300, 100), is_cut: false }
     }
 
     /// When a frame arrives that is sent now.

@@ -37,20 +37,13 @@ impl SimNode {
         let access = Arc::new(SimAccess::default());
         let clock = clock.clone();
         let clock: Clock = Arc::new(move || clock.now());
-        let (role, handle) =
-            MessageRole::new("sim", config, fakes.backends(), access.clone(), clock);
+        let (role, handle) = MessageRole::new("sim", config, fakes.backends(), access.clone(), clock);
         let (ready, is_ready) = oneshot::channel();
         let (decide, derive) = role.into_tasks(ready);
         let mut tasks = JoinSet::new();
         tasks.spawn(decide);
         tasks.spawn(derive);
-        Self {
-            tasks,
-            ready: Some(is_ready),
-            handle,
-            access,
-            why_ended: String::new(),
-        }
+        Self { tasks, ready: Some(is_ready), handle, access, why_ended: String::new() }
     }
 
     pub(crate) const fn is_serving(&self) -> bool {

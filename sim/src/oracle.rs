@@ -53,12 +53,7 @@ fn change(members: &mut BTreeSet<UserId>, change: RosterChange) {
 
 fn fact(message: &Message, members: Option<&BTreeSet<UserId>>) -> Event {
     let recipients: Vec<Name> = match message.kind {
-        ConversationType::Group => members
-            .into_iter()
-            .flatten()
-            .filter(|m| **m != message.sender)
-            .map(name)
-            .collect(),
+        ConversationType::Group => members.into_iter().flatten().filter(|m| **m != message.sender).map(name).collect(),
         _ => vec![message.target.as_str().into()],
     };
     Event::Logged {
@@ -67,11 +62,7 @@ fn fact(message: &Message, members: Option<&BTreeSet<UserId>>) -> Event {
         sender: name(&message.sender),
         conversation: conversation(message.kind, message.target.as_str()),
         recipients,
-        keep: if message.is_kept_in_history() {
-            Keep::History
-        } else {
-            Keep::Timeline
-        },
+        keep: if message.is_kept_in_history() { Keep::History } else { Keep::Timeline },
         body: body_key(&message.content),
     }
 }
@@ -87,16 +78,10 @@ pub(crate) fn conversation(kind: ConversationType, target: &str) -> Conversation
         ConversationType::System => Kind::System,
         _ => Kind::Private,
     };
-    Conversation {
-        kind,
-        target: target.into(),
-    }
+    Conversation { kind, target: target.into() }
 }
 
 /// The key that a body was made from.
 pub(crate) fn body_key(content: &[u8]) -> u64 {
-    std::str::from_utf8(content)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
+    std::str::from_utf8(content).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -52,14 +52,8 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    pub(crate) const CALM: Self = Self {
-        unknown: 0,
-        conditional: true,
-        zombies: false,
-        unavailable: 0,
-        forget: 0,
-        slow: 0,
-    };
+    pub(crate) const CALM: Self =
+        Self { unknown: 0, conditional: true, zombies: false, unavailable: 0, forget: 0, slow: 0 };
 }
 
 /// A run.
@@ -92,38 +86,18 @@ impl Plan {
         for user in 0..users {
             for _ in 0..1 + rng.below(3) {
                 let kind = Kind::ALL[rng.below(4)];
-                seats.push(SeatPlan {
-                    user,
-                    kind,
-                    stays: rng.chance(850),
-                });
+                seats.push(SeatPlan { user, kind, stays: rng.chance(850) });
             }
         }
         let weather = Weather {
-            unknown: if rng.chance(400) {
-                rng.between(5, 60)
-            } else {
-                0
-            },
+            unknown: if rng.chance(400) { rng.between(5, 60) } else { 0 },
             conditional: rng.chance(500),
             zombies: rng.chance(400),
-            unavailable: if rng.chance(300) {
-                rng.between(1, 8)
-            } else {
-                0
-            },
-            forget: if rng.chance(500) {
-                rng.between(100, 700)
-            } else {
-                0
-            },
+            unavailable: if rng.chance(300) { rng.between(1, 8) } else { 0 },
+            forget: if rng.chance(500) { rng.between(100, 700) } else { 0 },
             slow: rng.between(0, 60),
         };
-        let clock_off_ms = if rng.chance(500) {
-            [500, 5_000, 3_600_000][rng.below(3)]
-        } else {
-            0
-        };
+        let clock_off_ms = if rng.chance(500) { [500, 5_000, 3_600_000][rng.below(3)] } else { 0 };
         let plan = Self {
             users,
             seats,

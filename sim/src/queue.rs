@@ -10,10 +10,7 @@ pub(crate) struct EventQueue<E> {
 
 impl<E> EventQueue<E> {
     pub(crate) const fn new() -> Self {
-        Self {
-            events: BTreeMap::new(),
-            planned: 0,
-        }
+        Self { events: BTreeMap::new(), planned: 0 }
     }
 
     pub(crate) fn plan(&mut self, at: u64, event: E) {

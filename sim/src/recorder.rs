@@ -20,21 +20,14 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(clock: SimClock, switch: Option<Switch>) -> Self {
-        Self {
-            clock,
-            lines: Arc::default(),
-            without_spin: switch == Some(Switch::SpinLeftOut),
-        }
+        Self { clock, lines: Arc::default(), without_spin: switch == Some(Switch::SpinLeftOut) }
     }
 
     pub(crate) fn record(&self, mut event: Event) {
         if self.without_spin {
             uids(&mut event).into_iter().for_each(leave_spin_out);
         }
-        self.lines.lock().push(Line {
-            at: self.clock.elapsed() * 1000,
-            event,
-        });
+        self.lines.lock().push(Line { at: self.clock.elapsed() * 1000, event });
     }
 
     pub(crate) fn take(&self) -> Vec<Line> {

@@ -41,10 +41,6 @@ impl Rng {
 
     /// A short time, now and then a long one.
     pub(crate) const fn delay(&mut self, usual: u64, rare: u64, permille: u64) -> u64 {
-        if self.chance(permille) {
-            self.between(usual, rare)
-        } else {
-            self.between(0, usual)
-        }
+        if self.chance(permille) { self.between(usual, rare) } else { self.between(0, usual) }
     }
 }

@@ -10,6 +10,10 @@ use crate::oracle::{self, body_key};
 use crate::switch::{Switch, Trial};
 use crate::world::World;
 
+/// How often, and by how much, a run goes on for clients that are still fetching.
+const LONGER_MAX: usize = 20;
+const LONGER_MS: u64 = 10_000;
+
 /// What came of a seed.
 #[derive(Debug)]
 pub struct Run {
@@ -57,14 +61,7 @@ pub fn run(seed: u64, trial: Trial) -> Run {
         .expect("a runtime without IO needs nothing of the machine");
     let (world, lines) = runtime.block_on(simulate(seed, trial));
     let report = Checker::check(Options::default(), &lines);
-    Run {
-        seed,
-        lines,
-        report,
-        starts: world.starts,
-        cast: world.cast(),
-        last_error: world.last_error,
-    }
+    Run { seed, lines, report, starts: world.starts, cast: world.cast(), last_error: world.last_error }
 }
 
 /// Runs seeds on all processors, and hands each run to `each`, in the order in which they end.
@@ -97,7 +94,16 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
     let busy = world.plan.busy_ms;
     world.run_until(busy).await;
     world.end_work();
-    world.run_until(busy + world.plan.settle_ms).await;
+    let mut end = busy + world.plan.settle_ms;
+    world.run_until(end).await;
+    // Whoever fetches a long backlog over a slow line gets the time for it, but not for ever.
+    for _ in 0..LONGER_MAX {
+        if !world.is_pulling() {
+            break;
+        }
+        end += LONGER_MS;
+        world.run_until(end).await;
+    }
     if world.is_serving() {
         world.recorder.record(Event::Quiet);
         read_histories(&world).await;

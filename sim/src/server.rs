@@ -49,11 +49,7 @@ impl World {
             return;
         };
         let is_open = self.is_serving();
-        let Some(link) = self
-            .links
-            .get_mut(&id)
-            .filter(|link| link.carries(Direction::ToServer, now))
-        else {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.carries(Direction::ToServer, now)) else {
             return;
         };
         let at = link.send(Direction::ToClient, now, &mut self.rng);
@@ -104,11 +100,7 @@ impl World {
             Kind::Native => Generation::find(TransportKind::Tcp, "5.46.1"),
             Kind::Own => Generation::find(TransportKind::Tcp, ANSER_SDK_VERSION),
         };
-        let identity = Identity {
-            user: self.user_key(&user),
-            connection: id,
-            device,
-        };
+        let identity = Identity { user: self.user_key(&user), connection: id, device };
         let terminal = Terminal::new(identity, generation, self.terminal_config.clone());
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.terminal = Some(terminal);
@@ -116,33 +108,21 @@ impl World {
         self.note_online();
         let user_id = user.as_str().to_owned();
         let time = self.true_now();
-        let accepted = ConnAck::Accepted {
-            user_id,
-            session_id: "session".to_owned(),
-            time,
-            first_message_id: None,
-        };
+        let accepted = ConnAck::Accepted { user_id, session_id: "session".to_owned(), time, first_message_id: None };
         self.send_down(id, ServerFrame::ConnAck(accepted));
     }
 
     fn note_online(&self) {
         if let Some(node) = &self.node {
-            let online = self
-                .connections
-                .values()
-                .filter_map(|c| c.terminal.as_ref());
-            node.access
-                .set_online(online.map(|t| t.identity().user.clone()));
+            let online = self.connections.values().filter_map(|c| c.terminal.as_ref());
+            node.access.set_online(online.map(|t| t.identity().user.clone()));
         }
     }
 
     pub(crate) fn drop_connection(&mut self, id: ConnectionId) {
         if self.connections.remove(&id).is_some() {
             let now = self.now();
-            let was_whole = self
-                .links
-                .get_mut(&id)
-                .is_some_and(|link| link.cut(now, &mut self.rng));
+            let was_whole = self.links.get_mut(&id).is_some_and(|link| link.cut(now, &mut self.rng));
             if was_whole {
                 let millis = self.rng.between(1, 200);
                 self.plan_in(millis, Happening::ClientLearns(id));
@@ -153,11 +133,7 @@ impl World {
 
     pub(crate) fn on_up(&mut self, id: ConnectionId, frame: ClientFrame) {
         let now = self.now();
-        if !self
-            .links
-            .get(&id)
-            .is_some_and(|link| link.carries(Direction::ToServer, now))
-        {
+        if !self.links.get(&id).is_some_and(|link| link.carries(Direction::ToServer, now)) {
             return;
         }
         let Some(connection) = self.connections.get(&id) else {
@@ -173,15 +149,8 @@ impl World {
     /// Hands an event to a terminal and does what it says.
     fn handle(&mut self, id: ConnectionId, event: Event) {
         let now = self.clock.now();
-        let arrived = self
-            .tampers_with_arrivals()
-            .then(|| tamper::arrived(&event))
-            .flatten();
-        let Some(terminal) = self
-            .connections
-            .get_mut(&id)
-            .and_then(|c| c.terminal.as_mut())
-        else {
+        let arrived = self.tampers_with_arrivals().then(|| tamper::arrived(&event)).flatten();
+        let Some(terminal) = self.connections.get_mut(&id).and_then(|c| c.terminal.as_mut()) else {
             return;
         };
         let mut effects: Vec<Effect> = Vec::new();
@@ -202,10 +171,7 @@ impl World {
             return;
         };
         let at = elapsed + deadline.since(now).max(1);
-        if connection
-            .ticked_at
-            .is_none_or(|ticked| at < ticked || ticked <= elapsed)
-        {
+        if connection.ticked_at.is_none_or(|ticked| at < ticked || ticked <= elapsed) {
             connection.ticked_at = Some(at);
             self.queue.plan(at, Happening::TerminalTick(id));
         }
@@ -264,10 +230,9 @@ impl World {
         self.answers.push(Box::pin(async move {
             sky.pause().await;
             let result = match request {
-                Request::Pull(request) => handle
-                    .pull(request)
-                    .await
-                    .map(|reply| Reply::Pull(tamper::pulled(reply, broken, id))),
+                Request::Pull(request) => {
+                    handle.pull(request).await.map(|reply| Reply::Pull(tamper::pulled(reply, broken, id)))
+                }
                 Request::History(request) => handle.history(request).await.map(Reply::History),
                 _ => Err(anser_cluster::Refusal::UNAVAILABLE),
             };
@@ -283,12 +248,7 @@ impl World {
                 self.drain_outbox(id);
                 self.handle(id, Event::Answered { ticket, result });
             }
-            RoleAnswer::Roster {
-                group,
-                users,
-                step,
-                done,
-            } => self.on_roster_changed(&group, &users, step, done),
+            RoleAnswer::Roster { group, users, step, done } => self.on_roster_changed(&group, &users, step, done),
             RoleAnswer::Published(call, outcome) => self.on_published(call, outcome),
             RoleAnswer::Bypassed(settled) => self.hand_outcome(settled),
         }
@@ -323,27 +283,15 @@ impl World {
                     previous: deliver.previous,
                     sent_on: deliver.sent_on,
                 };
-                let arrived = if self.broken(Switch::PlaceIgnored) {
-                    tamper::in_place(arrived)
-                } else {
-                    arrived
-                };
+                let arrived = if self.broken(Switch::PlaceIgnored) { tamper::in_place(arrived) } else { arrived };
                 self.put(id, Out::Arrived(arrived));
             }
         }
     }
 
     fn connections_of(&self, user: &anser_types::UserKey) -> Vec<ConnectionId> {
-        let is_theirs = |c: &Connection| {
-            c.terminal
-                .as_ref()
-                .is_some_and(|t| t.identity().user == *user)
-        };
-        self.connections
-            .iter()
-            .filter(|(_, c)| is_theirs(c))
-            .map(|(id, _)| *id)
-            .collect()
+        let is_theirs = |c: &Connection| c.terminal.as_ref().is_some_and(|t| t.identity().user == *user);
+        self.connections.iter().filter(|(_, c)| is_theirs(c)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn hand_outcome(&mut self, settled: Settled) {
@@ -375,9 +323,7 @@ impl World {
         connection.arrivals = 0;
         for out in std::mem::take(&mut connection.outbox) {
             let event = match out {
-                Out::Settled(Settled {
-                    publish, outcome, ..
-                }) => Event::Settled { publish, outcome },
+                Out::Settled(Settled { publish, outcome, .. }) => Event::Settled { publish, outcome },
                 Out::Arrived(arrived) => Event::Arrived(arrived),
                 Out::Behind(head) => Event::Behind { head },
             };
@@ -399,17 +345,12 @@ impl World {
         };
         let cursor = match frame {
             ServerFrame::QueryAck(answer) if answer.status.is_ok() => {
-                DownStreamMessages::decode(answer.body.clone())
-                    .ok()
-                    .map(|page| page.sync_time)
+                DownStreamMessages::decode(answer.body.clone()).ok().map(|page| page.sync_time)
             }
             ServerFrame::Publish(push)
-                if push.topic == ServerTopic::Push(PushTopic::Message)
-                    && push.qos.is_confirmed() =>
+                if push.topic == ServerTopic::Push(PushTopic::Message) && push.qos.is_confirmed() =>
             {
-                DownStreamMessage::decode(push.body.clone())
-                    .ok()
-                    .map(|down| down.data_time)
+                DownStreamMessage::decode(push.body.clone()).ok().map(|down| down.data_time)
             }
             _ => None,
         };

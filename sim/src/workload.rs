@@ -6,8 +6,7 @@ use anser_cluster::{Command, MessageService, Outcome, ServerPublish};
 use anser_testkit::trace::{CallId, Conversation as Seen, Event as Fact, Keep, Kind, Name, RosterStep};
 use anser_types::record::RosterChange;
 use anser_types::{
-    ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Subject, TargetId,
-    UserId,
+    ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Subject, TargetId, UserId,
 };
 use bytes::Bytes;
 
@@ -35,12 +34,7 @@ pub(crate) enum Fault {
 
 impl Workload {
     pub(crate) fn new(rng: Rng, groups: usize) -> Self {
-        let group = |place| {
-            (
-                TargetId::new(&format!("g{place}")).expect("it is an id"),
-                BTreeSet::new(),
-            )
-        };
+        let group = |place| (TargetId::new(&format!("g{place}")).expect("it is an id"), BTreeSet::new());
         Self {
             rng,
             groups: (0..groups).map(group).collect(),
@@ -70,11 +64,7 @@ impl Workload {
     fn letter(&mut self, conversation: Conversation, has_ids: bool) -> Letter {
         self.next_body += 1;
         self.next_client_id += 1;
-        let class = if self.rng.chance(40) {
-            MessageClass::Status
-        } else {
-            MessageClass::Persisted
-        };
+        let class = if self.rng.chance(40) { MessageClass::Status } else { MessageClass::Persisted };
         Letter {
             conversation,
             class,
@@ -104,11 +94,7 @@ impl World {
         self.sky.clear_up();
         self.fakes.log.set_full(false);
         for seat in 0..self.seats.len() {
-            let event = if self.seats[seat].stays {
-                Event::GoOnline
-            } else {
-                Event::GoOffline
-            };
+            let event = if self.seats[seat].stays { Event::GoOnline } else { Event::GoOffline };
             self.tell_client(seat, event);
         }
     }
@@ -174,11 +160,7 @@ impl World {
 
     fn toggle(&mut self) {
         let seat = self.work.rng.below(self.seats.len());
-        let event = if self.work.rng.chance(600) {
-            Event::GoOnline
-        } else {
-            Event::GoOffline
-        };
+        let event = if self.work.rng.chance(600) { Event::GoOnline } else { Event::GoOffline };
         self.tell_client(seat, event);
     }
 
@@ -211,61 +193,30 @@ impl World {
     }
 
     fn ask_roster(&mut self, group: TargetId, users: Vec<UserId>, joins: bool) {
-        let Some(handle) = self
-            .node
-            .as_ref()
-            .filter(|_| self.is_serving())
-            .map(|node| node.handle.clone())
-        else {
+        let Some(handle) = self.node.as_ref().filter(|_| self.is_serving()).map(|node| node.handle.clone()) else {
             return;
         };
-        let (begun, ended) = if joins {
-            (RosterStep::Joining, RosterStep::Joined)
-        } else {
-            (RosterStep::Leaving, RosterStep::Left)
-        };
+        let (begun, ended) =
+            if joins { (RosterStep::Joining, RosterStep::Joined) } else { (RosterStep::Leaving, RosterStep::Left) };
         self.note_roster(&group, &users, begun);
         let change = if joins {
-            RosterChange::Join {
-                name: "group".to_owned(),
-                users: users.clone(),
-            }
+            RosterChange::Join { name: "group".to_owned(), users: users.clone() }
         } else {
-            RosterChange::Quit {
-                users: users.clone(),
-            }
+            RosterChange::Quit { users: users.clone() }
         };
         let subject = Subject::group(self.app.clone(), group.clone());
         self.answers.push(Box::pin(async move {
-            let done = handle
-                .command(Command::Roster { subject, change })
-                .await
-                .is_ok();
-            RoleAnswer::Roster {
-                group,
-                users,
-                step: ended,
-                done,
-            }
+            let done = handle.command(Command::Roster { subject, change }).await.is_ok();
+            RoleAnswer::Roster { group, users, step: ended, done }
         }));
     }
 
     fn note_roster(&self, group: &TargetId, users: &[UserId], step: RosterStep) {
         let users = users.iter().map(|user| Name::from(user.as_str())).collect();
-        self.recorder.record(Fact::Roster {
-            group: group.as_str().into(),
-            users,
-            step,
-        });
+        self.recorder.record(Fact::Roster { group: group.as_str().into(), users, step });
     }
 
-    pub(crate) fn on_roster_changed(
-        &mut self,
-        group: &TargetId,
-        users: &[UserId],
-        step: RosterStep,
-        done: bool,
-    ) {
+    pub(crate) fn on_roster_changed(&mut self, group: &TargetId, users: &[UserId], step: RosterStep, done: bool) {
         if !done {
             return;
         }
@@ -279,12 +230,7 @@ impl World {
     }
 
     fn publish_for_server(&mut self) {
-        let Some(handle) = self
-            .node
-            .as_ref()
-            .filter(|_| self.is_serving())
-            .map(|node| node.handle.clone())
-        else {
+        let Some(handle) = self.node.as_ref().filter(|_| self.is_serving()).map(|node| node.handle.clone()) else {
             return;
         };
         let sender = self.users[self.work.rng.below(self.users.len())].clone();
@@ -293,11 +239,7 @@ impl World {
         if sender == target {
             return;
         }
-        let kind = if is_system {
-            ConversationType::System
-        } else {
-            ConversationType::Private
-        };
+        let kind = if is_system { ConversationType::System } else { ConversationType::Private };
         self.work.next_body += 1;
         let body = self.work.next_body;
         self.next_call += 1;
@@ -325,22 +267,14 @@ impl World {
             check_permission: false,
             extras: None,
         };
-        self.answers.push(Box::pin(async move {
-            RoleAnswer::Published(call, handle.publish_for_server(publish).await)
-        }));
+        self.answers
+            .push(Box::pin(async move { RoleAnswer::Published(call, handle.publish_for_server(publish).await) }));
     }
 
     pub(crate) fn on_published(&self, call: CallId, outcome: Outcome) {
         self.recorder.record(match outcome {
-            Ok(accepted) => Fact::Acked {
-                call,
-                uid: accepted.uid,
-                sent: accepted.sent.0,
-            },
-            Err(refusal) => Fact::Refused {
-                call,
-                status: refusal.status.0,
-            },
+            Ok(accepted) => Fact::Acked { call, uid: accepted.uid, sent: accepted.sent.0 },
+            Err(refusal) => Fact::Refused { call, status: refusal.status.0 },
         });
     }
 
@@ -376,29 +310,21 @@ impl World {
     fn set_clock(&mut self) {
         let off = self.plan.clock_off_ms;
         if off > 0 {
-            let off_by = i64::try_from(self.work.rng.between(0, off * 2)).unwrap_or(0)
-                - i64::try_from(off).unwrap_or(0);
+            let off_by =
+                i64::try_from(self.work.rng.between(0, off * 2)).unwrap_or(0) - i64::try_from(off).unwrap_or(0);
             self.clock.set_off_by(off_by);
         }
     }
 
     /// A connection breaks. Each side hears of it soon, or much later.
     fn cut_some(&mut self) {
-        let ids: Vec<ConnectionId> = self
-            .seats
-            .iter()
-            .filter_map(|seat| seat.connection)
-            .collect();
+        let ids: Vec<ConnectionId> = self.seats.iter().filter_map(|seat| seat.connection).collect();
         if ids.is_empty() {
             return;
         }
         let id = ids[self.work.rng.below(ids.len())];
         let now = self.now();
-        if self
-            .links
-            .get_mut(&id)
-            .is_some_and(|link| link.cut(now, &mut self.work.rng))
-        {
+        if self.links.get_mut(&id).is_some_and(|link| link.cut(now, &mut self.work.rng)) {
             let server = self.work.rng.delay(200, 20_000, 300);
             let client = self.work.rng.delay(200, 20_000, 300);
             self.plan_in(server, Happening::ServerLearns(id));

@@ -9,9 +9,7 @@ use anser_cluster::{Outcome, Refusal, Settled};
 use anser_core::terminal::{Reply, TerminalConfig, Ticket};
 use anser_message::MessageConfig;
 use anser_rmtp::{ClientFrame, ServerFrame};
-use anser_testkit::trace::{
-    CallId, ClientConnection, Event as Fact, RosterStep, Terminal as TerminalName,
-};
+use anser_testkit::trace::{CallId, ClientConnection, Event as Fact, RosterStep, Terminal as TerminalName};
 use anser_types::{AppKey, ConnectionId, Conversation, Message, TargetId, Timestamp, UserId, UserKey};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
@@ -58,12 +56,7 @@ pub(crate) enum Happening {
 /// An answer of the message role.
 pub(crate) enum RoleAnswer {
     Terminal(ConnectionId, Ticket, Box<Result<Reply, Refusal>>),
-    Roster {
-        group: TargetId,
-        users: Vec<UserId>,
-        step: RosterStep,
-        done: bool,
-    },
+    Roster { group: TargetId, users: Vec<UserId>, step: RosterStep, done: bool },
     Published(CallId, Outcome),
     Bypassed(Settled),
 }
@@ -122,13 +115,7 @@ impl World {
         }
         let clock = SimClock::new();
         let recorder = Recorder::new(clock.clone(), switch);
-        let sky = Sky::new(
-            plan.weather,
-            rng.fork(),
-            clock.clone(),
-            recorder.clone(),
-            switch,
-        );
+        let sky = Sky::new(plan.weather, rng.fork(), clock.clone(), recorder.clone(), switch);
         let users: Vec<UserId> = (0..plan.users).map(user_name).collect();
         let seats = seats(&plan, &users, &mut rng);
         Self {
@@ -141,14 +128,8 @@ impl World {
             links: BTreeMap::new(),
             owners: BTreeMap::new(),
             connections: BTreeMap::new(),
-            terminal_config: Arc::new(TerminalConfig {
-                direct_timeout_ms: 3_000,
-                ..TerminalConfig::default()
-            }),
-            message_config: MessageConfig {
-                pull_messages_max: plan.page,
-                ..MessageConfig::default()
-            },
+            terminal_config: Arc::new(TerminalConfig { direct_timeout_ms: 3_000, ..TerminalConfig::default() }),
+            message_config: MessageConfig { pull_messages_max: plan.page, ..MessageConfig::default() },
             next_connection: 0,
             next_call: 0,
             recent: Vec::new(),
@@ -258,11 +239,7 @@ impl World {
     pub(crate) fn start_node(&mut self) {
         if self.node.is_none() {
             self.starts += 1;
-            self.node = Some(SimNode::start(
-                &self.fakes,
-                &self.message_config,
-                &self.clock,
-            ));
+            self.node = Some(SimNode::start(&self.fakes, &self.message_config, &self.clock));
         }
     }
 
@@ -274,8 +251,7 @@ impl World {
         self.answers = FuturesUnordered::new();
         self.fakes.crash();
         let now = self.now();
-        let connections: Vec<ConnectionId> =
-            std::mem::take(&mut self.connections).into_keys().collect();
+        let connections: Vec<ConnectionId> = std::mem::take(&mut self.connections).into_keys().collect();
         for id in connections {
             if let Some(link) = self.links.get_mut(&id) {
                 link.cut(now, &mut self.rng);
@@ -308,13 +284,8 @@ impl World {
             Said::Write(frame) => self.write_up(seat, frame),
             Said::Show(message, via) => {
                 if let Some(connection) = self.client_connection(seat) {
-                    let (sender, conversation) =
-                        (message.sender.clone(), message.conversation.clone());
-                    self.recorder.record(Fact::Shown {
-                        connection,
-                        via,
-                        message,
-                    });
+                    let (sender, conversation) = (message.sender.clone(), message.conversation.clone());
+                    self.recorder.record(Fact::Shown { connection, via, message });
                     if let Some(conversation) = self.work.answer_to(&sender, &conversation) {
                         self.plan_in(1, Happening::Answer(seat, conversation));
                     }
@@ -322,16 +293,10 @@ impl World {
             }
             Said::Withhold(uid, body) => {
                 if let Some(connection) = self.client_connection(seat) {
-                    self.recorder.record(Fact::Withheld {
-                        connection,
-                        uid,
-                        body,
-                    });
+                    self.recorder.record(Fact::Withheld { connection, uid, body });
                 }
             }
-            Said::After(millis, timer) => {
-                self.plan_in(millis, Happening::Remind(seat, Box::new(timer)))
-            }
+            Said::After(millis, timer) => self.plan_in(millis, Happening::Remind(seat, Box::new(timer))),
         }
     }
 
@@ -374,11 +339,7 @@ impl World {
     fn write_up(&mut self, seat: usize, frame: ClientFrame) {
         let row = &mut self.seats[seat];
         let Some(id) = row.connection else { return };
-        if let Some(fact) = row
-            .tap
-            .as_mut()
-            .and_then(|tap| tap.wrote(&frame, &mut self.next_call))
-        {
+        if let Some(fact) = row.tap.as_mut().and_then(|tap| tap.wrote(&frame, &mut self.next_call)) {
             self.recorder.record(fact);
         }
         let now = self.now();
@@ -390,33 +351,18 @@ impl World {
 
     fn on_down(&mut self, id: ConnectionId, frame: ServerFrame) {
         let now = self.now();
-        let arrives = self
-            .links
-            .get(&id)
-            .is_some_and(|link| link.carries(Direction::ToClient, now));
+        let arrives = self.links.get(&id).is_some_and(|link| link.carries(Direction::ToClient, now));
         let Some(seat) = self.current_seat(id).filter(|_| arrives) else {
             return;
         };
         let cursor = self.seats[seat].client.cursor();
-        if matches!(
-            &frame,
-            ServerFrame::ConnAck(anser_rmtp::frame::ConnAck::Accepted { .. })
-        ) {
+        if matches!(&frame, ServerFrame::ConnAck(anser_rmtp::frame::ConnAck::Accepted { .. })) {
             self.seats[seat].is_signed_in = true;
             let user = self.seats[seat].client.user().as_str().into();
             let terminal = TerminalName(seat as u64);
-            self.recorder.record(Fact::Connected {
-                connection: ClientConnection(id.0),
-                terminal,
-                user,
-                cursor,
-            });
+            self.recorder.record(Fact::Connected { connection: ClientConnection(id.0), terminal, user, cursor });
         }
-        if let Some(fact) = self.seats[seat]
-            .tap
-            .as_mut()
-            .and_then(|tap| tap.read(&frame))
-        {
+        if let Some(fact) = self.seats[seat].tap.as_mut().and_then(|tap| tap.read(&frame)) {
             self.recorder.record(fact);
         }
         self.tell_client(seat, Event::Frame(frame));
@@ -446,30 +392,22 @@ impl World {
         let row = &mut self.seats[seat];
         let id = row.connection.take()?;
         if std::mem::take(&mut row.is_signed_in) {
-            self.recorder.record(Fact::Disconnected {
-                connection: ClientConnection(id.0),
-            });
+            self.recorder.record(Fact::Disconnected { connection: ClientConnection(id.0) });
         }
         Some(id)
     }
 
+    /// Whether anybody who is online is in the middle of fetching.
+    pub(crate) fn is_pulling(&self) -> bool {
+        self.seats.iter().any(|seat| seat.is_signed_in && seat.client.is_pulling())
+    }
+
     /// Who takes part, in words.
     pub(crate) fn cast(&self) -> String {
-        let seat = |(place, seat): (usize, &Seat)| {
-            format!(
-                "terminal {place}: {:?} of {}",
-                seat.kind,
-                seat.client.user()
-            )
-        };
+        let seat =
+            |(place, seat): (usize, &Seat)| format!("terminal {place}: {:?} of {}", seat.kind, seat.client.user());
         let seats: Vec<String> = self.seats.iter().enumerate().map(seat).collect();
-        let Plan {
-            partitions,
-            page,
-            weather,
-            clock_off_ms,
-            ..
-        } = &self.plan;
+        let Plan { partitions, page, weather, clock_off_ms, .. } = &self.plan;
         format!(
             "{}\n{partitions} partitions, pages of {page}, clock off by {clock_off_ms} ms, {weather:?}",
             seats.join("\n")
@@ -493,21 +431,10 @@ fn seats(plan: &Plan, users: &[UserId], rng: &mut Rng) -> Vec<Seat> {
     let seat = |(place, seat): (usize, &crate::plan::SeatPlan)| {
         let user = users[seat.user].clone();
         let client = match seat.kind {
-            Kind::Own => Client::Own(Box::new(OwnClient::new(
-                user,
-                &format!("device-{place}"),
-                rng,
-            ))),
+            Kind::Own => Client::Own(Box::new(OwnClient::new(user, &format!("device-{place}"), rng))),
             kind => Client::Sdk(SdkClient::new(user, kind, rng.fork())),
         };
-        Seat {
-            kind: seat.kind,
-            stays: seat.stays,
-            client,
-            connection: None,
-            is_signed_in: false,
-            tap: None,
-        }
+        Seat { kind: seat.kind, stays: seat.stays, client, connection: None, is_signed_in: false, tap: None }
     };
     plan.seats.iter().enumerate().map(seat).collect()
 }

@@ -2,8 +2,7 @@
 
 use anser_backend::memory::MemoryDirectory;
 use anser_backend::{
-    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings,
-    StoreError, UserView,
+    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings, StoreError, UserView,
 };
 use anser_types::{AppKey, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 use parking_lot::Mutex;
@@ -39,10 +38,7 @@ pub(crate) struct NastyDirectory {
 
 impl NastyDirectory {
     pub(super) fn new(sky: Sky) -> Self {
-        Self {
-            table: Mutex::new(Table::new()),
-            sky,
-        }
+        Self { table: Mutex::new(Table::new()), sky }
     }
 
     pub(super) fn flush(&self) {
@@ -67,10 +63,7 @@ impl NastyDirectory {
         Ok(())
     }
 
-    async fn read<T>(
-        &self,
-        read: impl FnOnce(&MemoryDirectory) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    async fn read<T>(&self, read: impl FnOnce(&MemoryDirectory) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
             return Err(unavailable());
@@ -104,11 +97,7 @@ impl Directory for NastyDirectory {
         Box::pin(std::future::ready(Ok(safe)))
     }
 
-    fn group(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
+    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
         let (app, group) = (app.clone(), group.clone());
         let of_now_only = self.sky.broken(Switch::RosterOfNow);
         Box::pin(self.read(move |live| {
@@ -165,11 +154,7 @@ impl Directory for NastyDirectory {
         Box::pin(self.read(move |live| now(live.blocked_users(&app, at))))
     }
 
-    fn settings(
-        &self,
-        user: &UserKey,
-        version: Timestamp,
-    ) -> BoxFuture<'_, Result<Settings, StoreError>> {
+    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<Settings, StoreError>> {
         let user = user.clone();
         Box::pin(self.read(move |live| now(live.settings(&user, version))))
     }

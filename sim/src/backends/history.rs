@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use anser_backend::memory::MemoryHistory;
-use anser_backend::{
-    BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError,
-    StoredRow,
-};
+use anser_backend::{BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError, StoredRow};
 use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
 use parking_lot::Mutex;
 
-use super::table::{Redo, Table, now, unavailable};
 use super::Sky;
+use super::table::{Redo, Table, now, unavailable};
 use crate::switch::Switch;
 
 type Write = (PartitionId, Offset, Vec<HistoryWrite>);
@@ -43,11 +40,7 @@ pub(crate) struct NastyHistory {
 
 impl NastyHistory {
     pub(super) fn new(sky: Sky) -> Self {
-        Self {
-            table: Mutex::new(Table::new()),
-            noted: Mutex::default(),
-            sky,
-        }
+        Self { table: Mutex::new(Table::new()), noted: Mutex::default(), sky }
     }
 
     pub(super) fn flush(&self) {
@@ -85,10 +78,7 @@ impl NastyHistory {
         Ok(())
     }
 
-    async fn read<T>(
-        &self,
-        read: impl FnOnce(&MemoryHistory) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    async fn read<T>(&self, read: impl FnOnce(&MemoryHistory) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
             return Err(unavailable());
@@ -136,11 +126,7 @@ impl History for NastyHistory {
         Box::pin(self.read(move |live| now(live.find(&subject, sent, uid))))
     }
 
-    fn hidden(
-        &self,
-        user: &UserKey,
-        subject: &Subject,
-    ) -> BoxFuture<'_, Result<Hidden, StoreError>> {
+    fn hidden(&self, user: &UserKey, subject: &Subject) -> BoxFuture<'_, Result<Hidden, StoreError>> {
         let (user, subject) = (user.clone(), subject.clone());
         Box::pin(self.read(move |live| now(live.hidden(&user, &subject))))
     }

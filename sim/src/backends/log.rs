@@ -54,18 +54,9 @@ pub(crate) struct NastyLog {
 
 impl NastyLog {
     pub(super) fn new(partitions: u16, sky: Sky) -> Self {
-        let count = PartitionCount::new(partitions)
-            .expect("a plan has at least one partition and at most 256");
-        let state = State {
-            partitions: count.all().map(|_| Vec::new()).collect(),
-            ..State::default()
-        };
-        Self {
-            state: Mutex::new(state),
-            wake: Notify::new(),
-            count,
-            sky,
-        }
+        let count = PartitionCount::new(partitions).expect("a plan has at least one partition and at most 256");
+        let state = State { partitions: count.all().map(|_| Vec::new()).collect(), ..State::default() };
+        Self { state: Mutex::new(state), wake: Notify::new(), count, sky }
     }
 
     /// The disk: commits what was appended, all that waits at once, the next when the last is done. Runs for ever.
@@ -133,12 +124,8 @@ impl NastyLog {
     fn commit(&self, state: &mut State, batch: Batch) {
         let answer = match batch.expected {
             _ if state.is_full => Err(AppendError::Full),
-            Some(expected)
-                if self.sky.weather().conditional && expected != state.end(batch.partition) =>
-            {
-                Err(AppendError::NotExpected {
-                    end: state.end(batch.partition),
-                })
+            Some(expected) if self.sky.weather().conditional && expected != state.end(batch.partition) => {
+                Err(AppendError::NotExpected { end: state.end(batch.partition) })
             }
             _ => Ok(self.land(state, &batch)),
         };
@@ -168,10 +155,7 @@ impl NastyLog {
         match self.sky.draw(|rng| rng.below(3)) {
             0 => {}
             1 if !conditional => state.late.push(batch),
-            _ if conditional
-                && batch
-                    .expected
-                    .is_some_and(|expected| expected != state.end(batch.partition)) => {}
+            _ if conditional && batch.expected.is_some_and(|expected| expected != state.end(batch.partition)) => {}
             _ => {
                 self.land(state, &batch);
             }
@@ -186,12 +170,7 @@ impl NastyLog {
         let partition = &mut state.partitions[usize::from(batch.partition.0)];
         for (offset, bytes) in (first.0..).zip(&batch.records) {
             state.written.push(batch.partition);
-            partition.push(LogEntry {
-                partition: batch.partition,
-                offset: Offset(offset),
-                time,
-                bytes: bytes.clone(),
-            });
+            partition.push(LogEntry { partition: batch.partition, offset: Offset(offset), time, bytes: bytes.clone() });
         }
         first
     }
@@ -207,12 +186,7 @@ impl NastyLog {
         if state.is_full {
             return Box::pin(std::future::ready(Err(AppendError::Full)));
         }
-        let mut batch = Batch {
-            partition,
-            expected,
-            records,
-            answer: Some(answer),
-        };
+        let mut batch = Batch { partition, expected, records, answer: Some(answer) };
         // A claim is read back before anything else is done, so it has to be there.
         let is_claim = batch.records.iter().any(|record| record.get(KIND_AT) == Some(&CLAIM_KIND));
         let at_once = (self.sky.broken(Switch::AckBeforeDurable) && !is_claim).then(|| state.place(partition));
@@ -225,9 +199,7 @@ impl NastyLog {
         Box::pin(async move {
             match at_once {
                 Some(first) => Ok(first),
-                None => answered
-                    .await
-                    .unwrap_or_else(|_| Err(AppendError::Unknown("crashed".into()))),
+                None => answered.await.unwrap_or_else(|_| Err(AppendError::Unknown("crashed".into()))),
             }
         })
     }
@@ -240,32 +212,18 @@ impl NastyLog {
     /// The entries of one partition, as a reader gets them.
     fn entries(&self, partition: PartitionId) -> Vec<LogEntry> {
         let entries = self.durable(partition);
-        if self.sky.broken(Switch::FencingIgnored) {
-            all_counting(entries)
-        } else {
-            entries
-        }
+        if self.sky.broken(Switch::FencingIgnored) { all_counting(entries) } else { entries }
     }
 
     /// What lies on the disk of these partitions, from these offsets on.
     fn written_from(&self, from: &[(PartitionId, Offset)]) -> VecDeque<LogEntry> {
-        let mut entries: BTreeMap<PartitionId, std::vec::IntoIter<LogEntry>> = from
-            .iter()
-            .map(|&(partition, _)| (partition, self.entries(partition).into_iter()))
-            .collect();
+        let mut entries: BTreeMap<PartitionId, std::vec::IntoIter<LogEntry>> =
+            from.iter().map(|&(partition, _)| (partition, self.entries(partition).into_iter())).collect();
         let starts: BTreeMap<PartitionId, Offset> = from.iter().copied().collect();
         let order = self.state.lock().written.clone();
         let next = |partition| entries.get_mut(&partition).and_then(Iterator::next);
-        let is_asked_for = |entry: &LogEntry| {
-            starts
-                .get(&entry.partition)
-                .is_some_and(|start| entry.offset >= *start)
-        };
-        order
-            .into_iter()
-            .filter_map(next)
-            .filter(is_asked_for)
-            .collect()
+        let is_asked_for = |entry: &LogEntry| starts.get(&entry.partition).is_some_and(|start| entry.offset >= *start);
+        order.into_iter().filter_map(next).filter(is_asked_for).collect()
     }
 }
 
@@ -293,13 +251,8 @@ impl State {
 
     /// Where the next append of a partition would land behind everything that waits.
     fn place(&self, partition: PartitionId) -> Offset {
-        let waiting = self
-            .committing
-            .iter()
-            .chain(&self.pending)
-            .filter(|b| b.partition == partition);
-        self.end(partition)
-            .plus(waiting.map(|b| b.records.len() as u64).sum())
+        let waiting = self.committing.iter().chain(&self.pending).filter(|b| b.partition == partition);
+        self.end(partition).plus(waiting.map(|b| b.records.len() as u64).sum())
     }
 }
 
@@ -316,59 +269,31 @@ impl MessageLog for NastyLog {
         self.submit(partition, None, records)
     }
 
-    fn append_at(
-        &self,
-        partition: PartitionId,
-        expected: Offset,
-        records: Vec<Bytes>,
-    ) -> BoxFuture<'static, Answer> {
+    fn append_at(&self, partition: PartitionId, expected: Offset, records: Vec<Bytes>) -> BoxFuture<'static, Answer> {
         self.submit(partition, Some(expected), records)
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
         let end = self.state.lock().end(partition);
-        Box::pin(std::future::ready(Ok(Bounds {
-            start: Offset::START,
-            end,
-        })))
+        Box::pin(std::future::ready(Ok(Bounds { start: Offset::START, end })))
     }
 
-    fn offset_at(
-        &self,
-        partition: PartitionId,
-        time: Timestamp,
-    ) -> BoxFuture<'_, Result<Offset, ReadError>> {
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         let state = self.state.lock();
         let end = state.end(partition);
         let entries = &state.partitions[usize::from(partition.0)];
-        let found = entries
-            .iter()
-            .find(|e| e.time >= time)
-            .map_or(end, |e| e.offset);
-        let found = if self.sky.broken(Switch::DuplicatesForgotten) {
-            end
-        } else {
-            found
-        };
+        let found = entries.iter().find(|e| e.time >= time).map_or(end, |e| e.offset);
+        let found = if self.sky.broken(Switch::DuplicatesForgotten) { end } else { found };
         Box::pin(std::future::ready(Ok(found)))
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        Box::new(NastyReader {
-            entries: self.written_from(&from),
-            sky: self.sky.clone(),
-        })
+        Box::new(NastyReader { entries: self.written_from(&from), sky: self.sky.clone() })
     }
 
-    fn read_at(
-        &self,
-        partition: PartitionId,
-        offset: Offset,
-    ) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
         let place = usize::try_from(offset.0).unwrap_or(usize::MAX);
-        let entry = self.state.lock().partitions[usize::from(partition.0)]
-            .get(place)
-            .map(|e| e.bytes.clone());
+        let entry = self.state.lock().partitions[usize::from(partition.0)].get(place).map(|e| e.bytes.clone());
         let sky = self.sky.clone();
         Box::pin(async move {
             sky.pause().await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anser_backend::memory::MemoryMailbox;
 use anser_backend::{
-    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed,
-    RangeQuery, StoreError,
+    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
+    StoreError,
 };
 use anser_testkit::trace::Event;
 use anser_types::{BucketId, Claim, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
@@ -79,10 +79,7 @@ impl NastyMailbox {
             marks: BTreeMap::new(),
             unmarked: 0,
         };
-        Self {
-            state: Mutex::new(state),
-            sky,
-        }
+        Self { state: Mutex::new(state), sky }
     }
 
     pub(super) fn flush(&self) {
@@ -117,11 +114,7 @@ impl NastyMailbox {
             for ((_, row), placed) in part.rows.iter().zip(placed) {
                 if let (MailboxRow::Entry(entry), Some(placed)) = (row, placed) {
                     let (user, uid) = (entry.user.user.as_str().into(), entry.uid);
-                    self.sky.recorder.record(Event::Placed {
-                        user,
-                        uid,
-                        position: placed.position.0,
-                    });
+                    self.sky.recorder.record(Event::Placed { user, uid, position: placed.position.0 });
                     state.heads.insert(entry.user.clone(), placed.position);
                 }
             }
@@ -146,10 +139,7 @@ impl NastyMailbox {
             }
         });
         let parts = parts.collect();
-        BucketBatch {
-            bucket: batch.bucket,
-            parts,
-        }
+        BucketBatch { bucket: batch.bucket, parts }
     }
 
     /// Writes the marks of a batch, and returns what of it is new.
@@ -187,10 +177,7 @@ impl NastyMailbox {
         Ok(answer)
     }
 
-    async fn read<T>(
-        &self,
-        read: impl FnOnce(&MemoryMailbox) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    async fn read<T>(&self, read: impl FnOnce(&MemoryMailbox) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
             return Err(unavailable());
@@ -245,20 +232,11 @@ impl Mailbox for NastyMailbox {
         Box::pin(self.read(move |live| now(live.list(query))))
     }
 
-    fn set_cursor(
-        &self,
-        _: &UserKey,
-        _: &DeviceId,
-        _: Position,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn set_cursor(&self, _: &UserKey, _: &DeviceId, _: Position) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn cursor(
-        &self,
-        _: &UserKey,
-        _: &DeviceId,
-    ) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
+    fn cursor(&self, _: &UserKey, _: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
@@ -273,11 +251,7 @@ impl Mailbox for NastyMailbox {
         Box::pin(std::future::ready(Ok(safe)))
     }
 
-    fn applied(
-        &self,
-        partition: PartitionId,
-        next: Offset,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
         self.put(Write::Applied(partition, next));
         self.state.lock().noted.insert(partition, next);
         Box::pin(std::future::ready(Ok(())))

@@ -30,13 +30,7 @@ pub(super) struct Table<M: Redo> {
 
 impl<M: Redo> Table<M> {
     pub(super) fn new() -> Self {
-        Self {
-            live: M::fresh(),
-            writes: Vec::new(),
-            flushed: 0,
-            noted: BTreeMap::new(),
-            safe: BTreeMap::new(),
-        }
+        Self { live: M::fresh(), writes: Vec::new(), flushed: 0, noted: BTreeMap::new(), safe: BTreeMap::new() }
     }
 
     /// Notes a write that was done.
@@ -72,9 +66,7 @@ impl<M: Redo> Table<M> {
 
 /// The answer of a table in memory.
 pub(super) fn now<T>(answer: BoxFuture<'_, T>) -> T {
-    answer
-        .now_or_never()
-        .expect("a table in memory answers at once")
+    answer.now_or_never().expect("a table in memory answers at once")
 }
 
 pub(super) fn unavailable() -> StoreError {

@@ -14,21 +14,13 @@ pub(super) fn seen(me: &UserId, down: &DownStreamMessage) -> Option<Seen> {
         ConversationType::Group => down.group_id.as_deref()?,
         _ => &down.from_user_id,
     };
-    let sender = if is_own {
-        me.as_str()
-    } else {
-        &down.from_user_id
-    };
+    let sender = if is_own { me.as_str() } else { &down.from_user_id };
     Some(Seen {
         uid: down.msg_id.as_deref()?.parse().ok()?,
         sent: u64::try_from(down.data_time).ok()?,
         sender: sender.into(),
         conversation: conversation(kind, target),
-        direction: if is_own {
-            Direction::Sent
-        } else {
-            Direction::Received
-        },
+        direction: if is_own { Direction::Sent } else { Direction::Received },
         body: body_key(&down.content),
     })
 }

@@ -28,13 +28,11 @@ impl OwnClient {
         let mut config = SessionConfig::new("app", user.as_str(), TransportKind::Tcp, rng.next());
         device.clone_into(&mut config.device_id);
         config.window = if rng.chance(500) { 1 } else { 4 };
-        Self {
-            user,
-            session: Session::new(config),
-            link: NO_LINK,
-            woken_at: None,
-            is_on: false,
-        }
+        Self { user, session: Session::new(config), link: NO_LINK, woken_at: None, is_on: false }
+    }
+
+    pub(crate) const fn is_synced(&self) -> bool {
+        self.session.is_synced()
     }
 
     pub(crate) const fn user(&self) -> &UserId {
@@ -69,10 +67,7 @@ impl OwnClient {
         };
         let mut effects = Vec::new();
         self.session.handle(event, now, &mut effects);
-        let mut said: Vec<Said> = effects
-            .into_iter()
-            .filter_map(|effect| self.perform(effect))
-            .collect();
+        let mut said: Vec<Said> = effects.into_iter().filter_map(|effect| self.perform(effect)).collect();
         if let Some(at) = self.session.wake_at()
             && self.woken_at.is_none_or(|woken| at < woken)
         {
@@ -104,17 +99,9 @@ impl OwnClient {
 fn outgoing(letter: Letter) -> Outgoing {
     let content = Bytes::from(letter.body.to_string());
     if letter.class == MessageClass::Status {
-        return Outgoing::status(
-            letter.conversation,
-            Bytes::from_static(b"RC:TypSts"),
-            content,
-        );
+        return Outgoing::status(letter.conversation, Bytes::from_static(b"RC:TypSts"), content);
     }
-    let mut outgoing = Outgoing::new(
-        letter.conversation,
-        Bytes::from_static(b"RC:TxtMsg"),
-        content,
-    );
+    let mut outgoing = Outgoing::new(letter.conversation, Bytes::from_static(b"RC:TxtMsg"), content);
     outgoing.client_id = letter.client_id.map(ClientMessageId);
     if !letter.persist {
         outgoing.flags = MessageFlags::default();
@@ -127,15 +114,8 @@ fn show(received: &Received) -> Said {
         uid: received.uid,
         sent: received.sent.0,
         sender: received.sender.as_str().into(),
-        conversation: conversation(
-            received.conversation.kind,
-            received.conversation.target.as_str(),
-        ),
-        direction: if received.own {
-            Direction::Sent
-        } else {
-            Direction::Received
-        },
+        conversation: conversation(received.conversation.kind, received.conversation.target.as_str()),
+        direction: if received.own { Direction::Sent } else { Direction::Received },
         body: body_key(&received.content),
     };
     let via = match received.via {

@@ -84,6 +84,10 @@ impl SdkClient {
         self.cursor
     }
 
+    pub(crate) const fn is_pulling(&self) -> bool {
+        self.pulling.is_some()
+    }
+
     pub(crate) const fn user(&self) -> &UserId {
         &self.user
     }
@@ -213,13 +217,7 @@ impl SdkClient {
         })));
         if letter.class != MessageClass::Status {
             self.open.insert(message_id, letter);
-            said.push(Said::After(
-                ANSWER_MS,
-                Timer::Overdue {
-                    dial: self.dial,
-                    message_id,
-                },
-            ));
+            said.push(Said::After(ANSWER_MS, Timer::Overdue { dial: self.dial, message_id }));
         }
     }
 
@@ -233,9 +231,7 @@ impl SdkClient {
             if self.kind == Kind::Native {
                 self.send_cursor = self.send_cursor.max(ack.sent.0);
             }
-        } else if ack.status.is_retryable()
-            || ack.status == Status::NOT_IN_GROUP && self.rng.chance(200)
-        {
+        } else if ack.status.is_retryable() || ack.status == Status::NOT_IN_GROUP && self.rng.chance(200) {
             let pause = self.rng.between(300, 3_000);
             said.push(Said::After(pause, Timer::Resend(letter)));
         }
@@ -243,9 +239,7 @@ impl SdkClient {
 
     fn on_push(&mut self, push: &ServerPublish, said: &mut Vec<Said>) {
         if push.qos.is_confirmed() && !push.dup {
-            said.push(Said::Write(ClientFrame::PubAck {
-                message_id: push.message_id,
-            }));
+            said.push(Said::Write(ClientFrame::PubAck { message_id: push.message_id }));
         }
         match push.topic {
             ServerTopic::Push(PushTopic::Notify) => {

@@ -23,13 +23,7 @@ pub(crate) struct Tap {
 
 impl Tap {
     pub(crate) const fn new(connection: ClientConnection, user: Name) -> Self {
-        Self {
-            connection,
-            user,
-            publishes: BTreeMap::new(),
-            pulls: BTreeMap::new(),
-            pulled: 0,
-        }
+        Self { connection, user, publishes: BTreeMap::new(), pulls: BTreeMap::new(), pulled: 0 }
     }
 
     /// What a frame means that the client writes. `call` is the next free name of an attempt.
@@ -47,11 +41,7 @@ impl Tap {
 
     fn invoked(&self, publish: &Publish, call: CallId) -> Option<Event> {
         let up = UpStreamMessage::decode(publish.body.clone()).ok()?;
-        let PublishKind::Message {
-            conversation: kind,
-            class,
-        } = publish.topic.kind()
-        else {
+        let PublishKind::Message { conversation: kind, class } = publish.topic.kind() else {
             return None;
         };
         let persist = up.session_id.cast_unsigned() & MessageFlags::PERSIST.0 != 0;
@@ -77,11 +67,7 @@ impl Tap {
         self.pulled += 1;
         self.pulls.insert(query.message_id, self.pulled);
         let cursor = u64::try_from(asked.sync_time).unwrap_or(0);
-        Some(Event::Pulling {
-            connection: self.connection,
-            pull: self.pulled,
-            cursor,
-        })
+        Some(Event::Pulling { connection: self.connection, pull: self.pulled, cursor })
     }
 
     /// What a frame means that reaches the client.
@@ -91,34 +77,18 @@ impl Tap {
             ServerFrame::PubAck(ack) => {
                 let call = self.publishes.remove(&ack.message_id)?;
                 Some(match ack.uid.filter(|_| ack.status.is_ok()) {
-                    Some(uid) => Event::Acked {
-                        call,
-                        uid,
-                        sent: ack.sent.0,
-                    },
-                    None => Event::Refused {
-                        call,
-                        status: ack.status.0,
-                    },
+                    Some(uid) => Event::Acked { call, uid, sent: ack.sent.0 },
+                    None => Event::Refused { call, status: ack.status.0 },
                 })
             }
             ServerFrame::QueryAck(answer) => {
                 let pull = self.pulls.remove(&answer.message_id)?;
                 if !answer.status.is_ok() {
-                    return Some(Event::PullRefused {
-                        connection,
-                        pull,
-                        status: answer.status.0,
-                    });
+                    return Some(Event::PullRefused { connection, pull, status: answer.status.0 });
                 }
                 let page = DownStreamMessages::decode(answer.body.clone()).ok()?;
                 let synced = u64::try_from(page.sync_time).unwrap_or(0);
-                Some(Event::Pulled {
-                    connection,
-                    pull,
-                    synced,
-                    finished: page.finished,
-                })
+                Some(Event::Pulled { connection, pull, synced, finished: page.finished })
             }
             ServerFrame::Publish(push) if push.topic == ServerTopic::Push(PushTopic::Notify) => {
                 let notify = NotifyMsg::decode(push.body.clone()).ok()?;

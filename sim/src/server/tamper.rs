@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use anser_cluster::{MessageService, Publish, PullReply, Refusal, ServerPublish, Settled};
 use anser_core::terminal::{Arrived, Effect, Event};
-use anser_rmtp::body::{
-    Direction, DownStreamMessage, DownStreamMessages, DownStreamRef, NotifyMsg,
-};
+use anser_rmtp::body::{Direction, DownStreamMessage, DownStreamMessages, DownStreamRef, NotifyMsg};
 use anser_rmtp::frame::{Qos, ServerPublish as Push};
 use anser_rmtp::{PushTopic, ServerFrame, ServerTopic};
 use anser_types::{ConnectionId, ConversationType, Message, MessageUid, Position, Status, Timestamp};
@@ -22,9 +20,7 @@ const AHEAD_MS: u64 = 400;
 /// A message for the user of a connection, as it goes to its terminal.
 pub(super) fn arrived(event: &Event) -> Option<Arrived> {
     match event {
-        Event::Arrived(arrived) if arrived.position.is_some() && arrived.sent_on.is_none() => {
-            Some(arrived.clone())
-        }
+        Event::Arrived(arrived) if arrived.position.is_some() && arrived.sent_on.is_none() => Some(arrived.clone()),
         _ => None,
     }
 }
@@ -59,11 +55,7 @@ pub(super) fn pulled(mut reply: PullReply, broken: Option<Switch>, own: Connecti
     match broken {
         Some(Switch::PullAhead) => reply.head = Position(reply.head.0 + AHEAD_MS),
         Some(Switch::OwnNotLeftOut | Switch::AckAfterCopy) => {
-            for item in reply
-                .items
-                .iter_mut()
-                .filter(|item| item.sent_on == Some(own))
-            {
+            for item in reply.items.iter_mut().filter(|item| item.sent_on == Some(own)) {
                 item.sent_on = Some(ConnectionId(u64::MAX));
             }
         }
@@ -82,17 +74,11 @@ impl World {
 
     /// A pull answer with a message that is none of the user's business.
     fn with_foreign(&self, id: ConnectionId, frame: ServerFrame) -> ServerFrame {
-        let Some(user) = self
-            .connections
-            .get(&id)
-            .map(|c| self.seats[c.seat].client.user().as_str())
-        else {
+        let Some(user) = self.connections.get(&id).map(|c| self.seats[c.seat].client.user().as_str()) else {
             return frame;
         };
         let is_foreign = |m: &&Arc<Message>| {
-            m.kind == ConversationType::Private
-                && m.sender.as_str() != user
-                && m.target.as_str() != user
+            m.kind == ConversationType::Private && m.sender.as_str() != user && m.target.as_str() != user
         };
         let Some(foreign) = self.recent.iter().find(is_foreign) else {
             return frame;
@@ -111,18 +97,11 @@ impl World {
     }
 
     /// A message that the terminal machine would not have pushed is pushed.
-    pub(super) fn push_wrongly(
-        &mut self,
-        id: ConnectionId,
-        arrived: &Arrived,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn push_wrongly(&mut self, id: ConnectionId, arrived: &Arrived, effects: &mut Vec<Effect>) {
         let Some(kind) = self.connections.get(&id).map(|c| self.seats[c.seat].kind) else {
             return;
         };
-        let is_pushed = effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Send(frame) if is_direct(frame)));
+        let is_pushed = effects.iter().any(|effect| matches!(effect, Effect::Send(frame) if is_direct(frame)));
         if kind == Kind::V4 && !is_pushed {
             effects.clear();
             effects.push(Effect::Send(self.direct(id, arrived)));
@@ -132,9 +111,8 @@ impl World {
     fn direct(&self, id: ConnectionId, arrived: &Arrived) -> ServerFrame {
         let mut body = Vec::new();
         DownStreamRef::of(&arrived.message, Direction::Received).put(&mut body);
-        let target = self.connections.get(&id).map_or_else(String::new, |c| {
-            self.seats[c.seat].client.user().to_string()
-        });
+        let target =
+            self.connections.get(&id).map_or_else(String::new, |c| self.seats[c.seat].client.user().to_string());
         ServerFrame::Publish(Push {
             qos: Qos::AtLeastOnce,
             dup: false,
@@ -167,11 +145,7 @@ impl World {
         };
         self.answers.push(Box::pin(async move {
             let outcome = handle.publish_for_server(publish).await;
-            RoleAnswer::Bypassed(Settled {
-                connection,
-                publish: number,
-                outcome,
-            })
+            RoleAnswer::Bypassed(Settled { connection, publish: number, outcome })
         }));
     }
 

@@ -20,8 +20,7 @@ impl SdkClient {
             sync_time: time(self.cursor),
             ispolling: false,
             is_pull_send: (!is_native || !self.pulled_before).then_some(true),
-            send_box_sync_time: (!is_native || self.send_cursor > 0)
-                .then_some(time(self.send_cursor)),
+            send_box_sync_time: (!is_native || self.send_cursor > 0).then_some(time(self.send_cursor)),
             broadcast_sync_time: Some(1),
             ..SyncRequestMsg::default()
         };
@@ -29,34 +28,18 @@ impl SdkClient {
         self.pulling = Some(message_id);
         self.pull_again = false;
         said.push(Said::Write(ClientFrame::Query(Query {
-            qos: if is_native {
-                Qos::AtLeastOnce
-            } else {
-                Qos::AtMostOnce
-            },
+            qos: if is_native { Qos::AtLeastOnce } else { Qos::AtMostOnce },
             topic: QueryTopic::Pull,
-            target: if is_native {
-                Target::Myself
-            } else {
-                Target::Id(self.user.clone().into())
-            },
+            target: if is_native { Target::Myself } else { Target::Id(self.user.clone().into()) },
             message_id,
             body: asked.encode_to_vec().into(),
         })));
-        said.push(Said::After(
-            ANSWER_MS,
-            Timer::Overdue {
-                dial: self.dial,
-                message_id,
-            },
-        ));
+        said.push(Said::After(ANSWER_MS, Timer::Overdue { dial: self.dial, message_id }));
     }
 
     pub(super) fn on_answer(&mut self, answer: &QueryAck, said: &mut Vec<Said>) {
         if answer.qos.is_confirmed() {
-            said.push(Said::Write(ClientFrame::QueryCon {
-                message_id: answer.message_id,
-            }));
+            said.push(Said::Write(ClientFrame::QueryCon { message_id: answer.message_id }));
         }
         if self.pulling != Some(answer.message_id) {
             return;
@@ -70,11 +53,7 @@ impl SdkClient {
                 return;
             }
         };
-        let items: Vec<Seen> = page
-            .list
-            .iter()
-            .filter_map(|down| seen(&self.user, down))
-            .collect();
+        let items: Vec<Seen> = page.list.iter().filter_map(|down| seen(&self.user, down)).collect();
         for item in &items {
             self.take(item, said);
         }
@@ -92,22 +71,11 @@ impl SdkClient {
             Kind::Next => item.sent > self.send_cursor && self.sent.remove(&item.uid).is_some(),
             Kind::V4 | Kind::Own => self.sent.remove(&item.uid).is_some(),
         };
-        said.push(if is_known {
-            Said::Withhold(item.uid, item.body)
-        } else {
-            Said::Show(item.clone(), Via::Pull)
-        });
+        said.push(if is_known { Said::Withhold(item.uid, item.body) } else { Said::Show(item.clone(), Via::Pull) });
     }
 
     fn move_cursors(&mut self, items: &[Seen], synced: u64) {
-        let newest = |direction| {
-            items
-                .iter()
-                .filter(|i| i.direction == direction)
-                .map(|i| i.sent)
-                .max()
-                .unwrap_or(0)
-        };
+        let newest = |direction| items.iter().filter(|i| i.direction == direction).map(|i| i.sent).max().unwrap_or(0);
         self.send_cursor = self.send_cursor.max(newest(Direction::Sent));
         self.cursor = match self.kind {
             Kind::Native => self.cursor.max(newest(Direction::Received)),
