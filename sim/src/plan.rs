@@ -72,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) fault_every_ms: u64,
     /// How far the machine's clock may be off.
     pub(crate) clock_off_ms: u64,
+    /// How long a resend is recognised.
+    pub(crate) window_seconds: u64,
     /// Users without terminals who are in the first group, so that it is a large one.
     pub(crate) crowd: usize,
     /// Changes of rosters, out of a hundred things that users do.
@@ -109,6 +111,7 @@ impl Plan {
             work_every_ms: rng.between(40, 500),
             fault_every_ms: rng.between(1_500, 12_000),
             clock_off_ms,
+            window_seconds: if rng.chance(300) { rng.between(8, 20) } else { 3_600 },
             crowd: 0,
             roster_changes: 7,
             weather,

@@ -129,7 +129,11 @@ impl World {
             owners: BTreeMap::new(),
             connections: BTreeMap::new(),
             terminal_config: Arc::new(TerminalConfig { direct_timeout_ms: 3_000, ..TerminalConfig::default() }),
-            message_config: MessageConfig { pull_messages_max: plan.page, ..MessageConfig::default() },
+            message_config: MessageConfig {
+                pull_messages_max: plan.page,
+                duplicate_window_seconds: plan.window_seconds,
+                ..MessageConfig::default()
+            },
             next_connection: 0,
             next_call: 0,
             recent: Vec::new(),

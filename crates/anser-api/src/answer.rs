@@ -17,10 +17,7 @@ pub(crate) fn done() -> Answer {
 
 /// An answer with these fields.
 pub(crate) fn fields<const N: usize>(fields: [(&str, Value); N]) -> Answer {
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The HTTP response for an outcome.
@@ -32,14 +29,9 @@ pub(crate) fn response(outcome: Result<Answer, ApiError>) -> Response {
         }
         Err(error) => {
             let (status, code) = error.codes();
-            let mut response = with(
-                status,
-                &json!({ "code": code, "errorMessage": error.to_string() }),
-            );
+            let mut response = with(status, &json!({ "code": code, "errorMessage": error.to_string() }));
             if error == ApiError::NotPost {
-                response
-                    .headers_mut()
-                    .insert(header::ALLOW, HeaderValue::from_static("POST"));
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             }
             response
         }

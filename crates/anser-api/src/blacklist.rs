@@ -34,22 +34,14 @@ async fn change(
     }
     for other in others {
         let subject = Subject::private(call.app.key.clone(), by.clone(), other);
-        api.messages
-            .command(Command::Roster {
-                subject,
-                change: change(by.clone()),
-            })
-            .await?;
+        api.messages.command(Command::Roster { subject, change: change(by.clone()) }).await?;
     }
     Ok(done())
 }
 
 /// `/user/blacklist/query`.
 pub(crate) async fn query(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
-    let blocked = api
-        .directory
-        .blacklist(&call.key(call.user("userId")?))
-        .await?;
+    let blocked = api.directory.blacklist(&call.key(call.user("userId")?)).await?;
     let users: Vec<&str> = blocked.iter().map(|user| user.as_str()).collect();
     Ok(fields([("users", json!(users))]))
 }

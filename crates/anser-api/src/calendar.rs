@@ -12,12 +12,7 @@ pub(crate) fn text(time: Timestamp, utc_offset_minutes: i32) -> String {
     let local = local.clamp(0, END_OF_9999);
     let (year, month, day) = date(local / SECONDS_OF_DAY);
     let second = local % SECONDS_OF_DAY;
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// The date of a day counted from 1970-01-01. Counts from the March before, so that the leap day ends a year.
@@ -30,11 +25,7 @@ fn date(day: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * of_year + 2) / 153;
     let day_of_month = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day_of_month)
 }

@@ -28,8 +28,7 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// A text that has to be there and not empty.
     pub(crate) fn required(&self, name: &'static str) -> Result<&'a str, ApiError> {
-        self.given(name)
-            .ok_or_else(|| ApiError::parameter(name, "is missing"))
+        self.given(name).ok_or_else(|| ApiError::parameter(name, "is missing"))
     }
 
     /// A text that is there and not empty.
@@ -50,19 +49,11 @@ impl<'a> Call<'a> {
     /// The users that a repeated parameter names, each once, in order: at least one and at most `max`.
     pub(crate) fn users(&self, name: &'static str, max: usize) -> Result<Vec<UserId>, ApiError> {
         let users = self.users_if_any(name, max)?;
-        if users.is_empty() {
-            Err(ApiError::parameter(name, "is missing"))
-        } else {
-            Ok(users)
-        }
+        if users.is_empty() { Err(ApiError::parameter(name, "is missing")) } else { Ok(users) }
     }
 
     /// The same, where there may be none.
-    pub(crate) fn users_if_any(
-        &self,
-        name: &'static str,
-        max: usize,
-    ) -> Result<Vec<UserId>, ApiError> {
+    pub(crate) fn users_if_any(&self, name: &'static str, max: usize) -> Result<Vec<UserId>, ApiError> {
         let mut seen = HashSet::new();
         let mut users = Vec::new();
         for text in self.params.all(name).filter(|text| !text.is_empty()) {
@@ -77,16 +68,8 @@ impl<'a> Call<'a> {
     }
 
     /// The groups or other targets that a repeated parameter names, each once, in order: at least one and at most `max`.
-    pub(crate) fn targets(
-        &self,
-        name: &'static str,
-        max: usize,
-    ) -> Result<Vec<TargetId>, ApiError> {
-        Ok(self
-            .users(name, max)?
-            .into_iter()
-            .map(TargetId::from)
-            .collect())
+    pub(crate) fn targets(&self, name: &'static str, max: usize) -> Result<Vec<TargetId>, ApiError> {
+        Ok(self.users(name, max)?.into_iter().map(TargetId::from).collect())
     }
 
     /// The target that a parameter names.
@@ -111,10 +94,7 @@ impl<'a> Call<'a> {
         let Some(text) = self.given(name) else {
             return Ok(None);
         };
-        let number = text
-            .trim()
-            .parse()
-            .map_err(|_| ApiError::parameter(name, "is no whole number"))?;
+        let number = text.trim().parse().map_err(|_| ApiError::parameter(name, "is no whole number"))?;
         Ok(Some(number))
     }
 
@@ -154,10 +134,7 @@ impl Switch {
 /// Refuses a text of more than `max` characters.
 pub(crate) fn check_length(name: &'static str, text: &str, max: usize) -> Result<(), ApiError> {
     if text.chars().count() > max {
-        return Err(ApiError::parameter(
-            name,
-            format!("is longer than {max} characters"),
-        ));
+        return Err(ApiError::parameter(name, format!("is longer than {max} characters")));
     }
     Ok(())
 }
@@ -176,9 +153,7 @@ pub(crate) fn user(name: &'static str, text: &str) -> Result<UserId, ApiError> {
     }
     UserId::new(text).map_err(|error| match error {
         IdError::Empty => ApiError::parameter(name, "is missing"),
-        IdError::TooLong => {
-            ApiError::parameter(name, format!("is longer than {ID_CHARS_MAX} characters"))
-        }
+        IdError::TooLong => ApiError::parameter(name, format!("is longer than {ID_CHARS_MAX} characters")),
         IdError::Control => ApiError::parameter(name, "holds a control character"),
     })
 }
@@ -193,29 +168,16 @@ mod tests {
     fn with<T>(body: &str, check: impl FnOnce(&Call<'_>) -> T) -> T {
         let app = App::new(AppKey::new("a").unwrap(), AppSecret::new("s"));
         let params = Params::parse("application/x-www-form-urlencoded", body.as_bytes()).unwrap();
-        check(&Call {
-            app: &app,
-            params: &params,
-            now: Timestamp(0),
-        })
+        check(&Call { app: &app, params: &params, now: Timestamp(0) })
     }
 
     #[test]
     fn users_are_named_once_in_order_and_bounded() {
         let users = |body: &str, max| {
-            with(body, |c| {
-                c.users("u", max)
-                    .map(|u| u.iter().map(ToString::to_string).collect::<Vec<_>>())
-            })
+            with(body, |c| c.users("u", max).map(|u| u.iter().map(ToString::to_string).collect::<Vec<_>>()))
         };
-        assert_eq!(
-            users("u=b&u=a&u=b&u=", 2),
-            Ok(vec!["b".to_owned(), "a".to_owned()])
-        );
-        assert_eq!(
-            users("u=a&u=b&u=c", 2),
-            Err(ApiError::parameter("u", "names more than 2"))
-        );
+        assert_eq!(users("u=b&u=a&u=b&u=", 2), Ok(vec!["b".to_owned(), "a".to_owned()]));
+        assert_eq!(users("u=a&u=b&u=c", 2), Err(ApiError::parameter("u", "names more than 2")));
         assert_eq!(users("x=a", 2), Err(ApiError::parameter("u", "is missing")));
         assert_eq!(users("u=", 2), Err(ApiError::parameter("u", "is missing")));
     }
@@ -224,44 +186,21 @@ mod tests {
     fn ids_have_the_published_limit() {
         let user = |body: &str| with(body, |c| c.user("u").map(|u| u.to_string()));
         assert_eq!(user(&format!("u={}", "张".repeat(64))), Ok("张".repeat(64)));
-        for body in [
-            &format!("u={}", "x".repeat(65)),
-            "u=a%00b",
-            "u=%ff",
-            "u=",
-            "",
-        ] {
-            assert!(
-                matches!(user(body), Err(ApiError::Parameter { name: "u", .. })),
-                "{body}"
-            );
+        for body in [&format!("u={}", "x".repeat(65)), "u=a%00b", "u=%ff", "u=", ""] {
+            assert!(matches!(user(body), Err(ApiError::Parameter { name: "u", .. })), "{body}");
         }
     }
 
     #[test]
     fn switches_and_numbers_are_read_as_sdks_write_them() {
-        for (text, on) in [
-            ("1", true),
-            ("true", true),
-            ("True", true),
-            ("0", false),
-            ("false", false),
-            ("", true),
-        ] {
-            assert_eq!(
-                with(&format!("s={text}"), |c| c.switch("s", Switch::On)).map(Switch::is_on),
-                Ok(on),
-                "{text}"
-            );
+        for (text, on) in [("1", true), ("true", true), ("True", true), ("0", false), ("false", false), ("", true)] {
+            assert_eq!(with(&format!("s={text}"), |c| c.switch("s", Switch::On)).map(Switch::is_on), Ok(on), "{text}");
         }
         assert!(with("s=yes", |c| c.switch("s", Switch::On)).is_err());
         assert_eq!(with("n=7", |c| c.number("n")), Ok(Some(7)));
         assert_eq!(with("n=", |c| c.number("n")), Ok(None));
         for text in ["-1", "1.5", "x", "99999999999999999999"] {
-            assert!(
-                with(&format!("n={text}"), |c| c.number("n")).is_err(),
-                "{text}"
-            );
+            assert!(with(&format!("n={text}"), |c| c.number("n")).is_err(), "{text}");
         }
     }
 }

@@ -59,10 +59,7 @@ impl Endpoint {
     /// The endpoint at a path, which may end in `.json`.
     pub(crate) fn at(path: &str) -> Option<Self> {
         let path = path.strip_suffix(".json").unwrap_or(path);
-        Self::ALL
-            .iter()
-            .find(|(known, _)| *known == path)
-            .map(|(_, endpoint)| *endpoint)
+        Self::ALL.iter().find(|(known, _)| *known == path).map(|(_, endpoint)| *endpoint)
     }
 }
 
@@ -88,11 +85,7 @@ mod tests {
             assert_eq!(Endpoint::at(&format!("{path}/")), None);
         }
         assert_eq!(
-            Endpoint::ALL
-                .iter()
-                .map(|(_, endpoint)| endpoint)
-                .collect::<HashSet<_>>()
-                .len(),
+            Endpoint::ALL.iter().map(|(_, endpoint)| endpoint).collect::<HashSet<_>>().len(),
             Endpoint::ALL.len()
         );
         assert_eq!(Endpoint::at("/chatroom/create.json"), None);

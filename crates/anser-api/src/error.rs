@@ -58,10 +58,7 @@ impl From<Refusal> for ApiError {
 impl ApiError {
     /// A wrong parameter.
     pub(crate) fn parameter(name: &'static str, problem: impl Into<String>) -> Self {
-        Self::Parameter {
-            name,
-            problem: problem.into(),
-        }
+        Self::Parameter { name, problem: problem.into() }
     }
 
     /// The HTTP status and the code of the answer.
@@ -107,9 +104,7 @@ fn refusal_text(status: Status) -> String {
         Status::GROUP_FULL => "the group is full",
         Status::MUTED_IN_GROUP => "the sender is muted in the group",
         Status::RECALL_PARAMETER => "there is no such message to recall",
-        Status::NOT_YOUR_MESSAGE => {
-            "the message is of another sender; isAdmin=1 recalls it all the same"
-        }
+        Status::NOT_YOUR_MESSAGE => "the message is of another sender; isAdmin=1 recalls it all the same",
         Status::UNSUPPORTED => "the server does not offer this",
         status if status.is_retryable() => "the server cannot do this now, retry later",
         _ => "the request was refused",
@@ -132,8 +127,7 @@ mod tests {
             rest.split("\n## ").next().unwrap()
         };
         let has = |section: &str, code: u16| {
-            section.contains(&format!("\n| {code} |"))
-                || section.contains(&format!("\n| **{code}** |"))
+            section.contains(&format!("\n| {code} |")) || section.contains(&format!("\n| **{code}** |"))
         };
         for status in [
             Status::OK,
@@ -155,16 +149,10 @@ mod tests {
             assert!(has(section("Requests of a client"), status.0), "{status:?}");
         }
         for status in ConnAckStatus::ALL {
-            assert!(
-                has(section("Signing in"), u16::from(status.code())),
-                "{status:?}"
-            );
+            assert!(has(section("Signing in"), u16::from(status.code())), "{status:?}");
         }
         for status in DisconnectStatus::ALL {
-            assert!(
-                has(section("Being disconnected"), u16::from(status.code())),
-                "{status:?}"
-            );
+            assert!(has(section("Being disconnected"), u16::from(status.code())), "{status:?}");
         }
     }
 
@@ -188,27 +176,15 @@ mod tests {
             (refused(Status(23_999)), 400, 1002),
         ];
         for (error, http, code) in cases {
-            assert_eq!(
-                error.codes(),
-                (StatusCode::from_u16(http).unwrap(), code),
-                "{error:?}"
-            );
-            assert_eq!(
-                error.is_retryable(),
-                matches!(http, 408 | 429 | 500 | 503),
-                "{error:?}"
-            );
+            assert_eq!(error.codes(), (StatusCode::from_u16(http).unwrap(), code), "{error:?}");
+            assert_eq!(error.is_retryable(), matches!(http, 408 | 429 | 500 | 503), "{error:?}");
             let row = format!("| {code} | {http} |");
             let row_of_two = [format!("| {code} | {http}, "), format!(", {http} |")];
             let documented = CODES.lines().any(|line| {
                 line.starts_with(&row)
-                    || (line.starts_with(&format!("| {code} |"))
-                        && row_of_two.iter().any(|part| line.contains(part)))
+                    || (line.starts_with(&format!("| {code} |")) && row_of_two.iter().any(|part| line.contains(part)))
             });
-            assert!(
-                documented,
-                "docs/error-codes.md says nothing about {code} with {http}"
-            );
+            assert!(documented, "docs/error-codes.md says nothing about {code} with {http}");
             let says_retry = error.to_string().contains("retry");
             assert_eq!(says_retry, matches!(http, 429 | 500 | 503), "{error}");
         }

@@ -32,8 +32,7 @@ impl Params {
     /// Reads a body. The content type decides the form; without a usable one, what begins like an object is JSON.
     pub fn parse(content_type: &str, body: &[u8]) -> Result<Self, FormError> {
         let says = |kind: &str| content_type.to_ascii_lowercase().contains(kind);
-        let looks_like_json =
-            || body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        let looks_like_json = || body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         let fields = if body.iter().all(u8::is_ascii_whitespace) {
             Vec::new()
         } else if says("json") || (!says("x-www-form-urlencoded") && looks_like_json()) {
@@ -46,30 +45,18 @@ impl Params {
 
     /// The first value of a parameter.
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a parameter, in order.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.fields
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The entries of a parameter that is a map: `name[key]=value`, or an object in JSON.
-    pub fn map<'a, 'n>(
-        &'a self,
-        name: &'n str,
-    ) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a, 'n> {
+    pub fn map<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a, 'n> {
         self.fields.iter().filter_map(move |(key, value)| {
-            let key = key
-                .strip_prefix(name)?
-                .strip_prefix('[')?
-                .strip_suffix(']')?;
+            let key = key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
             Some((key, value.as_str()))
         })
     }

@@ -40,13 +40,7 @@ pub(crate) async fn join(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError>
 /// `/group/quit`.
 pub(crate) async fn quit(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let users = call.users("userId", USERS_MAX)?;
-    change(
-        api,
-        call,
-        call.target("groupId")?,
-        RosterChange::Quit { users },
-    )
-    .await?;
+    change(api, call, call.target("groupId")?, RosterChange::Quit { users }).await?;
     Ok(done())
 }
 
@@ -69,17 +63,11 @@ pub(crate) async fn refresh(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErr
 pub(crate) async fn sync(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.user("userId")?;
     let wanted = wanted_groups(call)?;
-    let present: BTreeMap<TargetId, String> = groups_of(api, &call.key(user.clone()), GROUPS_MAX)
-        .await?
-        .into_iter()
-        .collect();
+    let present: BTreeMap<TargetId, String> =
+        groups_of(api, &call.key(user.clone()), GROUPS_MAX).await?.into_iter().collect();
     let changes = sync_changes(&user, &wanted, &present);
-    let mut outcomes = stream::iter(
-        changes
-            .into_iter()
-            .map(|(group, roster)| change(api, call, group, roster)),
-    )
-    .buffer_unordered(CHANGES_AT_ONCE);
+    let mut outcomes = stream::iter(changes.into_iter().map(|(group, roster)| change(api, call, group, roster)))
+        .buffer_unordered(CHANGES_AT_ONCE);
     while let Some(outcome) = outcomes.next().await {
         outcome?;
     }
@@ -92,18 +80,12 @@ fn wanted_groups(call: &Call<'_>) -> Result<BTreeMap<TargetId, String>, ApiError
         call::check_name("group", name)?;
         wanted.insert(TargetId::from(call::user("group", group)?), name.to_owned());
         if wanted.len() > SYNC_MAX {
-            return Err(ApiError::parameter(
-                "group",
-                format!("names more than {SYNC_MAX}"),
-            ));
+            return Err(ApiError::parameter("group", format!("names more than {SYNC_MAX}")));
         }
     }
     if wanted.is_empty() {
         // More likely a mistake in the request than the wish to leave everything.
-        return Err(ApiError::parameter(
-            "group",
-            "names no group as group[id]=name",
-        ));
+        return Err(ApiError::parameter("group", "names no group as group[id]=name"));
     }
     Ok(wanted)
 }
@@ -117,13 +99,7 @@ fn sync_changes(
     let mut changes = Vec::new();
     for (group, name) in wanted {
         match present.get(group) {
-            None => changes.push((
-                group.clone(),
-                RosterChange::Join {
-                    name: name.clone(),
-                    users: users(),
-                },
-            )),
+            None => changes.push((group.clone(), RosterChange::Join { name: name.clone(), users: users() })),
             Some(old) if !name.is_empty() && old != name => {
                 changes.push((group.clone(), RosterChange::Rename { name: name.clone() }));
             }
@@ -135,31 +111,16 @@ fn sync_changes(
     changes
 }
 
-async fn change(
-    api: &Api,
-    call: &Call<'_>,
-    group: TargetId,
-    change: RosterChange,
-) -> Result<(), ApiError> {
+async fn change(api: &Api, call: &Call<'_>, group: TargetId, change: RosterChange) -> Result<(), ApiError> {
     let subject = Subject::group(call.app.key.clone(), group);
-    api.messages
-        .command(Command::Roster { subject, change })
-        .await?;
+    api.messages.command(Command::Roster { subject, change }).await?;
     Ok(())
 }
 
 /// `/group/user/query`: the members, under both names that published SDKs look for. A group that is not there has none.
 pub(crate) async fn query_users(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
-    let group = api
-        .directory
-        .group(&call.app.key, &call.target("groupId")?)
-        .await?
-        .unwrap_or_default();
-    let users: Vec<Value> = group
-        .members
-        .iter()
-        .map(|(user, _)| json!({ "id": user.as_str() }))
-        .collect();
+    let group = api.directory.group(&call.app.key, &call.target("groupId")?).await?.unwrap_or_default();
+    let users: Vec<Value> = group.members.iter().map(|(user, _)| json!({ "id": user.as_str() })).collect();
     Ok(fields([("users", json!(users)), ("members", json!(users))]))
 }
 
@@ -189,11 +150,7 @@ fn page_size(call: &Call<'_>) -> Result<usize, ApiError> {
 }
 
 /// At most `max` groups of a user, by id.
-async fn groups_of(
-    api: &Api,
-    user: &UserKey,
-    max: usize,
-) -> Result<Vec<(TargetId, String)>, ApiError> {
+async fn groups_of(api: &Api, user: &UserKey, max: usize) -> Result<Vec<(TargetId, String)>, ApiError> {
     let mut groups: Vec<(TargetId, String)> = Vec::new();
     while groups.len() < max {
         let count = PAGE.min(max - groups.len());

@@ -2,8 +2,7 @@
 
 use anser_cluster::{Recall, RecallTarget, ServerPublish};
 use anser_types::{
-    ConnectionId, ConversationType, Extras, MessageClass, MessageFlags, MessageUid, Origin,
-    TargetId, Timestamp,
+    ConnectionId, ConversationType, Extras, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -38,10 +37,7 @@ pub(crate) async fn publish_group(api: &Api, call: &Call<'_>) -> Result<Answer, 
     let targets = call.targets("toGroupId", GROUPS_MAX)?;
     let members = call.users_if_any("toUserId", MEMBERS_MAX)?;
     if targets.len() > 1 && !members.is_empty() {
-        return Err(ApiError::parameter(
-            "toUserId",
-            "can be used with exactly one group",
-        ));
+        return Err(ApiError::parameter("toUserId", "can be used with exactly one group"));
     }
     draft.only_to(members);
     publish::answer("groupId", publish::to_all(api, &draft, targets).await)
@@ -69,65 +65,32 @@ pub(crate) async fn recall(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErro
         kind,
         target,
         class: MessageClass::Persisted,
-        flags: if quiet {
-            MessageFlags::QUIET
-        } else {
-            MessageFlags::default()
-        },
+        flags: if quiet { MessageFlags::QUIET } else { MessageFlags::default() },
         object_name: Bytes::from_static(RECALL_OBJECT_NAME),
         content: Bytes::from(content.to_string()),
         sender_copy: true,
         check_permission: false,
-        extras: Some(Box::new(Extras {
-            effect: Some(effect.effect()),
-            ..Extras::default()
-        })),
+        extras: Some(Box::new(Extras { effect: Some(effect.effect()), ..Extras::default() })),
     };
-    let origin = Origin {
-        connection: ConnectionId::NONE,
-        publish: 0,
-        client_id: None,
-    };
-    api.messages
-        .recall(Recall {
-            command,
-            origin,
-            effect,
-        })
-        .await?;
+    let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
+    api.messages.recall(Recall { command, origin, effect }).await?;
     Ok(done())
 }
 
 fn recall_target(call: &Call<'_>, as_admin: Switch) -> Result<RecallTarget, ApiError> {
-    let uid: MessageUid = call
-        .required("messageUID")?
-        .parse()
-        .map_err(|_| ApiError::parameter("messageUID", "is no message uid"))?;
-    let sent = call
-        .number("sentTime")?
-        .map_or_else(|| uid.sent_time(), Timestamp);
-    Ok(RecallTarget {
-        uid,
-        sent,
-        by_sender_only: !as_admin.is_on(),
-    })
+    let uid: MessageUid =
+        call.required("messageUID")?.parse().map_err(|_| ApiError::parameter("messageUID", "is no message uid"))?;
+    let sent = call.number("sentTime")?.map_or_else(|| uid.sent_time(), Timestamp);
+    Ok(RecallTarget { uid, sent, by_sender_only: !as_admin.is_on() })
 }
 
 fn conversation_type(call: &Call<'_>) -> Result<ConversationType, ApiError> {
-    let number = call
-        .number("conversationType")?
-        .ok_or_else(|| ApiError::parameter("conversationType", "is missing"))?;
-    let kind = u32::try_from(number)
-        .ok()
-        .and_then(ConversationType::from_number);
+    let number =
+        call.number("conversationType")?.ok_or_else(|| ApiError::parameter("conversationType", "is missing"))?;
+    let kind = u32::try_from(number).ok().and_then(ConversationType::from_number);
     match kind {
-        Some(
-            kind @ (ConversationType::Private | ConversationType::Group | ConversationType::System),
-        ) => Ok(kind),
-        _ => Err(ApiError::parameter(
-            "conversationType",
-            "is none of 1 (private), 3 (group), 6 (system)",
-        )),
+        Some(kind @ (ConversationType::Private | ConversationType::Group | ConversationType::System)) => Ok(kind),
+        _ => Err(ApiError::parameter("conversationType", "is none of 1 (private), 3 (group), 6 (system)")),
     }
 }
 

@@ -25,21 +25,14 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Reads what all publishing endpoints take.
-    pub(crate) fn read(
-        api: &Api,
-        call: &Call<'_>,
-        kind: ConversationType,
-    ) -> Result<Self, ApiError> {
+    pub(crate) fn read(api: &Api, call: &Call<'_>, kind: ConversationType) -> Result<Self, ApiError> {
         let sender = call.user("fromUserId")?;
         let object_name = call.required("objectName")?;
         check_length("objectName", object_name, OBJECT_NAME_CHARS_MAX)?;
         let content = call.required("content")?;
         let max = api.config.message_bytes_max;
         if content.len() > max {
-            return Err(ApiError::parameter(
-                "content",
-                format!("is longer than {max} bytes"),
-            ));
+            return Err(ApiError::parameter("content", format!("is longer than {max} bytes")));
         }
         Ok(Self {
             publish: ServerPublish {
@@ -76,10 +69,7 @@ impl Draft {
     }
 
     fn to(&self, target: TargetId) -> ServerPublish {
-        ServerPublish {
-            target,
-            ..self.publish.clone()
-        }
+        ServerPublish { target, ..self.publish.clone() }
     }
 }
 
@@ -101,10 +91,9 @@ fn flags(call: &Call<'_>) -> Result<MessageFlags, ApiError> {
 
 fn extras(call: &Call<'_>) -> Result<Option<Box<Extras>>, ApiError> {
     let text = |name: &'static str| match call.given(name) {
-        Some(text) if text.len() > EXTRA_BYTES_MAX => Err(ApiError::parameter(
-            name,
-            format!("is longer than {EXTRA_BYTES_MAX} bytes"),
-        )),
+        Some(text) if text.len() > EXTRA_BYTES_MAX => {
+            Err(ApiError::parameter(name, format!("is longer than {EXTRA_BYTES_MAX} bytes")))
+        }
         text => Ok(text.map(|text| Bytes::copy_from_slice(text.as_bytes()))),
     };
     let extras = Extras {
@@ -119,19 +108,12 @@ fn extras(call: &Call<'_>) -> Result<Option<Box<Extras>>, ApiError> {
 }
 
 /// Publishes a draft to each target, several at a time, and waits until every one of them is durable or refused.
-pub(crate) async fn to_all(
-    api: &Api,
-    draft: &Draft,
-    targets: Vec<TargetId>,
-) -> Vec<(TargetId, Outcome)> {
+pub(crate) async fn to_all(api: &Api, draft: &Draft, targets: Vec<TargetId>) -> Vec<(TargetId, Outcome)> {
     let publishes = targets.into_iter().map(|target| {
         let publish = api.messages.publish_for_server(draft.to(target.clone()));
         async move { (target, publish.await) }
     });
-    stream::iter(publishes)
-        .buffered(PUBLISHES_AT_ONCE)
-        .collect()
-        .await
+    stream::iter(publishes).buffered(PUBLISHES_AT_ONCE).collect().await
 }
 
 /// The answer for the outcomes of a request.
@@ -139,10 +121,7 @@ pub(crate) async fn to_all(
 /// It is an error if a target was refused for now (a repeat may reach the others twice, and the documentation says so), or
 /// if every target was refused for good. Otherwise the answer names the UIDs, and beside them who was refused. A receiver
 /// that blocks the sender was left out as the request asked for: that alone is no error.
-pub(crate) fn answer(
-    name: &'static str,
-    outcomes: Vec<(TargetId, Outcome)>,
-) -> Result<Answer, ApiError> {
+pub(crate) fn answer(name: &'static str, outcomes: Vec<(TargetId, Outcome)>) -> Result<Answer, ApiError> {
     if let Some(refusal) = error_of(&outcomes) {
         return Err(refusal.into());
     }
@@ -150,12 +129,8 @@ pub(crate) fn answer(
     let mut refused: Vec<Value> = Vec::new();
     for (target, outcome) in outcomes {
         match outcome {
-            Ok(Accepted { uid, .. }) => {
-                sent.push(json!({ name: target.as_str(), "messageUID": uid.to_string() }))
-            }
-            Err(refusal) => {
-                refused.push(json!({ name: target.as_str(), "code": refusal.status.0 }))
-            }
+            Ok(Accepted { uid, .. }) => sent.push(json!({ name: target.as_str(), "messageUID": uid.to_string() })),
+            Err(refusal) => refused.push(json!({ name: target.as_str(), "code": refusal.status.0 })),
         }
     }
     let mut answer = fields([("messageUIDs", json!(sent))]);
@@ -169,8 +144,7 @@ fn error_of(outcomes: &[(TargetId, Outcome)]) -> Option<Refusal> {
     let refusals = || outcomes.iter().filter_map(|(_, outcome)| outcome.err());
     let retryable = refusals().find(|refusal| refusal.status.is_retryable());
     let all_refused = outcomes.iter().all(|(_, outcome)| outcome.is_err());
-    retryable
-        .or_else(|| refusals().find(|refusal| all_refused && refusal.status != Status::BLACKLISTED))
+    retryable.or_else(|| refusals().find(|refusal| all_refused && refusal.status != Status::BLACKLISTED))
 }
 
 #[cfg(test)]
@@ -184,13 +158,7 @@ mod tests {
     }
 
     fn sent(name: &str) -> (TargetId, Outcome) {
-        (
-            target(name),
-            Ok(Accepted {
-                uid: MessageUid::from_bytes([7; 10]),
-                sent: Timestamp(1),
-            }),
-        )
+        (target(name), Ok(Accepted { uid: MessageUid::from_bytes([7; 10]), sent: Timestamp(1) }))
     }
 
     fn refused(name: &str, status: Status) -> (TargetId, Outcome) {
@@ -199,11 +167,7 @@ mod tests {
 
     #[test]
     fn told_why_some_targets_may_be_refused_and_named() {
-        let answer = answer(
-            "userId",
-            vec![sent("a"), refused("b", Status::BLACKLISTED), sent("c")],
-        )
-        .unwrap();
+        let answer = answer("userId", vec![sent("a"), refused("b", Status::BLACKLISTED), sent("c")]).unwrap();
         assert_eq!(answer["messageUIDs"].as_array().unwrap().len(), 2);
         assert_eq!(answer["refused"], json!([{ "userId": "b", "code": 405 }]));
     }
@@ -212,29 +176,13 @@ mod tests {
     fn a_blocked_sender_alone_is_no_error_but_a_group_that_is_not_there_is() {
         assert!(answer("userId", vec![refused("a", Status::BLACKLISTED)]).is_ok());
         let refusal = Refusal::new(Status::NOT_IN_GROUP);
-        assert_eq!(
-            answer("groupId", vec![refused("g", Status::NOT_IN_GROUP)]),
-            Err(ApiError::Refused(refusal))
-        );
-        assert!(
-            answer(
-                "groupId",
-                vec![refused("g", Status::NOT_IN_GROUP), sent("h")]
-            )
-            .is_ok()
-        );
+        assert_eq!(answer("groupId", vec![refused("g", Status::NOT_IN_GROUP)]), Err(ApiError::Refused(refusal)));
+        assert!(answer("groupId", vec![refused("g", Status::NOT_IN_GROUP), sent("h")]).is_ok());
     }
 
     #[test]
     fn one_target_that_is_to_be_tried_again_makes_the_request_so() {
-        let outcomes = vec![
-            sent("a"),
-            refused("b", Status::BLACKLISTED),
-            refused("c", Status::UNAVAILABLE),
-        ];
-        assert_eq!(
-            answer("userId", outcomes),
-            Err(ApiError::Refused(Refusal::UNAVAILABLE))
-        );
+        let outcomes = vec![sent("a"), refused("b", Status::BLACKLISTED), refused("c", Status::UNAVAILABLE)];
+        assert_eq!(answer("userId", outcomes), Err(ApiError::Refused(Refusal::UNAVAILABLE)));
     }
 }

@@ -24,10 +24,7 @@ struct Bucket {
 impl RateLimiter {
     /// Buckets that fill at this rate and hold two seconds of it; with 0 there is no limit.
     pub(crate) fn new(per_second: u32) -> Self {
-        Self {
-            per_second: u64::from(per_second),
-            buckets: Mutex::default(),
-        }
+        Self { per_second: u64::from(per_second), buckets: Mutex::default() }
     }
 
     /// Whether the app may make a request now; counts it if so.
@@ -39,10 +36,7 @@ impl RateLimiter {
         let mut buckets = self.buckets.lock();
         let bucket = match buckets.get_mut(app) {
             Some(bucket) => bucket,
-            None => buckets.entry(app.clone()).or_insert(Bucket {
-                left: full,
-                filled: now,
-            }),
+            None => buckets.entry(app.clone()).or_insert(Bucket { left: full, filled: now }),
         };
         // A rate per second is as many thousandths per millisecond.
         let gained = now.since(bucket.filled).saturating_mul(self.per_second);
@@ -65,9 +59,7 @@ mod tests {
         let (one, other) = (AppKey::new("one").unwrap(), AppKey::new("other").unwrap());
         let limiter = RateLimiter::new(10);
         let at = |app: &AppKey, millis: u64, tries: usize| {
-            (0..tries)
-                .filter(|_| limiter.allows(app, Timestamp(millis)))
-                .count()
+            (0..tries).filter(|_| limiter.allows(app, Timestamp(millis))).count()
         };
         assert_eq!(at(&one, 1_000, 50), 20, "two seconds' worth at once");
         assert_eq!(at(&one, 1_099, 50), 0);

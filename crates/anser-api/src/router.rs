@@ -44,9 +44,7 @@ pub struct Api {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Api").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -63,11 +61,7 @@ pub fn router(api: Api) -> Router {
     let service = Service {
         freshness: Freshness::new(api.config.timestamp_window_ms, api.config.nonces_max),
         rate: RateLimiter::new(api.config.requests_per_second),
-        in_flight: Semaphore::new(
-            api.config
-                .requests_in_flight_max
-                .min(Semaphore::MAX_PERMITS),
-        ),
+        in_flight: Semaphore::new(api.config.requests_in_flight_max.min(Semaphore::MAX_PERMITS)),
         api,
     };
     Router::new().fallback(handle).with_state(Arc::new(service))
@@ -109,23 +103,13 @@ impl Service {
         let (parts, body) = request.into_parts();
         let body = self.read(&parts.headers, body).await?;
         let params = Params::parse(content_type(&parts.headers), &body)?;
-        self.api
-            .dispatch(
-                endpoint,
-                Call {
-                    app: &app,
-                    params: &params,
-                    now,
-                },
-            )
-            .await
+        self.api.dispatch(endpoint, Call { app: &app, params: &params, now }).await
     }
 
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
         let max = self.api.config.body_bytes_max;
-        let announced = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|length| length > max) {
             return Err(ApiError::BodyTooLarge(max));
         }
@@ -140,10 +124,7 @@ impl Service {
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 impl Api {

@@ -17,24 +17,12 @@ const MINUTES_MAX: u64 = 43_200;
 /// `/user/block`: signs users out and keeps them out for a while.
 pub(crate) async fn block(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let users = call.users("userId", USERS_MAX)?;
-    let minutes = call
-        .number("minute")?
-        .ok_or_else(|| ApiError::parameter("minute", "is missing"))?;
+    let minutes = call.number("minute")?.ok_or_else(|| ApiError::parameter("minute", "is missing"))?;
     if !(1..=MINUTES_MAX).contains(&minutes) {
-        return Err(ApiError::parameter(
-            "minute",
-            format!("is not between 1 and {MINUTES_MAX}"),
-        ));
+        return Err(ApiError::parameter("minute", format!("is not between 1 and {MINUTES_MAX}")));
     }
     let until = call.now.plus(minutes * 60_000);
-    change(
-        api,
-        call,
-        users,
-        &UserChange::Blocked { until },
-        Some(SignOut::Blocked),
-    )
-    .await
+    change(api, call, users, &UserChange::Blocked { until }, Some(SignOut::Blocked)).await
 }
 
 /// `/user/unblock`.
@@ -46,18 +34,9 @@ pub(crate) async fn unblock(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErr
 /// `/user/token/expire`: makes tokens of before a time void and ends their connections.
 pub(crate) async fn expire_tokens(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let users = call.users("userId", USERS_MAX)?;
-    let time = call
-        .number("time")?
-        .ok_or_else(|| ApiError::parameter("time", "is missing"))?;
+    let time = call.number("time")?.ok_or_else(|| ApiError::parameter("time", "is missing"))?;
     let before = Timestamp(time);
-    change(
-        api,
-        call,
-        users,
-        &UserChange::TokensVoid { before },
-        Some(SignOut::TokensVoid { before }),
-    )
-    .await
+    change(api, call, users, &UserChange::TokensVoid { before }, Some(SignOut::TokensVoid { before })).await
 }
 
 /// Makes a change durable for each user, and only then ends the connections that it forbids: none can come back.
@@ -70,12 +49,7 @@ async fn change(
 ) -> Result<Answer, ApiError> {
     for user in users {
         let user = call.key(user);
-        api.messages
-            .command(Command::User {
-                user: user.clone(),
-                change: change.clone(),
-            })
-            .await?;
+        api.messages.command(Command::User { user: user.clone(), change: change.clone() }).await?;
         if let Some(why) = sign_out {
             api.access.sign_out(&user, why);
         }

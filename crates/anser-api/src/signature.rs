@@ -19,38 +19,17 @@ const SECONDS_BELOW: u64 = 100_000_000_000;
 /// Finds the app of a request and demands that the signature is the app's.
 ///
 /// An unknown app and a wrong signature get the same answer, so that nobody learns which apps there are.
-pub(crate) fn authenticate(
-    apps: &dyn AppRegistry,
-    headers: &HeaderMap,
-) -> Result<(Arc<App>, Signed), ApiError> {
-    let key = header(
-        headers,
-        "app-key",
-        "rc-app-key",
-        "the header App-Key is missing",
-    )?;
+pub(crate) fn authenticate(apps: &dyn AppRegistry, headers: &HeaderMap) -> Result<(Arc<App>, Signed), ApiError> {
+    let key = header(headers, "app-key", "rc-app-key", "the header App-Key is missing")?;
     let nonce = header(headers, "nonce", "rc-nonce", "the header Nonce is missing")?;
-    let timestamp = header(
-        headers,
-        "timestamp",
-        "rc-timestamp",
-        "the header Timestamp is missing",
-    )?;
-    let signature = header(
-        headers,
-        "signature",
-        "rc-signature",
-        "the header Signature is missing",
-    )?;
+    let timestamp = header(headers, "timestamp", "rc-timestamp", "the header Timestamp is missing")?;
+    let signature = header(headers, "signature", "rc-signature", "the header Signature is missing")?;
     let wrong = ApiError::Signature("the app key is unknown or the signature is wrong");
     let app = apps.find(key).ok_or_else(|| wrong.clone())?;
     if !verify(app.secret.expose(), nonce, timestamp, signature) {
         return Err(wrong);
     }
-    let signed = Signed {
-        time: time(timestamp),
-        once: format!("{key}\n{nonce}\n{timestamp}"),
-    };
+    let signed = Signed { time: time(timestamp), once: format!("{key}\n{nonce}\n{timestamp}") };
     Ok((app, signed))
 }
 
@@ -63,12 +42,7 @@ pub(crate) struct Signed {
     once: String,
 }
 
-fn header<'a>(
-    headers: &'a HeaderMap,
-    name: &str,
-    other: &str,
-    missing: &'static str,
-) -> Result<&'a str, ApiError> {
+fn header<'a>(headers: &'a HeaderMap, name: &str, other: &str, missing: &'static str) -> Result<&'a str, ApiError> {
     let value = headers.get(name).or_else(|| headers.get(other));
     let text = value
         .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
@@ -78,11 +52,7 @@ fn header<'a>(
 
 fn time(text: &str) -> Option<Timestamp> {
     let number: u64 = text.trim().parse().ok()?;
-    Some(Timestamp(if number < SECONDS_BELOW {
-        number * 1000
-    } else {
-        number
-    }))
+    Some(Timestamp(if number < SECONDS_BELOW { number * 1000 } else { number }))
 }
 
 /// Refuses what is too old or was used already, if the operator wants that.
@@ -102,11 +72,7 @@ struct Used {
 impl Freshness {
     /// With a window of 0 everything is fresh.
     pub(crate) fn new(window_ms: u64, nonces_max: usize) -> Self {
-        Self {
-            window_ms,
-            nonces_max,
-            used: Mutex::default(),
-        }
+        Self { window_ms, nonces_max, used: Mutex::default() }
     }
 
     /// Accepts a request once.
@@ -114,13 +80,9 @@ impl Freshness {
         if self.window_ms == 0 {
             return Ok(());
         }
-        let time = signed
-            .time
-            .ok_or(ApiError::Signature("the timestamp is no number"))?;
+        let time = signed.time.ok_or(ApiError::Signature("the timestamp is no number"))?;
         if now.since(time).max(time.since(now)) > self.window_ms {
-            return Err(ApiError::Signature(
-                "the timestamp is too far from the server's time",
-            ));
+            return Err(ApiError::Signature("the timestamp is too far from the server's time"));
         }
         if self.nonces_max > 0 && !self.used.lock().first_use(&signed.once, self.nonces_max) {
             return Err(ApiError::Signature("this nonce was used before"));
@@ -151,10 +113,7 @@ mod tests {
     use super::*;
 
     fn signed(time: &str, nonce: &str) -> Signed {
-        Signed {
-            time: super::time(time),
-            once: format!("app\n{nonce}\n{time}"),
-        }
+        Signed { time: super::time(time), once: format!("app\n{nonce}\n{time}") }
     }
 
     #[test]
@@ -170,10 +129,7 @@ mod tests {
     fn without_a_window_an_old_signature_counts_for_ever() {
         let freshness = Freshness::new(0, 10);
         for _ in 0..2 {
-            assert_eq!(
-                freshness.check(&signed("no number", "n"), Timestamp(u64::MAX)),
-                Ok(())
-            );
+            assert_eq!(freshness.check(&signed("no number", "n"), Timestamp(u64::MAX)), Ok(()));
         }
     }
 
@@ -182,23 +138,12 @@ mod tests {
         let freshness = Freshness::new(60_000, 2);
         let now = Timestamp(1_795_311_881_922);
         assert_eq!(freshness.check(&signed("1795311881922", "a"), now), Ok(()));
-        assert_eq!(
-            freshness.check(&signed("1795311881", "a"), now),
-            Ok(()),
-            "another timestamp, so another request"
-        );
-        assert!(
-            freshness.check(&signed("1795311881922", "a"), now).is_err(),
-            "a repeat"
-        );
+        assert_eq!(freshness.check(&signed("1795311881", "a"), now), Ok(()), "another timestamp, so another request");
+        assert!(freshness.check(&signed("1795311881922", "a"), now).is_err(), "a repeat");
         for time in ["1795311821921", "1795311941923", "x"] {
             assert!(freshness.check(&signed(time, "b"), now).is_err(), "{time}");
         }
         assert_eq!(freshness.check(&signed("1795311881922", "c"), now), Ok(()));
-        assert_eq!(
-            freshness.check(&signed("1795311881922", "a"), now),
-            Ok(()),
-            "the memory of nonces is bounded"
-        );
+        assert_eq!(freshness.check(&signed("1795311881922", "a"), now), Ok(()), "the memory of nonces is bounded");
     }
 }

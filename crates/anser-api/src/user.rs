@@ -18,19 +18,12 @@ pub(crate) async fn get_token(api: &Api, call: &Call<'_>) -> Result<Answer, ApiE
         app: user.app,
         user: user.user,
         issued: call.now,
-        expires: call
-            .app
-            .options
-            .token_life_ms
-            .map(|life| call.now.plus(life)),
+        expires: call.app.options.token_life_ms.map(|life| call.now.plus(life)),
         nonce: getrandom::u64().map_err(|_| ApiError::Internal)?,
     };
     let navigation: Vec<&str> = api.config.navigation.iter().map(String::as_str).collect();
     let token = call.app.tokens.issue(&claims, &navigation);
-    Ok(fields([
-        ("userId", json!(claims.user.as_str())),
-        ("token", json!(token)),
-    ]))
+    Ok(fields([("userId", json!(claims.user.as_str())), ("token", json!(token))]))
 }
 
 /// `/user/refresh`: changes name and portrait.
@@ -43,11 +36,7 @@ pub(crate) async fn refresh(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErr
 /// Stores what the request says about the user, if that is new. What it does not mention stays as it is.
 async fn store_profile(api: &Api, call: &Call<'_>, user: &UserKey) -> Result<(), ApiError> {
     let (name, portrait) = (call.name("name")?, call.portrait("portraitUri")?);
-    let known = api
-        .directory
-        .user(user)
-        .await?
-        .filter(|known| known.created != Timestamp::ZERO);
+    let known = api.directory.user(user).await?.filter(|known| known.created != Timestamp::ZERO);
     let is_known = known.is_some();
     let known = known.unwrap_or_default();
     let name = name.unwrap_or(&known.name);
@@ -55,45 +44,26 @@ async fn store_profile(api: &Api, call: &Call<'_>, user: &UserKey) -> Result<(),
     if is_known && name == known.name && portrait == known.portrait {
         return Ok(());
     }
-    let change = UserChange::Profile {
-        name: name.to_owned(),
-        portrait: portrait.to_owned(),
-    };
-    api.messages
-        .command(Command::User {
-            user: user.clone(),
-            change,
-        })
-        .await?;
+    let change = UserChange::Profile { name: name.to_owned(), portrait: portrait.to_owned() };
+    api.messages.command(Command::User { user: user.clone(), change }).await?;
     Ok(())
 }
 
 /// `/user/info`.
 pub(crate) async fn info(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.key(call.user("userId")?);
-    let known = api
-        .directory
-        .user(&user)
-        .await?
-        .filter(|known| *known != UserProfile::default());
+    let known = api.directory.user(&user).await?.filter(|known| *known != UserProfile::default());
     let known = known.ok_or_else(|| ApiError::parameter("userId", "no such user is known"))?;
     Ok(fields([
         ("userName", json!(known.name)),
         ("userPortrait", json!(known.portrait)),
-        (
-            "createTime",
-            json!(calendar::text(known.created, api.config.utc_offset_minutes)),
-        ),
+        ("createTime", json!(calendar::text(known.created, api.config.utc_offset_minutes))),
     ]))
 }
 
 /// `/user/checkOnline`.
 pub(crate) fn check_online(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.key(call.user("userId")?);
-    let status = if api.access.is_online(&user) {
-        "1"
-    } else {
-        "0"
-    };
+    let status = if api.access.is_online(&user) { "1" } else { "0" };
     Ok(fields([("status", json!(status))]))
 }

@@ -7,13 +7,13 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use anser_backend::{
-    BucketBatch, Counted, History, HistoryQuery, HistoryRow, HistoryWrite, Listed, Mailbox,
-    MailboxRow, Order, PartitionRows, RangeQuery, Side, TimelineEntry,
+    BucketBatch, Counted, History, HistoryQuery, HistoryRow, HistoryWrite, Listed, Mailbox, MailboxRow, Order,
+    PartitionRows, RangeQuery, Side, TimelineEntry,
 };
 use anser_backend_embedded::{EmbeddedStore, StoreOptions};
 use anser_types::{
-    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, LogId, MessageUid,
-    Offset, PartitionCount, PartitionId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, LogId, MessageUid, Offset, PartitionCount,
+    PartitionId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 use bytes::Bytes;
 
@@ -32,31 +32,20 @@ struct World {
 impl World {
     fn new(users: usize, body: usize) -> Result<Self, Failure> {
         let app = AppKey::new("app")?;
-        let user = |n: usize| {
-            UserId::new(&format!("user-{n}")).map(|user| UserKey::new(app.clone(), user))
-        };
+        let user = |n: usize| UserId::new(&format!("user-{n}")).map(|user| UserKey::new(app.clone(), user));
         let users = (0..users.max(2)).map(user).collect::<Result<Vec<_>, _>>()?;
         let subject = |n: usize| {
             let (one, other) = (&users[n & !1], &users[n | 1]);
             Subject::private(app.clone(), one.user.clone(), other.user.clone())
         };
         let subjects = (0..users.len() & !1).map(subject).collect();
-        Ok(Self {
-            subjects,
-            body,
-            users,
-        })
+        Ok(Self { subjects, body, users })
     }
 
     /// Message `n`: from one user of a pair to the other, at a time of its own.
     fn message(&self, n: u64) -> (usize, usize, Timestamp, Bytes) {
         let sender = usize::try_from(n * 7919 % self.subjects.len() as u64).unwrap_or(0);
-        (
-            sender,
-            sender ^ 1,
-            Timestamp(START + n),
-            Bytes::from(vec![b'x'; self.body + 150]),
-        )
+        (sender, sender ^ 1, Timestamp(START + n), Bytes::from(vec![b'x'; self.body + 150]))
     }
 }
 
@@ -72,17 +61,10 @@ impl Group {
         let uid = MessageUid::new(sent, 0, ConversationType::Private, 1);
         let subject = &world.subjects[sender];
         let partition = subject.partition(PartitionCount::EMBEDDED);
-        for (user, peer, side) in [
-            (sender, receiver, Side::Outbox(ConnectionId(1))),
-            (receiver, sender, Side::Inbox),
-        ] {
+        for (user, peer, side) in [(sender, receiver, Side::Outbox(ConnectionId(1))), (receiver, sender, Side::Inbox)] {
             let (user, peer) = (&world.users[user], &world.users[peer]);
-            let conversation =
-                Conversation::new(ConversationType::Private, TargetId::from(peer.user.clone()));
-            let listed = Some(Listed {
-                conversation,
-                counted: Counted::Yes,
-            });
+            let conversation = Conversation::new(ConversationType::Private, TargetId::from(peer.user.clone()));
+            let listed = Some(Listed { conversation, counted: Counted::Yes });
             let row = MailboxRow::Entry(TimelineEntry {
                 user: user.clone(),
                 sent,
@@ -106,29 +88,15 @@ impl Group {
                 }),
             }
         }
-        let row = HistoryRow {
-            subject: subject.clone(),
-            sent,
-            uid,
-            number: n,
-            record,
-        };
+        let row = HistoryRow { subject: subject.clone(), sent, uid, number: n, record };
         let (next, rows) = self.history.entry(partition).or_default();
         *next = Offset(n + 1);
-        rows.push(HistoryWrite::Row {
-            offset: Offset(n),
-            row,
-        });
+        rows.push(HistoryWrite::Row { offset: Offset(n), row });
     }
 
     async fn apply(self, store: &EmbeddedStore) -> Result<(), Failure> {
         for (bucket, parts) in self.buckets {
-            store
-                .apply(BucketBatch {
-                    bucket: BucketId(bucket),
-                    parts,
-                })
-                .await?;
+            store.apply(BucketBatch { bucket: BucketId(bucket), parts }).await?;
         }
         for (partition, (next, rows)) in self.history {
             store.write(partition, next, rows).await?;
@@ -145,23 +113,13 @@ fn now() -> Instant {
 
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks: u64 = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split(' ')
-        .skip(12)
-        .take(2)
-        .filter_map(|t| t.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 =
+        stat.rsplit(')').next().unwrap_or("").split(' ').skip(12).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 
 fn report(what: &str, count: u64, began: (Instant, Duration)) {
-    let (wall, cpu) = (
-        began.0.elapsed().as_secs_f64(),
-        (cpu() - began.1).as_secs_f64(),
-    );
+    let (wall, cpu) = (began.0.elapsed().as_secs_f64(), (cpu() - began.1).as_secs_f64());
     println!(
         "{what:32} {count:>9} in {wall:6.2} s = {:>9.0}/s   {:6.2} us cpu each",
         count as f64 / wall,
@@ -191,12 +149,7 @@ async fn drain(store: &EmbeddedStore, world: &World) -> Result<(), Failure> {
     for user in &world.users {
         let mut after = Position::START;
         loop {
-            let query = RangeQuery {
-                user: user.clone(),
-                after,
-                entries_max: 200,
-                bytes_max: 5 << 20,
-            };
+            let query = RangeQuery { user: user.clone(), after, entries_max: 200, bytes_max: 5 << 20 };
             let page = store.range(query).await?;
             pages += 1;
             entries += page.entries.len() as u64;
@@ -218,30 +171,14 @@ async fn recent(store: &EmbeddedStore, world: &World) -> Result<(), Failure> {
         for user in &world.users {
             let head = store.inner_head(user).await?;
             let after = Position(head.0.saturating_sub(1));
-            store
-                .range(RangeQuery {
-                    user: user.clone(),
-                    after,
-                    entries_max: 200,
-                    bytes_max: 5 << 20,
-                })
-                .await?;
+            store.range(RangeQuery { user: user.clone(), after, entries_max: 200, bytes_max: 5 << 20 }).await?;
         }
     }
-    report(
-        "pull of the newest entry",
-        (rounds * world.users.len()) as u64,
-        began,
-    );
+    report("pull of the newest entry", (rounds * world.users.len()) as u64, began);
     let began = (now(), cpu());
     let mut pages = 0;
     for subject in world.subjects.iter().take(2000) {
-        let query = HistoryQuery {
-            subject: subject.clone(),
-            time: None,
-            order: Order::Before,
-            count: 20,
-        };
+        let query = HistoryQuery { subject: subject.clone(), time: None, order: Order::Before, count: 20 };
         pages += u64::from(store.page(query).await?.rows.len() > 1);
     }
     report("history pages of 20", pages, began);
@@ -259,24 +196,11 @@ impl HeadOf for EmbeddedStore {
 }
 
 fn main() -> Result<(), Failure> {
-    let argument = |n, default| {
-        std::env::args()
-            .nth(n)
-            .and_then(|a| a.parse().ok())
-            .unwrap_or(default)
-    };
-    let (users, messages, body) = (
-        argument(1, 1000),
-        argument(2, 600_000) as u64,
-        argument(3, 200),
-    );
-    let folder = tempfile::tempdir_in(
-        std::env::var_os("STORE_DIR").map_or_else(std::env::temp_dir, Into::into),
-    )?;
+    let argument = |n, default| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let (users, messages, body) = (argument(1, 1000), argument(2, 600_000) as u64, argument(3, 200));
+    let folder = tempfile::tempdir_in(std::env::var_os("STORE_DIR").map_or_else(std::env::temp_dir, Into::into))?;
     let world = World::new(users, body)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     let store = EmbeddedStore::open(folder.path(), StoreOptions::default(), LogId(1))?;
     println!("{users} users, {messages} messages of {body} bytes");
     runtime.block_on(fill(&store, &world, messages))?;

@@ -6,7 +6,6 @@ mod store;
 
 pub use lock::{FolderLock, LockError};
 pub use log::{
-    InspectError, LogConfig, LogFailure, Now, OpenError, SegmentLog, SegmentReport, Trimmed,
-    inspect_segment,
+    InspectError, LogConfig, LogFailure, Now, OpenError, SegmentLog, SegmentReport, Trimmed, inspect_segment,
 };
 pub use store::{EmbeddedStore, StoreOpenError, StoreOptions};

@@ -37,10 +37,7 @@ pub enum LockError {
 impl FolderLock {
     /// Takes the lock of the folder at `path`, which is made, readable by its owner alone, where it is missing.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let failed = |source| LockError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
         create_private_dir(path).map_err(failed)?;
         let file = OpenOptions::new()
             .write(true)
@@ -50,13 +47,8 @@ impl FolderLock {
             .open(path.join(LOCK_NAME))
             .map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _file: file,
-            }),
-            Err(TryLockError::WouldBlock) => Err(LockError::InUse {
-                path: path.to_owned(),
-            }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
@@ -83,10 +75,7 @@ mod tests {
         let lock = FolderLock::take(&path).unwrap();
         let refused = FolderLock::take(&path).unwrap_err();
         assert!(matches!(&refused, LockError::InUse { .. }));
-        assert!(
-            refused.to_string().contains("in use by another process"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("in use by another process"), "{refused}");
         drop(lock);
         FolderLock::take(&path).unwrap();
     }
@@ -97,9 +86,6 @@ mod tests {
         let path = parent.path().join("file");
         std::fs::write(&path, b"").unwrap();
         let refused = FolderLock::take(&path).unwrap_err();
-        assert!(
-            refused.to_string().contains(&path.display().to_string()),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains(&path.display().to_string()), "{refused}");
     }
 }

@@ -89,11 +89,7 @@ impl SegmentLog {
         now: Now,
     ) -> Result<Self, OpenError> {
         let path = lock.path().join(LOG_FOLDER);
-        let folder = DiskFolder::open(path.clone()).map_err(|source| OpenError::Io {
-            doing: "use",
-            path,
-            source,
-        })?;
+        let folder = DiskFolder::open(path.clone()).map_err(|source| OpenError::Io { doing: "use", path, source })?;
         Self::start(Arc::new(folder), Some(lock), partitions, config, now)
     }
 
@@ -110,17 +106,8 @@ impl SegmentLog {
         let thread = std::thread::Builder::new()
             .name("anser-log".to_owned())
             .spawn(move || committer.run())
-            .map_err(|source| OpenError::Io {
-                doing: "start the committer of",
-                path,
-                source,
-            })?;
-        Ok(Self {
-            shared,
-            queue,
-            committer: Mutex::new(Some(thread)),
-            _lock: lock,
-        })
+            .map_err(|source| OpenError::Io { doing: "start the committer of", path, source })?;
+        Ok(Self { shared, queue, committer: Mutex::new(Some(thread)), _lock: lock })
     }
 
     /// Waits until the log has failed for good, and says why. Never returns while the log is well.
@@ -138,27 +125,17 @@ impl SegmentLog {
 
     /// Removes the oldest segments, as long as all their records are older than `before` and below `keep_from`. A
     /// partition that `keep_from` does not name keeps all it has.
-    pub async fn trim(
-        &self,
-        keep_from: Vec<(PartitionId, Offset)>,
-        before: Timestamp,
-    ) -> Result<Trimmed, ReadError> {
+    pub async fn trim(&self, keep_from: Vec<(PartitionId, Offset)>, before: Timestamp) -> Result<Trimmed, ReadError> {
         let shared = Arc::clone(&self.shared);
         on_blocking_thread(move || {
-            trim::trim(&shared, &keep_from, before)
-                .map_err(|error| ReadError::Unavailable(error.into()))
+            trim::trim(&shared, &keep_from, before).map_err(|error| ReadError::Unavailable(error.into()))
         })
         .await
     }
 
     /// How many bytes of records the log holds on disk.
     pub fn bytes(&self) -> u64 {
-        self.shared
-            .segments
-            .read()
-            .iter()
-            .map(|index| u64::from(index.file_end))
-            .sum()
+        self.shared.segments.read().iter().map(|index| u64::from(index.file_end)).sum()
     }
 
     /// How many bytes of appends wait or are under way; about [`LogConfig::queue_bytes_max`] at most.
@@ -188,13 +165,7 @@ impl SegmentLog {
         }
         let frames_len = records.iter().map(|record| record.len() + HEADER_LEN).sum();
         let (done, answer) = oneshot::channel();
-        let taken = self.queue.push(Append {
-            partition,
-            expected,
-            records,
-            frames_len,
-            done,
-        });
+        let taken = self.queue.push(Append { partition, expected, records, frames_len, done });
         Box::pin(async move {
             taken?;
             answer.await.unwrap_or(Err(AppendError::Failed))
@@ -203,10 +174,7 @@ impl SegmentLog {
 
     /// What speaks against an append, whatever the state of the log.
     fn refuse(&self, partition: PartitionId, records: &[Bytes]) -> Option<&'static str> {
-        let bytes: usize = records
-            .iter()
-            .map(|record| record.len().saturating_add(HEADER_LEN))
-            .sum();
+        let bytes: usize = records.iter().map(|record| record.len().saturating_add(HEADER_LEN)).sum();
         if records.is_empty() {
             Some("it has no records")
         } else if u16::from(partition.0) >= self.shared.meta.partitions.get() {
@@ -227,24 +195,13 @@ fn assemble(
     now: Now,
 ) -> Result<(Arc<Shared>, Arc<AppendQueue>, Committer), OpenError> {
     let log = LogId(getrandom::u64().map_err(|error| OpenError::NoRandom(error.to_string()))?);
-    let opened = open_folder(
-        &*folder,
-        Birth {
-            partitions,
-            log,
-            now: now(),
-        },
-        &config,
-    )?;
+    let opened = open_folder(&*folder, Birth { partitions, log, now: now() }, &config)?;
     let shared = Arc::new(Shared {
         meta: opened.meta,
         head_len: head_len(partitions),
         config,
         folder,
-        segments: RwLock::new(Segments {
-            whole: opened.whole,
-            active: opened.active,
-        }),
+        segments: RwLock::new(Segments { whole: opened.whole, active: opened.active }),
         trimming: Mutex::new(()),
         failure: watch::Sender::new(None),
     });
@@ -262,11 +219,7 @@ impl MessageLog for SegmentLog {
         self.shared.meta.partitions
     }
 
-    fn append(
-        &self,
-        partition: PartitionId,
-        records: Vec<Bytes>,
-    ) -> BoxFuture<'static, Result<Offset, AppendError>> {
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>> {
         self.hand_in(partition, None, records)
     }
 
@@ -284,26 +237,16 @@ impl MessageLog for SegmentLog {
         Box::pin(std::future::ready(Ok(bounds)))
     }
 
-    fn offset_at(
-        &self,
-        partition: PartitionId,
-        time: Timestamp,
-    ) -> BoxFuture<'_, Result<Offset, ReadError>> {
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(on_blocking_thread(move || {
-            reader::offset_at(&shared, partition, time)
-        }))
+        Box::pin(on_blocking_thread(move || reader::offset_at(&shared, partition, time)))
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
         Box::new(SegmentReader::new(Arc::clone(&self.shared), &from))
     }
 
-    fn read_at(
-        &self,
-        partition: PartitionId,
-        offset: Offset,
-    ) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             if offset >= shared.segments.read().bounds(partition).end {

@@ -94,23 +94,13 @@ struct ReadEnded;
 impl EmbeddedStore {
     /// Opens the store in `path`, or makes one there, for the log with the id `log`. Blocks. The caller sees to it that no
     /// other process uses the folder.
-    pub fn open(
-        path: &Path,
-        options: StoreOptions,
-        log: LogId,
-    ) -> Result<Arc<Self>, StoreOpenError> {
+    pub fn open(path: &Path, options: StoreOptions, log: LogId) -> Result<Arc<Self>, StoreOpenError> {
         let expiries = (ExpiredBefore::default(), ExpiredBefore::default());
         let disk = Disk::open(path, &options, log, expiries.clone())?;
-        let failed = |source: StoreError| StoreOpenError::Database {
-            path: path.to_owned(),
-            source: source.into(),
-        };
+        let failed = |source: StoreError| StoreOpenError::Database { path: path.to_owned(), source: source.into() };
         let inner = Arc::new(Inner::load(disk, options, expiries).map_err(failed)?);
         let thread = thread::start(Arc::clone(&inner))?;
-        Ok(Arc::new(Self {
-            inner,
-            thread: Mutex::new(Some(thread)),
-        }))
+        Ok(Arc::new(Self { inner, thread: Mutex::new(Some(thread)) }))
     }
 
     /// Makes everything durable that was applied before the call. Blocks. The store does this by itself all the time; a
@@ -148,9 +138,7 @@ impl Inner {
         (timelines, history): (ExpiredBefore, ExpiredBefore),
     ) -> Result<Self, StoreError> {
         let stored = disk.get(Table::Meta, identity::EXPIRY_KEY)?;
-        let expiry = stored
-            .map_or_else(|| Ok(Expiry::default()), identity::read_expiry)
-            .map_err(damaged("expiry"))?;
+        let expiry = stored.map_or_else(|| Ok(Expiry::default()), identity::read_expiry).map_err(damaged("expiry"))?;
         timelines.raise(expiry.timelines);
         history.raise(expiry.history);
         let offsets = load_offsets(&disk)?;
@@ -158,11 +146,7 @@ impl Inner {
             mailbox: MailboxTables::load(&disk, timelines)?,
             history: HistoryTables::new(history),
             directory: Arc::default(),
-            positions: Mutex::new(Positions {
-                present: offsets.clone(),
-                durable: offsets,
-                is_expiry_changed: false,
-            }),
+            positions: Mutex::new(Positions { present: offsets.clone(), durable: offsets, is_expiry_changed: false }),
             flusher: Flusher::default(),
             room: Room::new(options.dirty_bytes_max),
             bell: Bell::default(),
@@ -190,10 +174,7 @@ impl Inner {
         work: impl FnOnce(&Disk) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let ended = |_| StoreError::Unavailable(ReadEnded.into());
-        let turn = Arc::clone(&self.disk_turns)
-            .acquire_owned()
-            .await
-            .map_err(|_| ended(()))?;
+        let turn = Arc::clone(&self.disk_turns).acquire_owned().await.map_err(|_| ended(()))?;
         let disk = Arc::clone(&self.disk);
         let Ok(runtime) = Handle::try_current() else {
             return work(&disk);

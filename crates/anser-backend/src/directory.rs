@@ -3,9 +3,7 @@
 use bytes::Bytes;
 
 use anser_types::record::{RosterRecord, UserRecord};
-use anser_types::{
-    AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey,
-};
+use anser_types::{AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
 use crate::{BoxFuture, StoreError};
 
@@ -120,11 +118,7 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
 
     /// A group with its members; `None` if nothing is known of it.
-    fn group(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>>;
+    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>>;
 
     /// One present member of a group; `None` if the user is not in it.
     fn member(
@@ -159,9 +153,5 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, StoreError>>;
 
     /// The settings of a user that were set after `version`.
-    fn settings(
-        &self,
-        user: &UserKey,
-        version: Timestamp,
-    ) -> BoxFuture<'_, Result<Settings, StoreError>>;
+    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<Settings, StoreError>>;
 }

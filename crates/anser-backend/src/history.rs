@@ -163,11 +163,7 @@ pub trait History: Send + Sync + std::fmt::Debug + 'static {
     ) -> BoxFuture<'_, Result<Option<StoredRow>, StoreError>>;
 
     /// What a user has hidden in a conversation.
-    fn hidden(
-        &self,
-        user: &UserKey,
-        subject: &Subject,
-    ) -> BoxFuture<'_, Result<Hidden, StoreError>>;
+    fn hidden(&self, user: &UserKey, subject: &Subject) -> BoxFuture<'_, Result<Hidden, StoreError>>;
 
     /// Lets messages sent before `time` go.
     fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -11,18 +11,15 @@ mod log;
 mod mailbox;
 pub mod memory;
 
-pub use directory::{
-    Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, UserView,
-};
+pub use directory::{Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, UserView};
 pub use error::StoreError;
 pub use history::{
-    Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order,
-    StoredRow,
+    Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order, StoredRow,
 };
 pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, ReadError};
 pub use mailbox::{
-    BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Page, PartitionRows,
-    Placed, RangeQuery, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
+    BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
+    Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
 };
 
 /// What the methods of a port return: a future on the heap, so that ports can be trait objects.

@@ -107,11 +107,7 @@ pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
     /// Appends records to one partition. Returns the offset of the first; the others follow without a gap.
     ///
     /// The call is made in order even if the future is polled later: the place in the order is taken at the call.
-    fn append(
-        &self,
-        partition: PartitionId,
-        records: Vec<Bytes>,
-    ) -> BoxFuture<'static, Result<Offset, AppendError>>;
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>>;
 
     /// Appends like [`MessageLog::append`], but only if the first record lands on `expected`.
     ///
@@ -128,22 +124,14 @@ pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>>;
 
     /// The first offset whose record was taken at or after `time`; the end if there is none.
-    fn offset_at(
-        &self,
-        partition: PartitionId,
-        time: Timestamp,
-    ) -> BoxFuture<'_, Result<Offset, ReadError>>;
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;
 
     /// Reads several partitions from the given offsets on, in one pass. An offset outside the bounds shows as an error of
     /// the first read; the end itself is a valid place to begin.
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader>;
 
     /// One record; `None` beyond the end.
-    fn read_at(
-        &self,
-        partition: PartitionId,
-        offset: Offset,
-    ) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>>;
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>>;
 }
 
 /// A reader at its place in the log.

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 
 use anser_types::{
-    BucketId, Claim, ConnectionId, Conversation, ConversationType, DeviceId, MessageUid, Offset,
-    PartitionId, Position, Timestamp, UserKey,
+    BucketId, Claim, ConnectionId, Conversation, ConversationType, DeviceId, MessageUid, Offset, PartitionId, Position,
+    Timestamp, UserKey,
 };
 
 use crate::{BoxFuture, StoreError};
@@ -191,10 +191,7 @@ pub struct ListRow {
 pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     /// Applies a batch. Returns, for each part and row in order, where an entry went; `None` for rows that were skipped or
     /// are no entries.
-    fn apply(
-        &self,
-        batch: BucketBatch,
-    ) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>>;
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>>;
 
     /// Entries after a position, oldest first, of those that have not expired.
     fn range(&self, query: RangeQuery) -> BoxFuture<'_, Result<Page, StoreError>>;
@@ -210,30 +207,17 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<ListRow>, StoreError>>;
 
     /// Remembers how far a terminal has got. A hint: it may be lost, and never moves back.
-    fn set_cursor(
-        &self,
-        user: &UserKey,
-        device: &DeviceId,
-        cursor: Position,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn set_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// How far a terminal had got.
-    fn cursor(
-        &self,
-        user: &UserKey,
-        device: &DeviceId,
-    ) -> BoxFuture<'_, Result<Option<Position>, StoreError>>;
+    fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>>;
 
     /// From where a partition is to be replayed after a start: everything below has been applied and will not be forgotten.
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
 
     /// Notes that everything below `next` has been applied in all buckets. The store passes it on as a place to replay from
     /// once it cannot forget those effects any more.
-    fn applied(
-        &self,
-        partition: PartitionId,
-        next: Offset,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Lets entries of before `time` go.
     fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;

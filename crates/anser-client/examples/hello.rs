@@ -13,13 +13,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut backend = Admin::new(http, app_key, app_secret)?;
     let (alice_token, bob_token) = (backend.token("alice").await?, backend.token("bob").await?);
 
-    let (alice, _alice_events) = Client::builder(http, app_key, &alice_token)
-        .connect()
-        .await?;
-    let (bob, mut bob_events) = Client::builder(http, app_key, &bob_token)
-        .transport(Transport::Tcp)
-        .connect()
-        .await?;
+    let (alice, _alice_events) = Client::builder(http, app_key, &alice_token).connect().await?;
+    let (bob, mut bob_events) = Client::builder(http, app_key, &bob_token).transport(Transport::Tcp).connect().await?;
 
     let ack = alice.text(Conversation::private("bob")?, "hello").await?;
     println!("alice: acked as {} at {}", ack.uid, ack.sent);
@@ -27,21 +22,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         if let ClientEvent::Message(message) = event
             && message.uid == ack.uid
         {
-            println!(
-                "bob: {} says {:?}",
-                message.sender,
-                message.text().unwrap_or_default()
-            );
+            println!("bob: {} says {:?}", message.sender, message.text().unwrap_or_default());
             break;
         }
     }
-    let page = bob
-        .history(
-            &Conversation::private("alice")?,
-            anser_client::Timestamp::ZERO,
-            20,
-        )
-        .await?;
+    let page = bob.history(&Conversation::private("alice")?, anser_client::Timestamp::ZERO, 20).await?;
     println!("bob: {} messages in history", page.messages.len());
     alice.close().await;
     bob.close().await;

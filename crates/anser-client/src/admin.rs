@@ -74,41 +74,23 @@ impl Admin {
 
     /// A token for a user, who is made if need be.
     pub async fn token(&mut self, user: &str) -> Result<String, AdminError> {
-        let answer = self
-            .call("/user/getToken", &[("userId", user), ("name", user)])
-            .await?;
-        answer
-            .get("token")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-            .ok_or(AdminError::Malformed)
+        let answer = self.call("/user/getToken", &[("userId", user), ("name", user)]).await?;
+        answer.get("token").and_then(Value::as_str).map(str::to_owned).ok_or(AdminError::Malformed)
     }
 
     /// Makes a group with these members.
-    pub async fn create_group(
-        &mut self,
-        group: &str,
-        name: &str,
-        members: &[&str],
-    ) -> Result<(), AdminError> {
+    pub async fn create_group(&mut self, group: &str, name: &str, members: &[&str]) -> Result<(), AdminError> {
         self.group_call("/group/create", group, name, members).await
     }
 
     /// Adds members to a group.
-    pub async fn join_group(
-        &mut self,
-        group: &str,
-        name: &str,
-        members: &[&str],
-    ) -> Result<(), AdminError> {
+    pub async fn join_group(&mut self, group: &str, name: &str, members: &[&str]) -> Result<(), AdminError> {
         self.group_call("/group/join", group, name, members).await
     }
 
     /// Takes a group away.
     pub async fn dismiss_group(&mut self, group: &str, by: &str) -> Result<(), AdminError> {
-        self.call("/group/dismiss", &[("userId", by), ("groupId", group)])
-            .await
-            .map(drop)
+        self.call("/group/dismiss", &[("userId", by), ("groupId", group)]).await.map(drop)
     }
 
     /// Whether a user has a terminal online.
@@ -132,27 +114,14 @@ impl Admin {
             PublishTo::System(users) => ("/message/system/publish", "toUserId", users),
             PublishTo::Group(_) => ("/message/group/publish", "toGroupId", &group[..]),
         };
-        let mut fields = vec![
-            ("fromUserId", from),
-            ("objectName", object_name),
-            ("content", content),
-        ];
+        let mut fields = vec![("fromUserId", from), ("objectName", object_name), ("content", content)];
         match to {
             PublishTo::Group(group) => fields.push((field, group)),
             _ => fields.extend(targets.iter().map(|target| (field, *target))),
         }
         let answer = self.call(path, &fields).await?;
-        let uids = answer
-            .get("messageUIDs")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let uid = |entry: &Value| {
-            entry
-                .get("messageUID")
-                .and_then(Value::as_str)
-                .and_then(|uid| uid.parse().ok())
-        };
+        let uids = answer.get("messageUIDs").and_then(Value::as_array).into_iter().flatten();
+        let uid = |entry: &Value| entry.get("messageUID").and_then(Value::as_str).and_then(|uid| uid.parse().ok());
         Ok(uids.filter_map(uid).collect())
     }
 
@@ -175,24 +144,14 @@ impl Admin {
         ];
         let path = format!("{path}.json");
         let content_type = "application/x-www-form-urlencoded";
-        let response = self
-            .http
-            .post(&path, &headers, content_type, form.as_bytes())
-            .await?;
+        let response = self.http.post(&path, &headers, content_type, form.as_bytes()).await?;
         read_answer(response.status, &response.body)
     }
 
-    async fn group_call(
-        &mut self,
-        path: &str,
-        group: &str,
-        name: &str,
-        members: &[&str],
-    ) -> Result<(), AdminError> {
+    async fn group_call(&mut self, path: &str, group: &str, name: &str, members: &[&str]) -> Result<(), AdminError> {
         // A call names at most a thousand users.
         for some in members.chunks(1000) {
-            let mut fields: Vec<(&str, &str)> =
-                some.iter().map(|member| ("userId", *member)).collect();
+            let mut fields: Vec<(&str, &str)> = some.iter().map(|member| ("userId", *member)).collect();
             fields.extend([("groupId", group), ("groupName", name)]);
             self.call(path, &fields).await?;
         }
@@ -202,24 +161,14 @@ impl Admin {
 
 fn read_answer(status: u16, body: &[u8]) -> Result<Value, AdminError> {
     let answer: Option<Value> = serde_json::from_slice(body).ok();
-    let code = answer
-        .as_ref()
-        .and_then(|answer| answer.get("code"))
-        .and_then(Value::as_u64);
+    let code = answer.as_ref().and_then(|answer| answer.get("code")).and_then(Value::as_u64);
     match (answer, code) {
         (Some(answer), Some(200)) if status == 200 => Ok(answer),
         (None, _) if status == 200 => Err(AdminError::Malformed),
         (answer, code) => {
-            let message = answer
-                .as_ref()
-                .and_then(|answer| answer.get("errorMessage"))
-                .and_then(Value::as_str);
+            let message = answer.as_ref().and_then(|answer| answer.get("errorMessage")).and_then(Value::as_str);
             let message = message.unwrap_or_default().to_owned();
-            Err(AdminError::Refused {
-                status,
-                code: code.unwrap_or_default(),
-                message,
-            })
+            Err(AdminError::Refused { status, code: code.unwrap_or_default(), message })
         }
     }
 }
@@ -232,25 +181,11 @@ mod tests {
     fn told_why_a_refusal_carries_its_code() {
         assert!(read_answer(200, br#"{"code":200,"token":"t"}"#).is_ok());
         match read_answer(401, br#"{"code":1004,"errorMessage":"bad signature"}"#) {
-            Err(AdminError::Refused {
-                status: 401,
-                code: 1004,
-                message,
-            }) => assert_eq!(message, "bad signature"),
+            Err(AdminError::Refused { status: 401, code: 1004, message }) => assert_eq!(message, "bad signature"),
             other => panic!("{other:?}"),
         }
-        assert!(matches!(
-            read_answer(502, b"<html>"),
-            Err(AdminError::Refused {
-                status: 502,
-                code: 0,
-                ..
-            })
-        ));
-        assert!(matches!(
-            read_answer(200, b"<html>"),
-            Err(AdminError::Malformed)
-        ));
+        assert!(matches!(read_answer(502, b"<html>"), Err(AdminError::Refused { status: 502, code: 0, .. })));
+        assert!(matches!(read_answer(200, b"<html>"), Err(AdminError::Malformed)));
     }
 
     #[test]

@@ -84,15 +84,13 @@ pub async fn run(options: ChatOptions) -> Result<(), ChatError> {
     let shows_prompt = io::stdin().is_terminal() && io::stdout().is_terminal();
     let (lines, typed) = mpsc::channel(LINES);
     // Reading a terminal cannot be interrupted; the thread ends with the input, or with the process.
-    thread::Builder::new()
-        .name("stdin".to_owned())
-        .spawn(move || {
-            for line in io::stdin().lock().lines().map_while(Result::ok) {
-                if lines.blocking_send(line).is_err() {
-                    return;
-                }
+    thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                return;
             }
-        })?;
+        }
+    })?;
     run_on(options, typed, io::stdout(), shows_prompt).await
 }
 
@@ -104,13 +102,7 @@ pub async fn run_on(
     shows_prompt: bool,
 ) -> Result<(), ChatError> {
     let (conversation, client, mut events) = sign_in(&options).await?;
-    let mut chat = Chat {
-        client,
-        conversation,
-        output,
-        shows_prompt,
-        unsettled: VecDeque::new(),
-    };
+    let mut chat = Chat { client, conversation, output, shows_prompt, unsettled: VecDeque::new() };
     chat.greet()?;
     let mut open = true;
     while open || !chat.unsettled.is_empty() {
@@ -142,8 +134,7 @@ async fn sign_in(options: &ChatOptions) -> Result<(Conversation, Client, Events)
             Conversation::group(group)?
         }
     };
-    let builder =
-        Client::builder(&options.http, &options.app_key, &token).transport(options.transport);
+    let builder = Client::builder(&options.http, &options.app_key, &token).transport(options.transport);
     let (client, events) = builder.connect().await?;
     Ok((conversation, client, events))
 }
@@ -162,10 +153,7 @@ async fn next_outcome(unsettled: &mut VecDeque<Unsettled>) -> Outcome {
         return std::future::pending().await;
     };
     let outcome = (&mut oldest.outcome).await;
-    let text = unsettled
-        .pop_front()
-        .map(|oldest| oldest.text)
-        .unwrap_or_default();
+    let text = unsettled.pop_front().map(|oldest| oldest.text).unwrap_or_default();
     (text, outcome)
 }
 
@@ -180,9 +168,7 @@ struct Chat<W> {
 impl<W: Write> Chat<W> {
     fn greet(&mut self) -> io::Result<()> {
         let (user, with) = (self.client.user().clone(), self.conversation.clone());
-        self.print(&format!(
-            "{user} talks to {with}. Times are UTC. /history [N] shows the past, /quit ends."
-        ))
+        self.print(&format!("{user} talks to {with}. Times are UTC. /history [N] shows the past, /quit ends."))
     }
 
     /// Prints a line above the prompt.
@@ -205,17 +191,13 @@ impl<W: Write> Chat<W> {
                 self.print(&line)
             }
             ClientEvent::Connected { .. } => self.print("-- connected again"),
-            ClientEvent::Disconnected(_) => {
-                self.print("-- connection lost; what you type is sent when it is back")
-            }
+            ClientEvent::Disconnected(_) => self.print("-- connection lost; what you type is sent when it is back"),
             ClientEvent::Synced { .. } | ClientEvent::Stopped(_) => Ok(()),
         }
     }
 
     fn line(&self, message: &Message) -> String {
-        let text = message
-            .text()
-            .unwrap_or_else(|| format!("[{}]", message.object_name()));
+        let text = message.text().unwrap_or_else(|| format!("[{}]", message.object_name()));
         let elsewhere = Conversation::from(message.conversation.clone());
         let place = if elsewhere == self.conversation {
             String::new()
@@ -224,12 +206,7 @@ impl<W: Write> Chat<W> {
         } else {
             format!(" (to {})", printable(&elsewhere.to_string()))
         };
-        format!(
-            "{} {}{place}: {}",
-            clock(message.sent),
-            printable(message.sender.as_str()),
-            printable(&text)
-        )
+        format!("{} {}{place}: {}", clock(message.sent), printable(message.sender.as_str()), printable(&text))
     }
 
     /// Does what a line says. Whether the chat goes on.
@@ -239,16 +216,11 @@ impl<W: Write> Chat<W> {
             "" => self.print_prompt()?,
             "/quit" | "/exit" => return Ok(false),
             "/history" => self.history(rest.trim().parse().unwrap_or(HISTORY)).await?,
-            command if command.starts_with('/') => {
-                self.print("-- there are /history [N] and /quit")?
-            }
+            command if command.starts_with('/') => self.print("-- there are /history [N] and /quit")?,
             _ => {
                 let outgoing = Outgoing::text(self.conversation.clone().into(), line);
                 match self.client.begin_send(outgoing).await {
-                    Ok(outcome) => self.unsettled.push_back(Unsettled {
-                        text: line.to_owned(),
-                        outcome,
-                    }),
+                    Ok(outcome) => self.unsettled.push_back(Unsettled { text: line.to_owned(), outcome }),
                     Err(error) => self.print(&format!("-- not sent: {error}"))?,
                 }
                 self.print_prompt()?;
@@ -278,21 +250,14 @@ impl<W: Write> Chat<W> {
         {
             self.settled(outcome)?;
         }
-        let page = self
-            .client
-            .history(&self.conversation, Timestamp::ZERO, count)
-            .await;
+        let page = self.client.history(&self.conversation, Timestamp::ZERO, count).await;
         match page {
             Ok(page) => {
                 for message in page.messages.iter().rev() {
                     let line = self.line(message);
                     self.print(&line)?;
                 }
-                let end = if page.has_more {
-                    "-- there is more before"
-                } else {
-                    "-- that is all"
-                };
+                let end = if page.has_more { "-- there is more before" } else { "-- that is all" };
                 self.print(end)
             }
             Err(QueryError::Unanswered(error)) => self.print(&format!("-- no history: {error}")),
@@ -304,19 +269,12 @@ impl<W: Write> Chat<W> {
 /// The time of day, UTC.
 fn clock(time: Timestamp) -> String {
     let seconds = time.0 / 1000 % 86_400;
-    format!(
-        "{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// What others write must not steer the terminal.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -59,10 +59,7 @@ impl Future for Sending {
     type Output = Result<Acked, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|told| {
-            told.map_err(|_| SendError::Closed)?
-                .map_err(SendError::Failed)
-        })
+        Pin::new(&mut self.0).poll(cx).map(|told| told.map_err(|_| SendError::Closed)?.map_err(SendError::Failed))
     }
 }
 
@@ -185,12 +182,7 @@ impl ClientBuilder {
             Ok(Err(reason)) => return Err(ConnectError::Stopped(reason)),
             Err(_) => return Err(ConnectError::Stopped(StopReason::Asked)),
         };
-        let shared = Shared {
-            user,
-            commands,
-            tickets: AtomicU64::new(1),
-            _task: task,
-        };
+        let shared = Shared { user, commands, tickets: AtomicU64::new(1), _task: task };
         Ok((Client(Arc::new(shared)), Events::new(events)))
     }
 
@@ -204,8 +196,7 @@ impl ClientBuilder {
             None => Navigation::Http(self.navigation.parse::<HttpUrl>()?),
         };
         let seed = u64::try_from(random & u128::from(u64::MAX)).unwrap_or_default();
-        let mut session =
-            SessionConfig::new(&self.app_key, &self.token, TransportKind::WebSocket, seed);
+        let mut session = SessionConfig::new(&self.app_key, &self.token, TransportKind::WebSocket, seed);
         session.device_id = self.device_id.unwrap_or_else(|| format!("{random:032x}"));
         session.platform = self.platform;
         session.cursor = self.cursor;
@@ -269,14 +260,12 @@ impl Client {
         content: impl Into<bytes::Bytes>,
     ) -> Result<Acked, SendError> {
         let object_name = bytes::Bytes::copy_from_slice(object_name.as_bytes());
-        self.send_outgoing(Outgoing::new(conversation.into(), object_name, content))
-            .await
+        self.send_outgoing(Outgoing::new(conversation.into(), object_name, content)).await
     }
 
     /// Sends a text.
     pub async fn text(&self, conversation: Conversation, text: &str) -> Result<Acked, SendError> {
-        self.send_outgoing(Outgoing::text(conversation.into(), text))
-            .await
+        self.send_outgoing(Outgoing::text(conversation.into(), text)).await
     }
 
     /// Takes back one of the user's own messages.
@@ -286,8 +275,7 @@ impl Client {
         uid: MessageUid,
         sent: Timestamp,
     ) -> Result<Acked, SendError> {
-        self.send_outgoing(Outgoing::recall(conversation.into(), uid, sent))
-            .await
+        self.send_outgoing(Outgoing::recall(conversation.into(), uid, sent)).await
     }
 
     /// Sends a message that was put together by hand. Its ticket is overwritten.
@@ -300,15 +288,8 @@ impl Client {
     pub async fn begin_send(&self, mut outgoing: Outgoing) -> Result<Sending, SendError> {
         outgoing.ticket = self.ticket();
         let (outcome, told) = oneshot::channel();
-        let command = Command::Send {
-            outgoing: Box::new(outgoing),
-            outcome,
-        };
-        self.0
-            .commands
-            .send(command)
-            .await
-            .map_err(|_| SendError::Closed)?;
+        let command = Command::Send { outgoing: Box::new(outgoing), outcome };
+        self.0.commands.send(command).await.map_err(|_| SendError::Closed)?;
         Ok(Sending(told))
     }
 

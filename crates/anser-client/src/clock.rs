@@ -15,19 +15,11 @@ pub struct LocalClock {
 
 impl LocalClock {
     /// Starts now.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where a client reads the wall clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where a client reads the wall clock")]
     pub fn start() -> Self {
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = Timestamp(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX));
-        Self {
-            started: Instant::now(),
-            wall,
-        }
+        Self { started: Instant::now(), wall }
     }
 
     /// The time.

@@ -50,10 +50,7 @@ pub struct HttpClient {
 impl HttpClient {
     /// A client that has not connected yet.
     pub const fn new(url: HttpUrl) -> Self {
-        Self {
-            url,
-            connection: None,
-        }
+        Self { url, connection: None }
     }
 
     /// The server.
@@ -69,35 +66,21 @@ impl HttpClient {
         content_type: &str,
         body: &[u8],
     ) -> Result<Response, HttpError> {
-        let mut request = format!(
-            "POST {}{path} HTTP/1.1\r\nHost: {}\r\n",
-            self.url.prefix(),
-            self.url.authority()
-        );
+        let mut request = format!("POST {}{path} HTTP/1.1\r\nHost: {}\r\n", self.url.prefix(), self.url.authority());
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
-        request.push_str(&format!(
-            "Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        ));
+        request.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", body.len()));
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
         let host = || self.url.authority().to_owned();
-        let result = timeout(
-            REQUEST_TIMEOUT,
-            exchange(&self.url, self.connection.take(), &bytes),
-        )
-        .await;
+        let result = timeout(REQUEST_TIMEOUT, exchange(&self.url, self.connection.take(), &bytes)).await;
         match result {
             Ok(Ok((response, connection))) => {
                 self.connection = connection;
                 Ok(response)
             }
-            Ok(Err(source)) => Err(HttpError::Connection {
-                host: host(),
-                source,
-            }),
+            Ok(Err(source)) => Err(HttpError::Connection { host: host(), source }),
             Err(_) => Err(HttpError::TimedOut { host: host() }),
         }
     }
@@ -105,11 +88,7 @@ impl HttpClient {
 
 /// Writes a request and reads its answer. A kept connection may have been closed by the server while it was idle; when it
 /// turns out to be, before a byte of an answer came, the request is written once more to a fresh one.
-async fn exchange(
-    url: &HttpUrl,
-    kept: Option<TcpStream>,
-    request: &[u8],
-) -> io::Result<(Response, Option<TcpStream>)> {
+async fn exchange(url: &HttpUrl, kept: Option<TcpStream>, request: &[u8]) -> io::Result<(Response, Option<TcpStream>)> {
     if let Some(mut connection) = kept
         && connection.write_all(request).await.is_ok()
     {
@@ -127,10 +106,7 @@ async fn exchange(
 }
 
 fn is_reset(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 fn keep(response: Response, connection: TcpStream) -> (Response, Option<TcpStream>) {

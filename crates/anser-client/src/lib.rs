@@ -33,8 +33,8 @@ pub use anser_core::session::{AnswerError, Failure, LossReason, StopReason, Via}
 pub use anser_rmtp::Platform;
 pub use anser_types::{ClientMessageId, MessageUid, Timestamp, UserId};
 pub use client::{
-    Acked, Client, ClientBuilder, ClientEvent, ConnectError, Conversation, ConversationSummary,
-    Events, HistoryPage, Message, QueryError, SendError, Sending,
+    Acked, Client, ClientBuilder, ClientEvent, ConnectError, Conversation, ConversationSummary, Events, HistoryPage,
+    Message, QueryError, SendError, Sending,
 };
 pub use clock::LocalClock;
 pub use http::{HttpClient, HttpError, HttpUrl, Response, UrlError};

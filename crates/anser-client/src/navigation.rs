@@ -55,9 +55,7 @@ impl Navigation {
         let negotiate = format!("conn={};iptype=v4,v6", transport.protocol());
         let headers = [("RC-Appkey", app_key), ("RC-Negotiate", negotiate.as_str())];
         let mut http = HttpClient::new(url.clone());
-        let posted = http
-            .post("/v2/navi.json?cloud=0", &headers, FORM, form.as_bytes())
-            .await;
+        let posted = http.post("/v2/navi.json?cloud=0", &headers, FORM, form.as_bytes()).await;
         let response = posted.map_err(|_| NavigationFailure::Unavailable)?;
         read_answer(response.status, &response.body, transport)
     }
@@ -65,11 +63,7 @@ impl Navigation {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn read_answer(
-    status: u16,
-    body: &[u8],
-    transport: Transport,
-) -> Result<Vec<String>, NavigationFailure> {
+fn read_answer(status: u16, body: &[u8], transport: Transport) -> Result<Vec<String>, NavigationFailure> {
     if matches!(status, 400..=499) && status != 429 {
         return Err(NavigationFailure::Refused(status));
     }
@@ -80,50 +74,27 @@ fn read_answer(
     match answer.get("code").and_then(Value::as_u64) {
         None | Some(200) => {}
         Some(code @ (401 | 403 | 416)) => {
-            return Err(NavigationFailure::Refused(
-                u16::try_from(code).unwrap_or(u16::MAX),
-            ));
+            return Err(NavigationFailure::Refused(u16::try_from(code).unwrap_or(u16::MAX)));
         }
         Some(_) => return Err(NavigationFailure::Unavailable),
     }
     let mut entries: Vec<(u64, String)> = Vec::new();
-    for entry in answer
-        .get("serverAddr")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for entry in answer.get("serverAddr").and_then(Value::as_array).into_iter().flatten() {
         let protocol = entry.get("protocol").and_then(Value::as_u64);
-        if let Some(address) = entry
-            .get("addr")
-            .and_then(Value::as_str)
-            .filter(|_| protocol == Some(transport.protocol()))
+        if let Some(address) =
+            entry.get("addr").and_then(Value::as_str).filter(|_| protocol == Some(transport.protocol()))
         {
-            entries.push((
-                entry.get("weight").and_then(Value::as_u64).unwrap_or(0),
-                address.to_owned(),
-            ));
+            entries.push((entry.get("weight").and_then(Value::as_u64).unwrap_or(0), address.to_owned()));
         }
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.0));
     let mut addresses: Vec<String> = entries.into_iter().map(|(_, address)| address).collect();
     if addresses.is_empty() && transport == Transport::Ws {
         let text = |name| answer.get(name).and_then(Value::as_str).unwrap_or_default();
-        let listed = [text("server"), text("backupServer")]
-            .into_iter()
-            .flat_map(|list| list.split(','));
-        addresses.extend(
-            listed
-                .map(str::trim)
-                .filter(|address| !address.is_empty())
-                .map(str::to_owned),
-        );
+        let listed = [text("server"), text("backupServer")].into_iter().flat_map(|list| list.split(','));
+        addresses.extend(listed.map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned));
     }
-    if addresses.is_empty() {
-        Err(NavigationFailure::Unavailable)
-    } else {
-        Ok(addresses)
-    }
+    if addresses.is_empty() { Err(NavigationFailure::Unavailable) } else { Ok(addresses) }
 }
 
 #[cfg(test)]
@@ -149,17 +120,9 @@ mod tests {
             (429, "", NavigationFailure::Unavailable),
             (503, "", NavigationFailure::Unavailable),
             (200, "no json", NavigationFailure::Unavailable),
-            (
-                200,
-                r#"{"code":200,"serverAddr":[]}"#,
-                NavigationFailure::Unavailable,
-            ),
+            (200, r#"{"code":200,"serverAddr":[]}"#, NavigationFailure::Unavailable),
         ] {
-            assert_eq!(
-                read_answer(status, body.as_bytes(), Transport::Tcp),
-                Err(expected),
-                "{status} {body}"
-            );
+            assert_eq!(read_answer(status, body.as_bytes(), Transport::Tcp), Err(expected), "{status} {body}");
         }
     }
 }

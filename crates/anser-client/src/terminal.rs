@@ -16,9 +16,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use anser_core::session::{
-    Effect, Event, LinkId, NavigationFailure, Notice, Session, SessionConfig,
-};
+use anser_core::session::{Effect, Event, LinkId, NavigationFailure, Notice, Session, SessionConfig};
 use anser_types::Timestamp;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -30,13 +28,7 @@ pub use trust::{TlsError, TlsTrust};
 /// What uses a terminal. All methods are called from the terminal's own task and must not block.
 pub trait Application: Unpin {
     /// Takes something that happened. Whatever is pushed to `events` is handled before the next thing that happens.
-    fn on_notice(
-        &mut self,
-        notice: Notice,
-        session: &Session,
-        now: Timestamp,
-        events: &mut Vec<Event>,
-    );
+    fn on_notice(&mut self, notice: Notice, session: &Session, now: Timestamp, events: &mut Vec<Event>);
 
     /// Takes a connection that could not be opened, or broke. The session deals with it; this is for telling somebody why.
     fn on_connection_error(&mut self, _error: &io::Error) {}
@@ -94,9 +86,7 @@ pub struct Terminal<A> {
 
 impl<A> std::fmt::Debug for Terminal<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Terminal")
-            .field("session", &self.session)
-            .finish_non_exhaustive()
+        f.debug_struct("Terminal").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
@@ -164,24 +154,15 @@ impl<A: Application> Terminal<A> {
             }
             Effect::Navigate => {
                 self.stirred = true;
-                let TerminalConfig {
-                    navigation,
-                    session,
-                    transport,
-                    ..
-                } = self.config.clone();
-                self.navigating = Some(Box::pin(async move {
-                    navigation
-                        .addresses(&session.app_key, &session.token, transport)
-                        .await
-                }));
+                let TerminalConfig { navigation, session, transport, .. } = self.config.clone();
+                self.navigating =
+                    Some(Box::pin(
+                        async move { navigation.addresses(&session.app_key, &session.token, transport).await },
+                    ));
             }
             Effect::Open { link, address } => {
                 self.stirred = true;
-                self.opening = Some((
-                    link,
-                    Box::pin(connection::open(self.config.clone(), address)),
-                ));
+                self.opening = Some((link, Box::pin(connection::open(self.config.clone(), address))));
             }
             Effect::Close { link } => self.close(link),
         }
@@ -196,11 +177,7 @@ impl<A: Application> Terminal<A> {
     }
 
     fn poll_opening(&mut self, cx: &mut Context<'_>, now: Timestamp) {
-        if let Some(Poll::Ready(result)) = self
-            .navigating
-            .as_mut()
-            .map(|future| future.as_mut().poll(cx))
-        {
+        if let Some(Poll::Ready(result)) = self.navigating.as_mut().map(|future| future.as_mut().poll(cx)) {
             self.navigating = None;
             let event = match result {
                 Ok(addresses) => Event::Navigated(addresses),
@@ -208,10 +185,7 @@ impl<A: Application> Terminal<A> {
             };
             self.handle(event, now);
         }
-        let opened = self
-            .opening
-            .as_mut()
-            .map(|(link, future)| (*link, future.as_mut().poll(cx)));
+        let opened = self.opening.as_mut().map(|(link, future)| (*link, future.as_mut().poll(cx)));
         if let Some((link, Poll::Ready(result))) = opened {
             self.opening = None;
             match result {
@@ -230,18 +204,13 @@ impl<A: Application> Terminal<A> {
     /// Reads what is there. Whether to come back at once because there may be more.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         for _ in 0..READS_MAX {
-            let ready = self
-                .application
-                .as_mut()
-                .is_none_or(|application| application.poll_ready(cx).is_ready());
+            let ready = self.application.as_mut().is_none_or(|application| application.poll_ready(cx).is_ready());
             let Some((link, connection)) = self.connection.as_mut().filter(|_| ready) else {
                 return false;
             };
             let link = *link;
             let (session, effects) = (&mut self.session, &mut self.effects);
-            let read = connection.poll_read(cx, |frame| {
-                session.handle(Event::Frame { link, frame }, now, effects)
-            });
+            let read = connection.poll_read(cx, |frame| session.handle(Event::Frame { link, frame }, now, effects));
             match read {
                 Poll::Ready(Ok(())) => self.settle(now),
                 Poll::Ready(Err(error)) => {
@@ -278,9 +247,7 @@ impl<A: Application> Terminal<A> {
             match timer.as_mut().poll(cx) {
                 Poll::Pending => return,
                 // It was set for an earlier time; or the time has come, and the clock will say so.
-                Poll::Ready(()) => timer
-                    .as_mut()
-                    .reset(at.max(Instant::now() + std::time::Duration::from_millis(1))),
+                Poll::Ready(()) => timer.as_mut().reset(at.max(Instant::now() + std::time::Duration::from_millis(1))),
             }
         }
     }
@@ -307,9 +274,7 @@ impl<A: Application> Terminal<A> {
 
     /// Whether so much waits to be written that the application is not asked for more.
     fn is_choked(&self) -> bool {
-        self.connection
-            .as_ref()
-            .is_some_and(|(_, connection)| connection.is_choked())
+        self.connection.as_ref().is_some_and(|(_, connection)| connection.is_choked())
     }
 }
 
@@ -332,10 +297,7 @@ impl<A: Application> Future for Terminal<A> {
         }
         this.poll_timer(cx, now);
         this.poll_flush(cx, now);
-        if this
-            .application
-            .as_ref()
-            .is_some_and(|application| application.is_done(&this.session))
+        if this.application.as_ref().is_some_and(|application| application.is_done(&this.session))
             && let Some(application) = this.application.take()
         {
             return Poll::Ready(application);

@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 
 use anser_backend::{
-    BucketBatch, Counted, DirectoryChange, HistoryCell, HistoryRow, HistoryWrite, Listed,
-    MailboxRow, PartitionRows, Placed, Side, TimelineEntry,
+    BucketBatch, Counted, DirectoryChange, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows,
+    Placed, Side, TimelineEntry,
 };
 use anser_cluster::Deliver;
 use anser_types::record::{Body, UserChange, UserRecord};
 use anser_types::{
-    BucketId, Conversation, ConversationType, Effect, Message, MessageFlags, Offset, PartitionId,
-    Subject, UserId, UserKey,
+    BucketId, Conversation, ConversationType, Effect, Message, MessageFlags, Offset, PartitionId, Subject, UserId,
+    UserKey,
 };
 
 use crate::owner::Committed;
@@ -46,9 +46,7 @@ impl Derived {
             Body::Message(message) => self.add_message(message, committed),
             Body::Roster(roster) => {
                 let change = DirectoryChange::Roster(roster.clone());
-                self.writes(committed)
-                    .directory
-                    .push((committed.offset, change));
+                self.writes(committed).directory.push((committed.offset, change));
             }
             Body::User(user) => self.add_user(user, committed),
         }
@@ -57,10 +55,7 @@ impl Derived {
     /// The mailbox writes, one per bucket, each with its parts in the order of the log. A bucket in which nothing changes is
     /// not written; its mark lags behind, which is harmless because the place to replay from does not.
     pub fn take_mailbox(&mut self) -> Vec<BucketBatch> {
-        std::mem::take(&mut self.mailbox)
-            .into_iter()
-            .map(|(bucket, parts)| BucketBatch { bucket, parts })
-            .collect()
+        std::mem::take(&mut self.mailbox).into_iter().map(|(bucket, parts)| BucketBatch { bucket, parts }).collect()
     }
 
     /// The other writes, by partition.
@@ -77,9 +72,7 @@ impl Derived {
         let parts = self.mailbox.entry(user.bucket()).or_default();
         let next = committed.offset.next();
         match parts.last_mut() {
-            Some(last)
-                if last.partition == committed.partition && last.claim == committed.claim =>
-            {
+            Some(last) if last.partition == committed.partition && last.claim == committed.claim => {
                 last.next = next;
                 last.rows.push((committed.offset, row));
             }
@@ -109,24 +102,14 @@ impl Derived {
             Some(Effect::Read { until }) => {
                 let user = UserKey::new(message.app.clone(), message.sender.clone());
                 let conversation = Conversation::new(message.kind, message.target.clone());
-                self.push(
-                    committed,
-                    &user.clone(),
-                    MailboxRow::Read {
-                        user,
-                        conversation,
-                        until,
-                    },
-                );
+                self.push(committed, &user.clone(), MailboxRow::Read { user, conversation, until });
             }
-            Some(Effect::Recall { uid, sent }) => {
-                self.writes(committed).history.push(HistoryWrite::Cell {
-                    subject: message.subject(),
-                    sent,
-                    uid,
-                    cell: HistoryCell::Recalled { by: message.uid },
-                })
-            }
+            Some(Effect::Recall { uid, sent }) => self.writes(committed).history.push(HistoryWrite::Cell {
+                subject: message.subject(),
+                sent,
+                uid,
+                cell: HistoryCell::Recalled { by: message.uid },
+            }),
             None => {}
         }
         if let Some(number) = committed.number {
@@ -137,10 +120,7 @@ impl Derived {
                 number,
                 record: committed.record.clone(),
             };
-            self.writes(committed).history.push(HistoryWrite::Row {
-                offset: committed.offset,
-                row,
-            });
+            self.writes(committed).history.push(HistoryWrite::Row { offset: committed.offset, row });
         }
     }
 
@@ -148,49 +128,19 @@ impl Derived {
         let user = record.user.clone();
         match &record.change {
             UserChange::RemoveConversation { conversation } => {
-                self.push(
-                    committed,
-                    &record.user,
-                    MailboxRow::Remove {
-                        user,
-                        conversation: conversation.clone(),
-                    },
-                );
+                self.push(committed, &record.user, MailboxRow::Remove { user, conversation: conversation.clone() });
             }
-            UserChange::Read {
-                conversation,
-                until,
-            } => {
-                let row = MailboxRow::Read {
-                    user,
-                    conversation: conversation.clone(),
-                    until: *until,
-                };
+            UserChange::Read { conversation, until } => {
+                let row = MailboxRow::Read { user, conversation: conversation.clone(), until: *until };
                 self.push(committed, &record.user, row);
             }
-            UserChange::HideMessages {
-                conversation,
-                messages,
-            } => {
+            UserChange::HideMessages { conversation, messages } => {
                 let subject = Subject::of_conversation(&user, conversation);
-                self.writes(committed).history.push(HistoryWrite::Hide {
-                    user,
-                    subject,
-                    messages: messages.clone(),
-                });
+                self.writes(committed).history.push(HistoryWrite::Hide { user, subject, messages: messages.clone() });
             }
-            UserChange::HideUntil {
-                conversation,
-                until,
-            } => {
+            UserChange::HideUntil { conversation, until } => {
                 let subject = Subject::of_conversation(&user, conversation);
-                self.writes(committed)
-                    .history
-                    .push(HistoryWrite::HideUntil {
-                        user,
-                        subject,
-                        until: *until,
-                    });
+                self.writes(committed).history.push(HistoryWrite::HideUntil { user, subject, until: *until });
             }
             UserChange::Profile { .. }
             | UserChange::Blocked { .. }
@@ -198,36 +148,23 @@ impl Derived {
             | UserChange::TokensVoid { .. }
             | UserChange::Setting { .. } => {
                 let change = DirectoryChange::User(record.clone());
-                self.writes(committed)
-                    .directory
-                    .push((committed.offset, change));
+                self.writes(committed).directory.push((committed.offset, change));
             }
         }
     }
 }
 
 /// Whose timelines a message goes to: the recipients' and, if it is to have a copy, the sender's.
-fn readers<'a>(
-    message: &'a Message,
-    recipients: &'a [UserId],
-) -> impl Iterator<Item = (UserKey, Side)> + 'a {
+fn readers<'a>(message: &'a Message, recipients: &'a [UserId]) -> impl Iterator<Item = (UserKey, Side)> + 'a {
     let key = |user: &UserId| UserKey::new(message.app.clone(), user.clone());
-    let own = message.sender_copy.then(|| {
-        (
-            key(&message.sender),
-            Side::Outbox(message.origin.connection),
-        )
-    });
-    own.into_iter()
-        .chain(recipients.iter().map(move |user| (key(user), Side::Inbox)))
+    let own = message.sender_copy.then(|| (key(&message.sender), Side::Outbox(message.origin.connection)));
+    own.into_iter().chain(recipients.iter().map(move |user| (key(user), Side::Inbox)))
 }
 
 /// The conversation as a reader sees it.
 fn seen_by(message: &Message, side: Side) -> Conversation {
     let target = match (message.kind, side) {
-        (ConversationType::Private | ConversationType::System, Side::Inbox) => {
-            message.sender.clone().into()
-        }
+        (ConversationType::Private | ConversationType::System, Side::Inbox) => message.sender.clone().into(),
         _ => message.target.clone(),
     };
     Conversation::new(message.kind, target)
@@ -237,15 +174,9 @@ fn listed(message: &Message, conversation: Conversation, side: Side) -> Option<L
     if !message.is_kept_in_history() {
         return None;
     }
-    let counted = if side == Side::Inbox && message.flags.has(MessageFlags::COUNT) {
-        Counted::Yes
-    } else {
-        Counted::No
-    };
-    Some(Listed {
-        conversation,
-        counted,
-    })
+    let counted =
+        if side == Side::Inbox && message.flags.has(MessageFlags::COUNT) { Counted::Yes } else { Counted::No };
+    Some(Listed { conversation, counted })
 }
 
 /// Whom messages concern, from where the mailbox has placed their entries.
@@ -265,22 +196,17 @@ impl Placements {
                 Side::Inbox => None,
                 Side::Outbox(connection) => Some(connection),
             };
-            self.by_record
-                .entry((part.partition, *offset))
-                .or_default()
-                .push(Deliver {
-                    user: entry.user.user.clone(),
-                    position: Some(placed.position),
-                    previous: placed.previous,
-                    sent_on,
-                });
+            self.by_record.entry((part.partition, *offset)).or_default().push(Deliver {
+                user: entry.user.user.clone(),
+                position: Some(placed.position),
+                previous: placed.previous,
+                sent_on,
+            });
         }
     }
 
     /// Takes out whom a record concerns.
     pub fn take(&mut self, committed: &Committed) -> Vec<Deliver> {
-        self.by_record
-            .remove(&(committed.partition, committed.offset))
-            .unwrap_or_default()
+        self.by_record.remove(&(committed.partition, committed.offset)).unwrap_or_default()
     }
 }

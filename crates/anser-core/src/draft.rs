@@ -5,8 +5,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use anser_cluster::{Publish, ServerPublish};
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, Extras, Message, MessageClass, MessageFlags,
-    MessageUid, Origin, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, ConnectionId, ConversationType, Extras, Message, MessageClass, MessageFlags, MessageUid, Origin, Subject,
+    TargetId, Timestamp, UserId, UserKey,
 };
 
 /// Who waits for an outcome.
@@ -162,18 +162,7 @@ impl Draft {
 
 impl From<Publish> for Draft {
     fn from(publish: Publish) -> Self {
-        let Publish {
-            sender,
-            kind,
-            target,
-            class,
-            flags,
-            object_name,
-            content,
-            origin,
-            floor,
-            extras,
-        } = publish;
+        let Publish { sender, kind, target, class, flags, object_name, content, origin, floor, extras } = publish;
         Self {
             app: sender.app,
             kind,
@@ -189,10 +178,7 @@ impl From<Publish> for Draft {
             extras,
             floor,
             submitted: Timestamp::ZERO,
-            ticket: Ticket::Publish {
-                connection: origin.connection,
-                number: origin.publish,
-            },
+            ticket: Ticket::Publish { connection: origin.connection, number: origin.publish },
         }
     }
 }
@@ -211,11 +197,7 @@ impl Draft {
             content: publish.content,
             origin,
             sender_copy: publish.sender_copy,
-            check: if publish.check_permission {
-                Check::Full
-            } else {
-                Check::Existence
-            },
+            check: if publish.check_permission { Check::Full } else { Check::Existence },
             extras: publish.extras,
             floor: Timestamp::ZERO,
             submitted: Timestamp::ZERO,

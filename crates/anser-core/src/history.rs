@@ -21,24 +21,15 @@ impl Reader {
     /// What the reader sees of a row; `None` if it was recalled, hidden, or is not for them.
     pub fn fold(&self, stored: StoredRow) -> Result<Option<HistoryItem>, DecodeError> {
         let StoredRow { row, cells } = stored;
-        let recalled = cells
-            .iter()
-            .any(|cell| matches!(cell, HistoryCell::Recalled { .. }));
+        let recalled = cells.iter().any(|cell| matches!(cell, HistoryCell::Recalled { .. }));
         let hidden = row.sent <= self.hidden.until || self.hidden.messages.contains(&row.uid);
         if recalled || hidden || row.sent < self.from {
             return Ok(None);
         }
-        let Record {
-            body: Body::Message(message),
-            ..
-        } = Record::decode(row.record)?
-        else {
+        let Record { body: Body::Message(message), .. } = Record::decode(row.record)? else {
             return Ok(None);
         };
-        Ok(self.may_see(&message).then(|| HistoryItem {
-            message,
-            number: row.number,
-        }))
+        Ok(self.may_see(&message).then(|| HistoryItem { message, number: row.number }))
     }
 
     fn may_see(&self, message: &Message) -> bool {

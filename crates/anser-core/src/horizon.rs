@@ -24,10 +24,7 @@ pub struct Horizon {
 
 impl Default for Horizon {
     fn default() -> Self {
-        Self {
-            users: HashMap::new(),
-            sweep_at: KEPT_MIN,
-        }
+        Self { users: HashMap::new(), sweep_at: KEPT_MIN }
     }
 }
 
@@ -35,10 +32,7 @@ impl Horizon {
     /// The newest sent time that the sender and the readers of a draft have or will have.
     pub fn newest(&self, draft: &Draft, readers: &[UserId]) -> Timestamp {
         readers_of(draft, readers)
-            .filter_map(|user| {
-                self.users
-                    .get(&UserKey::new(draft.app.clone(), user.clone()))
-            })
+            .filter_map(|user| self.users.get(&UserKey::new(draft.app.clone(), user.clone())))
             .max()
             .copied()
             .unwrap_or_default()
@@ -47,10 +41,7 @@ impl Horizon {
     /// A message to these readers was stamped.
     pub fn note(&mut self, draft: &Draft, readers: &[UserId], sent: Timestamp) {
         for user in readers_of(draft, readers) {
-            let newest = self
-                .users
-                .entry(UserKey::new(draft.app.clone(), user.clone()))
-                .or_default();
+            let newest = self.users.entry(UserKey::new(draft.app.clone(), user.clone())).or_default();
             *newest = sent.max(*newest);
         }
     }
@@ -65,12 +56,6 @@ impl Horizon {
 }
 
 fn readers_of<'a>(draft: &'a Draft, readers: &'a [UserId]) -> impl Iterator<Item = &'a UserId> {
-    let readers = if readers.len() <= READERS_MAX {
-        readers
-    } else {
-        &[]
-    };
-    readers
-        .iter()
-        .chain(draft.sender_copy.then_some(&draft.sender))
+    let readers = if readers.len() <= READERS_MAX { readers } else { &[] };
+    readers.iter().chain(draft.sender_copy.then_some(&draft.sender))
 }

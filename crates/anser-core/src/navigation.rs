@@ -60,10 +60,7 @@ pub fn choose(nodes: &[AccessNode], user: &UserKey, home: Option<&str>) -> Optio
         Some((!loyal, !bound.has_room(node)))
     });
     let (&node, rest) = order.split_first()?;
-    Some(Choice {
-        node,
-        backups: rest.iter().copied().take(BACKUPS_MAX).collect(),
-    })
+    Some(Choice { node, backups: rest.iter().copied().take(BACKUPS_MAX).collect() })
 }
 
 /// The nodes that take users, the one with the highest score first.

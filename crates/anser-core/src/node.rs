@@ -9,9 +9,7 @@ use bytes::Bytes;
 
 use anser_cluster::{Outcome, Refusal, Settled};
 use anser_types::record::{Body, Record};
-use anser_types::{
-    Claim, Limits, LogId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp,
-};
+use anser_types::{Claim, Limits, LogId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
 
 use crate::draft::{Draft, Ticket};
 use crate::horizon::Horizon;
@@ -34,10 +32,7 @@ pub enum Effect {
     /// Derive the tables from this record.
     Commit(Committed),
     /// Pass a status message on.
-    Pass(
-        std::sync::Arc<anser_types::Message>,
-        std::sync::Arc<[anser_types::UserId]>,
-    ),
+    Pass(std::sync::Arc<anser_types::Message>, std::sync::Arc<[anser_types::UserId]>),
     /// The partition lost its claim: take it over again.
     Reclaim(PartitionId),
 }
@@ -106,18 +101,8 @@ impl Node {
         partitions: impl IntoIterator<Item = PartitionId>,
         limits: Limits,
     ) -> Self {
-        let owners = partitions
-            .into_iter()
-            .map(|p| {
-                (
-                    p,
-                    Owned {
-                        owner: Owner::new(p, log, limits),
-                        epoch: 0,
-                    },
-                )
-            })
-            .collect();
+        let owners =
+            partitions.into_iter().map(|p| (p, Owned { owner: Owner::new(p, log, limits), epoch: 0 })).collect();
         Self {
             count,
             clock: NodeClock::default(),
@@ -148,8 +133,7 @@ impl Node {
     /// A publish of a terminal: passes its user's queue.
     pub fn publish(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.clock.advance(now);
-        self.queues
-            .submit(Box::new(draft), now, &mut self.queue_effects);
+        self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
         self.settle_down(now, effects);
     }
 
@@ -157,8 +141,7 @@ impl Node {
     pub fn publish_for_server(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.clock.advance(now);
         if draft.sender_copy {
-            self.queues
-                .submit(Box::new(draft), now, &mut self.queue_effects);
+            self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
             self.settle_down(now, effects);
             return;
         }
@@ -175,11 +158,7 @@ impl Node {
         let ticket = Ticket::Call(call);
         match self.owners.get_mut(&partition) {
             Some(owned) => {
-                let turn = &mut Turn {
-                    now,
-                    horizon: &mut self.horizon,
-                    effects: &mut self.owner_effects,
-                };
+                let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
                 owned.owner.command(ticket, body, turn);
                 self.dirty.insert(partition);
             }
@@ -198,12 +177,7 @@ impl Node {
             let epoch = owned.epoch;
             for effect in self.owner_effects.drain(..) {
                 if let owner::Effect::Append { expected, records } = effect {
-                    effects.push(Effect::Append(Append {
-                        partition,
-                        epoch,
-                        expected,
-                        records,
-                    }));
+                    effects.push(Effect::Append(Append { partition, epoch, expected, records }));
                 }
             }
         }
@@ -212,26 +186,12 @@ impl Node {
     /// The log has answered an append.
     pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.clock.advance(now);
-        let AppendOutcome {
-            partition,
-            epoch,
-            expected,
-            landed,
-            count,
-        } = append;
-        let Some(owned) = self
-            .owners
-            .get_mut(&partition)
-            .filter(|owned| owned.epoch == epoch)
-        else {
+        let AppendOutcome { partition, epoch, expected, landed, count } = append;
+        let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
             return;
         };
         let kept = match landed {
-            Landed::At(first) => {
-                owned
-                    .owner
-                    .appended(expected, first, count, &mut self.owner_effects)
-            }
+            Landed::At(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
             Landed::Nowhere => {
                 owned.owner.lose_for_sure(&mut self.owner_effects);
                 false
@@ -259,11 +219,7 @@ impl Node {
     ) {
         let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
-            let turn = &mut Turn {
-                now,
-                horizon: &mut self.horizon,
-                effects: &mut self.owner_effects,
-            };
+            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.loaded(subject, loaded, turn);
             self.dirty.insert(partition);
         }
@@ -296,11 +252,7 @@ impl Node {
     ) {
         let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
-            let turn = &mut Turn {
-                now,
-                horizon: &mut self.horizon,
-                effects: &mut self.owner_effects,
-            };
+            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.fetched(subject, record, turn);
             self.dirty.insert(partition);
         }
@@ -324,24 +276,13 @@ impl Node {
     }
 
     /// Begins a take-over: the claim to append at the end of the partition, which is at `end`.
-    pub fn claim(
-        &mut self,
-        partition: PartitionId,
-        node: &str,
-        end: Offset,
-        now: Timestamp,
-    ) -> Option<Append> {
+    pub fn claim(&mut self, partition: PartitionId, node: &str, end: Offset, now: Timestamp) -> Option<Append> {
         let now = self.clock.advance(now);
         let owned = self.owners.get_mut(&partition)?;
         owned.epoch += 1;
         let epoch = owned.epoch;
         match owned.owner.claim(node, end, now) {
-            owner::Effect::Append { expected, records } => Some(Append {
-                partition,
-                epoch,
-                expected,
-                records,
-            }),
+            owner::Effect::Append { expected, records } => Some(Append { partition, epoch, expected, records }),
             _ => None,
         }
     }
@@ -361,39 +302,20 @@ impl Node {
     }
 
     /// Takes in a counted record that was applied before: for resends, and for the partition's floor.
-    pub fn remember(
-        &mut self,
-        partition: PartitionId,
-        offset: Offset,
-        taken: Timestamp,
-        body: &Body,
-    ) {
+    pub fn remember(&mut self, partition: PartitionId, offset: Offset, taken: Timestamp, body: &Body) {
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.remember(offset, taken, body);
         }
     }
 
     /// Takes in a counted record that may not have been applied everywhere.
-    pub fn replay(
-        &mut self,
-        replay: Replay<'_>,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Replayed {
+    pub fn replay(&mut self, replay: Replay<'_>, now: Timestamp, effects: &mut Vec<Effect>) -> Replayed {
         let now = self.clock.advance(now);
-        let Replay {
-            partition,
-            claim,
-            offset,
-            bytes,
-            record,
-        } = replay;
+        let Replay { partition, claim, offset, bytes, record } = replay;
         let Some(owned) = self.owners.get_mut(&partition) else {
             return Replayed::Done;
         };
-        let replayed = owned
-            .owner
-            .replay(claim, offset, bytes, record, &mut self.owner_effects);
+        let replayed = owned.owner.replay(claim, offset, bytes, record, &mut self.owner_effects);
         self.settle_down(now, effects);
         replayed
     }
@@ -416,9 +338,7 @@ impl Node {
             for effect in std::mem::take(&mut self.queue_effects) {
                 match effect {
                     user_queue::Effect::Forward(draft) => self.forward(draft, now),
-                    user_queue::Effect::GiveUp(draft) => {
-                        settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects)
-                    }
+                    user_queue::Effect::GiveUp(draft) => settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects),
                 }
             }
             for effect in std::mem::take(&mut self.owner_effects) {
@@ -431,11 +351,7 @@ impl Node {
         let partition = draft.subject().partition(self.count);
         match self.owners.get_mut(&partition) {
             Some(owned) => {
-                let turn = &mut Turn {
-                    now,
-                    horizon: &mut self.horizon,
-                    effects: &mut self.owner_effects,
-                };
+                let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
                 owned.owner.publish(draft, turn);
                 self.dirty.insert(partition);
             }
@@ -445,35 +361,19 @@ impl Node {
 
     fn take(&mut self, effect: owner::Effect, now: Timestamp, effects: &mut Vec<Effect>) {
         match effect {
-            owner::Effect::Settle {
-                ticket,
-                queue,
-                outcome,
-            } => {
+            owner::Effect::Settle { ticket, queue, outcome } => {
                 settle(ticket, outcome, effects);
                 if let Some(user) = queue {
-                    self.queues.settled(
-                        &user,
-                        outcome.ok().map(|a| a.sent),
-                        now,
-                        &mut self.queue_effects,
-                    );
+                    self.queues.settled(&user, outcome.ok().map(|a| a.sent), now, &mut self.queue_effects);
                 }
             }
             owner::Effect::Return(draft) => self.returned(draft, now, effects),
-            owner::Effect::Load(partition, subject) => {
-                effects.push(Effect::Load(partition, subject))
+            owner::Effect::Load(partition, subject) => effects.push(Effect::Load(partition, subject)),
+            owner::Effect::Fetch { partition, offset, subject } => {
+                effects.push(Effect::Fetch(partition, subject, offset))
             }
-            owner::Effect::Fetch {
-                partition,
-                offset,
-                subject,
-            } => effects.push(Effect::Fetch(partition, subject, offset)),
             owner::Effect::Commit(committed) => effects.push(Effect::Commit(committed)),
-            owner::Effect::Pass {
-                message,
-                recipients,
-            } => effects.push(Effect::Pass(message, recipients)),
+            owner::Effect::Pass { message, recipients } => effects.push(Effect::Pass(message, recipients)),
             owner::Effect::Append { .. } => {}
         }
     }
@@ -483,11 +383,7 @@ impl Node {
         if draft.queue_key().is_some() {
             self.queues.returned(draft, now, &mut self.queue_effects);
         } else {
-            settle(
-                draft.ticket,
-                Err(Refusal::new(Status::UNAVAILABLE)),
-                effects,
-            );
+            settle(draft.ticket, Err(Refusal::new(Status::UNAVAILABLE)), effects);
         }
     }
 }
@@ -535,11 +431,9 @@ pub struct Replay<'a> {
 
 fn settle(ticket: Ticket, outcome: Outcome, effects: &mut Vec<Effect>) {
     match ticket {
-        Ticket::Publish { connection, number } => effects.push(Effect::Settle(Settled {
-            connection,
-            publish: number,
-            outcome,
-        })),
+        Ticket::Publish { connection, number } => {
+            effects.push(Effect::Settle(Settled { connection, publish: number, outcome }))
+        }
         Ticket::Call(call) => effects.push(Effect::Answer(call, outcome)),
         Ticket::None => {}
     }

@@ -47,8 +47,8 @@ use anser_types::{Timestamp, UserId};
 
 pub use config::SessionConfig;
 pub use event::{
-    AnswerError, Effect, Event, Failure, LinkId, LossReason, MessageState, NavigationFailure,
-    Notice, Question, StopReason,
+    AnswerError, Effect, Event, Failure, LinkId, LossReason, MessageState, NavigationFailure, Notice, Question,
+    StopReason,
 };
 pub use outgoing::Outgoing;
 pub use received::{Received, Via};
@@ -90,42 +90,20 @@ impl Session {
     pub fn new(config: SessionConfig) -> Self {
         let random = Random::new(config.seed);
         let inbox = Inbox::new(config.cursor, config.seen_max);
-        Self {
-            config,
-            link: Link::new(),
-            outbox: Outbox::new(),
-            inbox,
-            requests: Requests::new(),
-            random,
-        }
+        Self { config, link: Link::new(), outbox: Outbox::new(), inbox, requests: Requests::new(), random }
     }
 
     /// Takes an event and appends what is to be done about it, in order. `now` is local time; it must not go back.
     pub fn handle(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Self {
-            config,
-            link,
-            outbox,
-            inbox,
-            requests,
-            random,
-        } = self;
-        let turn = &mut Turn {
-            now,
-            config,
-            requests,
-            random,
-            effects,
-        };
+        let Self { config, link, outbox, inbox, requests, random } = self;
+        let turn = &mut Turn { now, config, requests, random, effects };
         match event {
             Event::Start => link.start(turn),
             Event::Navigated(addresses) => link.navigated(addresses, turn),
             Event::NavigationFailed(failure) => link.navigation_failed(failure, turn),
             Event::Opened { link: id } => link.opened(id, turn),
             Event::Lost { link: id } => link.lost(id, turn),
-            Event::Frame { link: id, frame } if link.is_current(id) => {
-                self.frame(frame, now, effects)
-            }
+            Event::Frame { link: id, frame } if link.is_current(id) => self.frame(frame, now, effects),
             Event::Frame { .. } => {}
             Event::Send(outgoing) => outbox.submit(*outgoing, turn),
             Event::Ask(question) => ask(question, link.signed_in(), turn),
@@ -138,16 +116,8 @@ impl Session {
 
     /// When the machine wants [`Event::Tick`] at the latest, with nothing else happening before. `None`: not at all.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let own = [
-            self.link.wake_at(self.config.silence_max_ms),
-            self.requests.wake_at(),
-            self.outbox.wake_at(),
-        ];
-        let pull = self
-            .link
-            .is_signed_in()
-            .then(|| self.inbox.wake_at())
-            .flatten();
+        let own = [self.link.wake_at(self.config.silence_max_ms), self.requests.wake_at(), self.outbox.wake_at()];
+        let pull = self.link.is_signed_in().then(|| self.inbox.wake_at()).flatten();
         own.into_iter().chain([pull]).flatten().min()
     }
 
@@ -188,21 +158,8 @@ impl Session {
     }
 
     fn frame(&mut self, frame: ServerFrame, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Self {
-            config,
-            link,
-            outbox,
-            inbox,
-            requests,
-            random,
-        } = self;
-        let turn = &mut Turn {
-            now,
-            config,
-            requests,
-            random,
-            effects,
-        };
+        let Self { config, link, outbox, inbox, requests, random } = self;
+        let turn = &mut Turn { now, config, requests, random, effects };
         link.heard(now);
         match frame {
             ServerFrame::ConnAck(connack) => link.connack(connack, turn),
@@ -229,30 +186,14 @@ impl Session {
 
     /// Brings the parts in line with the connection after whatever happened, and does what is due.
     fn settle_state(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Self {
-            config,
-            link,
-            outbox,
-            inbox,
-            requests,
-            random,
-        } = self;
-        let turn = &mut Turn {
-            now,
-            config,
-            requests,
-            random,
-            effects,
-        };
+        let Self { config, link, outbox, inbox, requests, random } = self;
+        let turn = &mut Turn { now, config, requests, random, effects };
         if let Some(change) = link.take_change() {
             for waiting in turn.requests.restart(link.first_message_id()) {
                 match waiting {
                     Waiting::Publish(number) => outbox.unanswered(number),
                     Waiting::Query(ticket) => {
-                        turn.tell(Notice::Answer {
-                            ticket,
-                            answer: Err(AnswerError::ConnectionLost),
-                        });
+                        turn.tell(Notice::Answer { ticket, answer: Err(AnswerError::ConnectionLost) });
                     }
                     Waiting::Pull | Waiting::Nothing => {}
                 }
@@ -263,10 +204,7 @@ impl Session {
         while let Some(waiting) = turn.requests.overdue(now) {
             match waiting {
                 Waiting::Publish(number) => outbox.timed_out(number, turn),
-                Waiting::Query(ticket) => turn.tell(Notice::Answer {
-                    ticket,
-                    answer: Err(AnswerError::TimedOut),
-                }),
+                Waiting::Query(ticket) => turn.tell(Notice::Answer { ticket, answer: Err(AnswerError::TimedOut) }),
                 Waiting::Pull => inbox.pull_failed(turn),
                 Waiting::Nothing => {}
             }
@@ -280,12 +218,7 @@ impl Session {
 
 /// Sends a query, or says at once why not.
 fn ask(question: Question, me: Option<&UserId>, turn: &mut Turn<'_>) {
-    let Question {
-        ticket,
-        topic,
-        target,
-        body,
-    } = question;
+    let Question { ticket, topic, target, body } = question;
     let deadline = turn.now.plus(turn.config.answer_timeout_ms);
     let opened = match me {
         None => Err(AnswerError::NotConnected),
@@ -300,9 +233,6 @@ fn ask(question: Question, me: Option<&UserId>, turn: &mut Turn<'_>) {
             let target = target.unwrap_or_else(|| me.clone().into());
             requests::write_query(message_id, topic, target, body, turn);
         }
-        Err(error) => turn.tell(Notice::Answer {
-            ticket,
-            answer: Err(error),
-        }),
+        Err(error) => turn.tell(Notice::Answer { ticket, answer: Err(error) }),
     }
 }

@@ -88,9 +88,8 @@ impl Queue {
             }
             let subject = first.subject();
             // What follows in the conversation goes too: it must not arrive without what came before it.
-            let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
-                .into_iter()
-                .partition(|draft| draft.subject() == subject);
+            let (gone, kept): (VecDeque<_>, _) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|draft| draft.subject() == subject);
             self.waiting = kept;
             self.waiting_bytes = self.waiting.iter().map(|draft| draft.bytes()).sum();
             effects.extend(gone.into_iter().map(Effect::GiveUp));
@@ -110,11 +109,7 @@ pub struct UserQueues {
 impl UserQueues {
     /// Queues without anything in them.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            waiting_bytes: 0,
-            users: HashMap::new(),
-        }
+        Self { limits, waiting_bytes: 0, users: HashMap::new() }
     }
 
     /// How many users have something in flight or waiting, or were acked just now.
@@ -150,13 +145,7 @@ impl UserQueues {
     }
 
     /// A publish that was passed on is settled; `sent` if it was accepted.
-    pub fn settled(
-        &mut self,
-        user: &UserKey,
-        sent: Option<Timestamp>,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub fn settled(&mut self, user: &UserKey, sent: Option<Timestamp>, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(queue) = self.users.get_mut(user) else {
             return;
         };
@@ -185,11 +174,7 @@ impl UserQueues {
             draft.submitted = now;
         }
         queue.pause_until = now.plus(RETRY_MS);
-        let place = queue
-            .waiting
-            .iter()
-            .rposition(|earlier| follows(earlier, &draft))
-            .map_or(0, |earlier| earlier + 1);
+        let place = queue.waiting.iter().rposition(|earlier| follows(earlier, &draft)).map_or(0, |earlier| earlier + 1);
         queue.insert(place, draft);
     }
 
@@ -217,8 +202,7 @@ impl UserQueues {
 
 /// Whether `later`, which came back, goes behind `earlier`: it was sent later on the same connection.
 fn follows(earlier: &Draft, later: &Draft) -> bool {
-    earlier.origin.connection == later.origin.connection
-        && earlier.origin.publish < later.origin.publish
+    earlier.origin.connection == later.origin.connection && earlier.origin.publish < later.origin.publish
 }
 
 #[cfg(test)]

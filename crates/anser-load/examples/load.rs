@@ -14,9 +14,5 @@ struct Cli {
 
 fn main() -> anyhow::Result<ExitCode> {
     let report = anser_load::run(Cli::parse().load)?;
-    Ok(if report.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -37,12 +37,7 @@ pub(crate) struct Common {
     #[arg(long, env = "ANSER_APP_KEY", value_name = "KEY")]
     pub(crate) app_key: String,
     /// The app's secret.
-    #[arg(
-        long,
-        env = "ANSER_APP_SECRET",
-        hide_env_values = true,
-        value_name = "SECRET"
-    )]
+    #[arg(long, env = "ANSER_APP_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub(crate) app_secret: String,
     /// What to connect over.
     #[arg(long, value_enum, default_value_t = TransportArg::Tcp)]
@@ -237,9 +232,7 @@ impl Scenario {
 /// A time such as `90`, `90s`, `500ms` or `2m`; a bare number is seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| format!("{text:?} is no time: write 60s, 500ms or 2m"))?;
+    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is no time: write 60s, 500ms or 2m"))?;
     match text.get(digits.len()..).unwrap_or_default() {
         "" | "s" => Ok(Duration::from_secs(number)),
         "ms" => Ok(Duration::from_millis(number)),

@@ -10,8 +10,7 @@ const SENDER_DIGITS: usize = 8;
 const NUMBER_DIGITS: usize = 12;
 const TIME_DIGITS: usize = 16;
 /// The least bytes of a content.
-pub(crate) const BYTES_MIN: usize =
-    HEAD.len() + SENDER_DIGITS + NUMBER_DIGITS + TIME_DIGITS + TAIL.len();
+pub(crate) const BYTES_MIN: usize = HEAD.len() + SENDER_DIGITS + NUMBER_DIGITS + TIME_DIGITS + TAIL.len();
 
 /// What a content says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +43,7 @@ impl Mark {
         let (sender, rest) = rest.split_at_checked(SENDER_DIGITS)?;
         let (number, rest) = rest.split_at_checked(NUMBER_DIGITS)?;
         let (time, _) = rest.split_at_checked(TIME_DIGITS)?;
-        Some(Self {
-            sender: u32::try_from(hex(sender)?).ok()?,
-            number: hex(number)?,
-            due_us: hex(time)?,
-        })
+        Some(Self { sender: u32::try_from(hex(sender)?).ok()?, number: hex(number)?, due_us: hex(time)? })
     }
 }
 
@@ -77,11 +72,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_at_any_size() {
-        let mark = Mark {
-            sender: 77,
-            number: 123_456_789_012,
-            due_us: 1_795_311_881_922_123,
-        };
+        let mark = Mark { sender: 77, number: 123_456_789_012, due_us: 1_795_311_881_922_123 };
         for bytes in [0, BYTES_MIN, 64, 200, 4096] {
             let content = mark.content(bytes);
             assert_eq!(content.len(), bytes.max(BYTES_MIN));

@@ -26,13 +26,8 @@ impl Bits {
 
     /// How many of these are not in `others`.
     fn count_without(&self, others: &Self) -> u64 {
-        let missing =
-            |(place, word): (usize, &u64)| word & !others.0.get(place).copied().unwrap_or(0);
-        self.0
-            .iter()
-            .enumerate()
-            .map(|word| u64::from(missing(word).count_ones()))
-            .sum()
+        let missing = |(place, word): (usize, &u64)| word & !others.0.get(place).copied().unwrap_or(0);
+        self.0.iter().enumerate().map(|word| u64::from(missing(word).count_ones())).sum()
     }
 }
 
@@ -99,10 +94,7 @@ impl Arrived {
 
     /// The verdict on what was acked.
     pub(crate) fn judge(&self, acked: &Acked) -> Breaches {
-        Breaches {
-            lost: acked.bits.count_without(&self.bits),
-            ..self.breaches
-        }
+        Breaches { lost: acked.bits.count_without(&self.bits), ..self.breaches }
     }
 }
 
@@ -123,27 +115,10 @@ mod tests {
     fn nothing_lost_nothing_twice_and_in_order_are_told_apart() {
         let none = Breaches::default();
         assert_eq!(judge(&[0, 1, 2], &[0, 1, 2]), none);
-        assert_eq!(
-            judge(&[], &[0, 5, 200]),
-            none,
-            "what was not acked may come, and may be missing"
-        );
+        assert_eq!(judge(&[], &[0, 5, 200]), none, "what was not acked may come, and may be missing");
         assert_eq!(judge(&[0, 1, 130], &[0]), Breaches { lost: 2, ..none });
         assert_eq!(judge(&[0], &[0, 0, 0]), Breaches { twice: 2, ..none });
-        assert_eq!(
-            judge(&[0, 1], &[1, 0]),
-            Breaches {
-                disordered: 1,
-                ..none
-            }
-        );
-        assert_eq!(
-            judge(&[0, 1], &[1, 1]),
-            Breaches {
-                lost: 1,
-                twice: 1,
-                ..none
-            }
-        );
+        assert_eq!(judge(&[0, 1], &[1, 0]), Breaches { disordered: 1, ..none });
+        assert_eq!(judge(&[0, 1], &[1, 1]), Breaches { lost: 1, twice: 1, ..none });
     }
 }

@@ -32,10 +32,9 @@ impl Commission {
     pub(crate) fn new(common: &Common) -> anyhow::Result<Self> {
         let url: HttpUrl = common.http.parse()?;
         let trust = match (Transport::from(common.transport), &common.ca) {
-            (Transport::Tls, Some(file)) => Some(
-                TlsTrust::roots(file)
-                    .with_context(|| format!("failed to read {}", file.display()))?,
-            ),
+            (Transport::Tls, Some(file)) => {
+                Some(TlsTrust::roots(file).with_context(|| format!("failed to read {}", file.display()))?)
+            }
             (Transport::Tls, None) => Some(TlsTrust::anybody()),
             _ => None,
         };
@@ -43,13 +42,7 @@ impl Commission {
             Some(name) => name.clone(),
             None => new_run_name()?,
         };
-        Ok(Self {
-            common: common.clone(),
-            url,
-            clock: LocalClock::start(),
-            trust,
-            run_name,
-        })
+        Ok(Self { common: common.clone(), url, clock: LocalClock::start(), trust, run_name })
     }
 
     pub(crate) const fn url(&self) -> &HttpUrl {
@@ -57,11 +50,7 @@ impl Commission {
     }
 
     pub(crate) fn admin(&self) -> anyhow::Result<Admin> {
-        Ok(Admin::new(
-            &self.common.http,
-            &self.common.app_key,
-            &self.common.app_secret,
-        )?)
+        Ok(Admin::new(&self.common.http, &self.common.app_key, &self.common.app_secret)?)
     }
 
     /// A name for a user of this run; no other run has it.
@@ -78,13 +67,7 @@ impl Commission {
             tasks.spawn(async move {
                 let mut tokens = Vec::new();
                 for (place, user) in users.iter().enumerate().skip(caller).step_by(CALLERS) {
-                    tokens.push((
-                        place,
-                        admin
-                            .token(user)
-                            .await
-                            .with_context(|| format!("no token for {user}"))?,
-                    ));
+                    tokens.push((place, admin.token(user).await.with_context(|| format!("no token for {user}"))?));
                 }
                 anyhow::Ok(tokens)
             });
@@ -104,17 +87,14 @@ impl Commission {
     pub(crate) async fn addresses(&self, token: &str) -> anyhow::Result<Vec<String>> {
         let navigation = Navigation::Http(self.url.clone());
         let transport = self.common.transport.into();
-        let asked = navigation
-            .addresses(&self.common.app_key, token, transport)
-            .await;
+        let asked = navigation.addresses(&self.common.app_key, token, transport).await;
         asked.with_context(|| format!("navigation at {} names no {transport:?} address", self.url))
     }
 
     /// A terminal of a user. `number` tells terminals of one process apart.
     pub(crate) fn terminal(&self, token: &str, number: usize) -> anyhow::Result<TerminalConfig> {
         let mut seed = [0; 8];
-        getrandom::fill(&mut seed)
-            .map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         let seed = u64::from_be_bytes(seed);
         let mut session = SessionConfig::new(&self.common.app_key, token, TransportKind::Tcp, seed);
         session.device_id = format!("load-{}-{number}", self.run_name);
@@ -135,14 +115,8 @@ impl Commission {
     /// The loopback address that the connection with this number comes from; `None` where the server is elsewhere, or one
     /// address has ports enough.
     pub(crate) fn source(&self, number: usize) -> Option<IpAddr> {
-        let is_loopback = self
-            .url
-            .host()
-            .parse()
-            .is_ok_and(|host: Ipv4Addr| host.is_loopback());
-        let block = u8::try_from(number / PER_SOURCE)
-            .ok()
-            .filter(|&block| block > 0 && block < 250)?;
+        let is_loopback = self.url.host().parse().is_ok_and(|host: Ipv4Addr| host.is_loopback());
+        let block = u8::try_from(number / PER_SOURCE).ok().filter(|&block| block > 0 && block < 250)?;
         is_loopback.then(|| Ipv4Addr::new(127, 0, 0, block + 1).into())
     }
 }

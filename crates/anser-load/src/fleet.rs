@@ -33,19 +33,11 @@ impl Fleet {
     /// A fleet without terminals. `sleepers` are those of all terminals to come.
     pub(crate) fn new(stage: Arc<Stage>, sleepers: Vec<Arc<Sleeper>>) -> anyhow::Result<Self> {
         let pacer = Pacer::start(sleepers.clone(), stage.watch)?;
-        Ok(Self {
-            stage,
-            sleepers,
-            tasks: JoinSet::new(),
-            _pacer: pacer,
-        })
+        Ok(Self { stage, sleepers, tasks: JoinSet::new(), _pacer: pacer })
     }
 
     /// Starts the terminals, and waits until all are signed in and have pulled.
-    pub(crate) async fn gather(
-        &mut self,
-        terminals: Vec<(TerminalConfig, Peer)>,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn gather(&mut self, terminals: Vec<(TerminalConfig, Peer)>) -> anyhow::Result<()> {
         self.gather_at_most(terminals, CONNECTING_MAX).await
     }
 
@@ -61,19 +53,14 @@ impl Fleet {
         let synced = || stage.synced.load(Ordering::Relaxed);
         for (started, (config, peer)) in terminals.into_iter().enumerate() {
             let started = u64::try_from(started)?;
-            self.wait_for(|| started < synced() + connecting_max, synced)
-                .await?;
+            self.wait_for(|| started < synced() + connecting_max, synced).await?;
             self.tasks.spawn(Terminal::new(config, peer));
         }
         self.wait_for(|| synced() >= all, synced).await
     }
 
     /// Waits for a condition, as long as something moves.
-    async fn wait_for(
-        &self,
-        done: impl Fn() -> bool,
-        progress: impl Fn() -> u64,
-    ) -> anyhow::Result<()> {
+    async fn wait_for(&self, done: impl Fn() -> bool, progress: impl Fn() -> u64) -> anyhow::Result<()> {
         let mut last = (progress(), Instant::now());
         while !done() {
             let now = progress();
@@ -83,15 +70,8 @@ impl Fleet {
             if last.1.elapsed() > STANDSTILL {
                 let counts = &self.stage.recorder.counts;
                 let connected = Counts::get(&counts.connected);
-                let error = self
-                    .stage
-                    .last_error
-                    .lock()
-                    .ok()
-                    .and_then(|error| error.clone());
-                let why = error
-                    .map(|error| format!("; the last error was: {error}"))
-                    .unwrap_or_default();
+                let error = self.stage.last_error.lock().ok().and_then(|error| error.clone());
+                let why = error.map(|error| format!("; the last error was: {error}")).unwrap_or_default();
                 bail!(
                     "terminals do not get connected: {connected} signed in, {now} pulled, nothing moved for 20 s{why}"
                 );
@@ -129,10 +109,7 @@ impl Fleet {
     pub(crate) async fn end(mut self) -> anyhow::Result<Vec<Peer>> {
         self.enter(Phase::Ending);
         let mut peers = Vec::with_capacity(self.tasks.len());
-        while let Some(peer) = timeout(STANDSTILL, self.tasks.join_next())
-            .await
-            .context("a terminal does not end")?
-        {
+        while let Some(peer) = timeout(STANDSTILL, self.tasks.join_next()).await.context("a terminal does not end")? {
             peers.push(peer.context("a terminal failed")?);
         }
         Ok(peers)

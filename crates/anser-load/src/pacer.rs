@@ -25,10 +25,7 @@ pub(crate) struct Sleeper {
 
 impl Default for Sleeper {
     fn default() -> Self {
-        Self {
-            due_us: AtomicU64::new(u64::MAX),
-            waker: AtomicWaker::new(),
-        }
+        Self { due_us: AtomicU64::new(u64::MAX), waker: AtomicWaker::new() }
     }
 }
 
@@ -75,17 +72,11 @@ impl Pacer {
             }
         };
         let thread = Builder::new().name("pacer".to_owned()).spawn(body)?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pacer has a thread of its own, and blocks nobody"
-)]
+#[expect(clippy::disallowed_methods, reason = "the pacer has a thread of its own, and blocks nobody")]
 fn rest(micros: u64) {
     std::thread::sleep(Duration::from_micros(micros));
 }

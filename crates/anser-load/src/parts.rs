@@ -38,10 +38,7 @@ impl Part {
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let (index, of) = text.split_once('/').context("a part is written I/N")?;
-        let part = Self {
-            index: index.parse()?,
-            of: of.parse()?,
-        };
+        let part = Self { index: index.parse()?, of: of.parse()? };
         ensure!(part.index < part.of, "part {text} does not exist");
         Ok(part)
     }
@@ -56,20 +53,14 @@ pub(crate) fn run(args: LoadArgs) -> anyhow::Result<Report> {
         return Ok(report);
     }
     let processes = processes(&scenario)?;
-    let mut report = if processes == 1 {
-        run_part(&scenario, Part::WHOLE)?
-    } else {
-        run_parts(&scenario, processes)?
-    };
+    let mut report = if processes == 1 { run_part(&scenario, Part::WHOLE)? } else { run_parts(&scenario, processes)? };
     report.raw = None;
     if let Some(file) = &common.json {
         let json = serde_json::to_string_pretty(&report)?;
-        std::fs::write(file, json)
-            .with_context(|| format!("failed to write {}", file.display()))?;
+        std::fs::write(file, json).with_context(|| format!("failed to write {}", file.display()))?;
     }
     if let Some(file) = &common.plot {
-        std::fs::write(file, plot::draw(&report))
-            .with_context(|| format!("failed to write {}", file.display()))?;
+        std::fs::write(file, plot::draw(&report)).with_context(|| format!("failed to write {}", file.display()))?;
     }
     print!("{}", report.summary());
     Ok(report)
@@ -89,9 +80,8 @@ fn processes(scenario: &Scenario) -> anyhow::Result<usize> {
         Scenario::Drain(args) => args.users,
         Scenario::SignIn(args) => args.workers,
     };
-    let each = open_files_max()
-        .map_or(CONNECTIONS_MAX, |files| files.saturating_sub(OTHER_FILES))
-        .clamp(1, CONNECTIONS_MAX);
+    let each =
+        open_files_max().map_or(CONNECTIONS_MAX, |files| files.saturating_sub(OTHER_FILES)).clamp(1, CONNECTIONS_MAX);
     Ok(connections.div_ceil(each).max(1))
 }
 
@@ -117,25 +107,15 @@ fn run_parts(scenario: &Scenario, processes: usize) -> anyhow::Result<Report> {
     let mut children = Parts(Vec::with_capacity(processes));
     for index in 0..processes {
         let mut command = Command::new(&program);
-        command
-            .args(std::env::args_os().skip(1))
-            .args(["--part", &format!("{index}/{processes}")]);
+        command.args(std::env::args_os().skip(1)).args(["--part", &format!("{index}/{processes}")]);
         if common.run_name.is_none() {
             command.args(["--run-name", &run_name]);
         }
         if index > 0 && !common.quiet {
             command.arg("--quiet");
         }
-        command
-            .env("ANSER_APP_KEY", &common.app_key)
-            .env("ANSER_APP_SECRET", &common.app_secret);
-        children.0.push(
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()
-                .context("a part does not start")?,
-        );
+        command.env("ANSER_APP_KEY", &common.app_key).env("ANSER_APP_SECRET", &common.app_secret);
+        children.0.push(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("a part does not start")?);
     }
     let mut reports = Vec::with_capacity(processes);
     while let Some(child) = children.0.pop() {
@@ -186,18 +166,12 @@ fn merge(reports: Vec<Report>) -> Report {
         whole.twice += report.twice;
         whole.disordered += report.disordered;
         whole.client.cpu_seconds += report.client.cpu_seconds;
-        let cpu = whole
-            .server
-            .cpu_seconds
-            .unwrap_or(0.0)
-            .max(report.server.cpu_seconds.unwrap_or(0.0));
+        let cpu = whole.server.cpu_seconds.unwrap_or(0.0).max(report.server.cpu_seconds.unwrap_or(0.0));
         let each = whole.server.rss_bytes_per_connection;
         whole.server = report.server;
         whole.server.cpu_seconds = report.server.cpu_seconds.map(|_| cpu);
-        whole.server.rss_bytes_per_connection = each
-            .into_iter()
-            .chain(report.server.rss_bytes_per_connection)
-            .reduce(f64::max);
+        whole.server.rss_bytes_per_connection =
+            each.into_iter().chain(report.server.rss_bytes_per_connection).reduce(f64::max);
         for (place, second) in report.timeline.into_iter().enumerate() {
             match whole.timeline.get_mut(place) {
                 Some(sum) => sum.add(&second),
@@ -213,11 +187,7 @@ fn merge(reports: Vec<Report>) -> Report {
     whole.ack_ms = Quantiles::of(&ack);
     whole.delivery_ms = Quantiles::of(&delivery);
     whole.last_delivery_ms = (!last.is_empty()).then(|| Quantiles::of(&last));
-    whole.raw = Some(Raw {
-        ack: to_pairs(&ack),
-        delivery: to_pairs(&delivery),
-        last: to_pairs(&last),
-    });
+    whole.raw = Some(Raw { ack: to_pairs(&ack), delivery: to_pairs(&delivery), last: to_pairs(&last) });
     whole
 }
 
@@ -229,10 +199,7 @@ mod tests {
     fn parts_share_everything_and_nothing_twice() {
         for (total, of) in [(10, 3), (2, 5), (0, 2), (18_001, 2)] {
             let shares = (0..of).map(|index| Part { index, of }.share(total));
-            assert_eq!(
-                shares.flatten().collect::<Vec<_>>(),
-                (0..total).collect::<Vec<_>>()
-            );
+            assert_eq!(shares.flatten().collect::<Vec<_>>(), (0..total).collect::<Vec<_>>());
         }
         assert!(Part::parse("2/2").is_err());
         assert_eq!(Part::parse("1/2").unwrap(), Part { index: 1, of: 2 });
@@ -243,16 +210,8 @@ mod tests {
         let part = |value: u64, lost| {
             let mut histogram = new_histogram();
             histogram.record_n(value, 10).unwrap();
-            let raw = Raw {
-                ack: to_pairs(&histogram),
-                ..Raw::default()
-            };
-            Report {
-                lost,
-                acked: 10,
-                raw: Some(raw),
-                ..Report::default()
-            }
+            let raw = Raw { ack: to_pairs(&histogram), ..Raw::default() };
+            Report { lost, acked: 10, raw: Some(raw), ..Report::default() }
         };
         let whole = merge(vec![part(1_000, 0), part(9_000, 1)]);
         assert_eq!((whole.acked, whole.lost, whole.ack_ms.count), (20, 1, 20));

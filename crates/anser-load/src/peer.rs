@@ -31,20 +31,14 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Notes a message. Whether it is the first time.
     fn add(&mut self, mark: &Mark) -> bool {
-        let place = match self
-            .from
-            .iter()
-            .position(|(sender, _)| *sender == mark.sender)
-        {
+        let place = match self.from.iter().position(|(sender, _)| *sender == mark.sender) {
             Some(place) => place,
             None => {
                 self.from.push((mark.sender, Arrived::default()));
                 self.from.len() - 1
             }
         };
-        self.from
-            .get_mut(place)
-            .is_some_and(|(_, arrived)| arrived.add(mark.number))
+        self.from.get_mut(place).is_some_and(|(_, arrived)| arrived.add(mark.number))
     }
 }
 
@@ -110,20 +104,12 @@ impl Peer {
 }
 
 impl Application for Peer {
-    fn on_notice(
-        &mut self,
-        notice: Notice,
-        _session: &Session,
-        _now: Timestamp,
-        events: &mut Vec<Event>,
-    ) {
+    fn on_notice(&mut self, notice: Notice, _session: &Session, _now: Timestamp, events: &mut Vec<Event>) {
         let counts = &self.stage.recorder.counts;
         match notice {
             Notice::Received(received) => self.received(&received),
             Notice::Acked { ticket, .. } => self.settled(ticket, true, events),
-            Notice::Failed {
-                ticket, failure, ..
-            } => {
+            Notice::Failed { ticket, failure, .. } => {
                 tracing::debug!(ticket, %failure, "message failed");
                 self.settled(ticket, false, events);
                 // A closed loop goes on after its rest, which somebody has to wake it for.

@@ -17,22 +17,13 @@ pub(crate) fn listener(port: u16) -> Option<u32> {
     if inodes.is_empty() {
         return None;
     }
-    let links: Vec<String> = inodes
-        .iter()
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
+    let links: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
     let processes = fs::read_dir("/proc").ok()?;
     processes.flatten().find_map(|process| {
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let files = fs::read_dir(process.path().join("fd")).ok()?;
-        let holds = |link: &Path| {
-            link.to_str()
-                .is_some_and(|link| links.iter().any(|wanted| wanted == link))
-        };
-        files
-            .flatten()
-            .any(|file| fs::read_link(file.path()).is_ok_and(|link| holds(&link)))
-            .then_some(pid)
+        let holds = |link: &Path| link.to_str().is_some_and(|link| links.iter().any(|wanted| wanted == link));
+        files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|link| holds(&link))).then_some(pid)
     })
 }
 
@@ -43,18 +34,13 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
     let inode = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == LISTEN;
-        listens
-            .then(|| fields.get(9).map(|inode| (*inode).to_owned()))
-            .flatten()
+        listens.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
     };
     table.lines().skip(1).filter_map(inode).collect()
 }
 
 /// CPU seconds that a process has used, in user and kernel mode, over all its threads.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "ticks of a process are far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "ticks of a process are far below 2^52")]
 pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     cpu_ticks(&stat).map(|ticks| ticks as f64 / TICKS_PER_SECOND)
@@ -79,9 +65,7 @@ pub(crate) fn rss_bytes(pid: u32) -> Option<u64> {
 /// How many files this process may open.
 pub(crate) fn open_files_max() -> Option<usize> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"))?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
 }
 

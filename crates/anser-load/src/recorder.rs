@@ -45,10 +45,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     fn new() -> Self {
-        Self {
-            all: new_histogram(),
-            second: new_histogram(),
-        }
+        Self { all: new_histogram(), second: new_histogram() }
     }
 
     fn record(&mut self, us: u64, counts: bool) {
@@ -60,10 +57,7 @@ impl Latency {
     }
 
     fn take_second(&mut self) -> [f64; 2] {
-        let p = [
-            quantile_ms(&self.second, 0.5),
-            quantile_ms(&self.second, 0.99),
-        ];
+        let p = [quantile_ms(&self.second, 0.5), quantile_ms(&self.second, 0.99)];
         self.second.reset();
         p
     }
@@ -122,11 +116,7 @@ pub(crate) struct Histograms {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let latencies = Latencies {
-            ack: Latency::new(),
-            delivery: Latency::new(),
-            last: Latency::new(),
-        };
+        let latencies = Latencies { ack: Latency::new(), delivery: Latency::new(), last: Latency::new() };
         Self {
             counts: Counts::default(),
             latencies: Mutex::new(latencies),
@@ -178,11 +168,7 @@ impl Recorder {
 
     pub(crate) fn histograms(&self) -> Histograms {
         let Ok(latencies) = self.latencies.lock() else {
-            return Histograms {
-                ack: new_histogram(),
-                delivery: new_histogram(),
-                last: new_histogram(),
-            };
+            return Histograms { ack: new_histogram(), delivery: new_histogram(), last: new_histogram() };
         };
         Histograms {
             ack: latencies.ack.all.clone(),
@@ -202,14 +188,7 @@ impl Recorder {
 }
 
 /// A quantile in milliseconds; 0 where nothing was measured.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a latency in microseconds is far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a latency in microseconds is far below 2^52")]
 pub(crate) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
-    if histogram.is_empty() {
-        0.0
-    } else {
-        histogram.value_at_quantile(quantile) as f64 / 1000.0
-    }
+    if histogram.is_empty() { 0.0 } else { histogram.value_at_quantile(quantile) as f64 / 1000.0 }
 }

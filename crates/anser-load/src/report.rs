@@ -129,12 +129,7 @@ impl Report {
         if self.sent > 0 || self.delivered > 0 {
             text.push_str(&format!(
                 "messages       {} sent, {} acked ({:.0}/s), {} delivered ({:.0}/s), {} failed\n",
-                self.sent,
-                self.acked,
-                self.acked_per_second,
-                self.delivered,
-                self.delivered_per_second,
-                self.refused
+                self.sent, self.acked, self.acked_per_second, self.delivered, self.delivered_per_second, self.refused
             ));
         }
         for (name, q) in [
@@ -148,30 +143,17 @@ impl Report {
         }
         let server = &self.server;
         if let (Some(cpu), Some(rss)) = (server.cpu_seconds, server.rss_bytes) {
-            text.push_str(&format!(
-                "server         {cpu:.2} s of CPU, {} MB in memory",
-                rss / 1_000_000
-            ));
+            text.push_str(&format!("server         {cpu:.2} s of CPU, {} MB in memory", rss / 1_000_000));
             if let Some(each) = server.rss_bytes_per_connection {
                 text.push_str(&format!(", {each:.0} bytes per connection"));
             }
             text.push('\n');
         }
-        text.push_str(&format!(
-            "this tool      {:.2} s of CPU\n",
-            self.client.cpu_seconds
-        ));
+        text.push_str(&format!("this tool      {:.2} s of CPU\n", self.client.cpu_seconds));
         if self.dropped_connections > 0 {
-            text.push_str(&format!(
-                "connections    {} were lost on the way\n",
-                self.dropped_connections
-            ));
+            text.push_str(&format!("connections    {} were lost on the way\n", self.dropped_connections));
         }
-        let verdict = if self.is_good() {
-            "nothing lost, nothing twice, all in order"
-        } else {
-            "PROMISES BROKEN"
-        };
+        let verdict = if self.is_good() { "nothing lost, nothing twice, all in order" } else { "PROMISES BROKEN" };
         text.push_str(&format!(
             "checker        {verdict}: {} lost, {} twice, {} disordered\n",
             self.lost, self.twice, self.disordered
@@ -195,10 +177,7 @@ impl Quantiles {
 
 /// A histogram as values and counts.
 pub(crate) fn to_pairs(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
-    histogram
-        .iter_recorded()
-        .map(|step| (step.value_iterated_to(), step.count_at_value()))
-        .collect()
+    histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
 }
 
 pub(crate) fn add_pairs(histogram: &mut Histogram<u64>, pairs: &[(u64, u64)]) {

@@ -48,18 +48,12 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn server_pid(common: &Common, commission: &Commission) -> Option<u32> {
-        common
-            .server_pid
-            .or_else(|| process::listener(commission.url().port()))
+        common.server_pid.or_else(|| process::listener(commission.url().port()))
     }
 
     pub(crate) fn start(pid: Option<u32>) -> Self {
         let client_cpu = process::cpu_seconds(std::process::id()).unwrap_or(0.0);
-        Self {
-            pid,
-            server_cpu: pid.and_then(process::cpu_seconds),
-            client_cpu,
-        }
+        Self { pid, server_cpu: pid.and_then(process::cpu_seconds), client_cpu }
     }
 
     pub(crate) fn read(&self, report: &mut Report) {
@@ -71,9 +65,7 @@ impl Meter {
             rss_bytes_per_connection: None,
         };
         let client_cpu = process::cpu_seconds(std::process::id()).unwrap_or(0.0);
-        report.client = ClientCost {
-            cpu_seconds: client_cpu - self.client_cpu,
-        };
+        report.client = ClientCost { cpu_seconds: client_cpu - self.client_cpu };
     }
 }
 
@@ -113,10 +105,7 @@ impl Progress {
 
     pub(crate) fn end(mut self) -> Vec<Second> {
         self.task.abort_all();
-        self.timeline
-            .lock()
-            .map(|mut lines| std::mem::take(&mut *lines))
-            .unwrap_or_default()
+        self.timeline.lock().map(|mut lines| std::mem::take(&mut *lines)).unwrap_or_default()
     }
 }
 
@@ -148,8 +137,7 @@ pub(crate) fn fill(report: &mut Report, stage: &Stage) {
     let histograms = stage.recorder.histograms();
     report.ack_ms = Quantiles::of(&histograms.ack);
     report.delivery_ms = Quantiles::of(&histograms.delivery);
-    report.last_delivery_ms =
-        (!histograms.last.is_empty()).then(|| Quantiles::of(&histograms.last));
+    report.last_delivery_ms = (!histograms.last.is_empty()).then(|| Quantiles::of(&histograms.last));
     report.raw = Some(Raw {
         ack: to_pairs(&histograms.ack),
         delivery: to_pairs(&histograms.delivery),

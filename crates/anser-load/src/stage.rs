@@ -65,16 +65,7 @@ impl Stage {
     pub(crate) fn new(lanes: Vec<Lane>, bytes: usize, watch: Stopwatch) -> Self {
         let phase = AtomicU8::new(Phase::Gathering as u8);
         let (synced, start_us) = (AtomicU64::new(0), AtomicU64::new(u64::MAX / 2));
-        Self {
-            recorder: Recorder::new(),
-            watch,
-            lanes,
-            bytes,
-            synced,
-            phase,
-            start_us,
-            last_error: Mutex::new(None),
-        }
+        Self { recorder: Recorder::new(), watch, lanes, bytes, synced, phase, start_us, last_error: Mutex::new(None) }
     }
 
     /// Messages are due from now on.
@@ -112,10 +103,7 @@ impl Stage {
 
     pub(crate) fn delivered(&self, mark: &Mark, now_us: u64) {
         self.recorder.delivered(mark.due_us, now_us);
-        let Some(lane) = usize::try_from(mark.sender)
-            .ok()
-            .and_then(|sender| self.lanes.get(sender))
-        else {
+        let Some(lane) = usize::try_from(mark.sender).ok().and_then(|sender| self.lanes.get(sender)) else {
             return;
         };
         lane.delivered.fetch_add(1, Ordering::Relaxed);
@@ -161,10 +149,7 @@ impl Lane {
 
     /// Whether deliveries are so far behind that a closed loop waits for them.
     pub(crate) fn is_behind(&self, window: u64) -> bool {
-        let acked = self
-            .acked_count
-            .load(Ordering::Relaxed)
-            .saturating_mul(self.receivers);
+        let acked = self.acked_count.load(Ordering::Relaxed).saturating_mul(self.receivers);
         let behind = acked.saturating_sub(self.delivered.load(Ordering::Relaxed));
         behind > (window + BACKLOG).saturating_mul(self.receivers)
     }

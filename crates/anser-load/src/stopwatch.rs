@@ -12,22 +12,13 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the load tool reads the wall clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the load tool reads the wall clock")]
     pub(crate) fn start() -> Self {
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            started: Instant::now(),
-            wall_us: u64::try_from(since_1970.as_micros()).unwrap_or(0),
-        }
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), wall_us: u64::try_from(since_1970.as_micros()).unwrap_or(0) }
     }
 
     pub(crate) fn now_us(&self) -> u64 {
-        self.wall_us
-            .saturating_add(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(0))
+        self.wall_us.saturating_add(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(0))
     }
 }

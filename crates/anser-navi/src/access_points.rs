@@ -52,19 +52,12 @@ pub enum Address {
 impl Address {
     /// The address of a listener that is bound to `bound` and for which the operator configured nothing else.
     pub fn of_bound(bound: std::net::SocketAddr) -> Self {
-        if bound.ip().is_unspecified() {
-            Self::Port(bound.port())
-        } else {
-            Self::Fixed(bound.to_string())
-        }
+        if bound.ip().is_unspecified() { Self::Port(bound.port()) } else { Self::Fixed(bound.to_string()) }
     }
 
     /// The address for a client that asked navigation at `host` (without a port).
     pub(crate) fn for_host<'a>(&'a self, host: &'a str) -> AddressFor<'a> {
-        AddressFor {
-            address: self,
-            host,
-        }
+        AddressFor { address: self, host }
     }
 }
 
@@ -119,10 +112,7 @@ pub struct OneNode {
 impl OneNode {
     /// The node with these listeners.
     pub fn new(endpoints: Vec<Endpoint>) -> Arc<Self> {
-        Arc::new(Self {
-            endpoints,
-            draining: AtomicBool::new(false),
-        })
+        Arc::new(Self { endpoints, draining: AtomicBool::new(false) })
     }
 
     /// From now on nobody is sent here any more.
@@ -134,16 +124,8 @@ impl OneNode {
 impl AccessPoints for OneNode {
     fn live(&self) -> Vec<AccessPoint> {
         let draining = self.draining.load(Ordering::Relaxed);
-        let node = AccessNode {
-            name: "one".to_owned(),
-            weight: 1,
-            users: 0,
-            draining,
-        };
-        vec![AccessPoint {
-            node,
-            endpoints: self.endpoints.clone(),
-        }]
+        let node = AccessNode { name: "one".to_owned(), weight: 1, users: 0, draining };
+        vec![AccessPoint { node, endpoints: self.endpoints.clone() }]
     }
 
     fn home(&self, _user: &UserKey) -> Option<String> {

@@ -92,28 +92,13 @@ fn best_first<'a>(live: &'a [AccessPoint], choice: &Choice) -> Vec<&'a AccessPoi
 
 /// One address per node for clients that read only `server`: of the first transport in the order of liking that the chosen
 /// node has.
-fn simple_servers<'a>(
-    nodes: &'a [&'a AccessPoint],
-    asked: &'a Asked,
-) -> impl Iterator<Item = String> + 'a {
-    const PLAIN: [Transport; 4] = [
-        Transport::Ws,
-        Transport::Wss,
-        Transport::Tcp,
-        Transport::Tls,
-    ];
-    const SECURE: [Transport; 4] = [
-        Transport::Wss,
-        Transport::Ws,
-        Transport::Tls,
-        Transport::Tcp,
-    ];
+fn simple_servers<'a>(nodes: &'a [&'a AccessPoint], asked: &'a Asked) -> impl Iterator<Item = String> + 'a {
+    const PLAIN: [Transport; 4] = [Transport::Ws, Transport::Wss, Transport::Tcp, Transport::Tls];
+    const SECURE: [Transport; 4] = [Transport::Wss, Transport::Ws, Transport::Tls, Transport::Tcp];
     let usual = if asked.secure { SECURE } else { PLAIN };
     let chosen = nodes.first().and_then(|node| {
         let mut wanted = asked.transports.iter().chain(&usual);
-        wanted
-            .find(|transport| endpoint(node, **transport).is_some())
-            .copied()
+        wanted.find(|transport| endpoint(node, **transport).is_some()).copied()
     });
     nodes.iter().filter_map(move |node| {
         let endpoint = endpoint(node, chosen?)?;
@@ -122,9 +107,7 @@ fn simple_servers<'a>(
 }
 
 fn endpoint(node: &AccessPoint, transport: Transport) -> Option<&Endpoint> {
-    node.endpoints
-        .iter()
-        .find(|endpoint| endpoint.transport == transport)
+    node.endpoints.iter().find(|endpoint| endpoint.transport == transport)
 }
 
 /// All places to connect to of the transports that were asked for, or of all if none was named.
@@ -135,11 +118,7 @@ fn server_addresses(nodes: &[&AccessPoint], asked: &Asked) -> Vec<ServerAddr> {
         for endpoint in &node.endpoints {
             if asked.transports.is_empty() || asked.transports.contains(&endpoint.transport) {
                 let addr = endpoint.address.for_host(&asked.host).to_string();
-                addresses.push(ServerAddr {
-                    addr,
-                    protocol: endpoint.transport.number(),
-                    weight,
-                });
+                addresses.push(ServerAddr { addr, protocol: endpoint.transport.number(), weight });
             }
         }
     }

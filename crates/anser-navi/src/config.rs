@@ -15,9 +15,6 @@ pub struct NaviConfig {
 
 impl Default for NaviConfig {
     fn default() -> Self {
-        Self {
-            protocol_v4: false,
-            body_bytes_max: 64 * 1024,
-        }
+        Self { protocol_v4: false, body_bytes_max: 64 * 1024 }
     }
 }

@@ -7,16 +7,11 @@ const TRANSPORTS_MAX: usize = 16;
 
 /// The transports that the header names, in its order; unknown numbers are left out. Empty: the client did not say.
 pub(crate) fn transports(header: &str) -> Vec<Transport> {
-    let Some(numbers) = header
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("conn="))
-    else {
+    let Some(numbers) = header.split(';').find_map(|part| part.trim().strip_prefix("conn=")) else {
         return Vec::new();
     };
     let numbers = numbers.split(',').take(TRANSPORTS_MAX);
-    numbers
-        .filter_map(|number| Transport::from_number(number.trim().parse().ok()?))
-        .collect()
+    numbers.filter_map(|number| Transport::from_number(number.trim().parse().ok()?)).collect()
 }
 
 #[cfg(test)]

@@ -44,100 +44,54 @@ pub struct Navi {
 
 impl fmt::Debug for Navi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Navi")
-            .field("points", &self.points)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Navi").field("points", &self.points).field("config", &self.config).finish_non_exhaustive()
     }
 }
 
 /// The routes of navigation. Has no fallback of its own, so that it can share a listener with the server API.
 pub fn router(navi: Navi) -> Router {
     Router::new()
-        .route(
-            "/navi.js",
-            get(script).options(preflight).fallback(wrong_method),
-        )
-        .route(
-            "/v2/navi.json",
-            post(json_answer).options(preflight).fallback(wrong_method),
-        )
+        .route("/navi.js", get(script).options(preflight).fallback(wrong_method))
+        .route("/v2/navi.json", post(json_answer).options(preflight).fallback(wrong_method))
         .route("/cometnavi.js", get(no_comet).options(preflight))
         .with_state(Arc::new(navi))
 }
 
 /// `GET /navi.js`: lenient about everything, because the clients that use it cannot tell their app what was wrong.
-async fn script(
-    State(navi): State<Arc<Navi>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+async fn script(State(navi): State<Arc<Navi>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let query = Fields(query.unwrap_or_default().into_bytes());
     let app = navi.apps.find(&query.get("appId"));
     let answer = navi.answer(app.as_deref(), &query.get("token"), &asked(&headers));
     let (status, text) = match &answer {
-        Some(answer) => (
-            StatusCode::OK,
-            serde_json::to_string(answer).unwrap_or_default(),
-        ),
-        None => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({ "code": 503 }).to_string(),
-        ),
+        Some(answer) => (StatusCode::OK, serde_json::to_string(answer).unwrap_or_default()),
+        None => (StatusCode::SERVICE_UNAVAILABLE, json!({ "code": 503 }).to_string()),
     };
     let callback = query.get("callBack");
-    let callback = if is_callback(&callback) {
-        callback.as_str()
-    } else {
-        DEFAULT_CALLBACK
-    };
-    respond(
-        status,
-        "application/javascript; charset=utf-8",
-        format!("{callback}({});", script_safe(&text)),
-    )
+    let callback = if is_callback(&callback) { callback.as_str() } else { DEFAULT_CALLBACK };
+    respond(status, "application/javascript; charset=utf-8", format!("{callback}({});", script_safe(&text)))
 }
 
 /// `POST /v2/navi.json`.
 async fn json_answer(State(navi): State<Arc<Navi>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, navi.config.body_bytes_max).await else {
-        return refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            413,
-            "the request body is too large",
-        );
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, 413, "the request body is too large");
     };
     let form = Fields(body.to_vec());
     let query = Fields(parts.uri.query().unwrap_or_default().as_bytes().to_vec());
-    let named = parts
-        .headers
-        .get("rc-appkey")
-        .and_then(|key| key.to_str().ok())
-        .map(str::to_owned);
+    let named = parts.headers.get("rc-appkey").and_then(|key| key.to_str().ok()).map(str::to_owned);
     let key = named.unwrap_or_else(|| form.get("appId"));
     let Some(app) = navi.apps.find(&key) else {
         return refuse(StatusCode::FORBIDDEN, 403, "unknown app key");
     };
-    let token = [&form, &query]
-        .map(|fields| fields.get("token"))
-        .into_iter()
-        .find(|token| !token.is_empty());
-    match navi.answer(
-        Some(&app),
-        &token.unwrap_or_default(),
-        &asked(&parts.headers),
-    ) {
+    let token = [&form, &query].map(|fields| fields.get("token")).into_iter().find(|token| !token.is_empty());
+    match navi.answer(Some(&app), &token.unwrap_or_default(), &asked(&parts.headers)) {
         Some(answer) => respond(
             StatusCode::OK,
             "application/json; charset=utf-8",
             serde_json::to_string(&answer).unwrap_or_default(),
         ),
-        None => refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            503,
-            "no access node takes connections now, try again",
-        ),
+        None => refuse(StatusCode::SERVICE_UNAVAILABLE, 503, "no access node takes connections now, try again"),
     }
 }
 
@@ -152,25 +106,15 @@ async fn no_comet() -> Response {
 
 /// Allows whatever headers the browser asks about: later SDKs may send more, and none of them opens anything here.
 async fn preflight(headers: HeaderMap) -> Response {
-    let mut response = respond(
-        StatusCode::NO_CONTENT,
-        "text/plain; charset=utf-8",
-        String::new(),
-    );
+    let mut response = respond(StatusCode::NO_CONTENT, "text/plain; charset=utf-8", String::new());
     if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-        response
-            .headers_mut()
-            .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
     response
 }
 
 async fn wrong_method() -> Response {
-    refuse(
-        StatusCode::METHOD_NOT_ALLOWED,
-        405,
-        "navigation is asked by GET /navi.js or POST /v2/navi.json",
-    )
+    refuse(StatusCode::METHOD_NOT_ALLOWED, 405, "navigation is asked by GET /navi.js or POST /v2/navi.json")
 }
 
 impl Navi {
@@ -193,9 +137,7 @@ impl Navi {
 
 /// Stands in for a user whom no token names. The token decides where it goes, so that many of them spread.
 fn nobody(token: &str) -> UserKey {
-    let user = UserId::new(token::cut(token))
-        .or_else(|_| UserId::new(NOBODY))
-        .expect("a dash is an id");
+    let user = UserId::new(token::cut(token)).or_else(|_| UserId::new(NOBODY)).expect("a dash is an id");
     UserKey::new(AppKey::new(NOBODY).expect("a dash is an id"), user)
 }
 
@@ -206,40 +148,22 @@ impl Fields {
     /// The first value of this name, or an empty text.
     fn get(&self, name: &str) -> String {
         let mut pairs = form_urlencoded::parse(&self.0);
-        pairs
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
     }
 }
 
 fn asked(headers: &HeaderMap) -> Asked {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let transports = transports(text("rc-negotiate"));
-    let secure =
-        text("x-forwarded-proto").starts_with("https") || text("origin").starts_with("https://");
-    Asked {
-        transports,
-        secure,
-        host: host(text("host")),
-    }
+    let secure = text("x-forwarded-proto").starts_with("https") || text("origin").starts_with("https://");
+    Asked { transports, secure, host: host(text("host")) }
 }
 
 /// The host of a `Host` header without its port. What is no host is not repeated to anybody.
 fn host(header: &str) -> String {
-    let end = header
-        .rfind(':')
-        .filter(|&colon| !header.get(colon..).unwrap_or_default().contains(']'));
-    let host = header
-        .get(..end.unwrap_or(header.len()))
-        .unwrap_or_default();
-    let allowed =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    let end = header.rfind(':').filter(|&colon| !header.get(colon..).unwrap_or_default().contains(']'));
+    let host = header.get(..end.unwrap_or(header.len())).unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     if host.is_empty() || host.len() > 255 || !host.chars().all(allowed) {
         return "127.0.0.1".to_owned();
     }
@@ -282,10 +206,7 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, GET, OPTIONS"),
-        (
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "RC-Appkey, RC-Negotiate, Content-Type, X-Request-Id",
-        ),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "RC-Appkey, RC-Negotiate, Content-Type, X-Request-Id"),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -82,11 +82,7 @@ const NATIVE: Generation = Generation {
     disconnect_code_max: 9,
     ..UNKNOWN
 };
-const WEB_LEGACY: Generation = Generation {
-    name: "web-2.5",
-    direct: DirectPush::MovesCursor,
-    ..UNKNOWN
-};
+const WEB_LEGACY: Generation = Generation { name: "web-2.5", direct: DirectPush::MovesCursor, ..UNKNOWN };
 const WEB_DIRECT: Generation = Generation {
     name: "web-2.9-to-5.6",
     direct: DirectPush::MovesCursor,
@@ -94,18 +90,9 @@ const WEB_DIRECT: Generation = Generation {
     disconnect_code_max: 9,
     ..UNKNOWN
 };
-const WEB_DIRECT_ID: Generation = Generation {
-    name: "web-5.7",
-    client_id: true,
-    ..WEB_DIRECT
-};
-const WEB_NOTIFY: Generation = Generation {
-    name: "web-5.8-or-later",
-    client_id: true,
-    connack_code_max: 20,
-    disconnect_code_max: 9,
-    ..UNKNOWN
-};
+const WEB_DIRECT_ID: Generation = Generation { name: "web-5.7", client_id: true, ..WEB_DIRECT };
+const WEB_NOTIFY: Generation =
+    Generation { name: "web-5.8-or-later", client_id: true, connack_code_max: 20, disconnect_code_max: 9, ..UNKNOWN };
 
 type Version = [u16; 3];
 
@@ -142,10 +129,7 @@ impl Generation {
                     && version.is_some_and(|version| *from <= version && version < *below)
             }
         };
-        TABLE
-            .iter()
-            .find(|(rule, _)| matches(rule))
-            .map_or(&UNKNOWN, |(_, row)| row)
+        TABLE.iter().find(|(rule, _)| matches(rule)).map_or(&UNKNOWN, |(_, row)| row)
     }
 }
 
@@ -153,9 +137,7 @@ impl Generation {
 fn parse_version(text: &str) -> Option<Version> {
     let mut version = [0; 3];
     for (place, part) in text.splitn(3, '.').enumerate() {
-        let digits = part
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(part.len());
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
         match part.get(..digits).and_then(|digits| digits.parse().ok()) {
             Some(number) => version[place] = number,
             None if place == 0 => return None,
@@ -193,10 +175,7 @@ impl Platform {
     /// The platform that a client names; any case.
     pub fn parse(name: &str) -> Self {
         let name = name.trim();
-        let name = name
-            .get(..name.floor_char_boundary(NAME_BYTES_MAX))
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let name = name.get(..name.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or_default().to_ascii_lowercase();
         match name.as_str() {
             "" | "web" | "websocket" | "browser" => Self::Web,
             "pc" | "electron" | "windows" | "mac" | "macos" | "linux" => Self::Pc,
@@ -260,11 +239,7 @@ mod tests {
             (Tcp, "", "native"),
             (Tcp, "anser/1", "anser"),
         ] {
-            assert_eq!(
-                Generation::find(transport, version).name,
-                name,
-                "{transport:?} {version}"
-            );
+            assert_eq!(Generation::find(transport, version).name, name, "{transport:?} {version}");
         }
     }
 
@@ -272,26 +247,16 @@ mod tests {
     fn whoever_is_not_known_gets_only_what_every_client_takes() {
         let row = Generation::find(TransportKind::WebSocket, "?");
         assert_eq!((row.direct, row.copy), (DirectPush::NotUsed, false));
-        assert!(
-            TABLE
-                .iter()
-                .all(|(_, known)| known.disconnect_code_max >= row.disconnect_code_max)
-        );
+        assert!(TABLE.iter().all(|(_, known)| known.disconnect_code_max >= row.disconnect_code_max));
     }
 
     #[test]
     fn direct_pushes_go_only_where_they_move_the_cursor() {
         for version in ["5.28.0", "5.38.0", "7.0.0"] {
-            assert_eq!(
-                Generation::find(TransportKind::WebSocket, version).direct,
-                DirectPush::NotUsed
-            );
+            assert_eq!(Generation::find(TransportKind::WebSocket, version).direct, DirectPush::NotUsed);
         }
         let native = Generation::find(TransportKind::Tcp, "5.46.1");
-        assert_eq!(
-            (native.direct, native.cursor),
-            (DirectPush::NotUsed, CursorRule::ItemTime)
-        );
+        assert_eq!((native.direct, native.cursor), (DirectPush::NotUsed, CursorRule::ItemTime));
     }
 
     #[test]

@@ -15,13 +15,11 @@ pub(crate) mod tests;
 pub use client::{ClientFrame, Publish, Query, Target};
 pub use connect::Connect;
 pub(crate) use connect::PROTOCOL_NAME;
-pub use encode::{
-    ClientTransport, EncodeError, ServerTransport, encode_client_frame, encode_server_frame,
-};
+pub use encode::{ClientTransport, EncodeError, ServerTransport, encode_client_frame, encode_server_frame};
 pub use header::{FrameKind, Header, Qos, RawFrame};
 pub use server::{
-    Body, ConnAck, ConnAckForm, ConnAckRef, PubAck, QueryAck, QueryAckRef, ServerFrame,
-    ServerFrameRef, ServerPublish, ServerPublishRef,
+    Body, ConnAck, ConnAckForm, ConnAckRef, PubAck, QueryAck, QueryAckRef, ServerFrame, ServerFrameRef, ServerPublish,
+    ServerPublishRef,
 };
 
 use crate::wire::Truncated;

@@ -19,8 +19,8 @@ mod wire;
 
 pub use capability::{CursorRule, DirectPush, Generation, Platform, TransportKind};
 pub use frame::{
-    ClientFrame, ClientTransport, FrameError, RawFrame, ServerFrame, ServerFrameRef,
-    ServerTransport, encode_client_frame, encode_server_frame,
+    ClientFrame, ClientTransport, FrameError, RawFrame, ServerFrame, ServerFrameRef, ServerTransport,
+    encode_client_frame, encode_server_frame,
 };
 pub use sign_in::SignIn;
 pub use status::{ConnAckStatus, DisconnectStatus};

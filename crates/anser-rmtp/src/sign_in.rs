@@ -35,11 +35,7 @@ pub struct SignIn {
 impl SignIn {
     /// What the URL of a WebSocket says.
     pub fn from_query(query: ConnectQuery) -> Self {
-        let named = if query.platform.is_empty() && query.api_version == UNIAPP {
-            UNIAPP
-        } else {
-            &query.platform
-        };
+        let named = if query.platform.is_empty() && query.api_version == UNIAPP { UNIAPP } else { &query.platform };
         Self {
             transport: TransportKind::WebSocket,
             device_id: DeviceId::new(&query.device_id).ok(),
@@ -55,11 +51,7 @@ impl SignIn {
     /// What a CONNECT says. Its will is `{platform}-{device}-{sdk version}`; a client without a will is a desktop.
     pub fn from_connect(connect: Connect) -> Self {
         let (platform, rest) = connect.will.split_once('-').unwrap_or((&connect.will, ""));
-        let platform = if platform.is_empty() {
-            Platform::Pc
-        } else {
-            Platform::parse(platform)
-        };
+        let platform = if platform.is_empty() { Platform::Pc } else { Platform::parse(platform) };
         let sdk_version = rest.rsplit('-').next().unwrap_or_default().to_owned();
         Self {
             transport: TransportKind::Tcp,
@@ -93,37 +85,17 @@ mod tests {
     use super::*;
 
     fn connect(will: &str) -> Connect {
-        Connect {
-            version: 4,
-            client_id: "d1".into(),
-            will: will.into(),
-            app_key: "k".into(),
-            token: "secret@".into(),
-        }
+        Connect { version: 4, client_id: "d1".into(), will: will.into(), app_key: "k".into(), token: "secret@".into() }
     }
 
     #[test]
     fn a_will_names_platform_and_version() {
         let sign_in = SignIn::from_connect(connect("PC--5.46.1"));
-        assert_eq!(
-            (sign_in.platform, sign_in.sdk_version.as_str()),
-            (Platform::Pc, "5.46.1")
-        );
-        assert_eq!(
-            (sign_in.generation.name, sign_in.connack_form),
-            ("native", ConnAckForm::V4)
-        );
+        assert_eq!((sign_in.platform, sign_in.sdk_version.as_str()), (Platform::Pc, "5.46.1"));
+        assert_eq!((sign_in.generation.name, sign_in.connack_form), ("native", ConnAckForm::V4));
         let sign_in = SignIn::from_connect(connect("iOS-judge-phone-5.0.0"));
-        assert_eq!(
-            (sign_in.platform, sign_in.sdk_version.as_str()),
-            (Platform::Ios, "5.0.0")
-        );
-        assert_eq!(
-            SignIn::from_connect(connect("Android--anser/1"))
-                .generation
-                .name,
-            "anser"
-        );
+        assert_eq!((sign_in.platform, sign_in.sdk_version.as_str()), (Platform::Ios, "5.0.0"));
+        assert_eq!(SignIn::from_connect(connect("Android--anser/1")).generation.name, "anser");
         assert_eq!(SignIn::from_connect(connect("")).platform, Platform::Pc);
     }
 
@@ -134,10 +106,7 @@ mod tests {
         assert_eq!(query("apiVer=browser%7CChrome%7C1").platform, Platform::Web);
         assert_eq!(query("apiVer=uniapp").platform, Platform::parse("uniapp"));
         assert_eq!(query("platform=Android").platform, Platform::Android);
-        assert_eq!(
-            query("deviceId=&protocolVer=4").connack_form,
-            ConnAckForm::V4
-        );
+        assert_eq!(query("deviceId=&protocolVer=4").connack_form, ConnAckForm::V4);
         assert_eq!(query("deviceId=").device_id, None);
     }
 

@@ -6,17 +6,10 @@ use subtle::ConstantTimeEq as _;
 /// The signature that belongs to a nonce and a timestamp, both as they stand in the request's headers.
 pub fn sign(app_secret: &str, nonce: &str, timestamp: &str) -> [u8; 40] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digest = Sha1::new()
-        .chain_update(app_secret)
-        .chain_update(nonce)
-        .chain_update(timestamp)
-        .finalize();
+    let digest = Sha1::new().chain_update(app_secret).chain_update(nonce).chain_update(timestamp).finalize();
     let mut hex = [0; 40];
     for (pair, byte) in hex.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
-        *pair = [
-            DIGITS[usize::from(byte >> 4)],
-            DIGITS[usize::from(byte & 0x0f)],
-        ];
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0x0f)]];
     }
     hex
 }
@@ -24,11 +17,7 @@ pub fn sign(app_secret: &str, nonce: &str, timestamp: &str) -> [u8; 40] {
 /// Whether a signature is right; any case. Takes the same time wherever it differs.
 pub fn verify(app_secret: &str, nonce: &str, timestamp: &str, signature: &str) -> bool {
     let given = signature.to_ascii_lowercase();
-    bool::from(
-        sign(app_secret, nonce, timestamp)
-            .as_slice()
-            .ct_eq(given.as_bytes()),
-    )
+    bool::from(sign(app_secret, nonce, timestamp).as_slice().ct_eq(given.as_bytes()))
 }
 
 #[cfg(test)]
@@ -37,10 +26,7 @@ mod tests {
 
     #[test]
     fn golden_signature() {
-        assert_eq!(
-            &sign("secret", "14314", "1408706337"),
-            b"da4263c3c97518e0f8bd77ce59a84be1621b24c5"
-        );
+        assert_eq!(&sign("secret", "14314", "1408706337"), b"da4263c3c97518e0f8bd77ce59a84be1621b24c5");
     }
 
     #[test]

@@ -94,11 +94,7 @@ impl ConnAckStatus {
     /// The nearest status that a client knows whose highest known code is `highest`.
     #[must_use]
     pub const fn understood_up_to(self, highest: u8) -> Self {
-        if self.code() <= highest {
-            self
-        } else {
-            Self::NotAuthorised
-        }
+        if self.code() <= highest { self } else { Self::NotAuthorised }
     }
 }
 
@@ -174,42 +170,18 @@ mod tests {
     #[test]
     fn every_code_names_its_status_and_no_other_code_names_one() {
         for code in 0..=u8::MAX {
-            assert_eq!(
-                ConnAckStatus::from_code(code).map(ConnAckStatus::code),
-                (code <= 20).then_some(code)
-            );
-            assert_eq!(
-                DisconnectStatus::from_code(code).map(DisconnectStatus::code),
-                (code <= 9).then_some(code)
-            );
+            assert_eq!(ConnAckStatus::from_code(code).map(ConnAckStatus::code), (code <= 20).then_some(code));
+            assert_eq!(DisconnectStatus::from_code(code).map(DisconnectStatus::code), (code <= 9).then_some(code));
         }
     }
 
     #[test]
     fn old_clients_are_told_in_codes_that_they_know() {
-        assert_eq!(
-            ConnAckStatus::AccountCancelled.understood_up_to(12),
-            ConnAckStatus::NotAuthorised
-        );
-        assert_eq!(
-            ConnAckStatus::TokenExpired.understood_up_to(12),
-            ConnAckStatus::TokenExpired
-        );
-        assert_eq!(
-            DisconnectStatus::Redirect.understood_up_to(5),
-            DisconnectStatus::LegacyRedirect
-        );
-        assert_eq!(
-            DisconnectStatus::TokenExpired.understood_up_to(5),
-            DisconnectStatus::ServerClose
-        );
-        assert_eq!(
-            DisconnectStatus::Kicked.understood_up_to(5),
-            DisconnectStatus::Kicked
-        );
-        assert_eq!(
-            DisconnectStatus::Redirect.understood_up_to(9),
-            DisconnectStatus::Redirect
-        );
+        assert_eq!(ConnAckStatus::AccountCancelled.understood_up_to(12), ConnAckStatus::NotAuthorised);
+        assert_eq!(ConnAckStatus::TokenExpired.understood_up_to(12), ConnAckStatus::TokenExpired);
+        assert_eq!(DisconnectStatus::Redirect.understood_up_to(5), DisconnectStatus::LegacyRedirect);
+        assert_eq!(DisconnectStatus::TokenExpired.understood_up_to(5), DisconnectStatus::ServerClose);
+        assert_eq!(DisconnectStatus::Kicked.understood_up_to(5), DisconnectStatus::Kicked);
+        assert_eq!(DisconnectStatus::Redirect.understood_up_to(9), DisconnectStatus::Redirect);
     }
 }

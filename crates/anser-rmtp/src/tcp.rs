@@ -49,10 +49,7 @@ impl Head {
                 break;
             }
         }
-        bytes[1] = bytes
-            .get(2..used)?
-            .iter()
-            .fold(header.0, |sum, byte| sum ^ byte);
+        bytes[1] = bytes.get(2..used)?.iter().fold(header.0, |sum, byte| sum ^ byte);
         Some(Self { bytes, used })
     }
 

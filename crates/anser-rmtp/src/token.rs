@@ -99,23 +99,16 @@ struct TokenKey {
 
 impl TokenKey {
     fn derive(id: u8, app_secret: &str) -> Self {
-        let secret = Hmac::<Sha256>::new_from_slice(app_secret.as_bytes())
-            .expect("an hmac key may have any length");
+        let secret = Hmac::<Sha256>::new_from_slice(app_secret.as_bytes()).expect("an hmac key may have any length");
         let key = secret.chain_update(KEY_LABEL).finalize().into_bytes();
-        Self {
-            id,
-            mac: Hmac::new_from_slice(&key).expect("an hmac key may have any length"),
-        }
+        Self { id, mac: Hmac::new_from_slice(&key).expect("an hmac key may have any length") }
     }
 }
 
 impl TokenKeyring {
     /// A keyring of one key, derived from the app's secret.
     pub fn new(id: u8, app_secret: &str) -> Self {
-        Self {
-            newest: TokenKey::derive(id, app_secret),
-            older: Vec::new(),
-        }
+        Self { newest: TokenKey::derive(id, app_secret), older: Vec::new() }
     }
 
     /// The same with a key of an earlier secret, whose tokens stay good. An id that is there already is not added again.
@@ -128,9 +121,7 @@ impl TokenKeyring {
     }
 
     fn key(&self, id: u8) -> Option<&TokenKey> {
-        std::iter::once(&self.newest)
-            .chain(&self.older)
-            .find(|key| key.id == id)
+        std::iter::once(&self.newest).chain(&self.older).find(|key| key.id == id)
     }
 
     /// Makes a token. `navigation` is what follows the `@`: hosts that this token's clients ask first, each with or without
@@ -145,48 +136,25 @@ impl TokenKeyring {
         };
         let mut opaque = vec![VERSION, self.newest.id];
         opaque.extend_from_slice(&payload.encode_to_vec());
-        let tag = self
-            .newest
-            .mac
-            .clone()
-            .chain_update(&opaque)
-            .finalize()
-            .into_bytes();
+        let tag = self.newest.mac.clone().chain_update(&opaque).finalize().into_bytes();
         opaque.extend(tag.iter().take(TAG_LEN));
-        format!(
-            "{}@{}",
-            URL_SAFE_NO_PAD.encode(opaque),
-            navigation.join(";")
-        )
+        format!("{}@{}", URL_SAFE_NO_PAD.encode(opaque), navigation.join(";"))
     }
 
     /// Checks a token of `app` at the time `now`. The signature is compared in constant time, and before anything of the
     /// token is believed.
-    pub fn verify(
-        &self,
-        app: &AppKey,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<TokenClaims, TokenError> {
+    pub fn verify(&self, app: &AppKey, token: &str, now: Timestamp) -> Result<TokenClaims, TokenError> {
         let opaque = cut(token);
         if opaque.len() > OPAQUE_BYTES_MAX {
             return Err(TokenError::Malformed);
         }
-        let bytes = URL_SAFE_NO_PAD
-            .decode(opaque)
-            .map_err(|_| TokenError::Malformed)?;
-        let (signed, tag) = bytes
-            .split_last_chunk::<TAG_LEN>()
-            .ok_or(TokenError::Malformed)?;
+        let bytes = URL_SAFE_NO_PAD.decode(opaque).map_err(|_| TokenError::Malformed)?;
+        let (signed, tag) = bytes.split_last_chunk::<TAG_LEN>().ok_or(TokenError::Malformed)?;
         let &[VERSION, key_id, ref payload @ ..] = signed else {
             return Err(TokenError::Malformed);
         };
         let key = self.key(key_id).ok_or(TokenError::UnknownKey(key_id))?;
-        key.mac
-            .clone()
-            .chain_update(signed)
-            .verify_truncated_left(tag)
-            .map_err(|_| TokenError::BadSignature)?;
+        key.mac.clone().chain_update(signed).verify_truncated_left(tag).map_err(|_| TokenError::BadSignature)?;
         let claims = claims(payload)?;
         match claims.expires {
             _ if claims.app != *app => Err(TokenError::WrongApp),
@@ -199,10 +167,7 @@ impl TokenKeyring {
 impl fmt::Debug for TokenKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let older: Vec<u8> = self.older.iter().map(|key| key.id).collect();
-        f.debug_struct("TokenKeyring")
-            .field("newest", &self.newest.id)
-            .field("older", &older)
-            .finish()
+        f.debug_struct("TokenKeyring").field("newest", &self.newest.id).field("older", &older).finish()
     }
 }
 
@@ -246,27 +211,15 @@ mod tests {
         let token = keys.issue(&claims(None), &["http://127.0.0.1:1", "navi.example"]);
         let opaque = cut(&token);
         assert!(token.ends_with("@http://127.0.0.1:1;navi.example"));
-        for form in [
-            token.as_str(),
-            opaque,
-            &format!("{opaque}@"),
-            &format!("{opaque}@x@y"),
-        ] {
-            assert_eq!(
-                keys.verify(&app("app1"), form, Timestamp(0)),
-                Ok(claims(None)),
-                "{form}"
-            );
+        for form in [token.as_str(), opaque, &format!("{opaque}@"), &format!("{opaque}@x@y")] {
+            assert_eq!(keys.verify(&app("app1"), form, Timestamp(0)), Ok(claims(None)), "{form}");
         }
     }
 
     #[test]
     fn golden_token() {
         let token = TokenKeyring::new(1, "secret").issue(&claims(Some(1_795_398_281_922)), &[]);
-        assert_eq!(
-            token,
-            "AQEKBGFwcDESBuW8oOS4iRjCnbWHoDQgwtXOsKA0KQcAAAAAAAAAmXQ3p7BfEsnxJrI2pTveGA@"
-        );
+        assert_eq!(token, "AQEKBGFwcDESBuW8oOS4iRjCnbWHoDQgwtXOsKA0KQcAAAAAAAAAmXQ3p7BfEsnxJrI2pTveGA@");
     }
 
     #[test]
@@ -279,18 +232,11 @@ mod tests {
                 let mut changed = bytes.clone();
                 changed[place] ^= 1 << bit;
                 let changed = URL_SAFE_NO_PAD.encode(changed);
-                assert!(
-                    keys.verify(&app("app1"), &changed, Timestamp(0)).is_err(),
-                    "bit {bit} of byte {place}"
-                );
+                assert!(keys.verify(&app("app1"), &changed, Timestamp(0)).is_err(), "bit {bit} of byte {place}");
             }
         }
         for end in 0..cut(&token).len() {
-            assert!(
-                keys.verify(&app("app1"), &token[..end], Timestamp(0))
-                    .is_err(),
-                "cut at {end}"
-            );
+            assert!(keys.verify(&app("app1"), &token[..end], Timestamp(0)).is_err(), "cut at {end}");
         }
     }
 
@@ -298,31 +244,14 @@ mod tests {
     fn one_way_in_tokens_of_other_apps_secrets_and_times_are_refused() {
         let keys = TokenKeyring::new(1, "secret");
         let token = keys.issue(&claims(Some(1_000)), &[]);
-        let refused = |keys: &TokenKeyring, key: &str, now| {
-            keys.verify(&app(key), &token, Timestamp(now)).unwrap_err()
-        };
+        let refused = |keys: &TokenKeyring, key: &str, now| keys.verify(&app(key), &token, Timestamp(now)).unwrap_err();
         assert_eq!(refused(&keys, "app2", 0), TokenError::WrongApp);
-        assert_eq!(
-            refused(&TokenKeyring::new(1, "Secret"), "app1", 0),
-            TokenError::BadSignature
-        );
-        assert_eq!(
-            refused(&TokenKeyring::new(2, "secret"), "app1", 0),
-            TokenError::UnknownKey(1)
-        );
+        assert_eq!(refused(&TokenKeyring::new(1, "Secret"), "app1", 0), TokenError::BadSignature);
+        assert_eq!(refused(&TokenKeyring::new(2, "secret"), "app1", 0), TokenError::UnknownKey(1));
         assert!(keys.verify(&app("app1"), &token, Timestamp(999)).is_ok());
-        assert_eq!(
-            refused(&keys, "app1", 1_000),
-            TokenError::Expired(Timestamp(1_000))
-        );
-        assert_eq!(
-            refused(&keys, "app1", 1_000).connack_status(),
-            ConnAckStatus::TokenExpired
-        );
-        assert_eq!(
-            TokenError::BadSignature.connack_status(),
-            ConnAckStatus::TokenIncorrect
-        );
+        assert_eq!(refused(&keys, "app1", 1_000), TokenError::Expired(Timestamp(1_000)));
+        assert_eq!(refused(&keys, "app1", 1_000).connack_status(), ConnAckStatus::TokenExpired);
+        assert_eq!(TokenError::BadSignature.connack_status(), ConnAckStatus::TokenIncorrect);
     }
 
     #[test]
@@ -331,31 +260,14 @@ mod tests {
         let rotated = TokenKeyring::new(2, "new").with_older(1, "old");
         assert!(rotated.verify(&app("app1"), &old, Timestamp(0)).is_ok());
         let new = rotated.issue(&claims(None), &[]);
-        assert!(
-            TokenKeyring::new(2, "new")
-                .verify(&app("app1"), &new, Timestamp(0))
-                .is_ok()
-        );
+        assert!(TokenKeyring::new(2, "new").verify(&app("app1"), &new, Timestamp(0)).is_ok());
     }
 
     #[test]
     fn what_is_no_token_is_malformed() {
         let keys = TokenKeyring::new(1, "secret");
-        for token in [
-            "",
-            "@",
-            "@@",
-            "====",
-            "\u{1F600}",
-            &"A".repeat(4096),
-            "AAAA",
-            &"A".repeat(64),
-        ] {
-            assert_eq!(
-                keys.verify(&app("app1"), token, Timestamp(0)),
-                Err(TokenError::Malformed),
-                "{token}"
-            );
+        for token in ["", "@", "@@", "====", "\u{1F600}", &"A".repeat(4096), "AAAA", &"A".repeat(64)] {
+            assert_eq!(keys.verify(&app("app1"), token, Timestamp(0)), Err(TokenError::Malformed), "{token}");
         }
         assert_eq!(format!("{keys:?}"), "TokenKeyring { newest: 1, older: [] }");
     }

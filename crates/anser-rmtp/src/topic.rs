@@ -121,10 +121,7 @@ impl PublishTopic {
             Self::Recall => return PublishKind::Recall,
             Self::Broadcast | Self::RtcRoom | Self::Unknown => return PublishKind::Unsupported,
         };
-        PublishKind::Message {
-            conversation,
-            class,
-        }
+        PublishKind::Message { conversation, class }
     }
 
     /// The topic under which a message of this conversation type and class is published.
@@ -252,12 +249,8 @@ impl QueryTopic {
     pub const fn conversation(self) -> Option<ConversationType> {
         Some(match self {
             Self::HistoryPrivate | Self::CleanPrivate => ConversationType::Private,
-            Self::HistoryGroup | Self::CleanGroup | Self::GroupRead | Self::GroupReaders => {
-                ConversationType::Group
-            }
-            Self::HistoryCustomerService | Self::CleanCustomerService => {
-                ConversationType::CustomerService
-            }
+            Self::HistoryGroup | Self::CleanGroup | Self::GroupRead | Self::GroupReaders => ConversationType::Group,
+            Self::HistoryCustomerService | Self::CleanCustomerService => ConversationType::CustomerService,
             Self::HistorySystem | Self::CleanSystem => ConversationType::System,
             Self::HistoryChatroom | Self::ChatroomPull => ConversationType::Chatroom,
             _ => return None,
@@ -331,19 +324,13 @@ mod tests {
     fn every_topic_is_found_by_its_name() {
         for &topic in PublishTopic::ALL {
             assert_eq!(PublishTopic::parse(topic.as_str()), topic);
-            assert_eq!(
-                ServerTopic::from_bytes(topic.as_str().as_bytes()),
-                ServerTopic::Copy(topic)
-            );
+            assert_eq!(ServerTopic::from_bytes(topic.as_str().as_bytes()), ServerTopic::Copy(topic));
         }
         for &topic in QueryTopic::ALL {
             assert_eq!(QueryTopic::parse(topic.as_str()), topic);
         }
         for &topic in PushTopic::ALL {
-            assert_eq!(
-                ServerTopic::from_bytes(topic.as_str().as_bytes()),
-                ServerTopic::Push(topic)
-            );
+            assert_eq!(ServerTopic::from_bytes(topic.as_str().as_bytes()), ServerTopic::Push(topic));
         }
         for name in [&b""[..], b"PPMSGP", b"ppMsg", b"ppMsgPP", &[0xff, 0xfe]] {
             assert_eq!(PublishTopic::from_bytes(name), PublishTopic::Unknown);
@@ -354,11 +341,7 @@ mod tests {
     #[test]
     fn the_last_letter_of_a_topic_is_the_class_of_its_messages() {
         for &topic in PublishTopic::ALL {
-            let PublishKind::Message {
-                conversation,
-                class,
-            } = topic.kind()
-            else {
+            let PublishKind::Message { conversation, class } = topic.kind() else {
                 continue;
             };
             let expected = match topic.as_str().as_bytes().last() {

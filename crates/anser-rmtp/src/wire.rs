@@ -99,9 +99,7 @@ fn decode_cesu8(mut rest: &[u8]) -> String {
 }
 
 fn surrogate_pair(bytes: &[u8]) -> Option<(char, &[u8])> {
-    let (&[0xed, h1 @ 0xa0..=0xaf, h2, 0xed, l1 @ 0xb0..=0xbf, l2], rest) =
-        bytes.split_first_chunk::<6>()?
-    else {
+    let (&[0xed, h1 @ 0xa0..=0xaf, h2, 0xed, l1 @ 0xb0..=0xbf, l2], rest) = bytes.split_first_chunk::<6>()? else {
         return None;
     };
     let tail = |byte: u8| (byte & 0xc0 == 0x80).then_some(u32::from(byte & 0x3f));
@@ -129,23 +127,14 @@ mod tests {
 
     #[test]
     fn plain_utf8_is_borrowed() {
-        assert!(matches!(
-            lenient_text("bob é 你好 😀".as_bytes()),
-            Cow::Borrowed("bob é 你好 😀")
-        ));
+        assert!(matches!(lenient_text("bob é 你好 😀".as_bytes()), Cow::Borrowed("bob é 你好 😀")));
     }
 
     #[test]
     fn surrogates_and_broken_bytes_are_read_leniently() {
         // U+1F600 as the surrogates D83D DE00.
-        assert_eq!(
-            lenient_text(&[b'a', 0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80, b'b']),
-            "a😀b"
-        );
-        assert_eq!(
-            lenient_text(&[0xed, 0xa0, 0xbd, b'x']),
-            "\u{fffd}\u{fffd}\u{fffd}x"
-        );
+        assert_eq!(lenient_text(&[b'a', 0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80, b'b']), "a😀b");
+        assert_eq!(lenient_text(&[0xed, 0xa0, 0xbd, b'x']), "\u{fffd}\u{fffd}\u{fffd}x");
         assert_eq!(lenient_text(&[b'a', 0xff, b'b']), "a\u{fffd}b");
         assert_eq!(lenient_text(&[0xed, 0xa0]), "\u{fffd}\u{fffd}");
     }

@@ -7,8 +7,7 @@ use serde_json::value::RawValue;
 use super::{FIELDS_MAX, FormError};
 
 pub(super) fn fields(body: &[u8]) -> Result<Vec<(String, String)>, FormError> {
-    let object: BTreeMap<String, &RawValue> =
-        serde_json::from_slice(body).map_err(|_| FormError::NotAnObject)?;
+    let object: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(|_| FormError::NotAnObject)?;
     let mut fields = Vec::new();
     for (key, value) in object {
         add(&mut fields, key, value);
@@ -28,12 +27,8 @@ fn add(fields: &mut Vec<(String, String)>, key: String, value: &RawValue) {
         }
         // Published SDKs write the one map that there is as `group[id]=name`; in JSON it may be an object.
         Some(b'{') if key == "group" => {
-            let map: BTreeMap<String, &RawValue> =
-                serde_json::from_str(value.get()).unwrap_or_default();
-            fields.extend(
-                map.into_iter()
-                    .map(|(inner, value)| (format!("{key}[{inner}]"), text(value))),
-            );
+            let map: BTreeMap<String, &RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+            fields.extend(map.into_iter().map(|(inner, value)| (format!("{key}[{inner}]"), text(value))));
         }
         _ => fields.push((key, text(value))),
     }

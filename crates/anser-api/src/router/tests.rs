@@ -34,10 +34,7 @@ struct Reply {
 
 impl Reply {
     fn codes(&self) -> (u16, u64) {
-        (
-            self.status.as_u16(),
-            self.body["code"].as_u64().unwrap_or_default(),
-        )
+        (self.status.as_u16(), self.body["code"].as_u64().unwrap_or_default())
     }
 
     fn says(&self) -> &str {
@@ -51,10 +48,7 @@ impl Backend {
     }
 
     fn with(config: ApiConfig) -> Self {
-        Self {
-            fakes: Arc::new(Fakes::default()),
-            config,
-        }
+        Self { fakes: Arc::new(Fakes::default()), config }
     }
 
     fn router(&self) -> Router {
@@ -85,31 +79,15 @@ impl Backend {
         let reply = self.post(path, body).await;
         assert_eq!(reply.codes(), (400, 1002), "{path} {body}: {}", reply.body);
         assert!(reply.says().contains(name), "{path} {body}: {}", reply.body);
-        assert!(
-            self.fakes.commands().is_empty() && self.fakes.published().is_empty(),
-            "{path}: nothing happened"
-        );
+        assert!(self.fakes.commands().is_empty() && self.fakes.published().is_empty(), "{path}: nothing happened");
     }
 
-    async fn send(
-        &self,
-        path: &str,
-        headers: &[(&str, String)],
-        content_type: &str,
-        body: &[u8],
-    ) -> Reply {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header("Content-Type", content_type);
+    async fn send(&self, path: &str, headers: &[(&str, String)], content_type: &str, body: &[u8]) -> Reply {
+        let mut request = Request::builder().method(Method::POST).uri(path).header("Content-Type", content_type);
         for (name, value) in headers {
             request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        reply(
-            self.router(),
-            request.body(Body::from(body.to_vec())).unwrap(),
-        )
-        .await
+        reply(self.router(), request.body(Body::from(body.to_vec())).unwrap()).await
     }
 }
 
@@ -117,15 +95,8 @@ async fn reply(router: Router, request: Request) -> Reply {
     let response = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let text = to_bytes(body, usize::MAX).await.unwrap();
-    let allow = parts
-        .headers
-        .get(header::ALLOW)
-        .map(|value| value.to_str().unwrap().to_owned());
-    Reply {
-        status: parts.status,
-        body: serde_json::from_slice(&text).unwrap(),
-        allow,
-    }
+    let allow = parts.headers.get(header::ALLOW).map(|value| value.to_str().unwrap().to_owned());
+    Reply { status: parts.status, body: serde_json::from_slice(&text).unwrap(), allow }
 }
 
 fn signed() -> Vec<(&'static str, String)> {

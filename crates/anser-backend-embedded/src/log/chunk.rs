@@ -44,22 +44,15 @@ pub(super) enum ChunkFault {
 
 impl SegmentFile {
     pub(super) fn new(log: LogId, number: u64, file: std::sync::Arc<dyn LogFile>) -> Self {
-        Self {
-            number,
-            salt: Salt::of(log, number),
-            file,
-        }
+        Self { number, salt: Salt::of(log, number), file }
     }
 
     /// Reads about `len` bytes from `position` on, never beyond `end`, and at least one frame.
     pub(super) fn chunk(&self, position: u32, end: u32, len: usize) -> Result<Chunk, ChunkFault> {
         let durable = usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX);
-        let read = |len: usize| {
-            read_block(&*self.file, u64::from(position), len.min(durable)).map_err(ChunkFault::Io)
-        };
+        let read = |len: usize| read_block(&*self.file, u64::from(position), len.min(durable)).map_err(ChunkFault::Io);
         let mut bytes = read(len.max(HEADER_LEN))?;
-        let first = FrameHeader::decode(self.salt, position, &bytes)
-            .map_err(|_| ChunkFault::Damaged(position))?;
+        let first = FrameHeader::decode(self.salt, position, &bytes).map_err(|_| ChunkFault::Damaged(position))?;
         let first_len = usize::try_from(first.frame_len()).unwrap_or(usize::MAX);
         if first_len > bytes.len() {
             bytes = read(first_len)?;
@@ -67,12 +60,7 @@ impl SegmentFile {
         if first_len > bytes.len() {
             return Err(ChunkFault::Damaged(position));
         }
-        Ok(Chunk {
-            salt: self.salt,
-            bytes: bytes.into(),
-            position,
-            at: 0,
-        })
+        Ok(Chunk { salt: self.salt, bytes: bytes.into(), position, at: 0 })
     }
 }
 
@@ -88,13 +76,10 @@ impl Chunk {
         if rest.len() < HEADER_LEN {
             return Ok(None);
         }
-        let header = FrameHeader::decode(self.salt, self.position, rest)
-            .map_err(|_| ChunkFault::Damaged(self.position))?;
+        let header =
+            FrameHeader::decode(self.salt, self.position, rest).map_err(|_| ChunkFault::Damaged(self.position))?;
         let whole = header.frame_len() <= rest.len() as u64;
-        Ok(whole.then_some(Frame {
-            header,
-            body: self.at + HEADER_LEN,
-        }))
+        Ok(whole.then_some(Frame { header, body: self.at + HEADER_LEN }))
     }
 
     /// Steps over the frame that was peeked at.
@@ -102,19 +87,13 @@ impl Chunk {
         // A frame that was peeked at lies in the chunk, so its length is that of something in memory.
         let len = u32::try_from(frame.header.frame_len()).unwrap_or(u32::MAX);
         self.position = self.position.saturating_add(len);
-        self.at = self
-            .at
-            .saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
+        self.at = self.at.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
     }
 
     /// The body of the frame that was peeked at, checked.
     pub(super) fn body(&self, frame: &Frame) -> Result<Bytes, ChunkFault> {
         let len = usize::try_from(frame.header.body_len).unwrap_or(usize::MAX);
         let body = self.bytes.slice(frame.body..frame.body.saturating_add(len));
-        if frame.header.matches(&body) {
-            Ok(body)
-        } else {
-            Err(ChunkFault::Damaged(self.position))
-        }
+        if frame.header.matches(&body) { Ok(body) } else { Err(ChunkFault::Damaged(self.position)) }
     }
 }

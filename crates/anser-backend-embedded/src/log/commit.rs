@@ -67,20 +67,11 @@ enum Fault {
 }
 
 impl Committer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        queue: Arc<AppendQueue>,
-        file: Arc<dyn LogFile>,
-        now: Now,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, queue: Arc<AppendQueue>, file: Arc<dyn LogFile>, now: Now) -> Self {
         let (segment, next, last_time) = {
             let segments = shared.segments.read();
             let active = &segments.active;
-            (
-                ActiveFile::new(&shared, active, file),
-                active.end.clone(),
-                active.last_time,
-            )
+            (ActiveFile::new(&shared, active, file), active.end.clone(), active.last_time)
         };
         let spare = SpareSpace::new(Arc::clone(&shared.folder));
         Self {
@@ -108,10 +99,7 @@ impl Committer {
     /// Waits for appends, commits what waits and answers it. Returns false when there is nothing left to do.
     pub(super) fn step(&mut self) -> bool {
         let mut batch = mem::take(&mut self.batch);
-        if !self
-            .queue
-            .take(&mut batch, self.shared.config.commit_bytes_max)
-        {
+        if !self.queue.take(&mut batch, self.shared.config.commit_bytes_max) {
             return false;
         }
         self.turn_away(&mut batch);
@@ -128,9 +116,7 @@ impl Committer {
             Err(Fault::StillFull) => self.refuse(&mut batch),
             Err(Fault::Broken(failure)) => {
                 fail(&self.shared, &self.queue, failure.clone());
-                answer(&self.queue, &mut batch, || {
-                    AppendError::Unknown(failure.clone().into())
-                });
+                answer(&self.queue, &mut batch, || AppendError::Unknown(failure.clone().into()));
                 self.queue.take_rest(&mut batch);
                 answer(&self.queue, &mut batch, || AppendError::Failed);
                 return false;
@@ -169,10 +155,7 @@ impl Committer {
     fn commit(&mut self, batch: &[Append]) -> Result<Vec<Offset>, Fault> {
         let now = (self.now)();
         let retry_ms = self.shared.config.full_retry_ms;
-        if self
-            .full_since
-            .is_some_and(|since| now >= since && now.since(since) < retry_ms)
-        {
+        if self.full_since.is_some_and(|since| now >= since && now.since(since) < retry_ms) {
             return Err(Fault::StillFull);
         }
         let len: usize = batch.iter().map(|append| append.frames_len).sum();
@@ -200,13 +183,10 @@ impl Committer {
         let mut first_offsets = Vec::with_capacity(batch.len());
         let mut next = self.next.clone();
         for append in batch {
-            let next = next
-                .get_mut(usize::from(append.partition.0))
-                .expect("the partition was checked at the call");
+            let next = next.get_mut(usize::from(append.partition.0)).expect("the partition was checked at the call");
             first_offsets.push(Offset(*next));
             for record in &append.records {
-                let written =
-                    u32::try_from(self.block.len()).expect("an append is far smaller than 4 GiB");
+                let written = u32::try_from(self.block.len()).expect("an append is far smaller than 4 GiB");
                 let position = commit_start.saturating_add(written);
                 let header = FrameHeader {
                     partition: append.partition,
@@ -217,8 +197,7 @@ impl Committer {
                     commit_start,
                 };
                 *next += 1;
-                self.block
-                    .extend_from_slice(&header.encode(self.segment.salt, position));
+                self.block.extend_from_slice(&header.encode(self.segment.salt, position));
                 self.block.extend_from_slice(record);
                 self.frames.push((position, header));
             }
@@ -246,47 +225,26 @@ impl Committer {
     fn publish(&mut self) {
         let mut segments = self.shared.segments.write();
         for (position, header) in &self.frames {
-            segments
-                .active
-                .note(*position, header, self.shared.config.checkpoint_every_bytes);
+            segments.active.note(*position, header, self.shared.config.checkpoint_every_bytes);
         }
         self.segment.end = segments.active.file_end;
         self.next.clone_from(&segments.active.end);
         drop(segments);
         if self.segment.is_half_full() {
-            self.spare.want(
-                self.shared
-                    .config
-                    .segment_bytes_of(self.segment.number.saturating_add(1)),
-            );
+            self.spare.want(self.shared.config.segment_bytes_of(self.segment.number.saturating_add(1)));
         }
     }
 
     /// Completes the segment and begins the next one.
     fn roll(&mut self) -> Result<(), Fault> {
         let old = &self.segment;
-        let sealed = old
-            .file
-            .set_len(u64::from(old.end))
-            .and_then(|()| old.file.sync_all());
+        let sealed = old.file.set_len(u64::from(old.end)).and_then(|()| old.file.sync_all());
         sealed.map_err(broken("complete a log segment"))?;
         let log = self.shared.meta.log;
-        let head = SegmentHead {
-            log,
-            number: old.number + 1,
-            floor: self.last_time,
-            start: self.next.clone(),
-        };
-        let space = self
-            .spare
-            .take(self.shared.config.segment_bytes_of(head.number));
-        let file = space.map_err(|error| {
-            if is_full(&error) {
-                Fault::Full(error)
-            } else {
-                broken("make a log segment")(error)
-            }
-        })?;
+        let head = SegmentHead { log, number: old.number + 1, floor: self.last_time, start: self.next.clone() };
+        let space = self.spare.take(self.shared.config.segment_bytes_of(head.number));
+        let file = space
+            .map_err(|error| if is_full(&error) { Fault::Full(error) } else { broken("make a log segment")(error) })?;
         // From here on a failure is the end: a segment that may exist must not be followed by writes to the old one.
         name_segment(&*self.shared.folder, &*file, &head).map_err(broken("make a log segment"))?;
         let active = SegmentIndex::empty(&head, self.shared.head_len);
@@ -305,8 +263,7 @@ impl Committer {
         if self.full_since.take().is_some() {
             tracing::info!("the log has room again");
         }
-        self.queue
-            .release(batch.iter().map(|append| append.frames_len).sum());
+        self.queue.release(batch.iter().map(|append| append.frames_len).sum());
         for (append, first) in batch.drain(..).zip(first_offsets) {
             // A caller that no longer waits has given up the answer, not the append.
             drop(append.done.send(Ok(first)));
@@ -331,13 +288,7 @@ impl ActiveFile {
     fn new(shared: &Shared, active: &SegmentIndex, file: Arc<dyn LogFile>) -> Self {
         let number = active.number;
         let full_at = shared.config.segment_bytes_of(number);
-        Self {
-            number,
-            file,
-            salt: Salt::of(shared.meta.log, number),
-            end: active.file_end,
-            full_at,
-        }
+        Self { number, file, salt: Salt::of(shared.meta.log, number), end: active.file_end, full_at }
     }
 
     fn is_half_full(&self) -> bool {
@@ -346,18 +297,12 @@ impl ActiveFile {
 
     /// Whether a block of this length goes into the segment. One that is too large for any goes into an empty one.
     fn takes(&self, len: usize, head_len: u32) -> bool {
-        self.end == head_len
-            || u64::from(self.end).saturating_add(len as u64) <= u64::from(self.full_at)
+        self.end == head_len || u64::from(self.end).saturating_add(len as u64) <= u64::from(self.full_at)
     }
 }
 
 fn broken(doing: &'static str) -> impl FnOnce(io::Error) -> Fault {
-    move |error| {
-        Fault::Broken(LogFailure {
-            doing,
-            what: error.to_string(),
-        })
-    }
+    move |error| Fault::Broken(LogFailure { doing, what: error.to_string() })
 }
 
 fn answer(queue: &AppendQueue, batch: &mut Vec<Append>, error: impl Fn() -> AppendError) {
@@ -381,14 +326,7 @@ impl Drop for FailOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Self(shared, queue) = self;
-            fail(
-                shared,
-                queue,
-                LogFailure {
-                    doing: "go on",
-                    what: "the committer has died".to_owned(),
-                },
-            );
+            fail(shared, queue, LogFailure { doing: "go on", what: "the committer has died".to_owned() });
             let mut rest = Vec::new();
             queue.take_rest(&mut rest);
             answer(queue, &mut rest, || AppendError::Failed);

@@ -43,10 +43,7 @@ impl LogConfig {
         let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         let largest = self.segment_bytes.clamp(4096, 1 << 30);
-        self.first_segment_bytes
-            .max(1)
-            .saturating_mul(factor)
-            .min(largest)
+        self.first_segment_bytes.max(1).saturating_mul(factor).min(largest)
     }
 }
 
@@ -57,8 +54,7 @@ mod tests {
     #[test]
     fn segments_double_until_they_have_their_full_size() {
         let config = LogConfig::default();
-        let sizes =
-            [1, 2, 3, 4, 5, 33, u64::MAX].map(|number| config.segment_bytes_of(number) >> 20);
+        let sizes = [1, 2, 3, 4, 5, 33, u64::MAX].map(|number| config.segment_bytes_of(number) >> 20);
         assert_eq!(sizes, [8, 16, 32, 64, 64, 64, 64]);
     }
 }

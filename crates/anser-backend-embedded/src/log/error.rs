@@ -58,11 +58,7 @@ pub enum OpenError {
 
 impl OpenError {
     pub(super) fn partitions(path: PathBuf, found: PartitionCount, asked: PartitionCount) -> Self {
-        Self::Partitions {
-            path,
-            found: found.get(),
-            asked: asked.get(),
-        }
+        Self::Partitions { path, found: found.get(), asked: asked.get() }
     }
 }
 

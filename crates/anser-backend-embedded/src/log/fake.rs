@@ -50,29 +50,12 @@ pub(super) struct Faults {
 /// One thing that was done.
 #[derive(Debug, Clone)]
 enum Op {
-    Write {
-        file: usize,
-        position: usize,
-        bytes: Vec<u8>,
-    },
-    SetLen {
-        file: usize,
-        len: usize,
-    },
-    SyncFile {
-        file: usize,
-    },
-    Create {
-        name: String,
-        file: usize,
-    },
-    Rename {
-        from: String,
-        to: String,
-    },
-    Remove {
-        name: String,
-    },
+    Write { file: usize, position: usize, bytes: Vec<u8> },
+    SetLen { file: usize, len: usize },
+    SyncFile { file: usize },
+    Create { name: String, file: usize },
+    Rename { from: String, to: String },
+    Remove { name: String },
     SyncFolder,
 }
 
@@ -113,10 +96,7 @@ impl FakeFolder {
     /// All files with their content.
     pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let disk = self.0.disk.lock();
-        disk.names
-            .iter()
-            .map(|(name, file)| (name.clone(), disk.files[*file].clone()))
-            .collect()
+        disk.names.iter().map(|(name, file)| (name.clone(), disk.files[*file].clone())).collect()
     }
 
     /// Replaces the content of a file, or makes it, as an accident would.
@@ -132,55 +112,29 @@ impl FakeFolder {
     pub(super) fn after_stop(&self, done: usize, bytes: usize, stop: Stop) -> Self {
         let disk = self.0.disk.lock();
         let mut ops: Vec<Op> = disk.journal.iter().take(done).cloned().collect();
-        if let Some(Op::Write {
-            file,
-            position,
-            bytes: all,
-        }) = disk.journal.get(done)
-        {
+        if let Some(Op::Write { file, position, bytes: all }) = disk.journal.get(done) {
             let part = all[..bytes.min(all.len())].to_vec();
-            ops.push(Op::Write {
-                file: *file,
-                position: *position,
-                bytes: part,
-            });
+            ops.push(Op::Write { file: *file, position: *position, bytes: part });
         }
         let (mut files, names) = match &disk.found {
             Some(found) => (found.files.clone(), found.names.clone()),
             None => (Vec::new(), BTreeMap::new()),
         };
         files.resize(disk.files.len(), Vec::new());
-        let mut image = Image {
-            ops: &ops,
-            files,
-            names,
-        };
+        let mut image = Image { ops: &ops, files, names };
         match stop {
             Stop::Process => image.keep_all(),
             Stop::Power(seed) => image.keep_some(Chance(seed | 1)),
         }
-        let found = || Disk {
-            names: image.names.clone(),
-            files: image.files.clone(),
-            ..Disk::default()
-        };
-        let disk = Disk {
-            found: Some(Box::new(found())),
-            ..found()
-        };
-        Self(Arc::new(Inner {
-            disk: Mutex::new(disk),
-            changed: Condvar::new(),
-        }))
+        let found = || Disk { names: image.names.clone(), files: image.files.clone(), ..Disk::default() };
+        let disk = Disk { found: Some(Box::new(found())), ..found() };
+        Self(Arc::new(Inner { disk: Mutex::new(disk), changed: Condvar::new() }))
     }
 }
 
 impl Disk {
     fn file_of(&self, name: &str) -> io::Result<usize> {
-        self.names
-            .get(name)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn apply(&mut self, op: Op) {
@@ -193,11 +147,7 @@ impl Disk {
         let Some(room) = self.faults.room else {
             return len;
         };
-        let used: usize = self
-            .names
-            .values()
-            .map(|file| self.files[*file].len())
-            .sum();
+        let used: usize = self.names.values().map(|file| self.files[*file].len()).sum();
         let free = room.saturating_sub(used);
         len.min((self.files[file].len() + free).saturating_sub(position))
     }
@@ -205,11 +155,7 @@ impl Disk {
 
 fn apply(op: &Op, files: &mut [Vec<u8>], names: &mut BTreeMap<String, usize>) {
     match op {
-        Op::Write {
-            file,
-            position,
-            bytes,
-        } => put_bytes(&mut files[*file], *position, bytes),
+        Op::Write { file, position, bytes } => put_bytes(&mut files[*file], *position, bytes),
         Op::SetLen { file, len } => files[*file].resize(*len, 0),
         Op::Create { name, file } => drop(names.insert(name.clone(), *file)),
         Op::Rename { from, to } => {
@@ -244,19 +190,13 @@ impl Image<'_> {
     /// first part.
     fn keep_some(&mut self, mut chance: Chance) {
         let synced = |at: usize, file: usize| {
-            self.ops[at..]
-                .iter()
-                .any(|op| matches!(op, Op::SyncFile { file: synced } if *synced == file))
+            self.ops[at..].iter().any(|op| matches!(op, Op::SyncFile { file: synced } if *synced == file))
         };
         let folder_synced = self.ops.iter().rposition(|op| matches!(op, Op::SyncFolder));
         let mut names_kept = true;
         for (at, op) in self.ops.iter().enumerate() {
             match op {
-                Op::Write {
-                    file,
-                    position,
-                    bytes,
-                } if !synced(at, *file) => {
+                Op::Write { file, position, bytes } if !synced(at, *file) => {
                     for (sector, part) in bytes.chunks(SECTOR).enumerate() {
                         if chance.half() {
                             put_bytes(&mut self.files[*file], position + sector * SECTOR, part);
@@ -269,9 +209,7 @@ impl Image<'_> {
                         apply(op, &mut self.files, &mut self.names);
                     }
                 }
-                Op::Create { .. } | Op::Rename { .. }
-                    if folder_synced.is_none_or(|synced| at > synced) =>
-                {
+                Op::Create { .. } | Op::Rename { .. } if folder_synced.is_none_or(|synced| at > synced) => {
                     names_kept &= chance.half();
                     if names_kept {
                         apply(op, &mut self.files, &mut self.names);
@@ -305,42 +243,28 @@ impl Folder for FakeFolder {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let file = self.0.disk.lock().file_of(name)?;
-        Ok(Arc::new(FakeFile {
-            folder: self.clone(),
-            file,
-        }))
+        Ok(Arc::new(FakeFile { folder: self.clone(), file }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let mut disk = self.0.disk.lock();
         let file = disk.files.len();
         disk.files.push(Vec::new());
-        disk.apply(Op::Create {
-            name: name.to_owned(),
-            file,
-        });
-        Ok(Arc::new(FakeFile {
-            folder: self.clone(),
-            file,
-        }))
+        disk.apply(Op::Create { name: name.to_owned(), file });
+        Ok(Arc::new(FakeFile { folder: self.clone(), file }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.0.disk.lock();
         disk.file_of(from)?;
-        disk.apply(Op::Rename {
-            from: from.to_owned(),
-            to: to.to_owned(),
-        });
+        disk.apply(Op::Rename { from: from.to_owned(), to: to.to_owned() });
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut disk = self.0.disk.lock();
         disk.file_of(name)?;
-        disk.apply(Op::Remove {
-            name: name.to_owned(),
-        });
+        disk.apply(Op::Remove { name: name.to_owned() });
         Ok(())
     }
 
@@ -367,9 +291,7 @@ impl LogFile for FakeFile {
 
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         let disk = self.folder.0.disk.lock();
-        let rest = disk.files[self.file]
-            .get(usize::try_from(position).unwrap()..)
-            .unwrap_or_default();
+        let rest = disk.files[self.file].get(usize::try_from(position).unwrap()..).unwrap_or_default();
         let len = rest.len().min(buf.len());
         buf[..len].copy_from_slice(&rest[..len]);
         Ok(len)
@@ -378,30 +300,18 @@ impl LogFile for FakeFile {
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<usize> {
         let position = usize::try_from(position).unwrap();
         let mut disk = self.folder.0.disk.lock();
-        let len = disk.room(
-            self.file,
-            position,
-            buf.len().min(disk.faults.write_max.unwrap_or(usize::MAX)),
-        );
+        let len = disk.room(self.file, position, buf.len().min(disk.faults.write_max.unwrap_or(usize::MAX)));
         if len == 0 && !buf.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        disk.apply(Op::Write {
-            file: self.file,
-            position,
-            bytes: buf[..len].to_vec(),
-        });
+        disk.apply(Op::Write { file: self.file, position, bytes: buf[..len].to_vec() });
         Ok(len)
     }
 
     fn reserve(&self, len: u64) -> io::Result<()> {
         let disk = self.folder.0.disk.lock();
         let len = usize::try_from(len).unwrap();
-        if disk.room(self.file, 0, len) < len {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if disk.room(self.file, 0, len) < len { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -409,10 +319,7 @@ impl LogFile for FakeFile {
         if disk.faults.cut_fails {
             return Err(io::Error::other("injected"));
         }
-        disk.apply(Op::SetLen {
-            file: self.file,
-            len: usize::try_from(len).unwrap(),
-        });
+        disk.apply(Op::SetLen { file: self.file, len: usize::try_from(len).unwrap() });
         Ok(())
     }
 

@@ -63,19 +63,12 @@ pub(super) fn read_all(file: &dyn LogFile, len_max: u64) -> io::Result<Vec<u8>> 
     let len = file.len()?;
     match usize::try_from(len) {
         Ok(len) if len as u64 <= len_max => read_block(file, 0, len),
-        _ => Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("{len} bytes are too many"),
-        )),
+        _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{len} bytes are too many"))),
     }
 }
 
 /// Writes all of `bytes` at `position`. After an error any first part of them may have been written.
-pub(super) fn write_block(
-    file: &dyn LogFile,
-    mut bytes: &[u8],
-    mut position: u64,
-) -> io::Result<()> {
+pub(super) fn write_block(file: &dyn LogFile, mut bytes: &[u8], mut position: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, position) {
             Ok(0) => return Err(io::ErrorKind::StorageFull.into()),
@@ -91,11 +84,7 @@ pub(super) fn write_block(
 }
 
 /// Writes a file aside, makes it durable and gives it its name: afterwards it is there whole, or not at all.
-pub(super) fn write_whole(
-    folder: &dyn Folder,
-    name: &str,
-    bytes: &[u8],
-) -> io::Result<Arc<dyn LogFile>> {
+pub(super) fn write_whole(folder: &dyn Folder, name: &str, bytes: &[u8]) -> io::Result<Arc<dyn LogFile>> {
     let aside = aside_name(name);
     let file = folder.create(&aside)?;
     write_block(&*file, bytes, 0)?;
@@ -143,27 +132,17 @@ impl DiskFolder {
 
 impl Folder for DiskFolder {
     fn list(&self) -> io::Result<Vec<String>> {
-        fs::read_dir(&self.path)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path(name))?;
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
         Ok(Arc::new(file))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(self.path(name))?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(self.path(name))?;
         Ok(Arc::new(file))
     }
 

@@ -38,10 +38,7 @@ pub(super) struct Salt(u32);
 
 impl Salt {
     pub(super) fn of(log: LogId, segment: u64) -> Self {
-        Self(crc32c::crc32c_append(
-            crc32c::crc32c(&log.0.to_le_bytes()),
-            &segment.to_le_bytes(),
-        ))
+        Self(crc32c::crc32c_append(crc32c::crc32c(&log.0.to_le_bytes()), &segment.to_le_bytes()))
     }
 }
 
@@ -97,12 +94,8 @@ impl FrameHeader {
 
     /// Reads the header that starts `bytes`, which lie at `position`.
     pub(super) fn decode(salt: Salt, position: u32, bytes: &[u8]) -> Result<Self, HeaderFault> {
-        let header = bytes
-            .first_chunk::<HEADER_LEN>()
-            .ok_or(HeaderFault::Incomplete)?;
-        let (crc, covered) = header
-            .split_first_chunk::<4>()
-            .ok_or(HeaderFault::Incomplete)?;
+        let header = bytes.first_chunk::<HEADER_LEN>().ok_or(HeaderFault::Incomplete)?;
+        let (crc, covered) = header.split_first_chunk::<4>().ok_or(HeaderFault::Incomplete)?;
         if header_crc(salt, position, covered) != u32::from_le_bytes(*crc) {
             return Err(HeaderFault::Invalid);
         }
@@ -136,10 +129,7 @@ impl FrameHeader {
 }
 
 fn header_crc(salt: Salt, position: u32, covered: &[u8]) -> u32 {
-    crc32c::crc32c_append(
-        crc32c::crc32c_append(salt.0, &position.to_le_bytes()),
-        covered,
-    )
+    crc32c::crc32c_append(crc32c::crc32c_append(salt.0, &position.to_le_bytes()), covered)
 }
 
 #[cfg(test)]
@@ -169,28 +159,16 @@ mod tests {
     fn the_bytes_of_a_frame_header_never_change() {
         let bytes = header().encode(salt(), 4096);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            hex,
-            "db5c29db01000300050000004cbb719a29000000000000000068e5cf8b010000a8000000"
-        );
+        assert_eq!(hex, "db5c29db01000300050000004cbb719a29000000000000000068e5cf8b010000a8000000");
     }
 
     #[test]
     fn a_header_counts_only_where_it_was_written() {
         let bytes = header().encode(salt(), 4096);
         assert_eq!(FrameHeader::decode(salt(), 4096, &bytes), Ok(header()));
-        assert_eq!(
-            FrameHeader::decode(salt(), 4097, &bytes),
-            Err(HeaderFault::Invalid)
-        );
-        assert_eq!(
-            FrameHeader::decode(Salt::of(SALT_OF.0, 10), 4096, &bytes),
-            Err(HeaderFault::Invalid)
-        );
-        assert_eq!(
-            FrameHeader::decode(Salt::of(LogId(1), 9), 4096, &bytes),
-            Err(HeaderFault::Invalid)
-        );
+        assert_eq!(FrameHeader::decode(salt(), 4097, &bytes), Err(HeaderFault::Invalid));
+        assert_eq!(FrameHeader::decode(Salt::of(SALT_OF.0, 10), 4096, &bytes), Err(HeaderFault::Invalid));
+        assert_eq!(FrameHeader::decode(Salt::of(LogId(1), 9), 4096, &bytes), Err(HeaderFault::Invalid));
     }
 
     #[test]
@@ -199,10 +177,7 @@ mod tests {
         bytes[4] = 2;
         let crc = header_crc(salt(), 0, &bytes[4..]);
         bytes[..4].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(
-            FrameHeader::decode(salt(), 0, &bytes),
-            Err(HeaderFault::Version(2))
-        );
+        assert_eq!(FrameHeader::decode(salt(), 0, &bytes), Err(HeaderFault::Version(2)));
     }
 
     proptest! {

@@ -51,10 +51,7 @@ impl SegmentHead {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&[VERSION, 0]);
         out.extend_from_slice(&partitions.to_le_bytes());
-        for number in [self.number, self.log.0, self.floor.0]
-            .iter()
-            .chain(&self.start)
-        {
+        for number in [self.number, self.log.0, self.floor.0].iter().chain(&self.start) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         seal(&mut out);
@@ -62,20 +59,13 @@ impl SegmentHead {
     }
 
     /// Reads the header that starts `bytes` and checks that it belongs to segment `number` of this log.
-    pub(super) fn decode(
-        bytes: &[u8],
-        log: LogId,
-        partitions: PartitionCount,
-        number: u64,
-    ) -> Result<Self, HeadFault> {
+    pub(super) fn decode(bytes: &[u8], log: LogId, partitions: PartitionCount, number: u64) -> Result<Self, HeadFault> {
         let head = Self::decode_any(bytes)?;
         if head.log != log {
             return Err(HeadFault::OtherLog);
         }
         if head.start.len() != usize::from(partitions.get()) {
-            return Err(HeadFault::Partitions(
-                u16::try_from(head.start.len()).unwrap_or(u16::MAX),
-            ));
+            return Err(HeadFault::Partitions(u16::try_from(head.start.len()).unwrap_or(u16::MAX)));
         }
         if head.number != number {
             return Err(HeadFault::Number(head.number));
@@ -132,21 +122,12 @@ mod tests {
     use super::*;
 
     fn head() -> SegmentHead {
-        SegmentHead {
-            log: LogId(0xa1),
-            number: 7,
-            floor: Timestamp(1_700_000_000_000),
-            start: vec![3, 0x0400],
-        }
+        SegmentHead { log: LogId(0xa1), number: 7, floor: Timestamp(1_700_000_000_000), start: vec![3, 0x0400] }
     }
 
     #[test]
     fn the_bytes_of_a_segment_header_never_change() {
-        let hex: String = head()
-            .encode()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex: String = head().encode().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
             "414e534552534547010002000700000000000000a1000000000000000068e5cf8b01000003000000000000000004000000000000e7d040e5"
@@ -159,14 +140,8 @@ mod tests {
         let bytes = head().encode();
         assert_eq!(bytes.len(), SegmentHead::encoded_len(two));
         assert_eq!(SegmentHead::decode(&bytes, LogId(0xa1), two, 7), Ok(head()));
-        assert_eq!(
-            SegmentHead::decode(&bytes, LogId(0xa2), two, 7),
-            Err(HeadFault::OtherLog)
-        );
-        assert_eq!(
-            SegmentHead::decode(&bytes, LogId(0xa1), two, 8),
-            Err(HeadFault::Number(7))
-        );
+        assert_eq!(SegmentHead::decode(&bytes, LogId(0xa2), two, 7), Err(HeadFault::OtherLog));
+        assert_eq!(SegmentHead::decode(&bytes, LogId(0xa1), two, 8), Err(HeadFault::Number(7)));
         assert_eq!(
             SegmentHead::decode(&bytes, LogId(0xa1), PartitionCount::EMBEDDED, 7),
             Err(HeadFault::Partitions(2))
@@ -180,29 +155,19 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bytes = good.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                SegmentHead::decode(&bytes, LogId(0xa1), two, 7).is_err(),
-                "bit {bit}"
-            );
+            assert!(SegmentHead::decode(&bytes, LogId(0xa1), two, 7).is_err(), "bit {bit}");
         }
         for len in 0..good.len() {
-            assert_eq!(
-                SegmentHead::decode(&good[..len], LogId(0xa1), two, 7),
-                Err(HeadFault::Damaged)
-            );
+            assert_eq!(SegmentHead::decode(&good[..len], LogId(0xa1), two, 7), Err(HeadFault::Damaged));
         }
     }
 
     #[test]
     fn only_segment_names_are_taken_for_segments() {
         assert_eq!(segment_number(&segment_name(42)), Some(42));
-        for name in [
-            "meta",
-            "00000000000000000042.idx",
-            "42.seg",
-            "0000000000000000004x.seg",
-            "00000000000000000042.seg.new",
-        ] {
+        for name in
+            ["meta", "00000000000000000042.idx", "42.seg", "0000000000000000004x.seg", "00000000000000000042.seg.new"]
+        {
             assert_eq!(segment_number(name), None, "{name}");
         }
     }

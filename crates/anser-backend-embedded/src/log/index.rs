@@ -86,12 +86,7 @@ impl SegmentIndex {
     }
 
     pub(super) fn start_of(&self, partition: PartitionId) -> Offset {
-        Offset(
-            self.start
-                .get(usize::from(partition.0))
-                .copied()
-                .unwrap_or(0),
-        )
+        Offset(self.start.get(usize::from(partition.0)).copied().unwrap_or(0))
     }
 
     pub(super) fn end_of(&self, partition: PartitionId) -> Offset {
@@ -104,12 +99,7 @@ impl SegmentIndex {
     }
 
     /// The last place from which reading forward meets every record whose time is at or after `time`.
-    pub(super) fn seek_time(
-        &self,
-        head_len: u32,
-        partition: PartitionId,
-        time: Timestamp,
-    ) -> ReadFrom {
+    pub(super) fn seek_time(&self, head_len: u32, partition: PartitionId, time: Timestamp) -> ReadFrom {
         self.last_checkpoint(head_len, partition, |checkpoint, _| checkpoint < time)
     }
 
@@ -122,10 +112,7 @@ impl SegmentIndex {
         fits: impl Fn(Timestamp, Offset) -> bool,
     ) -> ReadFrom {
         let (mut low, mut high) = (0, self.checkpoints.positions.len());
-        let mut found = ReadFrom {
-            position: head_len,
-            next: self.start_of(partition),
-        };
+        let mut found = ReadFrom { position: head_len, next: self.start_of(partition) };
         while low < high {
             let middle = low.midpoint(high);
             match self.checkpoint(middle, partition) {
@@ -142,18 +129,14 @@ impl SegmentIndex {
     fn checkpoint(&self, at: usize, partition: PartitionId) -> Option<(ReadFrom, Timestamp)> {
         let position = *self.checkpoints.positions.get(at)?;
         let time = *self.checkpoints.times.get(at)?;
-        let count = *self
-            .checkpoints
-            .counts
-            .get(at * self.start.len() + usize::from(partition.0))?;
+        let count = *self.checkpoints.counts.get(at * self.start.len() + usize::from(partition.0))?;
         let next = self.start_of(partition).plus(u64::from(count));
         Some((ReadFrom { position, next }, Timestamp(time)))
     }
 
     pub(super) fn encode(&self, log: LogId) -> Vec<u8> {
         let partitions = u16::try_from(self.start.len()).expect("a log has at most 256 partitions");
-        let checkpoints = u32::try_from(self.checkpoints.positions.len())
-            .expect("a segment is shorter than 4 GiB");
+        let checkpoints = u32::try_from(self.checkpoints.positions.len()).expect("a segment is shorter than 4 GiB");
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&[VERSION, 0]);
@@ -167,18 +150,10 @@ impl SegmentIndex {
             out.extend_from_slice(&offset.to_le_bytes());
         }
         let counts = self.checkpoints.counts.chunks(self.start.len().max(1));
-        for ((position, time), counts) in self
-            .checkpoints
-            .positions
-            .iter()
-            .zip(&self.checkpoints.times)
-            .zip(counts)
-        {
+        for ((position, time), counts) in self.checkpoints.positions.iter().zip(&self.checkpoints.times).zip(counts) {
             out.extend_from_slice(&position.to_le_bytes());
             out.extend_from_slice(&time.to_le_bytes());
-            counts
-                .iter()
-                .for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+            counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
         }
         seal(&mut out);
         out
@@ -189,24 +164,12 @@ impl SegmentIndex {
         let mut fields = Fields(unseal(bytes)?);
         let known = fields.take(MAGIC.len())? == MAGIC && fields.u8()? == VERSION;
         let (_zero, partitions) = (fields.u8()?, usize::from(fields.u16()?));
-        let (number, log, last_time) = (
-            fields.u64()?,
-            LogId(fields.u64()?),
-            Timestamp(fields.u64()?),
-        );
+        let (number, log, last_time) = (fields.u64()?, LogId(fields.u64()?), Timestamp(fields.u64()?));
         let (file_end, checkpoints) = (fields.u32()?, fields.u32()?);
         let (start, end) = (fields.u64s(partitions)?, fields.u64s(partitions)?);
         let checkpoints = Checkpoints::decode(&mut fields, checkpoints, partitions)?;
-        let index = Self {
-            number,
-            start,
-            end,
-            last_time,
-            file_end,
-            checkpoints,
-        };
-        (known && log == head.log && number == head.number && index.start == head.start)
-            .then_some(index)
+        let index = Self { number, start, end, last_time, file_end, checkpoints };
+        (known && log == head.log && number == head.number && index.start == head.start).then_some(index)
     }
 }
 
@@ -231,12 +194,7 @@ mod tests {
     const HEAD_LEN: u32 = 56;
 
     fn head() -> SegmentHead {
-        SegmentHead {
-            log: LogId(9),
-            number: 4,
-            floor: Timestamp(100),
-            start: vec![10, 0],
-        }
+        SegmentHead { log: LogId(9), number: 4, floor: Timestamp(100), start: vec![10, 0] }
     }
 
     /// Six records of 100 bytes, alternating between the partitions, ten milliseconds apart; a checkpoint each 200 bytes.
@@ -259,11 +217,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_an_index_never_change() {
-        let hex: String = index()
-            .encode(LogId(9))
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex: String = index().encode(LogId(9)).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
             "414e5345524944580100020004000000000000000900000000000000960000000000000090020000020000000a0000000000000000000000000000000d0000000000000003000000000000000001000078000000000000000100000001000000c80100008c0000000000000002000000020000005fc277fd"
@@ -273,57 +227,15 @@ mod tests {
     #[test]
     fn seeking_never_lands_behind_what_is_sought() {
         let index = index();
-        assert_eq!(
-            (index.end.as_slice(), index.file_end),
-            ([13, 3].as_slice(), 656)
-        );
+        assert_eq!((index.end.as_slice(), index.file_end), ([13, 3].as_slice(), 656));
         let seek = |partition, offset| index.seek(HEAD_LEN, PartitionId(partition), Offset(offset));
-        assert_eq!(
-            seek(0, 10),
-            ReadFrom {
-                position: 56,
-                next: Offset(10)
-            }
-        );
-        assert_eq!(
-            seek(0, 11),
-            ReadFrom {
-                position: 256,
-                next: Offset(11)
-            }
-        );
-        assert_eq!(
-            seek(1, 0),
-            ReadFrom {
-                position: 56,
-                next: Offset(0)
-            }
-        );
-        assert_eq!(
-            seek(1, 2),
-            ReadFrom {
-                position: 456,
-                next: Offset(2)
-            }
-        );
-        assert_eq!(
-            index
-                .seek_time(HEAD_LEN, PartitionId(1), Timestamp(120))
-                .position,
-            56
-        );
-        assert_eq!(
-            index
-                .seek_time(HEAD_LEN, PartitionId(1), Timestamp(121))
-                .position,
-            256
-        );
-        assert_eq!(
-            index
-                .seek_time(HEAD_LEN, PartitionId(1), Timestamp(999))
-                .position,
-            456
-        );
+        assert_eq!(seek(0, 10), ReadFrom { position: 56, next: Offset(10) });
+        assert_eq!(seek(0, 11), ReadFrom { position: 256, next: Offset(11) });
+        assert_eq!(seek(1, 0), ReadFrom { position: 56, next: Offset(0) });
+        assert_eq!(seek(1, 2), ReadFrom { position: 456, next: Offset(2) });
+        assert_eq!(index.seek_time(HEAD_LEN, PartitionId(1), Timestamp(120)).position, 56);
+        assert_eq!(index.seek_time(HEAD_LEN, PartitionId(1), Timestamp(121)).position, 256);
+        assert_eq!(index.seek_time(HEAD_LEN, PartitionId(1), Timestamp(999)).position, 456);
     }
 
     #[test]
@@ -339,18 +251,9 @@ mod tests {
             assert_eq!(SegmentIndex::decode(&good[..len], &head()), None);
         }
         for other in [
-            SegmentHead {
-                log: LogId(8),
-                ..head()
-            },
-            SegmentHead {
-                number: 5,
-                ..head()
-            },
-            SegmentHead {
-                start: vec![10, 1],
-                ..head()
-            },
+            SegmentHead { log: LogId(8), ..head() },
+            SegmentHead { number: 5, ..head() },
+            SegmentHead { start: vec![10, 1], ..head() },
         ] {
             assert_eq!(SegmentIndex::decode(&good, &other), None);
         }

@@ -27,26 +27,11 @@ pub struct SegmentReport {
 /// Reads the bytes of a segment file. Damage that no crash explains is an error that names the byte.
 pub fn inspect_segment(bytes: &[u8]) -> Result<SegmentReport, InspectError> {
     let head = SegmentHead::decode_any(bytes).map_err(|fault| InspectError(fault.to_string()))?;
-    let partitions = u16::try_from(head.start.len())
-        .ok()
-        .and_then(PartitionCount::new);
-    let partitions =
-        partitions.ok_or_else(|| InspectError("it has too many partitions".to_owned()))?;
-    let found = scan(
-        bytes,
-        &head,
-        head_len(partitions),
-        Tail::MayBeTorn,
-        u32::MAX,
-    )
-    .map_err(|damage| InspectError(damage.to_string()))?;
-    let range = |partition| {
-        (
-            partition,
-            found.index.start_of(partition),
-            found.index.end_of(partition),
-        )
-    };
+    let partitions = u16::try_from(head.start.len()).ok().and_then(PartitionCount::new);
+    let partitions = partitions.ok_or_else(|| InspectError("it has too many partitions".to_owned()))?;
+    let found = scan(bytes, &head, head_len(partitions), Tail::MayBeTorn, u32::MAX)
+        .map_err(|damage| InspectError(damage.to_string()))?;
+    let range = |partition| (partition, found.index.start_of(partition), found.index.end_of(partition));
     Ok(SegmentReport {
         log: head.log,
         number: head.number,
@@ -63,29 +48,18 @@ mod tests {
 
     #[test]
     fn a_segment_is_described_and_a_damaged_one_refused() {
-        let head = SegmentHead {
-            log: LogId(4),
-            number: 2,
-            floor: Timestamp(9),
-            start: vec![5, 6],
-        };
+        let head = SegmentHead { log: LogId(4), number: 2, floor: Timestamp(9), start: vec![5, 6] };
         let mut bytes = head.encode();
         let report = SegmentReport {
             log: LogId(4),
             number: 2,
-            partitions: vec![
-                (PartitionId(0), Offset(5), Offset(5)),
-                (PartitionId(1), Offset(6), Offset(6)),
-            ],
+            partitions: vec![(PartitionId(0), Offset(5), Offset(5)), (PartitionId(1), Offset(6), Offset(6))],
             last_time: Timestamp(9),
             end_bytes: 56,
             torn: false,
         };
         assert_eq!(inspect_segment(&bytes), Ok(report));
         bytes[20] ^= 1;
-        assert_eq!(
-            inspect_segment(&bytes),
-            Err(InspectError("its header is damaged".to_owned()))
-        );
+        assert_eq!(inspect_segment(&bytes), Err(InspectError("its header is damaged".to_owned())));
     }
 }

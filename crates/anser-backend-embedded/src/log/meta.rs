@@ -54,10 +54,7 @@ impl Meta {
     fn decode_v1(bytes: &[u8], mut fields: Fields<'_>) -> Option<Self> {
         unseal(bytes)?;
         let (_zero, partitions) = (fields.u8()?, fields.u16()?);
-        Some(Self {
-            partitions: PartitionCount::new(partitions)?,
-            log: LogId(fields.u64()?),
-        })
+        Some(Self { partitions: PartitionCount::new(partitions)?, log: LogId(fields.u64()?) })
     }
 }
 
@@ -67,10 +64,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_meta_never_change() {
-        let meta = Meta {
-            log: LogId(0x1122_3344_5566_7788),
-            partitions: PartitionCount::EMBEDDED,
-        };
+        let meta = Meta { log: LogId(0x1122_3344_5566_7788), partitions: PartitionCount::EMBEDDED };
         let bytes = meta.encode();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "414e5345524c4f47010010008877665544332211edd22092");
@@ -79,19 +73,11 @@ mod tests {
 
     #[test]
     fn damage_and_later_versions_are_told_apart() {
-        let good = Meta {
-            log: LogId(5),
-            partitions: PartitionCount::EMBEDDED,
-        }
-        .encode();
+        let good = Meta { log: LogId(5), partitions: PartitionCount::EMBEDDED }.encode();
         for bit in 0..good.len() * 8 {
             let mut bytes = good.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let expected = if bit / 8 == 8 {
-                MetaFault::Version(bytes[8])
-            } else {
-                MetaFault::Damaged
-            };
+            let expected = if bit / 8 == 8 { MetaFault::Version(bytes[8]) } else { MetaFault::Damaged };
             assert_eq!(Meta::decode(&bytes), Err(expected), "bit {bit}");
         }
         assert_eq!(Meta::decode(&[]), Err(MetaFault::Damaged));

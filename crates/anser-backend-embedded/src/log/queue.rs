@@ -39,11 +39,7 @@ struct State {
 
 impl AppendQueue {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            filled: Condvar::new(),
-            bytes_max,
-        }
+        Self { state: Mutex::default(), filled: Condvar::new(), bytes_max }
     }
 
     /// Takes the next place in the line. An append that is larger than the bound is let in when nothing else is there.

@@ -26,10 +26,7 @@ pub(super) struct SegmentReader {
 
 impl SegmentReader {
     pub(super) fn new(shared: Arc<Shared>, from: &[(PartitionId, Offset)]) -> Self {
-        Self {
-            shared,
-            cursor: Cursor::new(from),
-        }
+        Self { shared, cursor: Cursor::new(from) }
     }
 }
 
@@ -81,18 +78,12 @@ impl Cursor {
                 *slot = Some(*offset);
             }
         }
-        Self {
-            wanted,
-            place: None,
-            open: None,
-        }
+        Self { wanted, place: None, open: None }
     }
 
     fn wanted(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
         let partitions = (0..=u8::MAX).map(PartitionId);
-        partitions
-            .zip(&self.wanted)
-            .filter_map(|(partition, offset)| Some((partition, (*offset)?)))
+        partitions.zip(&self.wanted).filter_map(|(partition, offset)| Some((partition, (*offset)?)))
     }
 
     /// Whether all that is wanted and durable was read. An error if the log does not hold what is to be read next.
@@ -106,14 +97,9 @@ impl Cursor {
     }
 
     /// The next entries; none at the end.
-    pub(super) fn next(
-        &mut self,
-        shared: &Shared,
-        bytes_max: usize,
-    ) -> Result<Vec<LogEntry>, ReadError> {
+    pub(super) fn next(&mut self, shared: &Shared, bytes_max: usize) -> Result<Vec<LogEntry>, ReadError> {
         let mut entries = Vec::new();
-        let mut chunk_len =
-            bytes_max.clamp(CHUNK_MIN, shared.config.read_chunk_bytes.max(CHUNK_MIN));
+        let mut chunk_len = bytes_max.clamp(CHUNK_MIN, shared.config.read_chunk_bytes.max(CHUNK_MIN));
         while entries.is_empty() {
             let Some((place, end)) = self.locate(shared)? else {
                 break;
@@ -134,10 +120,7 @@ impl Cursor {
             return Ok(None);
         }
         // A segment that is gone held nothing that is still wanted: all offsets were just found within the bounds.
-        let mut place = match self
-            .place
-            .filter(|place| segments.get(place.segment).is_some())
-        {
+        let mut place = match self.place.filter(|place| segments.get(place.segment).is_some()) {
             Some(place) => place,
             None => self.look_up(shared, &segments),
         };
@@ -146,36 +129,21 @@ impl Cursor {
                 self.place = Some(place);
                 return Ok(Some((place, index.file_end)));
             }
-            place = Place {
-                segment: place.segment.saturating_add(1),
-                position: shared.head_len,
-            };
+            place = Place { segment: place.segment.saturating_add(1), position: shared.head_len };
         }
         Err(damaged(shared, place))
     }
 
     /// The first place of anything that is wanted and there.
     fn look_up(&self, shared: &Shared, segments: &Segments) -> Place {
-        let behind = self
-            .wanted()
-            .filter(|(partition, offset)| *offset < segments.bounds(*partition).end);
-        let places =
-            behind.map(|(partition, offset)| segments.seek(shared.head_len, partition, offset));
-        let end = Place {
-            segment: segments.active.number,
-            position: segments.active.file_end,
-        };
+        let behind = self.wanted().filter(|(partition, offset)| *offset < segments.bounds(*partition).end);
+        let places = behind.map(|(partition, offset)| segments.seek(shared.head_len, partition, offset));
+        let end = Place { segment: segments.active.number, position: segments.active.file_end };
         places.min().unwrap_or(end)
     }
 
     /// Reads a piece; `None` if its segment has just been removed, which the next look will notice.
-    fn read(
-        &mut self,
-        shared: &Shared,
-        place: Place,
-        end: u32,
-        len: usize,
-    ) -> Result<Option<Chunk>, ReadError> {
+    fn read(&mut self, shared: &Shared, place: Place, end: u32, len: usize) -> Result<Option<Chunk>, ReadError> {
         let Some(segment) = self.open_segment(shared, place.segment)? else {
             return Ok(None);
         };
@@ -185,11 +153,7 @@ impl Cursor {
         }
     }
 
-    fn open_segment(
-        &mut self,
-        shared: &Shared,
-        number: u64,
-    ) -> Result<Option<&SegmentFile>, ReadError> {
+    fn open_segment(&mut self, shared: &Shared, number: u64) -> Result<Option<&SegmentFile>, ReadError> {
         if self.open.as_ref().is_none_or(|open| open.number != number) {
             self.open = open_segment(shared, number)?;
         }
@@ -209,19 +173,10 @@ impl Cursor {
         let mut bytes = 0_usize;
         while let Some(frame) = chunk.peek().map_err(fault)? {
             let header = frame.header;
-            let slot = self
-                .wanted
-                .get_mut(usize::from(header.partition.0))
-                .and_then(Option::as_mut);
+            let slot = self.wanted.get_mut(usize::from(header.partition.0)).and_then(Option::as_mut);
             if let Some(next) = slot.filter(|next| **next <= header.offset) {
                 if *next != header.offset {
-                    return Err(damaged(
-                        shared,
-                        Place {
-                            segment,
-                            position: chunk.position(),
-                        },
-                    ));
+                    return Err(damaged(shared, Place { segment, position: chunk.position() }));
                 }
                 let body = chunk.body(&frame).map_err(fault)?;
                 bytes = bytes.saturating_add(body.len());
@@ -230,29 +185,17 @@ impl Cursor {
                 }
                 *next = next.next();
                 let (partition, offset, time) = (header.partition, header.offset, header.time);
-                entries.push(LogEntry {
-                    partition,
-                    offset,
-                    time,
-                    bytes: body,
-                });
+                entries.push(LogEntry { partition, offset, time, bytes: body });
             }
             chunk.skip(&frame);
         }
-        self.place = Some(Place {
-            segment,
-            position: chunk.position(),
-        });
+        self.place = Some(Place { segment, position: chunk.position() });
         Ok(())
     }
 }
 
 /// The first offset whose record was taken at or after `time`; the end if there is none.
-pub(super) fn offset_at(
-    shared: &Shared,
-    partition: PartitionId,
-    time: Timestamp,
-) -> Result<Offset, ReadError> {
+pub(super) fn offset_at(shared: &Shared, partition: PartitionId, time: Timestamp) -> Result<Offset, ReadError> {
     loop {
         let (number, from, end, bounds) = {
             let segments = shared.segments.read();
@@ -260,12 +203,7 @@ pub(super) fn offset_at(
             let Some((number, from)) = segments.seek_time(shared.head_len, partition, time) else {
                 return Ok(bounds.end);
             };
-            (
-                number,
-                from,
-                segments.get(number).map_or(0, |index| index.file_end),
-                bounds,
-            )
+            (number, from, segments.get(number).map_or(0, |index| index.file_end), bounds)
         };
         let Some(segment) = open_segment(shared, number)? else {
             continue;
@@ -295,11 +233,7 @@ fn open_segment(shared: &Shared, number: u64) -> Result<Option<SegmentFile>, Rea
         Ok(file) => Ok(Some(SegmentFile::new(shared.meta.log, number, file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let expected = shared.segments.read().get(number).is_some();
-            if expected {
-                Err(ReadError::Unavailable(error.into()))
-            } else {
-                Ok(None)
-            }
+            if expected { Err(ReadError::Unavailable(error.into())) } else { Ok(None) }
         }
         Err(error) => Err(ReadError::Unavailable(error.into())),
     }
@@ -307,13 +241,7 @@ fn open_segment(shared: &Shared, number: u64) -> Result<Option<SegmentFile>, Rea
 
 fn damaged(shared: &Shared, place: Place) -> ReadError {
     let path = shared.folder.path(&segment_name(place.segment));
-    ReadError::Damaged(
-        DamagedAt {
-            path,
-            position: u64::from(place.position),
-        }
-        .into(),
-    )
+    ReadError::Damaged(DamagedAt { path, position: u64::from(place.position) }.into())
 }
 
 impl ChunkFault {

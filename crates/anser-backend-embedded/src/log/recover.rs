@@ -37,53 +37,31 @@ pub(super) struct Birth {
 }
 
 /// Opens the folder, or makes a log in it if it is empty.
-pub(super) fn open_folder(
-    folder: &dyn Folder,
-    birth: Birth,
-    config: &LogConfig,
-) -> Result<Opened, OpenError> {
+pub(super) fn open_folder(folder: &dyn Folder, birth: Birth, config: &LogConfig) -> Result<Opened, OpenError> {
     let names = folder.list().map_err(io_error(folder, "list", ""))?;
-    let mut numbers: Vec<u64> = names
-        .iter()
-        .filter_map(|name| segment_number(name))
-        .collect();
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     let has_meta = names.iter().any(|name| name == META_NAME);
     let opened = match (has_meta, numbers.as_slice()) {
-        (true, numbers) => Opener {
-            folder,
-            config,
-            meta: read_meta(folder, birth.partitions)?,
-        }
-        .open(numbers),
+        (true, numbers) => Opener { folder, config, meta: read_meta(folder, birth.partitions)? }.open(numbers),
         // The file `meta` is written last, so without it there is at most the first segment of a log that was being made.
         (false, [] | [1]) => make_log(folder, birth, config),
-        (false, _) => Err(OpenError::Missing {
-            path: folder.path(META_NAME),
-        }),
+        (false, _) => Err(OpenError::Missing { path: folder.path(META_NAME) }),
     }?;
-    names
-        .iter()
-        .filter(|name| is_aside(name))
-        .try_for_each(|name| remove(folder, name))?;
+    names.iter().filter(|name| is_aside(name)).try_for_each(|name| remove(folder, name))?;
     Ok(opened)
 }
 
 /// Removes a file that was never given its name, unless the opening has just used it up.
 fn remove(folder: &dyn Folder, name: &str) -> Result<(), OpenError> {
     match folder.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io_error(folder, "remove", name)(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(folder, "remove", name)(error)),
         _ => Ok(()),
     }
 }
 
 fn make_log(folder: &dyn Folder, birth: Birth, config: &LogConfig) -> Result<Opened, OpenError> {
-    let meta = Meta {
-        log: birth.log,
-        partitions: birth.partitions,
-    };
+    let meta = Meta { log: birth.log, partitions: birth.partitions };
     refuse_records(folder)?;
     let head = SegmentHead {
         log: birth.log,
@@ -92,17 +70,11 @@ fn make_log(folder: &dyn Folder, birth: Birth, config: &LogConfig) -> Result<Ope
         start: vec![0; usize::from(birth.partitions.get())],
     };
     let name = segment_name(1);
-    let file =
-        make_space(folder, config.segment_bytes_of(1)).map_err(io_error(folder, "make", &name))?;
+    let file = make_space(folder, config.segment_bytes_of(1)).map_err(io_error(folder, "make", &name))?;
     name_segment(folder, &*file, &head).map_err(io_error(folder, "make", &name))?;
     write_whole(folder, META_NAME, &meta.encode()).map_err(io_error(folder, "make", META_NAME))?;
     let active = SegmentIndex::empty(&head, head_len(birth.partitions));
-    Ok(Opened {
-        meta,
-        whole: VecDeque::new(),
-        active,
-        file,
-    })
+    Ok(Opened { meta, whole: VecDeque::new(), active, file })
 }
 
 /// A first segment without `meta` is what a crash leaves while a log is made; it has no records then.
@@ -112,32 +84,20 @@ fn refuse_records(folder: &dyn Folder) -> Result<(), OpenError> {
         return Ok(());
     };
     let bytes = read_all(&*file, u64::from(u32::MAX)).map_err(io_error(folder, "read", &name))?;
-    let longest_head =
-        SegmentHead::encoded_len(PartitionCount::new(256).unwrap_or(PartitionCount::EMBEDDED));
+    let longest_head = SegmentHead::encoded_len(PartitionCount::new(256).unwrap_or(PartitionCount::EMBEDDED));
     if bytes.iter().skip(longest_head).any(|byte| *byte != 0) {
-        return Err(OpenError::Missing {
-            path: folder.path(META_NAME),
-        });
+        return Err(OpenError::Missing { path: folder.path(META_NAME) });
     }
     Ok(())
 }
 
 fn read_meta(folder: &dyn Folder, asked: PartitionCount) -> Result<Meta, OpenError> {
     let failed = io_error(folder, "read", META_NAME);
-    let bytes = folder
-        .open(META_NAME)
-        .and_then(|file| read_all(&*file, 4096))
-        .map_err(failed)?;
-    let meta = Meta::decode(&bytes).map_err(|fault| OpenError::Damaged {
-        path: folder.path(META_NAME),
-        what: fault.to_string(),
-    })?;
+    let bytes = folder.open(META_NAME).and_then(|file| read_all(&*file, 4096)).map_err(failed)?;
+    let meta = Meta::decode(&bytes)
+        .map_err(|fault| OpenError::Damaged { path: folder.path(META_NAME), what: fault.to_string() })?;
     if meta.partitions != asked {
-        return Err(OpenError::partitions(
-            folder.path(""),
-            meta.partitions,
-            asked,
-        ));
+        return Err(OpenError::partitions(folder.path(""), meta.partitions, asked));
     }
     Ok(meta)
 }
@@ -156,9 +116,7 @@ struct Opener<'a> {
 impl Opener<'_> {
     fn open(self, numbers: &[u64]) -> Result<Opened, OpenError> {
         let Some((&last, whole_numbers)) = numbers.split_last() else {
-            return Err(OpenError::Missing {
-                path: self.folder.path(&segment_name(1)),
-            });
+            return Err(OpenError::Missing { path: self.folder.path(&segment_name(1)) });
         };
         let mut whole: VecDeque<Arc<SegmentIndex>> = VecDeque::new();
         for &number in whole_numbers {
@@ -167,12 +125,7 @@ impl Opener<'_> {
         }
         let (head, file) = self.open_segment(last, whole.back().map(|index| &**index))?;
         let active = self.settle_last(&head, &*file)?;
-        Ok(Opened {
-            meta: self.meta,
-            whole,
-            active,
-            file,
-        })
+        Ok(Opened { meta: self.meta, whole, active, file })
     }
 
     /// Opens a segment file and checks that it continues the one before it.
@@ -181,47 +134,27 @@ impl Opener<'_> {
         number: u64,
         before: Option<&SegmentIndex>,
     ) -> Result<(SegmentHead, Arc<dyn LogFile>), OpenError> {
-        if let Some(due) = before
-            .map(|before| before.number.saturating_add(1))
-            .filter(|due| *due != number)
-        {
-            return Err(OpenError::Missing {
-                path: self.folder.path(&segment_name(due)),
-            });
+        if let Some(due) = before.map(|before| before.number.saturating_add(1)).filter(|due| *due != number) {
+            return Err(OpenError::Missing { path: self.folder.path(&segment_name(due)) });
         }
         let name = segment_name(number);
         let failed = |doing| io_error(self.folder, doing, &name);
         let file = self.folder.open(&name).map_err(failed("open"))?;
-        let bytes = read_block(&*file, 0, SegmentHead::encoded_len(self.meta.partitions))
-            .map_err(failed("read"))?;
+        let bytes = read_block(&*file, 0, SegmentHead::encoded_len(self.meta.partitions)).map_err(failed("read"))?;
         let head = SegmentHead::decode(&bytes, self.meta.log, self.meta.partitions, number)
             .map_err(|fault| self.damaged(number, fault.to_string()))?;
-        if let Some(before) =
-            before.filter(|before| before.end != head.start || before.last_time > head.floor)
-        {
-            let what = format!(
-                "it does not continue segment {}, whose last records are lost",
-                before.number
-            );
+        if let Some(before) = before.filter(|before| before.end != head.start || before.last_time > head.floor) {
+            let what = format!("it does not continue segment {}, whose last records are lost", before.number);
             return Err(self.damaged(number, what));
         }
         Ok((head, file))
     }
 
     /// The index of a segment that is not the last: from its file, or made again.
-    fn whole_index(
-        &self,
-        head: &SegmentHead,
-        file: &dyn LogFile,
-    ) -> Result<SegmentIndex, OpenError> {
+    fn whole_index(&self, head: &SegmentHead, file: &dyn LogFile) -> Result<SegmentIndex, OpenError> {
         let name = segment_name(head.number);
-        let len = file
-            .len()
-            .map_err(io_error(self.folder, "look at", &name))?;
-        if let Some(index) = self
-            .stored_index(head)
-            .filter(|index| u64::from(index.file_end) == len)
-        {
+        let len = file.len().map_err(io_error(self.folder, "look at", &name))?;
+        if let Some(index) = self.stored_index(head).filter(|index| u64::from(index.file_end) == len) {
             return Ok(index);
         }
         tracing::warn!(file = %self.folder.path(&name).display(), "making the index of a log segment again");
@@ -236,23 +169,11 @@ impl Opener<'_> {
         SegmentIndex::decode(&bytes, head)
     }
 
-    fn scan(
-        &self,
-        head: &SegmentHead,
-        file: &dyn LogFile,
-        tail: Tail,
-    ) -> Result<(Vec<u8>, Scan), OpenError> {
+    fn scan(&self, head: &SegmentHead, file: &dyn LogFile, tail: Tail) -> Result<(Vec<u8>, Scan), OpenError> {
         let name = segment_name(head.number);
-        let bytes =
-            read_all(file, u64::from(u32::MAX)).map_err(io_error(self.folder, "read", &name))?;
-        let found = scan(
-            &bytes,
-            head,
-            head_len(self.meta.partitions),
-            tail,
-            self.config.checkpoint_every_bytes,
-        )
-        .map_err(|damage| self.damaged(head.number, damage.to_string()))?;
+        let bytes = read_all(file, u64::from(u32::MAX)).map_err(io_error(self.folder, "read", &name))?;
+        let found = scan(&bytes, head, head_len(self.meta.partitions), tail, self.config.checkpoint_every_bytes)
+            .map_err(|damage| self.damaged(head.number, damage.to_string()))?;
         Ok((bytes, found))
     }
 
@@ -261,11 +182,7 @@ impl Opener<'_> {
     /// What was read may so far exist in the page cache alone: written by a process that died before its sync, or whose
     /// sync failed, after which the kernel calls the pages clean. So the newest commit, the only one in doubt, is
     /// written once more and synced before anybody sees it.
-    fn settle_last(
-        &self,
-        head: &SegmentHead,
-        file: &dyn LogFile,
-    ) -> Result<SegmentIndex, OpenError> {
+    fn settle_last(&self, head: &SegmentHead, file: &dyn LogFile) -> Result<SegmentIndex, OpenError> {
         let (bytes, found) = self.scan(head, file, Tail::MayBeTorn)?;
         let name = segment_name(head.number);
         let failed = |doing| io_error(self.folder, doing, &name);
@@ -278,22 +195,15 @@ impl Opener<'_> {
             );
             file.set_len(u64::from(end)).map_err(failed("cut"))?;
         }
-        let newest = usize::try_from(found.last_commit)
-            .ok()
-            .zip(usize::try_from(end).ok());
-        let newest = newest
-            .and_then(|(from, to)| bytes.get(from..to))
-            .unwrap_or_default();
+        let newest = usize::try_from(found.last_commit).ok().zip(usize::try_from(end).ok());
+        let newest = newest.and_then(|(from, to)| bytes.get(from..to)).unwrap_or_default();
         write_block(file, newest, u64::from(found.last_commit)).map_err(failed("write"))?;
         file.sync_all().map_err(failed("sync"))?;
         Ok(found.index)
     }
 
     fn damaged(&self, number: u64, what: String) -> OpenError {
-        OpenError::Damaged {
-            path: self.folder.path(&segment_name(number)),
-            what,
-        }
+        OpenError::Damaged { path: self.folder.path(&segment_name(number)), what }
     }
 }
 
@@ -305,15 +215,7 @@ pub(super) fn store_index(folder: &dyn Folder, index: &SegmentIndex, log: LogId)
     }
 }
 
-fn io_error(
-    folder: &dyn Folder,
-    doing: &'static str,
-    name: &str,
-) -> impl FnOnce(io::Error) -> OpenError {
+fn io_error(folder: &dyn Folder, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> OpenError {
     let path = folder.path(name);
-    move |source| OpenError::Io {
-        doing,
-        path,
-        source,
-    }
+    move |source| OpenError::Io { doing, path, source }
 }

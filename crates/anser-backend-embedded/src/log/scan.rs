@@ -64,11 +64,7 @@ pub(super) enum Fault {
     #[error("a record is damaged, though the segment was complete")]
     InWhole,
     #[error("a record of partition {partition} has offset {found} where {expected} is due")]
-    Gap {
-        partition: PartitionId,
-        expected: Offset,
-        found: Offset,
-    },
+    Gap { partition: PartitionId, expected: Offset, found: Offset },
     #[error("a record does not fit the one before it")]
     Misfit,
     #[error("a record has version {0}, which this program does not know")]
@@ -103,15 +99,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8], head: &SegmentHead, first: u32) -> Self {
         let index = SegmentIndex::empty(head, first);
-        Self {
-            bytes,
-            salt: Salt::of(head.log, head.number),
-            found: Scan {
-                index,
-                last_commit: first,
-                torn: false,
-            },
-        }
+        Self { bytes, salt: Salt::of(head.log, head.number), found: Scan { index, last_commit: first, torn: false } }
     }
 
     fn position(&self) -> u32 {
@@ -119,10 +107,7 @@ impl<'a> Walk<'a> {
     }
 
     fn rest(&self) -> &'a [u8] {
-        usize::try_from(self.position())
-            .ok()
-            .and_then(|at| self.bytes.get(at..))
-            .unwrap_or_default()
+        usize::try_from(self.position()).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default()
     }
 
     /// The whole frame at the position; `None` where there is none.
@@ -131,10 +116,7 @@ impl<'a> Walk<'a> {
         let header = match FrameHeader::decode(self.salt, position, self.rest()) {
             Ok(header) => header,
             Err(HeaderFault::Version(version)) => {
-                return Err(Damage {
-                    position,
-                    fault: Fault::Version(version),
-                });
+                return Err(Damage { position, fault: Fault::Version(version) });
             }
             Err(HeaderFault::Incomplete | HeaderFault::Invalid) => return Ok(None),
         };
@@ -150,20 +132,12 @@ impl<'a> Walk<'a> {
     fn misfit(&self, header: &FrameHeader) -> Option<Fault> {
         let index = &self.found.index;
         let partition = header.partition;
-        let commits =
-            header.commit_start == self.position() || header.commit_start == self.found.last_commit;
-        if usize::from(partition.0) >= index.start.len()
-            || !commits
-            || header.time < index.last_time
-        {
+        let commits = header.commit_start == self.position() || header.commit_start == self.found.last_commit;
+        if usize::from(partition.0) >= index.start.len() || !commits || header.time < index.last_time {
             return Some(Fault::Misfit);
         }
         let expected = index.end_of(partition);
-        (header.offset != expected).then_some(Fault::Gap {
-            partition,
-            expected,
-            found: header.offset,
-        })
+        (header.offset != expected).then_some(Fault::Gap { partition, expected, found: header.offset })
     }
 
     /// Decides what it means that no whole frame lies at the position.
@@ -173,16 +147,10 @@ impl<'a> Walk<'a> {
             return Ok(self.found);
         }
         if tail == Tail::IsWhole {
-            return Err(Damage {
-                position,
-                fault: Fault::InWhole,
-            });
+            return Err(Damage { position, fault: Fault::InWhole });
         }
         if self.was_durable(position) {
-            return Err(Damage {
-                position,
-                fault: Fault::BeforeLater,
-            });
+            return Err(Damage { position, fault: Fault::BeforeLater });
         }
         self.found.torn = true;
         Ok(self.found)
@@ -191,13 +159,10 @@ impl<'a> Walk<'a> {
     /// Whether a later frame proves that the byte at `bad` had been durable.
     fn was_durable(&self, bad: u32) -> bool {
         let after = self.rest().get(1..).unwrap_or_default();
-        (bad.saturating_add(1)..)
-            .zip(after.windows(HEADER_LEN))
-            .any(|(position, bytes)| {
-                FrameHeader::may_begin(bytes)
-                    && FrameHeader::decode(self.salt, position, bytes)
-                        .is_ok_and(|header| header.commit_start > bad)
-            })
+        (bad.saturating_add(1)..).zip(after.windows(HEADER_LEN)).any(|(position, bytes)| {
+            FrameHeader::may_begin(bytes)
+                && FrameHeader::decode(self.salt, position, bytes).is_ok_and(|header| header.commit_start > bad)
+        })
     }
 }
 
@@ -209,9 +174,7 @@ pub(super) fn body<'a>(frame: &'a [u8], header: &FrameHeader) -> Option<&'a [u8]
 
 fn is_zero(bytes: &[u8]) -> bool {
     // Or-ing whole blocks lets the compiler use wide registers; an early exit per byte would not.
-    bytes
-        .chunks(4096)
-        .all(|block| block.iter().fold(0, |any, byte| any | byte) == 0)
+    bytes.chunks(4096).all(|block| block.iter().fold(0, |any, byte| any | byte) == 0)
 }
 
 #[cfg(test)]

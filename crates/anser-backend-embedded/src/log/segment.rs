@@ -47,11 +47,7 @@ fn fill(file: &dyn LogFile, bytes: u32) -> io::Result<()> {
 
 /// Turns space into the segment of `head`. It is durable, under its name, when this returns. After an error nobody knows
 /// whether it has its name.
-pub(super) fn name_segment(
-    folder: &dyn Folder,
-    file: &dyn LogFile,
-    head: &SegmentHead,
-) -> io::Result<()> {
+pub(super) fn name_segment(folder: &dyn Folder, file: &dyn LogFile, head: &SegmentHead) -> io::Result<()> {
     write_block(file, &head.encode(), 0)?;
     file.sync_all()?;
     folder.rename(SPACE_NAME, &segment_name(head.number))?;
@@ -78,11 +74,7 @@ enum Spare {
 
 impl SpareSpace {
     pub(super) fn new(folder: Arc<dyn Folder>) -> Arc<Self> {
-        Arc::new(Self {
-            folder,
-            state: Mutex::new(Spare::Off),
-            changed: Condvar::new(),
-        })
+        Arc::new(Self { folder, state: Mutex::new(Spare::Off), changed: Condvar::new() })
     }
 
     fn run(&self) {
@@ -157,17 +149,12 @@ impl SpaceMaker {
     pub(super) fn start(spare: Arc<SpareSpace>) -> Self {
         *spare.state.lock() = Spare::None;
         let run = Arc::clone(&spare);
-        let thread = std::thread::Builder::new()
-            .name("anser-log-space".to_owned())
-            .spawn(move || run.run());
+        let thread = std::thread::Builder::new().name("anser-log-space".to_owned()).spawn(move || run.run());
         if let Err(error) = &thread {
             tracing::warn!(%error, "cannot start the thread that makes space for log segments");
             *spare.state.lock() = Spare::Off;
         }
-        Self {
-            spare,
-            thread: thread.ok(),
-        }
+        Self { spare, thread: thread.ok() }
     }
 }
 

@@ -48,10 +48,7 @@ pub(super) struct Place {
 impl Segments {
     /// All segments, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &SegmentIndex> {
-        self.whole
-            .iter()
-            .map(|index| &**index)
-            .chain([&self.active])
+        self.whole.iter().map(|index| &**index).chain([&self.active])
     }
 
     /// The segment with this number, if it is there.
@@ -66,55 +63,33 @@ impl Segments {
 
     pub(super) fn bounds(&self, partition: PartitionId) -> Bounds {
         let oldest = self.whole.front().map_or(&self.active, |index| &**index);
-        Bounds {
-            start: oldest.start_of(partition),
-            end: self.active.end_of(partition),
-        }
+        Bounds { start: oldest.start_of(partition), end: self.active.end_of(partition) }
     }
 
     /// Checks that `offset` is a place where reading may begin or go on.
     pub(super) fn check(&self, partition: PartitionId, asked: Offset) -> Result<Bounds, ReadError> {
         let bounds = self.bounds(partition);
         if asked < bounds.start {
-            return Err(ReadError::Trimmed {
-                partition,
-                asked,
-                start: bounds.start,
-            });
+            return Err(ReadError::Trimmed { partition, asked, start: bounds.start });
         }
         if asked > bounds.end {
-            return Err(ReadError::BeyondEnd {
-                partition,
-                asked,
-                end: bounds.end,
-            });
+            return Err(ReadError::BeyondEnd { partition, asked, end: bounds.end });
         }
         Ok(bounds)
     }
 
     /// Where to begin reading for a record that is there. Offsets rise with the segments, so the search halves.
     pub(super) fn seek(&self, head_len: u32, partition: PartitionId, offset: Offset) -> Place {
-        let at = self
-            .whole
-            .partition_point(|index| index.end_of(partition) <= offset);
+        let at = self.whole.partition_point(|index| index.end_of(partition) <= offset);
         let index = self.whole.get(at).map_or(&self.active, |index| &**index);
-        Place {
-            segment: index.number,
-            position: index.seek(head_len, partition, offset).position,
-        }
+        Place { segment: index.number, position: index.seek(head_len, partition, offset).position }
     }
 
     /// Where to begin reading for the first record at or after `time`, and which offset the partition has reached there;
     /// `None` if all records are older.
-    pub(super) fn seek_time(
-        &self,
-        head_len: u32,
-        partition: PartitionId,
-        time: Timestamp,
-    ) -> Option<(u64, ReadFrom)> {
+    pub(super) fn seek_time(&self, head_len: u32, partition: PartitionId, time: Timestamp) -> Option<(u64, ReadFrom)> {
         let at = self.whole.partition_point(|index| index.last_time < time);
         let index = self.whole.get(at).map_or(&self.active, |index| &**index);
-        (index.last_time >= time)
-            .then(|| (index.number, index.seek_time(head_len, partition, time)))
+        (index.last_time >= time).then(|| (index.number, index.seek_time(head_len, partition, time)))
     }
 }

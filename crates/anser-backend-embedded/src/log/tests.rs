@@ -51,13 +51,8 @@ impl Stepped {
     }
 
     fn open_with(folder: &FakeFolder, config: LogConfig) -> Result<Self, OpenError> {
-        let (shared, queue, committer) =
-            assemble(Arc::new(folder.clone()), PARTITIONS, config, ticking())?;
-        Ok(Self {
-            shared,
-            queue,
-            committer,
-        })
+        let (shared, queue, committer) = assemble(Arc::new(folder.clone()), PARTITIONS, config, ticking())?;
+        Ok(Self { shared, queue, committer })
     }
 
     /// Lets an append wait for the next commit.
@@ -66,13 +61,7 @@ impl Stepped {
         let frames_len = records.iter().map(|record| record.len() + HEADER_LEN).sum();
         let (done, answer) = oneshot::channel();
         self.queue
-            .push(Append {
-                partition: PartitionId(partition),
-                expected: None,
-                records,
-                frames_len,
-                done,
-            })
+            .push(Append { partition: PartitionId(partition), expected: None, records, frames_len, done })
             .unwrap();
         answer
     }
@@ -86,10 +75,7 @@ impl Stepped {
 
     /// Everything that is there, by partition.
     fn read_all(&self) -> Result<Vec<Vec<LogEntry>>, ReadError> {
-        let from: Vec<_> = PARTITIONS
-            .all()
-            .map(|partition| (partition, self.bounds(partition).start))
-            .collect();
+        let from: Vec<_> = PARTITIONS.all().map(|partition| (partition, self.bounds(partition).start)).collect();
         let mut cursor = Cursor::new(&from);
         let mut all = vec![Vec::new(); from.len()];
         loop {
@@ -97,9 +83,7 @@ impl Stepped {
             if entries.is_empty() {
                 return Ok(all);
             }
-            entries
-                .into_iter()
-                .for_each(|entry| all[usize::from(entry.partition.0)].push(entry));
+            entries.into_iter().for_each(|entry| all[usize::from(entry.partition.0)].push(entry));
         }
     }
 

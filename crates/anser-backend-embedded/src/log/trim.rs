@@ -22,11 +22,7 @@ pub struct Trimmed {
 }
 
 /// Removes the oldest segments as long as all their records are older than `before` and below `keep_from`.
-pub(super) fn trim(
-    shared: &Shared,
-    keep_from: &[(PartitionId, Offset)],
-    before: Timestamp,
-) -> io::Result<Trimmed> {
+pub(super) fn trim(shared: &Shared, keep_from: &[(PartitionId, Offset)], before: Timestamp) -> io::Result<Trimmed> {
     // One at a time, oldest first, each removal made durable: a crash in between leaves no gap in the numbers.
     let _alone = shared.trimming.lock();
     let mut trimmed = Trimmed::default();
@@ -44,36 +40,16 @@ pub(super) fn trim(
 }
 
 /// Takes the oldest segment out of sight, so that a reader meets "trimmed" and not a missing file.
-fn take_oldest(
-    shared: &Shared,
-    keep_from: &[(PartitionId, Offset)],
-    before: Timestamp,
-) -> Option<Arc<SegmentIndex>> {
+fn take_oldest(shared: &Shared, keep_from: &[(PartitionId, Offset)], before: Timestamp) -> Option<Arc<SegmentIndex>> {
     let mut segments = shared.segments.write();
     let oldest = segments.whole.front()?;
     let expired = oldest.last_time < before
-        && shared
-            .meta
-            .partitions
-            .all()
-            .all(|partition| is_below(oldest, partition, keep_from));
-    if expired {
-        segments.whole.pop_front()
-    } else {
-        None
-    }
+        && shared.meta.partitions.all().all(|partition| is_below(oldest, partition, keep_from));
+    if expired { segments.whole.pop_front() } else { None }
 }
 
-fn is_below(
-    index: &SegmentIndex,
-    partition: PartitionId,
-    keep_from: &[(PartitionId, Offset)],
-) -> bool {
-    let kept = keep_from
-        .iter()
-        .filter(|(named, _)| *named == partition)
-        .map(|(_, offset)| *offset)
-        .min();
+fn is_below(index: &SegmentIndex, partition: PartitionId, keep_from: &[(PartitionId, Offset)]) -> bool {
+    let kept = keep_from.iter().filter(|(named, _)| *named == partition).map(|(_, offset)| *offset).min();
     let end = index.end_of(partition);
     end == index.start_of(partition) || kept.is_some_and(|kept| end <= kept)
 }

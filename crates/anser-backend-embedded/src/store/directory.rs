@@ -4,8 +4,7 @@ mod read;
 mod write;
 
 use anser_backend::{
-    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings,
-    StoreError, UserView,
+    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings, StoreError, UserView,
 };
 use anser_types::{AppKey, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
@@ -34,23 +33,16 @@ impl Directory for EmbeddedStore {
                     .await?;
             }
             let _moment = self.inner.gate.read();
-            self.inner
-                .note_offset(ReplayTable::Directory, partition, next);
+            self.inner.note_offset(ReplayTable::Directory, partition, next);
             Ok(())
         })
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self
-            .inner
-            .durable_offset(ReplayTable::Directory, partition))))
+        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::Directory, partition))))
     }
 
-    fn group(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
+    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
         let subject = Subject::group(app.clone(), group.clone());
         Box::pin(self.inner.on_disk(move |disk| read::group(disk, &subject)))
     }
@@ -62,11 +54,7 @@ impl Directory for EmbeddedStore {
         user: &UserId,
     ) -> BoxFuture<'_, Result<Option<GroupMember>, StoreError>> {
         let subject = Subject::group(app.clone(), group.clone());
-        Box::pin(std::future::ready(read::member(
-            &self.inner.disk,
-            &subject,
-            user,
-        )))
+        Box::pin(std::future::ready(read::member(&self.inner.disk, &subject, user)))
     }
 
     fn groups_of(
@@ -76,10 +64,7 @@ impl Directory for EmbeddedStore {
         count: usize,
     ) -> BoxFuture<'_, Result<Vec<(TargetId, String)>, StoreError>> {
         let (user, after) = (user.clone(), after.cloned());
-        Box::pin(
-            self.inner
-                .on_disk(move |disk| read::groups_of(disk, &user, after.as_ref(), count)),
-        )
+        Box::pin(self.inner.on_disk(move |disk| read::groups_of(disk, &user, after.as_ref(), count)))
     }
 
     fn blocks(&self, private: &Subject) -> BoxFuture<'_, Result<PrivateBlocks, StoreError>> {
@@ -101,21 +86,11 @@ impl Directory for EmbeddedStore {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, StoreError>> {
         let app = app.clone();
-        Box::pin(
-            self.inner
-                .on_disk(move |disk| read::blocked_users(disk, &app, now)),
-        )
+        Box::pin(self.inner.on_disk(move |disk| read::blocked_users(disk, &app, now)))
     }
 
-    fn settings(
-        &self,
-        user: &UserKey,
-        version: Timestamp,
-    ) -> BoxFuture<'_, Result<Settings, StoreError>> {
+    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<Settings, StoreError>> {
         let user = user.clone();
-        Box::pin(
-            self.inner
-                .on_disk(move |disk| read::settings(disk, &user, version)),
-        )
+        Box::pin(self.inner.on_disk(move |disk| read::settings(disk, &user, version)))
     }
 }

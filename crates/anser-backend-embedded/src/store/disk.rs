@@ -96,37 +96,21 @@ impl Disk {
         log: LogId,
         expiries: (ExpiredBefore, ExpiredBefore),
     ) -> Result<Self, StoreOpenError> {
-        let place = Place {
-            path: path.to_owned(),
-            options: *options,
-            expiries,
-        };
+        let place = Place { path: path.to_owned(), options: *options, expiries };
         let opened = RwLock::new(Some(Opened::open(&place)?));
-        let disk = Self {
-            place,
-            opened,
-            is_broken: AtomicBool::new(false),
-        };
+        let disk = Self { place, opened, is_broken: AtomicBool::new(false) };
         disk.check_log(log)?;
         Ok(disk)
     }
 
     fn check_log(&self, log: LogId) -> Result<(), StoreOpenError> {
         let path = || self.place.path.clone();
-        let failed = |source: StoreError| StoreOpenError::Database {
-            path: path(),
-            source: source.into(),
-        };
+        let failed = |source: StoreError| StoreOpenError::Database { path: path(), source: source.into() };
         let known = self.get(Table::Meta, identity::LOG_KEY).map_err(failed)?;
         if let Some(bytes) = known {
-            let found =
-                identity::read_log(bytes).map_err(|error| failed(damaged("identity")(error)))?;
+            let found = identity::read_log(bytes).map_err(|error| failed(damaged("identity")(error)))?;
             if found != log {
-                return Err(StoreOpenError::OtherLog {
-                    path: path(),
-                    found,
-                    asked: log,
-                });
+                return Err(StoreOpenError::OtherLog { path: path(), found, asked: log });
             }
             return Ok(());
         }
@@ -135,20 +119,14 @@ impl Disk {
         self.flush(&batch).map_err(failed)
     }
 
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&Opened) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn with<T>(&self, work: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &*self.opened.read() {
             Some(opened) => work(opened),
             None => Err(StoreError::Unavailable(Closed.into())),
         }
     }
 
-    fn change(
-        &self,
-        work: impl FnOnce(&Opened) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn change(&self, work: impl FnOnce(&Opened) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let done = self.with(work);
         if done.is_err() {
             self.is_broken.store(true, Ordering::Relaxed);
@@ -180,9 +158,7 @@ impl Disk {
         let mut opened = self.opened.write();
         // The old one has to be gone before its folder can be opened.
         *opened = None;
-        *opened = Some(
-            Opened::open(&self.place).map_err(|source| StoreError::Unavailable(source.into()))?,
-        );
+        *opened = Some(Opened::open(&self.place).map_err(|source| StoreError::Unavailable(source.into()))?);
         self.is_broken.store(false, Ordering::Relaxed);
         Ok(())
     }

@@ -52,21 +52,13 @@ pub enum StoreOpenError {
 /// An error of the database below: trouble with files may pass, everything else does not.
 pub(super) fn from_database(source: fjall::Error) -> StoreError {
     match source {
-        fjall::Error::Io(_) | fjall::Error::Poisoned | fjall::Error::Locked => {
-            StoreError::Unavailable(source.into())
-        }
+        fjall::Error::Io(_) | fjall::Error::Poisoned | fjall::Error::Locked => StoreError::Unavailable(source.into()),
         fjall::Error::Storage(fjall::LsmError::Io(_)) => StoreError::Unavailable(source.into()),
-        other => StoreError::Damaged {
-            table: "store",
-            source: other.into(),
-        },
+        other => StoreError::Damaged { table: "store", source: other.into() },
     }
 }
 
 /// Bytes of a table that cannot be read.
 pub(super) fn damaged(table: &'static str) -> impl Fn(DecodeError) -> StoreError {
-    move |source| StoreError::Damaged {
-        table,
-        source: source.into(),
-    }
+    move |source| StoreError::Damaged { table, source: source.into() }
 }

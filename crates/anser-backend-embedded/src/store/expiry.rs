@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fjall::compaction::filter::{
-    CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
-};
+use fjall::compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict};
 
 use anser_types::Timestamp;
 
@@ -42,13 +40,8 @@ struct Filter(Timestamp);
 impl CompactionFilter for Filter {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
         let key = item.key();
-        let expired = !key.starts_with(&[CHAIN_PREFIX])
-            && chunk::last_place(key).is_some_and(|last| last < self.0.0);
+        let expired = !key.starts_with(&[CHAIN_PREFIX]) && chunk::last_place(key).is_some_and(|last| last < self.0.0);
         // A chunk is written once, so no older version of it can come back.
-        Ok(if expired {
-            Verdict::Destroy
-        } else {
-            Verdict::Keep
-        })
+        Ok(if expired { Verdict::Destroy } else { Verdict::Keep })
     }
 }

@@ -27,11 +27,7 @@ pub(super) enum ReplayTable {
     Directory = 3,
 }
 
-const REPLAY_TABLES: [ReplayTable; 3] = [
-    ReplayTable::Mailbox,
-    ReplayTable::History,
-    ReplayTable::Directory,
-];
+const REPLAY_TABLES: [ReplayTable; 3] = [ReplayTable::Mailbox, ReplayTable::History, ReplayTable::Directory];
 
 /// From where each table is replayed, by partition.
 pub(super) type ReplayOffsets = BTreeMap<ReplayTable, Offsets>;
@@ -41,12 +37,7 @@ pub(super) fn load_offsets(disk: &Disk) -> Result<ReplayOffsets, StoreError> {
     let mut all = ReplayOffsets::new();
     for table in REPLAY_TABLES {
         let stored = disk.get(Table::Meta, marks::offsets_key(table as u8))?;
-        all.insert(
-            table,
-            stored
-                .map_or(Ok(Offsets::new()), marks::read_offsets)
-                .map_err(damaged("positions"))?,
-        );
+        all.insert(table, stored.map_or(Ok(Offsets::new()), marks::read_offsets).map_err(damaged("positions"))?);
     }
     Ok(all)
 }
@@ -69,24 +60,14 @@ impl Inner {
     /// Notes that a table contains everything of a partition below `next`. The caller holds the gate.
     pub(super) fn note_offset(&self, table: ReplayTable, partition: PartitionId, next: Offset) {
         let mut positions = self.positions.lock();
-        let known = positions
-            .present
-            .entry(table)
-            .or_default()
-            .entry(partition)
-            .or_default();
+        let known = positions.present.entry(table).or_default().entry(partition).or_default();
         *known = next.max(*known);
     }
 
     /// The position of a table as the disk has it.
     pub(super) fn durable_offset(&self, table: ReplayTable, partition: PartitionId) -> Offset {
         let positions = self.positions.lock();
-        positions
-            .durable
-            .get(&table)
-            .and_then(|offsets| offsets.get(&partition))
-            .copied()
-            .unwrap_or_default()
+        positions.durable.get(&table).and_then(|offsets| offsets.get(&partition)).copied().unwrap_or_default()
     }
 
     /// Notes that expiry has moved on.
@@ -111,11 +92,7 @@ impl Inner {
         Ok(())
     }
 
-    fn write_capture(
-        &self,
-        capture: Capture,
-        pending: &mut Option<Capture>,
-    ) -> Result<(), StoreError> {
+    fn write_capture(&self, capture: Capture, pending: &mut Option<Capture>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         capture.write(&mut batch);
         let written = self.disk.flush(&batch);

@@ -44,9 +44,7 @@ impl Hasher for QuickHasher {
         for (to, from) in last.iter_mut().zip(rest) {
             *to = *from;
         }
-        self.fold(
-            u64::from_le_bytes(last) ^ u64::try_from(bytes.len()).unwrap_or(0).rotate_left(56),
-        );
+        self.fold(u64::from_le_bytes(last) ^ u64::try_from(bytes.len()).unwrap_or(0).rotate_left(56));
     }
 
     fn write_u8(&mut self, byte: u8) {
@@ -75,19 +73,12 @@ mod tests {
     #[test]
     fn alike_ids_spread() {
         let state = QuickState::default();
-        let hashes: Vec<u64> = (0..20_000)
-            .map(|n| state.hash_one(format!("user-{n}")))
-            .collect();
+        let hashes: Vec<u64> = (0..20_000).map(|n| state.hash_one(format!("user-{n}"))).collect();
         assert_eq!(hashes.iter().collect::<HashSet<_>>().len(), hashes.len());
         for shift in [0, 57] {
             let mut counts = [0; 128];
-            hashes
-                .iter()
-                .for_each(|hash| counts[(hash >> shift) as usize & 127] += 1);
-            assert!(
-                counts.iter().all(|count| (80..240).contains(count)),
-                "bits from {shift}: {counts:?}"
-            );
+            hashes.iter().for_each(|hash| counts[(hash >> shift) as usize & 127] += 1);
+            assert!(counts.iter().all(|count| (80..240).contains(count)), "bits from {shift}: {counts:?}");
         }
     }
 }

@@ -11,10 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use anser_backend::{
-    BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError,
-    StoredRow,
-};
+use anser_backend::{BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError, StoredRow};
 use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
 
 use self::hides::Hides;
@@ -52,12 +49,7 @@ pub(super) struct CapturedHistory {
 impl HistoryTables {
     pub(super) fn new(expired: ExpiredBefore) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self {
-            shards,
-            hides: Mutex::default(),
-            spread: QuickState::default(),
-            expired,
-        }
+        Self { shards, hides: Mutex::default(), spread: QuickState::default(), expired }
     }
 
     fn shard(&self, subject: &Subject) -> MutexGuard<'_, Shard> {
@@ -69,16 +61,8 @@ impl HistoryTables {
     /// Takes what the next flush writes.
     pub(super) fn capture(&self) -> CapturedHistory {
         let mut archives = Vec::new();
-        let cells = self
-            .shards
-            .iter()
-            .map(|shard| shard.lock().capture(&mut archives))
-            .collect();
-        CapturedHistory {
-            archives,
-            cells,
-            hides: self.hides.lock().capture(),
-        }
+        let cells = self.shards.iter().map(|shard| shard.lock().capture(&mut archives)).collect();
+        CapturedHistory { archives, cells, hides: self.hides.lock().capture() }
     }
 
     /// That flush is on disk.
@@ -99,19 +83,12 @@ impl HistoryTables {
 
     /// Sweeps one shard. Returns what it holds afterwards.
     pub(super) fn sweep(&self, shard: u8, keep: Option<usize>) -> usize {
-        self.shards[usize::from(shard) % self.shards.len()]
-            .lock()
-            .sweep(keep)
+        self.shards[usize::from(shard) % self.shards.len()].lock().sweep(keep)
     }
 }
 
 impl Inner {
-    fn write_history(
-        &self,
-        partition: PartitionId,
-        next: Offset,
-        writes: Vec<HistoryWrite>,
-    ) -> Result<(), StoreError> {
+    fn write_history(&self, partition: PartitionId, next: Offset, writes: Vec<HistoryWrite>) -> Result<(), StoreError> {
         let _moment = self.gate.read();
         let mut bytes = 0;
         for write in writes {
@@ -126,30 +103,15 @@ impl Inner {
     fn write_one(&self, write: HistoryWrite) -> Result<usize, StoreError> {
         let history = &self.history;
         match write {
-            HistoryWrite::Row { offset, row } => {
-                history.shard(&row.subject).add(&self.disk, offset, row)
-            }
-            HistoryWrite::Cell {
-                subject,
-                sent,
-                uid,
-                cell,
-            } => {
+            HistoryWrite::Row { offset, row } => history.shard(&row.subject).add(&self.disk, offset, row),
+            HistoryWrite::Cell { subject, sent, uid, cell } => {
                 let mut shard = history.shard(&subject);
-                shard
-                    .add_cell(&self.disk, (subject, sent, uid), cell)
-                    .map(|()| 64)
+                shard.add_cell(&self.disk, (subject, sent, uid), cell).map(|()| 64)
             }
-            HistoryWrite::Hide {
-                user,
-                subject,
-                messages,
-            } => Ok(history.hides.lock().hide(user, subject, messages)),
-            HistoryWrite::HideUntil {
-                user,
-                subject,
-                until,
-            } => Ok(history.hides.lock().hide_until(user, subject, until)),
+            HistoryWrite::Hide { user, subject, messages } => Ok(history.hides.lock().hide(user, subject, messages)),
+            HistoryWrite::HideUntil { user, subject, until } => {
+                Ok(history.hides.lock().hide_until(user, subject, until))
+            }
         }
     }
 
@@ -158,21 +120,11 @@ impl Inner {
         let has_cells = shard.open(&self.disk, &query.subject)?.head().has_cells;
         let cells = has_cells.then(|| shard.cells_of(&query.subject));
         let archive = shard.open(&self.disk, &query.subject)?;
-        Ok(PagePlan::new(
-            archive,
-            query,
-            self.history.expired.get(),
-            cells,
-        ))
+        Ok(PagePlan::new(archive, query, self.history.expired.get(), cells))
     }
 
     /// Finds one row. Blocks where it is not in memory.
-    fn find_now(
-        &self,
-        subject: &Subject,
-        sent: Timestamp,
-        uid: MessageUid,
-    ) -> Result<Option<StoredRow>, StoreError> {
+    fn find_now(&self, subject: &Subject, sent: Timestamp, uid: MessageUid) -> Result<Option<StoredRow>, StoreError> {
         let (found, cells) = {
             let mut shard = self.history.shard(subject);
             let archive = shard.open(&self.disk, subject)?;
@@ -187,9 +139,7 @@ impl Inner {
             return Ok(None);
         };
         let cells = match cells {
-            Some(newest) => {
-                pages::read_cells(&self.disk, subject, std::slice::from_ref(&row), newest)?
-            }
+            Some(newest) => pages::read_cells(&self.disk, subject, std::slice::from_ref(&row), newest)?,
             None => Vec::new(),
         };
         Ok(Some(pages::stored(row, subject, &cells)))
@@ -210,18 +160,12 @@ impl History for EmbeddedStore {
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self
-            .inner
-            .durable_offset(ReplayTable::History, partition))))
+        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::History, partition))))
     }
 
     fn head(&self, subject: &Subject) -> BoxFuture<'_, Result<Head, StoreError>> {
-        let opened = self
-            .inner
-            .history
-            .shard(subject)
-            .open(&self.inner.disk, subject)
-            .map(|archive| archive.head().head);
+        let opened =
+            self.inner.history.shard(subject).open(&self.inner.disk, subject).map(|archive| archive.head().head);
         Box::pin(std::future::ready(opened))
     }
 
@@ -245,18 +189,11 @@ impl History for EmbeddedStore {
         Box::pin(std::future::ready(self.inner.find_now(subject, sent, uid)))
     }
 
-    fn hidden(
-        &self,
-        user: &UserKey,
-        subject: &Subject,
-    ) -> BoxFuture<'_, Result<Hidden, StoreError>> {
+    fn hidden(&self, user: &UserKey, subject: &Subject) -> BoxFuture<'_, Result<Hidden, StoreError>> {
         let newest = self.inner.history.hides.lock().newest(user, subject);
         let expired = self.inner.history.expired.get();
         let (user, subject) = (user.clone(), subject.clone());
-        Box::pin(
-            self.inner
-                .on_disk(move |disk| hides::read(disk, &user, &subject, newest, expired)),
-        )
+        Box::pin(self.inner.on_disk(move |disk| hides::read(disk, &user, &subject, newest, expired)))
     }
 
     fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -8,9 +8,7 @@ mod user_box;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use anser_backend::{
-    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Page, Placed, RangeQuery, StoreError,
-};
+use anser_backend::{BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Page, Placed, RangeQuery, StoreError};
 use anser_types::{BUCKETS, BucketId, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
 
 use self::bucket::Bucket;
@@ -37,9 +35,7 @@ impl MailboxTables {
         let mut buckets = Vec::with_capacity(usize::from(BUCKETS));
         for bucket in 0..=u8::MAX {
             let stored = disk.get(Table::Meta, marks::marks_key(bucket))?;
-            let marks = stored
-                .map_or(Ok(Marks::new()), marks::read_marks)
-                .map_err(damaged("marks"))?;
+            let marks = stored.map_or(Ok(Marks::new()), marks::read_marks).map_err(damaged("marks"))?;
             buckets.push(Mutex::new(Bucket::loaded(marks)));
         }
         let tables = Self { buckets, expired };
@@ -66,12 +62,7 @@ impl MailboxTables {
     pub(super) fn capture(&self) -> (Vec<CapturedUser>, Vec<(u8, Marks)>) {
         let (mut users, mut marks) = (Vec::new(), Vec::new());
         for (number, bucket) in (0..=u8::MAX).zip(&self.buckets) {
-            marks.extend(
-                bucket
-                    .lock()
-                    .capture(&mut users)
-                    .map(|changed| (number, changed)),
-            );
+            marks.extend(bucket.lock().capture(&mut users).map(|changed| (number, changed)));
         }
         (users, marks)
     }
@@ -120,10 +111,7 @@ impl Inner {
 }
 
 impl Mailbox for EmbeddedStore {
-    fn apply(
-        &self,
-        batch: BucketBatch,
-    ) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
         Box::pin(async move {
             self.inner.wait_for_room().await?;
             self.inner.apply_batch(batch)
@@ -145,12 +133,7 @@ impl Mailbox for EmbeddedStore {
     }
 
     fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>> {
-        let opened = self
-            .inner
-            .mailbox
-            .bucket_of(user)
-            .open(&self.inner.disk, user)
-            .map(|user_box| user_box.last());
+        let opened = self.inner.mailbox.bucket_of(user).open(&self.inner.disk, user).map(|user_box| user_box.last());
         Box::pin(std::future::ready(opened))
     }
 
@@ -177,50 +160,31 @@ impl Mailbox for EmbeddedStore {
         })
     }
 
-    fn set_cursor(
-        &self,
-        user: &UserKey,
-        device: &DeviceId,
-        cursor: Position,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn set_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
         let inner = &self.inner;
         let mut bucket = inner.mailbox.bucket_of(user);
-        let noted = bucket
-            .open(&inner.disk, user)
-            .and_then(|opened| opened.set_cursor(&inner.disk, user, device, cursor));
+        let noted =
+            bucket.open(&inner.disk, user).and_then(|opened| opened.set_cursor(&inner.disk, user, device, cursor));
         if matches!(noted, Ok(true)) {
             bucket.change(user, |_| {});
         }
         Box::pin(std::future::ready(noted.map(|_| ())))
     }
 
-    fn cursor(
-        &self,
-        user: &UserKey,
-        device: &DeviceId,
-    ) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
+    fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
         let disk = &self.inner.disk;
         let mut bucket = self.inner.mailbox.bucket_of(user);
-        let cursor = bucket
-            .open(disk, user)
-            .and_then(|user_box| user_box.cursor(disk, user, device));
+        let cursor = bucket.open(disk, user).and_then(|user_box| user_box.cursor(disk, user, device));
         Box::pin(std::future::ready(cursor))
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self
-            .inner
-            .durable_offset(ReplayTable::Mailbox, partition))))
+        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::Mailbox, partition))))
     }
 
-    fn applied(
-        &self,
-        partition: PartitionId,
-        next: Offset,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
         let _moment = self.inner.gate.read();
-        self.inner
-            .note_offset(ReplayTable::Mailbox, partition, next);
+        self.inner.note_offset(ReplayTable::Mailbox, partition, next);
         Box::pin(std::future::ready(Ok(())))
     }
 

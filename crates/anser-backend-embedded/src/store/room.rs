@@ -22,12 +22,7 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(dirty_max: usize) -> Self {
-        Self {
-            dirty: AtomicUsize::new(0),
-            dirty_max,
-            is_failing: AtomicBool::new(false),
-            flushed: Notify::new(),
-        }
+        Self { dirty: AtomicUsize::new(0), dirty_max, is_failing: AtomicBool::new(false), flushed: Notify::new() }
     }
 
     /// Adds to what is not on disk. Returns how much that is now.

@@ -31,10 +31,7 @@ pub(super) struct Bell {
 
 impl Default for Bell {
     fn default() -> Self {
-        Self {
-            request: Mutex::new(Request::Nothing),
-            rung: Condvar::new(),
-        }
+        Self { request: Mutex::new(Request::Nothing), rung: Condvar::new() }
     }
 }
 
@@ -88,10 +85,7 @@ impl Inner {
         // Said once when it begins and once when it ends, not with every turn.
         match self.flush() {
             Err(error) if !*is_failing => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot flush the store, trying on"
-                );
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot flush the store, trying on");
                 *is_failing = true;
             }
             Ok(()) if *is_failing => {
@@ -116,12 +110,8 @@ impl Inner {
             return;
         }
         for keep in KEEPS {
-            let users: usize = (0..=u8::MAX)
-                .map(|bucket| self.mailbox.sweep(bucket, Some(keep)))
-                .sum();
-            let history: usize = (0..super::history::SHARDS)
-                .map(|shard| self.history.sweep(shard, Some(keep)))
-                .sum();
+            let users: usize = (0..=u8::MAX).map(|bucket| self.mailbox.sweep(bucket, Some(keep))).sum();
+            let history: usize = (0..super::history::SHARDS).map(|shard| self.history.sweep(shard, Some(keep))).sum();
             // A little more than needed, so that this is not done with every turn.
             if users + history <= most - most / 8 {
                 return;

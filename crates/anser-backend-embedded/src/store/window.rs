@@ -26,12 +26,7 @@ fn cost<T: Item>(item: &T) -> usize {
 impl<T: Item> Window<T> {
     /// The window of an owner whose items up to `last` are all on disk.
     pub(super) const fn at(last: u64) -> Self {
-        Self {
-            items: VecDeque::new(),
-            after: last,
-            flushed: last,
-            unflushed: 0,
-        }
+        Self { items: VecDeque::new(), after: last, flushed: last, unflushed: 0 }
     }
 
     /// Adds an item after all others. Returns what it takes in memory.
@@ -74,24 +69,18 @@ impl<T: Item> Window<T> {
 
     /// The items before a place, in order.
     pub(super) fn earlier_than(&self, place: u64) -> impl DoubleEndedIterator<Item = &T> {
-        self.items
-            .range(..self.items.partition_point(|item| item.place() < place))
+        self.items.range(..self.items.partition_point(|item| item.place() < place))
     }
 
     /// The items that are not on disk yet.
     pub(super) fn unflushed(&self) -> Vec<T> {
-        self.items
-            .range(self.items.len().saturating_sub(self.unflushed)..)
-            .cloned()
-            .collect()
+        self.items.range(self.items.len().saturating_sub(self.unflushed)..).cloned().collect()
     }
 
     /// Everything up to `place` is on disk now.
     pub(super) fn note_flushed(&mut self, place: u64) {
         self.flushed = self.flushed.max(place);
-        let newest = self
-            .items
-            .range(self.items.len().saturating_sub(self.unflushed)..);
+        let newest = self.items.range(self.items.len().saturating_sub(self.unflushed)..);
         self.unflushed = newest.rev().take_while(|item| item.place() > place).count();
     }
 
@@ -148,10 +137,7 @@ mod tests {
     fn only_what_is_on_disk_is_let_go() {
         let mut window = window(10, &[11, 15, 20, 21]);
         assert_eq!(window.evict(0), 0);
-        assert_eq!(
-            (window.unflushed(), window.after()),
-            (vec![11, 15, 20, 21], 10)
-        );
+        assert_eq!((window.unflushed(), window.after()), (vec![11, 15, 20, 21], 10));
         window.note_flushed(20);
         assert_eq!(window.unflushed(), [21]);
         assert_eq!(window.evict(2), 2 * (4 + ITEM_OVERHEAD));
@@ -165,13 +151,7 @@ mod tests {
         let window = window(0, &[11, 15, 20]);
         let later = |place| window.later_than(place).copied().collect::<Vec<_>>();
         let earlier = |place| window.earlier_than(place).copied().collect::<Vec<_>>();
-        assert_eq!(
-            (later(10), later(11), later(20)),
-            (vec![11, 15, 20], vec![15, 20], vec![])
-        );
-        assert_eq!(
-            (earlier(11), earlier(20), earlier(99)),
-            (vec![], vec![11, 15], vec![11, 15, 20])
-        );
+        assert_eq!((later(10), later(11), later(20)), (vec![11, 15, 20], vec![15, 20], vec![]));
+        assert_eq!((earlier(11), earlier(20), earlier(99)), (vec![], vec![11, 15], vec![11, 15, 20]));
     }
 }

@@ -8,8 +8,7 @@ use anser_types::{Offset, Subject, Timestamp};
 
 use super::sample::{P0, P1, app, record, target, uid, user_id};
 use crate::{
-    BoxFuture, Head, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite,
-    Order, StoredRow,
+    BoxFuture, Head, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order, StoredRow,
 };
 
 pub use changes::*;
@@ -59,23 +58,13 @@ fn chat() -> Subject {
 }
 
 fn row(subject: &Subject, number: u64, sent: u64) -> HistoryRow {
-    HistoryRow {
-        subject: subject.clone(),
-        sent: Timestamp(sent),
-        uid: uid(sent),
-        number,
-        record: record(sent),
-    }
+    HistoryRow { subject: subject.clone(), sent: Timestamp(sent), uid: uid(sent), number, record: record(sent) }
 }
 
 /// Rows 1, 2 … of the chat at offsets `first`, `first + 1` … with the given sent times.
 fn rows(first: u64, times: &[u64]) -> Vec<HistoryWrite> {
     let rows = (first..).zip(times);
-    rows.map(|(n, sent)| HistoryWrite::Row {
-        offset: Offset(n),
-        row: row(&chat(), n, *sent),
-    })
-    .collect()
+    rows.map(|(n, sent)| HistoryWrite::Row { offset: Offset(n), row: row(&chat(), n, *sent) }).collect()
 }
 
 fn recall(sent: u64, by: u64) -> HistoryWrite {
@@ -88,40 +77,21 @@ fn recall(sent: u64, by: u64) -> HistoryWrite {
 }
 
 async fn write(history: &dyn History, next: u64, writes: Vec<HistoryWrite>) {
-    history
-        .write(P0, Offset(next), writes)
-        .await
-        .expect("written");
+    history.write(P0, Offset(next), writes).await.expect("written");
 }
 
 async fn page(history: &dyn History, order: Order, time: Option<u64>, count: usize) -> HistoryPage {
-    let query = HistoryQuery {
-        subject: chat(),
-        time: time.map(Timestamp),
-        order,
-        count,
-    };
+    let query = HistoryQuery { subject: chat(), time: time.map(Timestamp), order, count };
     history.page(query).await.expect("a page")
 }
 
-async fn times(
-    history: &dyn History,
-    order: Order,
-    time: Option<u64>,
-    count: usize,
-) -> (Vec<u64>, bool) {
+async fn times(history: &dyn History, order: Order, time: Option<u64>, count: usize) -> (Vec<u64>, bool) {
     let page = page(history, order, time, count).await;
-    (
-        page.rows.iter().map(|stored| stored.row.sent.0).collect(),
-        page.more,
-    )
+    (page.rows.iter().map(|stored| stored.row.sent.0).collect(), page.more)
 }
 
 async fn find(history: &dyn History, sent: u64) -> Option<StoredRow> {
-    history
-        .find(&chat(), Timestamp(sent), uid(sent))
-        .await
-        .expect("an answer")
+    history.find(&chat(), Timestamp(sent), uid(sent)).await.expect("an answer")
 }
 
 /// Newest first before a time, oldest first after one; the time itself is left out.
@@ -129,35 +99,14 @@ pub async fn pages_go_both_ways(fixture: &impl HistoryFixture) {
     let mut history = fixture.create().await;
     write(&*history, 6, rows(1, &[100, 101, 105, 110, 111])).await;
     for _ in 0..2 {
-        assert_eq!(
-            times(&*history, Order::Before, None, 9).await.0,
-            [111, 110, 105, 101, 100]
-        );
-        assert_eq!(
-            times(&*history, Order::Before, Some(110), 2).await.0,
-            [105, 101]
-        );
-        assert_eq!(
-            times(&*history, Order::Before, Some(109), 9).await.0,
-            [105, 101, 100]
-        );
+        assert_eq!(times(&*history, Order::Before, None, 9).await.0, [111, 110, 105, 101, 100]);
+        assert_eq!(times(&*history, Order::Before, Some(110), 2).await.0, [105, 101]);
+        assert_eq!(times(&*history, Order::Before, Some(109), 9).await.0, [105, 101, 100]);
         assert_eq!(times(&*history, Order::After, None, 2).await.0, [100, 101]);
-        assert_eq!(
-            times(&*history, Order::After, Some(101), 2).await.0,
-            [105, 110]
-        );
-        assert_eq!(
-            times(&*history, Order::After, Some(104), 9).await.0,
-            [105, 110, 111]
-        );
+        assert_eq!(times(&*history, Order::After, Some(101), 2).await.0, [105, 110]);
+        assert_eq!(times(&*history, Order::After, Some(104), 9).await.0, [105, 110, 111]);
         let whole = page(&*history, Order::After, Some(110), 9).await;
-        assert_eq!(
-            whole.rows,
-            [StoredRow {
-                row: row(&chat(), 5, 111),
-                cells: Vec::new()
-            }]
-        );
+        assert_eq!(whole.rows, [StoredRow { row: row(&chat(), 5, 111), cells: Vec::new() }]);
         history = fixture.settle(history).await;
     }
 }
@@ -165,10 +114,7 @@ pub async fn pages_go_both_ways(fixture: &impl HistoryFixture) {
 /// `more` is exact, at both ends and for pages that hold nothing.
 pub async fn pages_tell_whether_there_is_more(fixture: &impl HistoryFixture) {
     let mut history = fixture.create().await;
-    assert_eq!(
-        page(&*history, Order::Before, None, 5).await,
-        HistoryPage::default()
-    );
+    assert_eq!(page(&*history, Order::Before, None, 5).await, HistoryPage::default());
     write(&*history, 4, rows(1, &[100, 101, 102])).await;
     for _ in 0..2 {
         for (order, time, count, expected, more) in [
@@ -180,11 +126,7 @@ pub async fn pages_tell_whether_there_is_more(fixture: &impl HistoryFixture) {
             (Order::After, Some(u64::MAX), 1, vec![], false),
             (Order::Before, Some(0), 1, vec![], false),
         ] {
-            assert_eq!(
-                times(&*history, order, time, count).await,
-                (expected, more),
-                "{order:?} {time:?} {count}"
-            );
+            assert_eq!(times(&*history, order, time, count).await, (expected, more), "{order:?} {time:?} {count}");
         }
         history = fixture.settle(history).await;
     }
@@ -199,12 +141,7 @@ pub async fn pages_cross_what_was_written_when(fixture: &impl HistoryFixture) {
     write(&*history, 251, rows(151, &all[150..250])).await;
     let history = fixture.settle(history).await;
     write(&*history, 401, rows(251, &all[250..])).await;
-    for (order, count) in [
-        (Order::Before, 20),
-        (Order::Before, 100),
-        (Order::After, 1),
-        (Order::After, 77),
-    ] {
+    for (order, count) in [(Order::Before, 20), (Order::Before, 100), (Order::After, 1), (Order::After, 77)] {
         let (mut seen, mut time) = (Vec::<u64>::new(), None);
         loop {
             let (page, more) = times(&*history, order, time, count).await;
@@ -229,80 +166,30 @@ pub async fn repeated_rows_change_nothing(fixture: &impl HistoryFixture) {
         for _ in 0..2 {
             write(&*history, 4, rows(1, &[100, 101, 102])).await;
             write(&*history, 4, rows(2, &[101, 102])).await;
-            assert_eq!(
-                times(&*history, Order::After, None, 9).await,
-                (vec![100, 101, 102], false)
-            );
+            assert_eq!(times(&*history, Order::After, None, 9).await, (vec![100, 101, 102], false));
         }
         history = fixture.settle(history).await;
     }
     write(&*history, 5, rows(3, &[102, 103])).await;
-    assert_eq!(
-        times(&*history, Order::After, None, 9).await,
-        (vec![100, 101, 102, 103], false)
-    );
+    assert_eq!(times(&*history, Order::After, None, 9).await, (vec![100, 101, 102, 103], false));
 }
 
 /// The head follows the newest row by offset, and never goes back.
 pub async fn heads_count_in_log_order(fixture: &impl HistoryFixture) {
     let history = fixture.create().await;
-    assert_eq!(
-        history.head(&chat()).await.expect("a head"),
-        Head::default()
-    );
-    write(
-        &*history,
-        20,
-        vec![HistoryWrite::Row {
-            offset: Offset(17),
-            row: row(&chat(), 41, 100),
-        }],
-    )
-    .await;
-    write(
-        &*history,
-        20,
-        vec![HistoryWrite::Row {
-            offset: Offset(12),
-            row: row(&chat(), 40, 90),
-        }],
-    )
-    .await;
+    assert_eq!(history.head(&chat()).await.expect("a head"), Head::default());
+    write(&*history, 20, vec![HistoryWrite::Row { offset: Offset(17), row: row(&chat(), 41, 100) }]).await;
+    write(&*history, 20, vec![HistoryWrite::Row { offset: Offset(12), row: row(&chat(), 40, 90) }]).await;
     let history = fixture.settle(history).await;
-    assert_eq!(
-        history.head(&chat()).await.expect("a head"),
-        Head {
-            number: 41,
-            next: Offset(18)
-        }
-    );
-    write(
-        &*history,
-        30,
-        vec![HistoryWrite::Row {
-            offset: Offset(25),
-            row: row(&chat(), 42, 110),
-        }],
-    )
-    .await;
-    assert_eq!(
-        history.head(&chat()).await.expect("a head"),
-        Head {
-            number: 42,
-            next: Offset(26)
-        }
-    );
+    assert_eq!(history.head(&chat()).await.expect("a head"), Head { number: 41, next: Offset(18) });
+    write(&*history, 30, vec![HistoryWrite::Row { offset: Offset(25), row: row(&chat(), 42, 110) }]).await;
+    assert_eq!(history.head(&chat()).await.expect("a head"), Head { number: 42, next: Offset(26) });
 }
 
 /// By sent time and UID together.
 pub async fn single_messages_are_found(fixture: &impl HistoryFixture) {
     let mut history = fixture.create().await;
-    write(
-        &*history,
-        151,
-        rows(1, &(0..150).map(|n| 100 + 2 * n).collect::<Vec<_>>()),
-    )
-    .await;
+    write(&*history, 151, rows(1, &(0..150).map(|n| 100 + 2 * n).collect::<Vec<_>>())).await;
     for _ in 0..2 {
         for (number, sent) in [(1, 100), (2, 102), (75, 248), (150, 398)] {
             let found = find(&*history, sent).await.expect("the row");
@@ -311,13 +198,7 @@ pub async fn single_messages_are_found(fixture: &impl HistoryFixture) {
         for sent in [0, 99, 101, 399, u64::MAX] {
             assert!(find(&*history, sent).await.is_none(), "{sent}");
         }
-        assert!(
-            history
-                .find(&chat(), Timestamp(100), uid(102))
-                .await
-                .expect("an answer")
-                .is_none()
-        );
+        assert!(history.find(&chat(), Timestamp(100), uid(102)).await.expect("an answer").is_none());
         history = fixture.settle(history).await;
     }
 }
@@ -328,22 +209,10 @@ pub async fn expired_messages_are_gone(fixture: &impl HistoryFixture) {
     write(&*history, 6, rows(1, &[100, 101, 102, 103, 104])).await;
     history.expire(Timestamp(102)).await.expect("expiry");
     for _ in 0..2 {
-        assert_eq!(
-            times(&*history, Order::Before, None, 9).await,
-            (vec![104, 103, 102], false)
-        );
-        assert_eq!(
-            times(&*history, Order::Before, None, 3).await,
-            (vec![104, 103, 102], false)
-        );
-        assert_eq!(
-            times(&*history, Order::Before, None, 2).await,
-            (vec![104, 103], true)
-        );
-        assert_eq!(
-            times(&*history, Order::After, None, 2).await,
-            (vec![102, 103], true)
-        );
+        assert_eq!(times(&*history, Order::Before, None, 9).await, (vec![104, 103, 102], false));
+        assert_eq!(times(&*history, Order::Before, None, 3).await, (vec![104, 103, 102], false));
+        assert_eq!(times(&*history, Order::Before, None, 2).await, (vec![104, 103], true));
+        assert_eq!(times(&*history, Order::After, None, 2).await, (vec![102, 103], true));
         assert!(find(&*history, 101).await.is_none() && find(&*history, 102).await.is_some());
         assert_eq!(history.head(&chat()).await.expect("a head").number, 5);
         history = fixture.settle(history).await;
@@ -357,35 +226,20 @@ pub async fn conversations_are_apart(fixture: &impl HistoryFixture) {
         Subject::group(app(), target("a")),
         Subject::group(app(), target("ab")),
         Subject::private(app(), user_id("a"), user_id("b")),
-        Subject::System {
-            app: app(),
-            account: target("a"),
-            user: user_id("b"),
-        },
+        Subject::System { app: app(), account: target("a"), user: user_id("b") },
     ];
     let writes = others
         .iter()
         .zip(1..)
-        .map(|(subject, n)| HistoryWrite::Row {
-            offset: Offset(n),
-            row: row(subject, 1, 100 + n),
-        });
+        .map(|(subject, n)| HistoryWrite::Row { offset: Offset(n), row: row(subject, 1, 100 + n) });
     write(&*history, 5, writes.collect()).await;
     for _ in 0..2 {
         for (subject, n) in others.iter().zip(1..) {
             for order in [Order::Before, Order::After] {
-                let query = HistoryQuery {
-                    subject: subject.clone(),
-                    time: None,
-                    order,
-                    count: 9,
-                };
+                let query = HistoryQuery { subject: subject.clone(), time: None, order, count: 9 };
                 let page = history.page(query).await.expect("a page");
                 assert_eq!(
-                    page.rows
-                        .iter()
-                        .map(|stored| stored.row.clone())
-                        .collect::<Vec<_>>(),
+                    page.rows.iter().map(|stored| stored.row.clone()).collect::<Vec<_>>(),
                     [row(subject, 1, 100 + n)]
                 );
                 assert!(!page.more);
@@ -398,17 +252,11 @@ pub async fn conversations_are_apart(fixture: &impl HistoryFixture) {
 /// An archive never asks for less than it may have forgotten, and in the end for no more.
 pub async fn archiving_goes_on_where_it_ended(fixture: &impl HistoryFixture) {
     let history = fixture.create().await;
-    assert_eq!(
-        history.replay_from(P0).await.expect("an offset"),
-        Offset::START
-    );
+    assert_eq!(history.replay_from(P0).await.expect("an offset"), Offset::START);
     write(&*history, 9, rows(1, &[100])).await;
     write(&*history, 4, Vec::new()).await;
     assert!(history.replay_from(P0).await.expect("an offset") <= Offset(9));
     let history = fixture.settle(history).await;
     assert_eq!(history.replay_from(P0).await.expect("an offset"), Offset(9));
-    assert_eq!(
-        history.replay_from(P1).await.expect("an offset"),
-        Offset::START
-    );
+    assert_eq!(history.replay_from(P1).await.expect("an offset"), Offset::START);
 }

@@ -74,26 +74,18 @@ async fn create(fixture: &dyn LogFixture) -> Arc<dyn MessageLog> {
 
 async fn append(log: &dyn MessageLog, partition: PartitionId, records: &[&str]) -> Offset {
     let records = records.iter().map(|text| record(text)).collect();
-    log.append(partition, records)
-        .await
-        .expect("an append to a healthy log succeeds")
+    log.append(partition, records).await.expect("an append to a healthy log succeeds")
 }
 
 async fn bounds(log: &dyn MessageLog, partition: PartitionId) -> (u64, u64) {
-    let Bounds { start, end } = log
-        .bounds(partition)
-        .await
-        .expect("a healthy log knows its bounds");
+    let Bounds { start, end } = log.bounds(partition).await.expect("a healthy log knows its bounds");
     (start.0, end.0)
 }
 
 async fn read_all(reader: &mut dyn LogReader) -> Vec<LogEntry> {
     let mut all = Vec::new();
     loop {
-        let entries = reader
-            .next(1 << 20)
-            .await
-            .expect("a healthy log can be read");
+        let entries = reader.next(1 << 20).await.expect("a healthy log can be read");
         if entries.is_empty() {
             return all;
         }
@@ -104,10 +96,7 @@ async fn read_all(reader: &mut dyn LogReader) -> Vec<LogEntry> {
 /// What was read, as (partition, offset, text).
 fn texts(entries: &[LogEntry]) -> Vec<(u8, u64, String)> {
     let text = |entry: &LogEntry| String::from_utf8_lossy(&entry.bytes).into_owned();
-    entries
-        .iter()
-        .map(|entry| (entry.partition.0, entry.offset.0, text(entry)))
-        .collect()
+    entries.iter().map(|entry| (entry.partition.0, entry.offset.0, text(entry))).collect()
 }
 
 /// An append says where its first record is; the rest follow, and each partition counts for itself.
@@ -125,9 +114,7 @@ pub async fn offsets_are_dense_and_consecutive(fixture: &dyn LogFixture) {
 /// The call takes the place in the order, not the first poll.
 pub async fn appends_land_in_the_order_of_the_calls(fixture: &dyn LogFixture) {
     let log = create(fixture).await;
-    let mut appends: Vec<_> = (0..50)
-        .map(|at| log.append(P0, vec![record(&at.to_string())]))
-        .collect();
+    let mut appends: Vec<_> = (0..50).map(|at| log.append(P0, vec![record(&at.to_string())])).collect();
     appends.reverse();
     let mut offsets = Vec::new();
     for append in appends {
@@ -135,12 +122,7 @@ pub async fn appends_land_in_the_order_of_the_calls(fixture: &dyn LogFixture) {
     }
     assert_eq!(offsets, (0..50).rev().collect::<Vec<u64>>());
     let read = texts(&read_all(&mut *log.reader(vec![(P0, Offset(0))])).await);
-    assert_eq!(
-        read,
-        (0..50)
-            .map(|at| (0, at, at.to_string()))
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(read, (0..50).map(|at| (0, at, at.to_string())).collect::<Vec<_>>());
 }
 
 /// Callers that append at the same time each find their own records, in their own order.
@@ -158,23 +140,13 @@ pub async fn concurrent_callers_share_no_offset(fixture: &dyn LogFixture) {
             places
         }
     };
-    let mut expected: Vec<_> = join_all((0..8).map(caller))
-        .await
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut expected: Vec<_> = join_all((0..8).map(caller)).await.into_iter().flatten().collect();
     for own in expected.chunks(40) {
-        assert!(
-            own.is_sorted_by(|a, b| a.0 < b.0),
-            "a caller's appends are in its order"
-        );
+        assert!(own.is_sorted_by(|a, b| a.0 < b.0), "a caller's appends are in its order");
     }
     expected.sort();
     let read = read_all(&mut *log.reader(vec![(P0, Offset(0))])).await;
-    let read: Vec<_> = texts(&read)
-        .into_iter()
-        .map(|(_, offset, text)| (Offset(offset), text))
-        .collect();
+    let read: Vec<_> = texts(&read).into_iter().map(|(_, offset, text)| (Offset(offset), text)).collect();
     assert_eq!(read, expected);
 }
 
@@ -185,9 +157,7 @@ pub async fn an_append_lands_where_it_is_expected_or_is_seen_not_to(fixture: &dy
     assert_eq!(at(0, "a").await.expect("it lands at the end"), Offset(0));
     let both = join_all([at(1, "b"), at(2, "c")]).await;
     assert!(
-        both.iter()
-            .zip([1, 2])
-            .all(|(landed, expected)| matches!(landed, Ok(Offset(o)) if *o == expected)),
+        both.iter().zip([1, 2]).all(|(landed, expected)| matches!(landed, Ok(Offset(o)) if *o == expected)),
         "appends may be sent before the last one is answered: {both:?}"
     );
     match at(7, "d").await {
@@ -205,24 +175,15 @@ pub async fn a_dropped_append_happens_all_the_same(fixture: &dyn LogFixture) {
     drop(log.append(P0, vec![record("dropped")]));
     assert_eq!(append(&*log, P0, &["kept"]).await, Offset(1));
     let read = texts(&read_all(&mut *log.reader(vec![(P0, Offset(0))])).await);
-    assert_eq!(
-        read,
-        [(0, 0, "dropped".to_owned()), (0, 1, "kept".to_owned())]
-    );
+    assert_eq!(read, [(0, 0, "dropped".to_owned()), (0, 1, "kept".to_owned())]);
 }
 
 /// An append that can never succeed is told from one that may be tried again.
 pub async fn wrong_appends_are_refused_for_good(fixture: &dyn LogFixture) {
     let log = create(fixture).await;
     for (partition, records) in [(P0, vec![]), (PartitionId(16), vec![record("nowhere")])] {
-        let refused = log
-            .append(partition, records)
-            .await
-            .expect_err("a wrong append is refused");
-        assert!(
-            matches!(refused, AppendError::Refused(_)) && !refused.is_retryable(),
-            "{refused:?}"
-        );
+        let refused = log.append(partition, records).await.expect_err("a wrong append is refused");
+        assert!(matches!(refused, AppendError::Refused(_)) && !refused.is_retryable(), "{refused:?}");
     }
     assert_eq!(append(&*log, P0, &["first"]).await, Offset(0));
 }
@@ -234,15 +195,9 @@ pub async fn a_reader_begins_where_it_is_told(fixture: &dyn LogFixture) {
     append(&*log, P1, &["x", "y"]).await;
     append(&*log, P2, &["not asked for"]).await;
     let mut reader = log.reader(vec![(P0, Offset(1)), (P1, Offset(2))]);
-    assert_eq!(
-        texts(&read_all(&mut *reader).await),
-        [(0, 1, "b".to_owned()), (0, 2, "c".to_owned())]
-    );
+    assert_eq!(texts(&read_all(&mut *reader).await), [(0, 1, "b".to_owned()), (0, 2, "c".to_owned())]);
     append(&*log, P1, &["z"]).await;
-    assert_eq!(
-        texts(&read_all(&mut *reader).await),
-        [(1, 2, "z".to_owned())]
-    );
+    assert_eq!(texts(&read_all(&mut *reader).await), [(1, 2, "z".to_owned())]);
     assert!(read_all(&mut *log.reader(vec![])).await.is_empty());
 }
 
@@ -256,17 +211,10 @@ pub async fn a_reader_keeps_the_order_of_each_partition(fixture: &dyn LogFixture
     let read = read_all(&mut *log.reader(vec![(P2, Offset(0)), (P0, Offset(0))])).await;
     assert_eq!(read.len(), 20);
     for partition in [P0, P2] {
-        let own: Vec<_> = read
-            .iter()
-            .filter(|entry| entry.partition == partition)
-            .collect();
+        let own: Vec<_> = read.iter().filter(|entry| entry.partition == partition).collect();
         assert!(own.iter().map(|entry| entry.offset.0).eq(0..10));
         let expected = (0..10).map(|at| (at * 3 + partition.0).to_string());
-        assert!(
-            own.iter()
-                .map(|entry| String::from_utf8_lossy(&entry.bytes).into_owned())
-                .eq(expected)
-        );
+        assert!(own.iter().map(|entry| String::from_utf8_lossy(&entry.bytes).into_owned()).eq(expected));
         assert!(own.is_sorted_by(|a, b| a.time < b.time));
     }
 }
@@ -278,43 +226,23 @@ pub async fn a_reader_takes_pieces_and_goes_on_later(fixture: &dyn LogFixture) {
     let mut reader = log.reader(vec![(P0, Offset(0))]);
     for expected in [&["aaaa", "bbbb"][..], &["cccc"], &["dddddddddddd"], &[]] {
         let piece = reader.next(8).await.expect("a healthy log can be read");
-        assert!(
-            texts(&piece)
-                .into_iter()
-                .map(|(_, _, text)| text)
-                .eq(expected.iter().copied()),
-            "{piece:?}"
-        );
+        assert!(texts(&piece).into_iter().map(|(_, _, text)| text).eq(expected.iter().copied()), "{piece:?}");
     }
     append(&*log, P0, &["later"]).await;
-    assert_eq!(
-        texts(&read_all(&mut *reader).await),
-        [(0, 4, "later".to_owned())]
-    );
+    assert_eq!(texts(&read_all(&mut *reader).await), [(0, 4, "later".to_owned())]);
 }
 
 /// Nothing at all, all bytes, and far more than anybody reads at once.
 pub async fn records_of_every_size_come_back(fixture: &dyn LogFixture) {
     let log = create(fixture).await;
     let large: Vec<u8> = (0..=u8::MAX).cycle().take(700_000).collect();
-    let records = vec![
-        Bytes::new(),
-        Bytes::from((0..=u8::MAX).collect::<Vec<_>>()),
-        Bytes::from(large),
-        Bytes::new(),
-    ];
-    let first = log
-        .append(P1, records.clone())
-        .await
-        .expect("an append to a healthy log succeeds");
+    let records = vec![Bytes::new(), Bytes::from((0..=u8::MAX).collect::<Vec<_>>()), Bytes::from(large), Bytes::new()];
+    let first = log.append(P1, records.clone()).await.expect("an append to a healthy log succeeds");
     let mut reader = log.reader(vec![(P1, first)]);
     let mut read = Vec::new();
     while read.len() < records.len() {
         let piece = reader.next(16).await.expect("a healthy log can be read");
-        assert!(
-            !piece.is_empty(),
-            "all records are durable, so each read brings at least one"
-        );
+        assert!(!piece.is_empty(), "all records are durable, so each read brings at least one");
         read.extend(piece.into_iter().map(|entry| entry.bytes));
     }
     assert_eq!(read, records);
@@ -325,22 +253,11 @@ pub async fn single_records_are_found(fixture: &dyn LogFixture) {
     let log = create(fixture).await;
     append(&*log, P0, &["a", "b"]).await;
     append(&*log, P1, &["x"]).await;
-    for (partition, offset, expected) in [
-        (P0, 0, Some("a")),
-        (P0, 1, Some("b")),
-        (P0, 2, None),
-        (P0, 99, None),
-        (P1, 0, Some("x")),
-    ] {
-        let found = log
-            .read_at(partition, Offset(offset))
-            .await
-            .expect("a healthy log can be read");
-        assert_eq!(
-            found,
-            expected.map(record),
-            "partition {partition} offset {offset}"
-        );
+    for (partition, offset, expected) in
+        [(P0, 0, Some("a")), (P0, 1, Some("b")), (P0, 2, None), (P0, 99, None), (P1, 0, Some("x"))]
+    {
+        let found = log.read_at(partition, Offset(offset)).await.expect("a healthy log can be read");
+        assert_eq!(found, expected.map(record), "partition {partition} offset {offset}");
     }
 }
 
@@ -348,49 +265,25 @@ pub async fn single_records_are_found(fixture: &dyn LogFixture) {
 pub async fn what_retention_removed_is_told_not_skipped(fixture: &dyn LogFixture) {
     let log = create(fixture).await;
     for _ in 0..200 {
-        log.append(P1, vec![Bytes::from(vec![7; 1024])])
-            .await
-            .expect("an append to a healthy log succeeds");
+        log.append(P1, vec![Bytes::from(vec![7; 1024])]).await.expect("an append to a healthy log succeeds");
     }
     let mut early = log.reader(vec![(P1, Offset(0))]);
-    assert!(
-        !early
-            .next(1)
-            .await
-            .expect("a healthy log can be read")
-            .is_empty()
-    );
+    assert!(!early.next(1).await.expect("a healthy log can be read").is_empty());
     fixture.tick().await;
     fixture.trim(P1, Offset(150)).await;
 
     let (start, end) = bounds(&*log, P1).await;
     assert!(start > 0 && start <= 150 && end == 200, "{start}..{end}");
-    let trimmed = |error: ReadError| matches!(error, ReadError::Trimmed { partition: P1, start: told, .. } if told.0 == start);
-    assert!(trimmed(
-        log.reader(vec![(P1, Offset(0))])
-            .next(1)
-            .await
-            .expect_err("the beginning is gone")
-    ));
-    assert!(trimmed(
-        log.read_at(P1, Offset(start - 1))
-            .await
-            .expect_err("the beginning is gone")
-    ));
+    let trimmed =
+        |error: ReadError| matches!(error, ReadError::Trimmed { partition: P1, start: told, .. } if told.0 == start);
+    assert!(trimmed(log.reader(vec![(P1, Offset(0))]).next(1).await.expect_err("the beginning is gone")));
+    assert!(trimmed(log.read_at(P1, Offset(start - 1)).await.expect_err("the beginning is gone")));
     if start > 1 {
-        assert!(trimmed(
-            early
-                .next(1)
-                .await
-                .expect_err("what this reader was about to read is gone")
-        ));
+        assert!(trimmed(early.next(1).await.expect_err("what this reader was about to read is gone")));
     }
     let rest = read_all(&mut *log.reader(vec![(P1, Offset(start))])).await;
     assert!(rest.iter().map(|entry| entry.offset.0).eq(start..200));
-    let first = log
-        .offset_at(P1, Timestamp::ZERO)
-        .await
-        .expect("a healthy log can be read");
+    let first = log.offset_at(P1, Timestamp::ZERO).await.expect("a healthy log can be read");
     assert_eq!(first.0, start);
 }
 
@@ -398,22 +291,8 @@ pub async fn what_retention_removed_is_told_not_skipped(fixture: &dyn LogFixture
 pub async fn a_place_beyond_the_end_is_told_not_waited_for(fixture: &dyn LogFixture) {
     let log = create(fixture).await;
     append(&*log, P0, &["a"]).await;
-    let error = log
-        .reader(vec![(P0, Offset(2))])
-        .next(1)
-        .await
-        .expect_err("the log has not been there");
-    assert!(
-        matches!(
-            error,
-            ReadError::BeyondEnd {
-                partition: P0,
-                asked: Offset(2),
-                end: Offset(1)
-            }
-        ),
-        "{error:?}"
-    );
+    let error = log.reader(vec![(P0, Offset(2))]).next(1).await.expect_err("the log has not been there");
+    assert!(matches!(error, ReadError::BeyondEnd { partition: P0, asked: Offset(2), end: Offset(1) }), "{error:?}");
 }
 
 /// The first record at or after a time, whatever lies between.
@@ -427,37 +306,14 @@ pub async fn times_lead_to_offsets(fixture: &dyn LogFixture) {
     let entries = read_all(&mut *log.reader(vec![(P0, Offset(0))])).await;
     for (at, entry) in entries.iter().enumerate().step_by(2) {
         let (first, before) = (Offset(at as u64), entry.time.minus(1));
-        let found = log
-            .offset_at(P0, entry.time)
-            .await
-            .expect("a healthy log can be read");
+        let found = log.offset_at(P0, entry.time).await.expect("a healthy log can be read");
         assert_eq!(found, first, "at {}", entry.time);
-        let found = log
-            .offset_at(P0, before)
-            .await
-            .expect("a healthy log can be read");
-        assert!(
-            found <= first && found.plus(2) >= first,
-            "just before {}: {found}",
-            entry.time
-        );
+        let found = log.offset_at(P0, before).await.expect("a healthy log can be read");
+        assert!(found <= first && found.plus(2) >= first, "just before {}: {found}", entry.time);
     }
-    let last = entries
-        .last()
-        .map(|entry| entry.time)
-        .expect("eighty records were appended");
-    assert_eq!(
-        log.offset_at(P0, last.next())
-            .await
-            .expect("a healthy log can be read"),
-        Offset(80)
-    );
-    assert_eq!(
-        log.offset_at(P2, Timestamp::ZERO)
-            .await
-            .expect("a healthy log can be read"),
-        Offset(0)
-    );
+    let last = entries.last().map(|entry| entry.time).expect("eighty records were appended");
+    assert_eq!(log.offset_at(P0, last.next()).await.expect("a healthy log can be read"), Offset(80));
+    assert_eq!(log.offset_at(P2, Timestamp::ZERO).await.expect("a healthy log can be read"), Offset(0));
 }
 
 /// Promise *acked-is-durable*, for a process that stops.

@@ -74,12 +74,7 @@ async fn page(
     entries_max: usize,
     bytes_max: usize,
 ) -> Page {
-    let query = RangeQuery {
-        user: user.clone(),
-        after: Position(after),
-        entries_max,
-        bytes_max,
-    };
+    let query = RangeQuery { user: user.clone(), after: Position(after), entries_max, bytes_max };
     mailbox.range(query).await.expect("a page")
 }
 

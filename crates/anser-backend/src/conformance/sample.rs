@@ -1,8 +1,8 @@
 //! Small values for the suites: apps, users, entries.
 
 use anser_types::{
-    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, MessageUid, Offset,
-    PartitionId, TargetId, Timestamp, UserId, UserKey,
+    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, MessageUid, Offset, PartitionId, TargetId,
+    Timestamp, UserId, UserKey,
 };
 use bytes::Bytes;
 
@@ -45,23 +45,12 @@ pub(super) fn record(sent: u64) -> Bytes {
 
 /// A received entry that counts in the private chat with `from`.
 pub(super) fn received(owner: &str, from: &str, sent: u64) -> MailboxRow {
-    entry(
-        owner,
-        sent,
-        Side::Inbox,
-        Some(Listed {
-            conversation: with(from),
-            counted: Counted::Yes,
-        }),
-    )
+    entry(owner, sent, Side::Inbox, Some(Listed { conversation: with(from), counted: Counted::Yes }))
 }
 
 /// An entry that was sent on connection 9, in the private chat with `to`, and is said to count.
 pub(super) fn sent(owner: &str, to: &str, sent: u64) -> MailboxRow {
-    let listed = Listed {
-        conversation: with(to),
-        counted: Counted::Yes,
-    };
+    let listed = Listed { conversation: with(to), counted: Counted::Yes };
     entry(owner, sent, Side::Outbox(ConnectionId(9)), Some(listed))
 }
 
@@ -77,30 +66,15 @@ pub(super) fn entry(owner: &str, sent: u64, side: Side, listed: Option<Listed>) 
 }
 
 /// Rows at offsets `first`, `first + 1` … of a partition.
-pub(super) fn part(
-    partition: PartitionId,
-    claim: u64,
-    first: u64,
-    rows: Vec<MailboxRow>,
-) -> PartitionRows {
+pub(super) fn part(partition: PartitionId, claim: u64, first: u64, rows: Vec<MailboxRow>) -> PartitionRows {
     let rows: Vec<_> = (first..).map(Offset).zip(rows).collect();
-    let next = rows
-        .last()
-        .map_or(Offset(first), |(offset, _)| offset.next());
-    PartitionRows {
-        partition,
-        claim: Claim(Offset(claim)),
-        next,
-        rows,
-    }
+    let next = rows.last().map_or(Offset(first), |(offset, _)| offset.next());
+    PartitionRows { partition, claim: Claim(Offset(claim)), next, rows }
 }
 
 /// A batch for the bucket of `owner`.
 pub(super) fn batch(owner: &str, parts: Vec<PartitionRows>) -> BucketBatch {
-    BucketBatch {
-        bucket: bucket(owner),
-        parts,
-    }
+    BucketBatch { bucket: bucket(owner), parts }
 }
 
 pub(super) fn bucket(owner: &str) -> BucketId {

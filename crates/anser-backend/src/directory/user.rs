@@ -45,16 +45,9 @@ impl Setting {
     /// The setting that a record makes, if it makes one. It replaces one of an earlier time.
     pub fn of_record(record: &UserRecord) -> Option<Self> {
         match &record.change {
-            UserChange::Setting {
-                conversation,
-                item,
-                value,
-            } => Some(Self {
-                conversation: conversation.clone(),
-                item: *item,
-                value: value.clone(),
-                time: record.time,
-            }),
+            UserChange::Setting { conversation, item, value } => {
+                Some(Self { conversation: conversation.clone(), item: *item, value: value.clone(), time: record.time })
+            }
             _ => None,
         }
     }
@@ -68,40 +61,19 @@ mod tests {
 
     fn record(time: u64, change: UserChange) -> UserRecord {
         let user = UserKey::new(AppKey::new("app").unwrap(), UserId::new("bob").unwrap());
-        UserRecord {
-            user,
-            time: Timestamp(time),
-            change,
-        }
+        UserRecord { user, time: Timestamp(time), change }
     }
 
     #[test]
     fn a_user_is_what_its_records_say() {
         let mut view = UserView::default();
-        let profile = |name: &str| UserChange::Profile {
-            name: name.into(),
-            portrait: "p".into(),
-        };
-        assert!(view.apply(
-            Offset(3),
-            &record(
-                10,
-                UserChange::Blocked {
-                    until: Timestamp(99)
-                }
-            )
-        ));
-        assert_eq!(
-            (view.created, view.blocked_until),
-            (Timestamp::ZERO, Timestamp(99))
-        );
+        let profile = |name: &str| UserChange::Profile { name: name.into(), portrait: "p".into() };
+        assert!(view.apply(Offset(3), &record(10, UserChange::Blocked { until: Timestamp(99) })));
+        assert_eq!((view.created, view.blocked_until), (Timestamp::ZERO, Timestamp(99)));
         assert!(view.apply(Offset(4), &record(11, profile("Bob"))));
         assert!(view.apply(Offset(7), &record(12, profile("Bobby"))));
         assert_eq!((view.name.as_str(), view.created), ("Bobby", Timestamp(11)));
-        assert!(
-            !view.apply(Offset(4), &record(11, profile("Bob"))),
-            "a repeat is no news"
-        );
+        assert!(!view.apply(Offset(4), &record(11, profile("Bob"))), "a repeat is no news");
         assert_eq!((view.name.as_str(), view.next), ("Bobby", Offset(8)));
         assert!(view.apply(Offset(8), &record(13, UserChange::Unblocked)));
         assert_eq!(view.blocked_until, Timestamp::ZERO);
@@ -110,24 +82,8 @@ mod tests {
     #[test]
     fn void_tokens_never_come_back() {
         let mut view = UserView::default();
-        view.apply(
-            Offset(0),
-            &record(
-                1,
-                UserChange::TokensVoid {
-                    before: Timestamp(50),
-                },
-            ),
-        );
-        view.apply(
-            Offset(1),
-            &record(
-                2,
-                UserChange::TokensVoid {
-                    before: Timestamp(40),
-                },
-            ),
-        );
+        view.apply(Offset(0), &record(1, UserChange::TokensVoid { before: Timestamp(50) }));
+        view.apply(Offset(1), &record(2, UserChange::TokensVoid { before: Timestamp(40) }));
         assert_eq!(view.tokens_from, Timestamp(50));
     }
 }

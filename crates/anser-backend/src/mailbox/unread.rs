@@ -21,11 +21,7 @@ impl Unread {
     /// Puts it together from stored parts. `newest` are sent times, oldest first.
     pub fn from_parts(count: u64, read_until: Timestamp, newest: VecDeque<Timestamp>) -> Self {
         let count = count.max(u64::try_from(newest.len()).unwrap_or(u64::MAX));
-        Self {
-            count,
-            read_until,
-            newest,
-        }
+        Self { count, read_until, newest }
     }
 
     /// How many are unread.
@@ -118,16 +114,9 @@ mod tests {
     fn many_unread_cost_a_bounded_amount() {
         let most = UNREAD_EXACT_MAX as u64;
         let mut unread = with(1..=most * 3);
-        assert_eq!(
-            (unread.count(), unread.newest().len()),
-            (most * 3, UNREAD_EXACT_MAX)
-        );
+        assert_eq!((unread.count(), unread.newest().len()), (most * 3, UNREAD_EXACT_MAX));
         unread.read(Timestamp(5));
-        assert_eq!(
-            unread.count(),
-            most * 3,
-            "which of the older ones are read is not known"
-        );
+        assert_eq!(unread.count(), most * 3, "which of the older ones are read is not known");
         unread.read(Timestamp(most * 3 - 10));
         assert_eq!(unread.count(), 10);
         unread.clear();

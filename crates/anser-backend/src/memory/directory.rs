@@ -6,13 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use anser_types::record::{RosterRecord, UserRecord, group_of};
-use anser_types::{
-    AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey,
-};
+use anser_types::{AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
 use crate::{
-    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting,
-    Settings, StoreError, UserView,
+    BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, StoreError,
+    UserView,
 };
 
 /// A [`Directory`] in memory. Clones share the same tables.
@@ -40,32 +38,20 @@ impl Tables {
 
     fn apply_roster(&mut self, offset: Offset, record: &RosterRecord) {
         if let Some((app, group)) = group_of(&record.subject) {
-            self.groups
-                .entry((app.clone(), group.clone()))
-                .or_default()
-                .apply(offset, record);
+            self.groups.entry((app.clone(), group.clone())).or_default().apply(offset, record);
         } else {
-            self.blocks
-                .entry(record.subject.clone())
-                .or_default()
-                .apply(offset, record);
+            self.blocks.entry(record.subject.clone()).or_default().apply(offset, record);
         }
     }
 
     fn apply_user(&mut self, offset: Offset, record: &UserRecord) {
         if UserView::is_concerned(&record.change) {
-            self.users
-                .entry(record.user.clone())
-                .or_default()
-                .apply(offset, record);
+            self.users.entry(record.user.clone()).or_default().apply(offset, record);
         }
         if let Some(setting) = Setting::of_record(record) {
             let settings = self.settings.entry(record.user.clone()).or_default();
             let place = (setting.conversation.clone(), setting.item);
-            if settings
-                .get(&place)
-                .is_none_or(|known| known.time < setting.time)
-            {
+            if settings.get(&place).is_none_or(|known| known.time < setting.time) {
                 settings.insert(place, setting);
             }
         }
@@ -75,21 +61,11 @@ impl Tables {
         self.groups.get(&(app.clone(), group.clone()))
     }
 
-    fn groups_of(
-        &self,
-        user: &UserKey,
-        after: Option<&TargetId>,
-        count: usize,
-    ) -> Vec<(TargetId, String)> {
+    fn groups_of(&self, user: &UserKey, after: Option<&TargetId>, count: usize) -> Vec<(TargetId, String)> {
         let groups = self.groups.iter().filter(|((app, group), view)| {
-            *app == user.app
-                && after.is_none_or(|after| group > after)
-                && view.member(&user.user).is_some()
+            *app == user.app && after.is_none_or(|after| group > after) && view.member(&user.user).is_some()
         });
-        groups
-            .take(count)
-            .map(|((_, group), view)| (group.clone(), view.name.clone()))
-            .collect()
+        groups.take(count).map(|((_, group), view)| (group.clone(), view.name.clone())).collect()
     }
 
     fn blacklist(&self, user: &UserKey) -> Vec<UserId> {
@@ -99,9 +75,7 @@ impl Tables {
             .filter_map(|(subject, blocks)| match subject {
                 Subject::Private { app, low, high } if *app == user.app => {
                     let by_low = (blocks.low_blocks && *low == user.user).then_some(high);
-                    by_low
-                        .or_else(|| (blocks.high_blocks && *high == user.user).then_some(low))
-                        .cloned()
+                    by_low.or_else(|| (blocks.high_blocks && *high == user.user).then_some(low)).cloned()
                 }
                 _ => None,
             })
@@ -111,13 +85,8 @@ impl Tables {
     }
 
     fn blocked_users(&self, app: &AppKey, now: Timestamp) -> Vec<(UserId, Timestamp)> {
-        let blocked = self
-            .users
-            .iter()
-            .filter(|(key, view)| key.app == *app && view.blocked_until > now);
-        blocked
-            .map(|(key, view)| (key.user.clone(), view.blocked_until))
-            .collect()
+        let blocked = self.users.iter().filter(|(key, view)| key.app == *app && view.blocked_until > now);
+        blocked.map(|(key, view)| (key.user.clone(), view.blocked_until)).collect()
     }
 
     fn settings(&self, user: &UserKey, version: Timestamp) -> Settings {
@@ -129,9 +98,7 @@ impl Tables {
                 settings.settings.push(setting.clone());
             }
         }
-        settings
-            .settings
-            .sort_unstable_by_key(|setting| setting.time);
+        settings.settings.sort_unstable_by_key(|setting| setting.time);
         settings
     }
 }
@@ -171,11 +138,7 @@ impl Directory for MemoryDirectory {
         self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
     }
 
-    fn group(
-        &self,
-        app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
+    fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {
         self.ready(|tables| tables.group(app, group).cloned())
     }
 
@@ -185,12 +148,7 @@ impl Directory for MemoryDirectory {
         group: &TargetId,
         user: &UserId,
     ) -> BoxFuture<'_, Result<Option<GroupMember>, StoreError>> {
-        self.ready(|tables| {
-            tables
-                .group(app, group)
-                .and_then(|view| view.member(user))
-                .cloned()
-        })
+        self.ready(|tables| tables.group(app, group).and_then(|view| view.member(user)).cloned())
     }
 
     fn groups_of(
@@ -222,11 +180,7 @@ impl Directory for MemoryDirectory {
         self.ready(|tables| tables.blocked_users(app, now))
     }
 
-    fn settings(
-        &self,
-        user: &UserKey,
-        version: Timestamp,
-    ) -> BoxFuture<'_, Result<Settings, StoreError>> {
+    fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<Settings, StoreError>> {
         self.ready(|tables| tables.settings(user, version))
     }
 }
@@ -240,9 +194,7 @@ mod tests {
 
     impl DirectoryFixture for Fixture {
         fn create(&self) -> BoxFuture<'_, Arc<dyn Directory>> {
-            Box::pin(std::future::ready(
-                Arc::new(MemoryDirectory::new()) as Arc<dyn Directory>
-            ))
+            Box::pin(std::future::ready(Arc::new(MemoryDirectory::new()) as Arc<dyn Directory>))
         }
 
         fn settle(&self, directory: Arc<dyn Directory>) -> BoxFuture<'_, Arc<dyn Directory>> {

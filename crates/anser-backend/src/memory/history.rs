@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
 
 use crate::{
-    BoxFuture, Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow,
-    HistoryWrite, Order, StoreError, StoredRow,
+    BoxFuture, Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order,
+    StoreError, StoredRow,
 };
 
 type Place = (Timestamp, MessageUid);
@@ -45,10 +45,7 @@ struct HiddenOnes {
 
 impl Archive {
     fn stored(&self, place: &Place, row: &HistoryRow) -> StoredRow {
-        StoredRow {
-            row: row.clone(),
-            cells: self.cells.get(place).cloned().unwrap_or_default(),
-        }
+        StoredRow { row: row.clone(), cells: self.cells.get(place).cloned().unwrap_or_default() }
     }
 
     fn page(&self, query: &HistoryQuery, from: Timestamp) -> HistoryPage {
@@ -57,26 +54,15 @@ impl Archive {
         let rows: Box<dyn Iterator<Item = (&Place, &HistoryRow)>> = match query.order {
             Order::Before => {
                 let before = query.time.unwrap_or(Timestamp(u64::MAX));
-                Box::new(
-                    self.rows
-                        .range(..(before, UID_MIN))
-                        .rev()
-                        .take_while(move |(place, _)| place.0 >= from),
-                )
+                Box::new(self.rows.range(..(before, UID_MIN)).rev().take_while(move |(place, _)| place.0 >= from))
             }
             Order::After => {
                 let after = query.time.unwrap_or(Timestamp::ZERO).max(from.minus(1));
-                Box::new(
-                    self.rows
-                        .range((Bound::Excluded((after, UID_MAX)), Bound::Unbounded)),
-                )
+                Box::new(self.rows.range((Bound::Excluded((after, UID_MAX)), Bound::Unbounded)))
             }
         };
         let mut rows = rows.map(|(place, row)| self.stored(place, row));
-        HistoryPage {
-            rows: rows.by_ref().take(query.count).collect(),
-            more: rows.next().is_some(),
-        }
+        HistoryPage { rows: rows.by_ref().take(query.count).collect(), more: rows.next().is_some() }
     }
 }
 
@@ -86,47 +72,23 @@ impl Tables {
             HistoryWrite::Row { offset, row } => {
                 let archive = self.subjects.entry(row.subject.clone()).or_default();
                 if offset >= archive.head.next {
-                    archive.head = Head {
-                        number: row.number,
-                        next: offset.next(),
-                    };
+                    archive.head = Head { number: row.number, next: offset.next() };
                     archive.rows.insert((row.sent, row.uid), row);
                 }
             }
-            HistoryWrite::Cell {
-                subject,
-                sent,
-                uid,
-                cell,
-            } => {
-                let cells = self
-                    .subjects
-                    .entry(subject)
-                    .or_default()
-                    .cells
-                    .entry((sent, uid))
-                    .or_default();
+            HistoryWrite::Cell { subject, sent, uid, cell } => {
+                let cells = self.subjects.entry(subject).or_default().cells.entry((sent, uid)).or_default();
                 // The first of a kind stays: a message is recalled once.
                 if cells.is_empty() {
                     cells.push(cell);
                 }
             }
-            HistoryWrite::Hide {
-                user,
-                subject,
-                messages,
-            } => {
+            HistoryWrite::Hide { user, subject, messages } => {
                 let hidden = self.hidden.entry((user, subject)).or_default();
                 let until = hidden.until;
-                hidden
-                    .messages
-                    .extend(messages.into_iter().filter(|(_, sent)| *sent > until));
+                hidden.messages.extend(messages.into_iter().filter(|(_, sent)| *sent > until));
             }
-            HistoryWrite::HideUntil {
-                user,
-                subject,
-                until,
-            } => {
+            HistoryWrite::HideUntil { user, subject, until } => {
                 let hidden = self.hidden.entry((user, subject)).or_default();
                 hidden.until = hidden.until.max(until);
                 hidden.messages.retain(|_, sent| *sent > until);
@@ -138,14 +100,8 @@ impl Tables {
         let Some(hidden) = self.hidden.get(key) else {
             return Hidden::default();
         };
-        let alive = hidden
-            .messages
-            .iter()
-            .filter(|(_, sent)| **sent >= self.expired_before);
-        Hidden {
-            until: hidden.until,
-            messages: alive.map(|(uid, _)| *uid).collect(),
-        }
+        let alive = hidden.messages.iter().filter(|(_, sent)| **sent >= self.expired_before);
+        Hidden { until: hidden.until, messages: alive.map(|(uid, _)| *uid).collect() }
     }
 }
 
@@ -185,23 +141,13 @@ impl History for MemoryHistory {
     }
 
     fn head(&self, subject: &Subject) -> BoxFuture<'_, Result<Head, StoreError>> {
-        self.ready(|tables| {
-            tables
-                .subjects
-                .get(subject)
-                .map(|archive| archive.head)
-                .unwrap_or_default()
-        })
+        self.ready(|tables| tables.subjects.get(subject).map(|archive| archive.head).unwrap_or_default())
     }
 
     fn page(&self, query: HistoryQuery) -> BoxFuture<'_, Result<HistoryPage, StoreError>> {
         self.ready(|tables| {
             let from = tables.expired_before;
-            tables
-                .subjects
-                .get(&query.subject)
-                .map(|archive| archive.page(&query, from))
-                .unwrap_or_default()
+            tables.subjects.get(&query.subject).map(|archive| archive.page(&query, from)).unwrap_or_default()
         })
     }
 
@@ -213,22 +159,12 @@ impl History for MemoryHistory {
     ) -> BoxFuture<'_, Result<Option<StoredRow>, StoreError>> {
         self.ready(|tables| {
             let place = (sent, uid);
-            let archive = tables
-                .subjects
-                .get(subject)
-                .filter(|_| sent >= tables.expired_before)?;
-            archive
-                .rows
-                .get(&place)
-                .map(|row| archive.stored(&place, row))
+            let archive = tables.subjects.get(subject).filter(|_| sent >= tables.expired_before)?;
+            archive.rows.get(&place).map(|row| archive.stored(&place, row))
         })
     }
 
-    fn hidden(
-        &self,
-        user: &UserKey,
-        subject: &Subject,
-    ) -> BoxFuture<'_, Result<Hidden, StoreError>> {
+    fn hidden(&self, user: &UserKey, subject: &Subject) -> BoxFuture<'_, Result<Hidden, StoreError>> {
         self.ready(|tables| tables.hidden(&(user.clone(), subject.clone())))
     }
 
@@ -253,9 +189,7 @@ mod tests {
 
     impl HistoryFixture for Fixture {
         fn create(&self) -> BoxFuture<'_, Arc<dyn History>> {
-            Box::pin(std::future::ready(
-                Arc::new(MemoryHistory::new()) as Arc<dyn History>
-            ))
+            Box::pin(std::future::ready(Arc::new(MemoryHistory::new()) as Arc<dyn History>))
         }
 
         fn settle(&self, history: Arc<dyn History>) -> BoxFuture<'_, Arc<dyn History>> {

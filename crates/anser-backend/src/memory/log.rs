@@ -34,50 +34,27 @@ struct Partition {
 
 impl Partition {
     fn bounds(&self) -> Bounds {
-        Bounds {
-            start: self.start,
-            end: self.start.plus(self.entries.len() as u64),
-        }
+        Bounds { start: self.start, end: self.start.plus(self.entries.len() as u64) }
     }
 
     /// The entry at an offset; `None` at the end. An error outside the bounds.
     fn entry(&self, partition: PartitionId, asked: Offset) -> Result<Option<&LogEntry>, ReadError> {
         let Bounds { start, end } = self.bounds();
         if asked > end {
-            return Err(ReadError::BeyondEnd {
-                partition,
-                asked,
-                end,
-            });
+            return Err(ReadError::BeyondEnd { partition, asked, end });
         }
         match asked.0.checked_sub(start.0) {
             Some(at) => Ok(usize::try_from(at).ok().and_then(|at| self.entries.get(at))),
-            None => Err(ReadError::Trimmed {
-                partition,
-                asked,
-                start,
-            }),
+            None => Err(ReadError::Trimmed { partition, asked, start }),
         }
     }
 }
 
 impl MemoryLog {
     /// An empty log, whose records are stamped by `now`.
-    pub fn new(
-        id: LogId,
-        partitions: PartitionCount,
-        now: impl Fn() -> Timestamp + Send + Sync + 'static,
-    ) -> Self {
-        let state = State {
-            partitions: partitions.all().map(|_| Partition::default()).collect(),
-            ..State::default()
-        };
-        Self {
-            id,
-            partitions,
-            now: Arc::new(now),
-            state: Arc::new(Mutex::new(state)),
-        }
+    pub fn new(id: LogId, partitions: PartitionCount, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let state = State { partitions: partitions.all().map(|_| Partition::default()).collect(), ..State::default() };
+        Self { id, partitions, now: Arc::new(now), state: Arc::new(Mutex::new(state)) }
     }
 
     /// Whether appends are refused because there is no room.
@@ -120,23 +97,13 @@ impl MemoryLog {
         }
         for bytes in records {
             let offset = held.bounds().end;
-            held.entries.push_back(LogEntry {
-                partition,
-                offset,
-                time,
-                bytes,
-            });
+            held.entries.push_back(LogEntry { partition, offset, time, bytes });
         }
         Ok(first)
     }
 
     fn with<T: Default>(&self, partition: PartitionId, read: impl FnOnce(&Partition) -> T) -> T {
-        self.state
-            .lock()
-            .partitions
-            .get(usize::from(partition.0))
-            .map(read)
-            .unwrap_or_default()
+        self.state.lock().partitions.get(usize::from(partition.0)).map(read).unwrap_or_default()
     }
 }
 
@@ -149,14 +116,8 @@ impl MessageLog for MemoryLog {
         self.partitions
     }
 
-    fn append(
-        &self,
-        partition: PartitionId,
-        records: Vec<Bytes>,
-    ) -> BoxFuture<'static, Result<Offset, AppendError>> {
-        Box::pin(std::future::ready(
-            self.append_now(partition, None, records),
-        ))
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        Box::pin(std::future::ready(self.append_now(partition, None, records)))
     }
 
     fn append_at(
@@ -170,16 +131,10 @@ impl MessageLog for MemoryLog {
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
-        Box::pin(std::future::ready(Ok(
-            self.with(partition, Partition::bounds)
-        )))
+        Box::pin(std::future::ready(Ok(self.with(partition, Partition::bounds))))
     }
 
-    fn offset_at(
-        &self,
-        partition: PartitionId,
-        time: Timestamp,
-    ) -> BoxFuture<'_, Result<Offset, ReadError>> {
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         let offset = self.with(partition, |held| {
             let older = held.entries.partition_point(|entry| entry.time < time);
             held.start.plus(older as u64)
@@ -188,17 +143,10 @@ impl MessageLog for MemoryLog {
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        Box::new(MemoryReader {
-            log: self.clone(),
-            wanted: from,
-        })
+        Box::new(MemoryReader { log: self.clone(), wanted: from })
     }
 
-    fn read_at(
-        &self,
-        partition: PartitionId,
-        offset: Offset,
-    ) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
         let state = self.state.lock();
         let found = match state.partitions.get(usize::from(partition.0)) {
             Some(held) if offset < held.bounds().end => held.entry(partition, offset),
@@ -211,9 +159,7 @@ impl MessageLog for MemoryLog {
 
 impl std::fmt::Debug for MemoryLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemoryLog")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryLog").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -266,9 +212,7 @@ mod tests {
     impl LogFixture for Fixture {
         fn create(&self, partitions: PartitionCount) -> BoxFuture<'_, Arc<dyn MessageLog>> {
             let clock = Arc::clone(&self.clock);
-            let log = MemoryLog::new(LogId(7), partitions, move || {
-                Timestamp(clock.load(Ordering::Relaxed))
-            });
+            let log = MemoryLog::new(LogId(7), partitions, move || Timestamp(clock.load(Ordering::Relaxed)));
             *self.log.lock() = Some(log.clone());
             Box::pin(std::future::ready(Arc::new(log) as Arc<dyn MessageLog>))
         }
@@ -294,17 +238,9 @@ mod tests {
     async fn a_full_log_refuses_and_serves_again_when_it_has_room() {
         let log = MemoryLog::new(LogId(7), PartitionCount::EMBEDDED, || Timestamp(1));
         log.set_full(true);
-        let refused = log
-            .append(PartitionId(0), vec![Bytes::new()])
-            .await
-            .unwrap_err();
+        let refused = log.append(PartitionId(0), vec![Bytes::new()]).await.unwrap_err();
         assert!(refused.is_retryable());
         log.set_full(false);
-        assert_eq!(
-            log.append(PartitionId(0), vec![Bytes::new()])
-                .await
-                .unwrap(),
-            Offset(0)
-        );
+        assert_eq!(log.append(PartitionId(0), vec![Bytes::new()]).await.unwrap(), Offset(0));
     }
 }

@@ -7,13 +7,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use anser_types::{
-    BucketId, Conversation, ConversationType, DeviceId, Mark, Offset, PartitionId, Position,
-    Timestamp, UserKey,
+    BucketId, Conversation, ConversationType, DeviceId, Mark, Offset, PartitionId, Position, Timestamp, UserKey,
 };
 
 use crate::{
-    BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows,
-    Placed, RangeQuery, Side, StoreError, StoredEntry, TimelineEntry, Unread,
+    BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
+    Side, StoreError, StoredEntry, TimelineEntry, Unread,
 };
 
 /// A [`Mailbox`] in memory. Clones share the same tables.
@@ -66,65 +65,32 @@ impl Tables {
     fn apply(&mut self, batch: BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         let bucket = batch.bucket;
         for part in &batch.parts {
-            let mark = self
-                .marks
-                .get(&(bucket, part.partition))
-                .copied()
-                .unwrap_or_default();
+            let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
             if part.claim < mark.claim {
                 return Err(StoreError::StaleClaim);
             }
         }
-        Ok(batch
-            .parts
-            .into_iter()
-            .map(|part| self.apply_part(bucket, part))
-            .collect())
+        Ok(batch.parts.into_iter().map(|part| self.apply_part(bucket, part)).collect())
     }
 
     fn apply_part(&mut self, bucket: BucketId, part: PartitionRows) -> Vec<Option<Placed>> {
         let mark = self.marks.entry((bucket, part.partition)).or_default();
         let from = mark.next;
-        *mark = Mark {
-            claim: mark.claim.max(part.claim),
-            next: from.max(part.next),
-        };
+        *mark = Mark { claim: mark.claim.max(part.claim), next: from.max(part.next) };
         let rows = part.rows.into_iter();
-        rows.map(|(offset, row)| {
-            if offset < from {
-                None
-            } else {
-                self.apply_row(row)
-            }
-        })
-        .collect()
+        rows.map(|(offset, row)| if offset < from { None } else { self.apply_row(row) }).collect()
     }
 
     fn apply_row(&mut self, row: MailboxRow) -> Option<Placed> {
         match row {
-            MailboxRow::Entry(entry) => Some(
-                self.boxes
-                    .entry(entry.user.clone())
-                    .or_default()
-                    .append(entry),
-            ),
-            MailboxRow::Read {
-                user,
-                conversation,
-                until,
-            } => {
+            MailboxRow::Entry(entry) => Some(self.boxes.entry(entry.user.clone()).or_default().append(entry)),
+            MailboxRow::Read { user, conversation, until } => {
                 let list = &mut self.boxes.entry(user).or_default().list;
                 list.entry(conversation).or_default().unread.read(until);
                 None
             }
             MailboxRow::Remove { user, conversation } => {
-                if let Some(row) = self
-                    .boxes
-                    .entry(user)
-                    .or_default()
-                    .list
-                    .get_mut(&conversation)
-                {
+                if let Some(row) = self.boxes.entry(user).or_default().list.get_mut(&conversation) {
                     row.last = None;
                     row.unread.clear();
                 }
@@ -135,23 +101,13 @@ impl Tables {
 
     fn range(&self, query: &RangeQuery) -> Page {
         let Some(user) = self.boxes.get(&query.user) else {
-            return Page {
-                finished: true,
-                ..Page::default()
-            };
+            return Page { finished: true, ..Page::default() };
         };
-        let mut page = Page {
-            entries: Vec::new(),
-            head: user.last,
-            finished: true,
-        };
+        let mut page = Page { entries: Vec::new(), head: user.last, finished: true };
         let mut bytes = 0usize;
-        let after = query
-            .after
-            .max(Position(self.expired_before.0.saturating_sub(1)));
-        for (position, (side, record)) in user
-            .timeline
-            .range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
+        let after = query.after.max(Position(self.expired_before.0.saturating_sub(1)));
+        for (position, (side, record)) in
+            user.timeline.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
         {
             bytes = bytes.saturating_add(record.len());
             let is_full = page.entries.len() >= query.entries_max || bytes > query.bytes_max;
@@ -159,11 +115,7 @@ impl Tables {
                 page.finished = false;
                 break;
             }
-            page.entries.push(StoredEntry {
-                position: *position,
-                side: *side,
-                record: record.clone(),
-            });
+            page.entries.push(StoredEntry { position: *position, side: *side, record: record.clone() });
         }
         page
     }
@@ -172,11 +124,8 @@ impl Tables {
         let Some(user) = self.boxes.get(&query.user) else {
             return Vec::new();
         };
-        let mut rows: Vec<ListRow> = user
-            .list
-            .iter()
-            .filter_map(|(conversation, row)| row.shown(conversation))
-            .collect();
+        let mut rows: Vec<ListRow> =
+            user.list.iter().filter_map(|(conversation, row)| row.shown(conversation)).collect();
         rows.retain(|row| is_asked_for(query.kind, query.before, row));
         sort_list(&mut rows);
         rows.truncate(query.count);
@@ -199,17 +148,12 @@ impl Row {
 }
 
 fn is_asked_for(kind: Option<ConversationType>, before: Timestamp, row: &ListRow) -> bool {
-    kind.is_none_or(|kind| row.conversation.kind == kind)
-        && (before == Timestamp::ZERO || row.sent < before)
+    kind.is_none_or(|kind| row.conversation.kind == kind) && (before == Timestamp::ZERO || row.sent < before)
 }
 
 /// Newest first; equal times in the order of the conversations, so that every mailbox answers alike.
 fn sort_list(rows: &mut [ListRow]) {
-    rows.sort_unstable_by(|a, b| {
-        b.sent
-            .cmp(&a.sent)
-            .then_with(|| a.conversation.cmp(&b.conversation))
-    });
+    rows.sort_unstable_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.conversation.cmp(&b.conversation)));
 }
 
 impl MemoryMailbox {
@@ -228,10 +172,7 @@ impl MemoryMailbox {
 }
 
 impl Mailbox for MemoryMailbox {
-    fn apply(
-        &self,
-        batch: BucketBatch,
-    ) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
         let result = self.tables.lock().apply(batch);
         Box::pin(std::future::ready(result))
     }
@@ -241,12 +182,7 @@ impl Mailbox for MemoryMailbox {
     }
 
     fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.ready(|tables| {
-            tables
-                .boxes
-                .get(user)
-                .map_or(Position::START, |user| user.last)
-        })
+        self.ready(|tables| tables.boxes.get(user).map_or(Position::START, |user| user.last))
     }
 
     fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -260,46 +196,22 @@ impl Mailbox for MemoryMailbox {
         self.ready(|tables| tables.list(&query))
     }
 
-    fn set_cursor(
-        &self,
-        user: &UserKey,
-        device: &DeviceId,
-        cursor: Position,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn set_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
-            let known = tables
-                .boxes
-                .entry(user.clone())
-                .or_default()
-                .cursors
-                .entry(device.clone())
-                .or_default();
+            let known = tables.boxes.entry(user.clone()).or_default().cursors.entry(device.clone()).or_default();
             *known = cursor.max(*known);
         })
     }
 
-    fn cursor(
-        &self,
-        user: &UserKey,
-        device: &DeviceId,
-    ) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
-        self.ready(|tables| {
-            tables
-                .boxes
-                .get(user)
-                .and_then(|user| user.cursors.get(device).copied())
-        })
+    fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
+        self.ready(|tables| tables.boxes.get(user).and_then(|user| user.cursors.get(device).copied()))
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
         self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
     }
 
-    fn applied(
-        &self,
-        partition: PartitionId,
-        next: Offset,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
             let applied = tables.applied.entry(partition).or_default();
             *applied = next.max(*applied);
@@ -325,9 +237,7 @@ mod tests {
 
     impl MailboxFixture for Fixture {
         fn create(&self) -> BoxFuture<'_, Arc<dyn Mailbox>> {
-            Box::pin(std::future::ready(
-                Arc::new(MemoryMailbox::new()) as Arc<dyn Mailbox>
-            ))
+            Box::pin(std::future::ready(Arc::new(MemoryMailbox::new()) as Arc<dyn Mailbox>))
         }
 
         fn settle(&self, mailbox: Arc<dyn Mailbox>) -> BoxFuture<'_, Arc<dyn Mailbox>> {

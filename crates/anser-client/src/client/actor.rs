@@ -3,9 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll};
 
-use anser_core::session::{
-    AnswerError, Event, Failure, LossReason, Notice, Outgoing, Question, Session, StopReason,
-};
+use anser_core::session::{AnswerError, Event, Failure, LossReason, Notice, Outgoing, Question, Session, StopReason};
 use anser_types::{Timestamp, UserId};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -16,17 +14,9 @@ use crate::terminal::Application;
 /// What a handle asks for.
 #[derive(Debug)]
 pub(super) enum Command {
-    Send {
-        outgoing: Box<Outgoing>,
-        outcome: oneshot::Sender<Result<Acked, Failure>>,
-    },
-    Ask {
-        question: Question,
-        answer: oneshot::Sender<Result<Bytes, AnswerError>>,
-    },
-    Close {
-        done: oneshot::Sender<()>,
-    },
+    Send { outgoing: Box<Outgoing>, outcome: oneshot::Sender<Result<Acked, Failure>> },
+    Ask { question: Question, answer: oneshot::Sender<Result<Bytes, AnswerError>> },
+    Close { done: oneshot::Sender<()> },
 }
 
 /// What happens to a client.
@@ -76,10 +66,7 @@ impl Events {
 impl futures_util::Stream for Events {
     type Item = ClientEvent;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<ClientEvent>> {
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ClientEvent>> {
         self.queue.poll_recv(cx)
     }
 }
@@ -99,12 +86,8 @@ pub(super) struct Actor {
     reservation: Option<Reservation>,
 }
 
-type Reservation = std::pin::Pin<
-    Box<
-        dyn Future<Output = Result<mpsc::OwnedPermit<ClientEvent>, mpsc::error::SendError<()>>>
-            + Send,
-    >,
->;
+type Reservation =
+    std::pin::Pin<Box<dyn Future<Output = Result<mpsc::OwnedPermit<ClientEvent>, mpsc::error::SendError<()>>> + Send>>;
 
 impl Actor {
     pub(super) fn new(
@@ -170,13 +153,7 @@ impl Actor {
 }
 
 impl Application for Actor {
-    fn on_notice(
-        &mut self,
-        notice: Notice,
-        session: &Session,
-        _now: Timestamp,
-        _events: &mut Vec<Event>,
-    ) {
+    fn on_notice(&mut self, notice: Notice, session: &Session, _now: Timestamp, _events: &mut Vec<Event>) {
         match notice {
             Notice::Connected { user, server_time } => match self.signed_in.take() {
                 Some(waiting) => {
@@ -194,25 +171,9 @@ impl Application for Actor {
                 }
                 self.done = true;
             }
-            Notice::Synced => self.tell(ClientEvent::Synced {
-                cursor: session.cursor(),
-            }),
-            Notice::Acked {
-                ticket,
-                client_id,
-                uid,
-                sent,
-            } => self.settle(
-                ticket,
-                Ok(Acked {
-                    uid,
-                    sent,
-                    client_id,
-                }),
-            ),
-            Notice::Failed {
-                ticket, failure, ..
-            } => self.settle(ticket, Err(failure)),
+            Notice::Synced => self.tell(ClientEvent::Synced { cursor: session.cursor() }),
+            Notice::Acked { ticket, client_id, uid, sent } => self.settle(ticket, Ok(Acked { uid, sent, client_id })),
+            Notice::Failed { ticket, failure, .. } => self.settle(ticket, Err(failure)),
             // Status messages have no outcome to wait for: the sender is dropped.
             Notice::Written { ticket } => {
                 self.sends.remove(&ticket);
@@ -247,9 +208,7 @@ impl Application for Actor {
                 return Poll::Ready(());
             }
             let events = &self.events;
-            let reservation = self
-                .reservation
-                .get_or_insert_with(|| Box::pin(events.clone().reserve_owned()));
+            let reservation = self.reservation.get_or_insert_with(|| Box::pin(events.clone().reserve_owned()));
             let Poll::Ready(permit) = reservation.as_mut().poll(cx) else {
                 return Poll::Pending;
             };

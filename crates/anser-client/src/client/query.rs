@@ -2,9 +2,7 @@
 
 use anser_core::session::{AnswerError, Question, Received, Via};
 use anser_rmtp::QueryTopic;
-use anser_rmtp::body::{
-    DownStreamMessage, HistoryMsgInput, HistoryMsgOuput, RelationQryInput, RelationsOutput,
-};
+use anser_rmtp::body::{DownStreamMessage, HistoryMsgInput, HistoryMsgOuput, RelationQryInput, RelationsOutput};
 use anser_types::{ConversationType, TargetId, Timestamp};
 use bytes::Bytes;
 use prost::Message as _;
@@ -60,8 +58,7 @@ impl Client {
         count: u32,
     ) -> Result<HistoryPage, QueryError> {
         let topic = QueryTopic::history_of(conversation.kind()).ok_or(QueryError::NoHistory)?;
-        let target = (conversation.kind() == ConversationType::Chatroom)
-            .then(|| conversation.target().clone());
+        let target = (conversation.kind() == ConversationType::Chatroom).then(|| conversation.target().clone());
         let input = HistoryMsgInput {
             target_id: Some(conversation.target().to_string()),
             time: Some(i64::try_from(before.0).unwrap_or(i64::MAX)),
@@ -69,19 +66,10 @@ impl Client {
             order: Some(0),
             ..HistoryMsgInput::default()
         };
-        let body = self
-            .ask(topic, target, input.encode_to_vec().into())
-            .await?;
+        let body = self.ask(topic, target, input.encode_to_vec().into()).await?;
         let page = HistoryMsgOuput::decode(body).map_err(|_| QueryError::Malformed)?;
-        let messages = page
-            .list
-            .into_iter()
-            .filter_map(|down| self.read(down))
-            .collect();
-        Ok(HistoryPage {
-            messages,
-            has_more: page.has_msg != 0,
-        })
+        let messages = page.list.into_iter().filter_map(|down| self.read(down)).collect();
+        Ok(HistoryPage { messages, has_more: page.has_msg != 0 })
     }
 
     /// The user's conversations, the one with the newest message first.
@@ -92,21 +80,12 @@ impl Client {
             order: Some(0),
             ..RelationQryInput::default()
         };
-        let body = self
-            .ask(
-                QueryTopic::Conversations,
-                None,
-                input.encode_to_vec().into(),
-            )
-            .await?;
+        let body = self.ask(QueryTopic::Conversations, None, input.encode_to_vec().into()).await?;
         let list = RelationsOutput::decode(body).map_err(|_| QueryError::Malformed)?;
         let summary = |info: anser_rmtp::body::RelationInfo| {
             let kind = ConversationType::from_number(u32::try_from(info.kind).ok()?)?;
             let conversation = Conversation::new(kind, TargetId::new(&info.user_id).ok()?);
-            let last = info
-                .msg
-                .and_then(|msg| DownStreamMessage::decode(msg).ok())
-                .and_then(|down| self.read(down));
+            let last = info.msg.and_then(|msg| DownStreamMessage::decode(msg).ok()).and_then(|down| self.read(down));
             Some(ConversationSummary {
                 conversation,
                 last,
@@ -117,24 +96,10 @@ impl Client {
     }
 
     /// Any other query: the answer's bytes, as they came.
-    pub async fn ask(
-        &self,
-        topic: QueryTopic,
-        target: Option<TargetId>,
-        body: Bytes,
-    ) -> Result<Bytes, QueryError> {
-        let question = Question {
-            ticket: self.ticket(),
-            topic,
-            target,
-            body,
-        };
+    pub async fn ask(&self, topic: QueryTopic, target: Option<TargetId>, body: Bytes) -> Result<Bytes, QueryError> {
+        let question = Question { ticket: self.ticket(), topic, target, body };
         let (answer, told) = oneshot::channel();
-        self.0
-            .commands
-            .send(Command::Ask { question, answer })
-            .await
-            .map_err(|_| QueryError::Closed)?;
+        self.0.commands.send(Command::Ask { question, answer }).await.map_err(|_| QueryError::Closed)?;
         Ok(told.await.map_err(|_| QueryError::Closed)??)
     }
 

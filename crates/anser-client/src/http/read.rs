@@ -29,8 +29,7 @@ enum Length {
 pub(super) async fn response<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Response> {
     let mut buffer = Vec::new();
     let head_end = read_until_head_ends(stream, &mut buffer).await?;
-    let (status, length, mut keeps_connection) =
-        parse_head(buffer.get(..head_end).unwrap_or_default())?;
+    let (status, length, mut keeps_connection) = parse_head(buffer.get(..head_end).unwrap_or_default())?;
     let mut body = buffer.split_off(head_end);
     match length {
         Length::Known(length) => {
@@ -41,23 +40,13 @@ pub(super) async fn response<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result
         Length::Chunked => body = read_chunks(stream, body).await?,
         Length::UntilEnd => {
             keeps_connection = false;
-            stream
-                .take(u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX))
-                .read_to_end(&mut body)
-                .await?;
+            stream.take(u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX)).read_to_end(&mut body).await?;
         }
     }
-    Ok(Response {
-        status,
-        body,
-        keeps_connection,
-    })
+    Ok(Response { status, body, keeps_connection })
 }
 
-async fn read_until_head_ends<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    buffer: &mut Vec<u8>,
-) -> io::Result<usize> {
+async fn read_until_head_ends<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         if let Some(place) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             return Ok(place + 4);
@@ -72,29 +61,21 @@ async fn read_until_head_ends<S: AsyncRead + Unpin>(
 }
 
 fn parse_head(head: &[u8]) -> io::Result<(u16, Length, bool)> {
-    let head =
-        std::str::from_utf8(head).map_err(|_| malformed("answer with a head that is no text"))?;
+    let head = std::str::from_utf8(head).map_err(|_| malformed("answer with a head that is no text"))?;
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let version = words.next().unwrap_or_default();
     let status = words.next().and_then(|status| status.parse().ok());
-    let status = status
-        .filter(|_| version.starts_with("HTTP/1."))
-        .ok_or_else(|| malformed("answer that is no http"))?;
-    let mut length = if status == 204 || status == 304 {
-        Length::Known(0)
-    } else {
-        Length::UntilEnd
-    };
+    let status =
+        status.filter(|_| version.starts_with("HTTP/1.")).ok_or_else(|| malformed("answer that is no http"))?;
+    let mut length = if status == 204 || status == 304 { Length::Known(0) } else { Length::UntilEnd };
     let mut keeps_connection = version == "HTTP/1.1";
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         let value = value.trim();
         if name.eq_ignore_ascii_case("content-length") {
             let bytes = value.parse().ok().filter(|&bytes| bytes <= BODY_BYTES_MAX);
             length = Length::Known(bytes.ok_or_else(|| malformed("answer with a bad length"))?);
-        } else if name.eq_ignore_ascii_case("transfer-encoding")
-            && value.eq_ignore_ascii_case("chunked")
-        {
+        } else if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
             length = Length::Chunked;
         } else if name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case("close") {
             keeps_connection = false;
@@ -104,11 +85,7 @@ fn parse_head(head: &[u8]) -> io::Result<(u16, Length, bool)> {
 }
 
 /// Reads at least `missing` more bytes onto the end of `buffer`.
-async fn read_more<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    buffer: &mut Vec<u8>,
-    missing: usize,
-) -> io::Result<()> {
+async fn read_more<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, missing: usize) -> io::Result<()> {
     let wanted = buffer.len().saturating_add(missing);
     while buffer.len() < wanted {
         if stream.read_buf(buffer).await? == 0 {
@@ -118,10 +95,7 @@ async fn read_more<S: AsyncRead + Unpin>(
     Ok(())
 }
 
-async fn read_chunks<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    mut raw: Vec<u8>,
-) -> io::Result<Vec<u8>> {
+async fn read_chunks<S: AsyncRead + Unpin>(stream: &mut S, mut raw: Vec<u8>) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     let mut place = 0;
     loop {
@@ -134,9 +108,7 @@ async fn read_chunks<S: AsyncRead + Unpin>(
         };
         let line = raw.get(place..line_end).unwrap_or_default();
         let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
-        let size = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok());
+        let size = std::str::from_utf8(digits).ok().and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok());
         let size = size.filter(|size| body.len().saturating_add(*size) <= BODY_BYTES_MAX);
         let size = size.ok_or_else(|| malformed("answer with a bad chunk"))?;
         let start = line_end + 2;
@@ -162,32 +134,19 @@ mod tests {
     async fn read(text: &str) -> io::Result<(u16, String, bool)> {
         let mut bytes = text.as_bytes();
         let response = response(&mut bytes).await?;
-        Ok((
-            response.status,
-            String::from_utf8(response.body).unwrap(),
-            response.keeps_connection,
-        ))
+        Ok((response.status, String::from_utf8(response.body).unwrap(), response.keeps_connection))
     }
 
     #[tokio::test]
     async fn answers_are_read_in_each_form_of_length() {
         for (text, expected) in [
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
-                (200, "hi", true),
-            ),
-            (
-                "HTTP/1.1 401 No\r\ncontent-length: 0\r\nConnection: close\r\n\r\n",
-                (401, "", false),
-            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", (200, "hi", true)),
+            ("HTTP/1.1 401 No\r\ncontent-length: 0\r\nConnection: close\r\n\r\n", (401, "", false)),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1;x=y\r\n!\r\n0\r\n\r\n",
                 (200, "hi!", true),
             ),
-            (
-                "HTTP/1.0 200 OK\r\n\r\nuntil the end",
-                (200, "until the end", false),
-            ),
+            ("HTTP/1.0 200 OK\r\n\r\nuntil the end", (200, "until the end", false)),
             ("HTTP/1.1 204 No Content\r\n\r\n", (204, "", true)),
         ] {
             let (status, body, keeps) = read(text).await.unwrap();

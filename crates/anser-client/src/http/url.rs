@@ -36,17 +36,12 @@ impl HttpUrl {
 
     /// The host alone.
     pub fn host(&self) -> &str {
-        self.authority
-            .rsplit_once(':')
-            .map_or(&self.authority, |(host, _)| host)
+        self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.authority
-            .rsplit_once(':')
-            .and_then(|(_, port)| port.parse().ok())
-            .unwrap_or(80)
+        self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
     }
 }
 
@@ -64,31 +59,17 @@ impl FromStr for HttpUrl {
             None => text,
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let has_port = authority
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let host = authority
-            .rsplit_once(':')
-            .map_or(authority, |(host, _)| host);
-        if host.is_empty()
-            || authority.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
-        {
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        if host.is_empty() || authority.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@') {
             return Err(form());
         }
         if authority.contains(':') && !has_port && !authority.ends_with(']') {
             return Err(form());
         }
         let path = path.trim_end_matches('/');
-        let prefix = if path.is_empty() {
-            String::new()
-        } else {
-            format!("/{path}")
-        };
-        let authority = if has_port {
-            authority.to_owned()
-        } else {
-            format!("{authority}:80")
-        };
+        let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
         Ok(Self { authority, prefix })
     }
 }
@@ -132,40 +113,16 @@ mod tests {
             ("http://[::1]", "[::1]:80", ""),
         ] {
             let url: HttpUrl = text.parse().unwrap();
-            assert_eq!(
-                (url.authority(), url.prefix()),
-                (authority, prefix),
-                "{text}"
-            );
+            assert_eq!((url.authority(), url.prefix()), (authority, prefix), "{text}");
         }
-        assert_eq!(
-            "h:81"
-                .parse::<HttpUrl>()
-                .map(|url| (url.host().to_owned(), url.port())),
-            Ok(("h".into(), 81))
-        );
+        assert_eq!("h:81".parse::<HttpUrl>().map(|url| (url.host().to_owned(), url.port())), Ok(("h".into(), 81)));
     }
 
     #[test]
     fn what_is_no_plain_http_address_is_refused() {
-        assert!(matches!(
-            "https://h".parse::<HttpUrl>(),
-            Err(UrlError::Https(_))
-        ));
-        for text in [
-            "",
-            "ftp://h",
-            "http://",
-            ":80",
-            "http://h:port",
-            "a b:1",
-            "user@h:1",
-            "h:99999",
-        ] {
-            assert!(
-                matches!(text.parse::<HttpUrl>(), Err(UrlError::Form(_))),
-                "{text}"
-            );
+        assert!(matches!("https://h".parse::<HttpUrl>(), Err(UrlError::Https(_))));
+        for text in ["", "ftp://h", "http://", ":80", "http://h:port", "a b:1", "user@h:1", "h:99999"] {
+            assert!(matches!(text.parse::<HttpUrl>(), Err(UrlError::Form(_))), "{text}");
         }
     }
 

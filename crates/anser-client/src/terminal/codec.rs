@@ -1,12 +1,10 @@
 //! Frames to bytes and back, for each transport.
 
 use anser_rmtp::frame::ConnAckForm;
-use anser_rmtp::websocket::{
-    CloseCode, Role, WebSocketDecoder, WebSocketError, WebSocketEvent, put_close, put_pong,
-};
+use anser_rmtp::websocket::{CloseCode, Role, WebSocketDecoder, WebSocketError, WebSocketEvent, put_close, put_pong};
 use anser_rmtp::{
-    ClientFrame, ClientTransport, FrameError, ObfuscationKey, RawFrame, ServerFrame, TcpDecoder,
-    TcpError, TcpLimits, encode_client_frame,
+    ClientFrame, ClientTransport, FrameError, ObfuscationKey, RawFrame, ServerFrame, TcpDecoder, TcpError, TcpLimits,
+    encode_client_frame,
 };
 
 /// The largest frame that a server may send: a full pull answer and room for its head.
@@ -29,14 +27,8 @@ pub(super) enum CodecError {
 /// The framing of one connection.
 #[derive(Debug)]
 pub(super) enum Codec {
-    Tcp {
-        decoder: TcpDecoder,
-        key: ObfuscationKey,
-    },
-    WebSocket {
-        decoder: WebSocketDecoder,
-        masks: Masks,
-    },
+    Tcp { decoder: TcpDecoder, key: ObfuscationKey },
+    WebSocket { decoder: WebSocketDecoder, masks: Masks },
 }
 
 /// Makes the masks that WebSocket demands of clients: from a random start, so that nobody else can foresee them.
@@ -60,21 +52,12 @@ impl Masks {
 
 impl Codec {
     pub(super) const fn tcp(key: ObfuscationKey) -> Self {
-        let limits = TcpLimits {
-            connect_bytes_max: 0,
-            frame_bytes_max: FRAME_BYTES_MAX,
-        };
-        Self::Tcp {
-            decoder: TcpDecoder::client(key, limits),
-            key,
-        }
+        let limits = TcpLimits { connect_bytes_max: 0, frame_bytes_max: FRAME_BYTES_MAX };
+        Self::Tcp { decoder: TcpDecoder::client(key, limits), key }
     }
 
     pub(super) const fn websocket(masks: Masks) -> Self {
-        Self::WebSocket {
-            decoder: WebSocketDecoder::client(FRAME_BYTES_MAX),
-            masks,
-        }
+        Self::WebSocket { decoder: WebSocketDecoder::client(FRAME_BYTES_MAX), masks }
     }
 
     /// Appends a frame. One that the wire cannot carry is left out: the session's own frames all fit, and what an

@@ -39,15 +39,9 @@ pub(super) struct Connection {
 
 /// Opens a connection, over WebSocket up to the end of the upgrade.
 pub(super) async fn open(config: TerminalConfig, address: String) -> io::Result<Connection> {
-    let trust = config
-        .trust
-        .as_ref()
-        .filter(|_| config.transport == Transport::Tls);
+    let trust = config.trust.as_ref().filter(|_| config.transport == Transport::Tls);
     if config.transport == Transport::Tls && trust.is_none() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "nobody is trusted for tls",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "nobody is trusted for tls"));
     }
     let mut stream = stream::connect(&address, config.source, trust).await?;
     let mut random = [0; 24];
@@ -63,22 +57,11 @@ pub(super) async fn open(config: TerminalConfig, address: String) -> io::Result<
     };
     // The server speaks first over WebSocket; what came with the end of the upgrade belongs to the frames.
     let first = Some(first).filter(|first| !first.is_empty());
-    Ok(Connection {
-        stream,
-        codec,
-        out: Vec::new(),
-        written: 0,
-        first,
-    })
+    Ok(Connection { stream, codec, out: Vec::new(), written: 0, first })
 }
 
 /// Upgrades to WebSocket. Returns the first bytes of frames, if some came already.
-async fn upgrade(
-    stream: &mut Stream,
-    config: &TerminalConfig,
-    address: &str,
-    nonce: [u8; 16],
-) -> io::Result<Vec<u8>> {
+async fn upgrade(stream: &mut Stream, config: &TerminalConfig, address: &str, nonce: [u8; 16]) -> io::Result<Vec<u8>> {
     let session = &config.session;
     let query = ConnectQuery {
         app_key: session.app_key.clone(),
@@ -105,10 +88,7 @@ async fn upgrade(
             Poll::Ready(io::Result::Ok(buffer.filled().len()))
         })
         .await?;
-        let filled = bytes
-            .get(..read)
-            .filter(|filled| !filled.is_empty())
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let filled = bytes.get(..read).filter(|filled| !filled.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
         if let Some(consumed) = reader.push(filled).map_err(io::Error::other)? {
             return Ok(filled.get(consumed..).unwrap_or_default().to_vec());
         }
@@ -126,24 +106,10 @@ impl Connection {
     }
 
     /// Reads once, and hands on all frames that are complete then. Ready after a read; an end of the stream is an error.
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        frame: impl FnMut(ServerFrame),
-    ) -> Poll<io::Result<()>> {
-        let Self {
-            stream,
-            codec,
-            out,
-            first,
-            ..
-        } = self;
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, frame: impl FnMut(ServerFrame)) -> Poll<io::Result<()>> {
+        let Self { stream, codec, out, first, .. } = self;
         if let Some(mut first) = first.take() {
-            return Poll::Ready(
-                codec
-                    .decode(&mut first, out, frame)
-                    .map_err(io::Error::other),
-            );
+            return Poll::Ready(codec.decode(&mut first, out, frame).map_err(io::Error::other));
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);

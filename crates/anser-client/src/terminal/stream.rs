@@ -22,11 +22,7 @@ pub(super) enum Stream {
 }
 
 /// Connects to `host:port`, from a given source address if there is one.
-pub(super) async fn connect(
-    address: &str,
-    source: Option<IpAddr>,
-    trust: Option<&TlsTrust>,
-) -> io::Result<Stream> {
+pub(super) async fn connect(address: &str, source: Option<IpAddr>, trust: Option<&TlsTrust>) -> io::Result<Stream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
     for address in lookup_host(address).await? {
         match connect_one(address, source).await {
@@ -41,11 +37,7 @@ async fn connect_one(address: SocketAddr, source: Option<IpAddr>) -> io::Result<
     let tcp = match source {
         None => TcpStream::connect(address).await?,
         Some(source) => {
-            let socket = if source.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
+            let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             socket.bind(SocketAddr::new(source, 0))?;
             socket.connect(address).await?
         }
@@ -54,11 +46,7 @@ async fn connect_one(address: SocketAddr, source: Option<IpAddr>) -> io::Result<
     Ok(tcp)
 }
 
-async fn secure(
-    tcp: TcpStream,
-    address: SocketAddr,
-    trust: Option<&TlsTrust>,
-) -> io::Result<Stream> {
+async fn secure(tcp: TcpStream, address: SocketAddr, trust: Option<&TlsTrust>) -> io::Result<Stream> {
     let Some(trust) = trust else {
         return Ok(Stream::Plain(tcp));
     };
@@ -68,11 +56,7 @@ async fn secure(
 }
 
 impl Stream {
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_read(cx, buffer),
@@ -80,11 +64,7 @@ impl Stream {
     }
 
     /// Writes some bytes, and pushes TLS records on to the socket.
-    pub(super) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => {

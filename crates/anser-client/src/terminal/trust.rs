@@ -4,17 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme};
 
 /// Whom a TLS connection trusts.
 #[derive(Clone)]
@@ -41,21 +35,14 @@ impl TlsTrust {
             exactly.push(certificate);
         }
         let provider = Arc::new(ring::default_provider());
-        let by_roots =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let by_roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let by_roots = by_roots.build().map_err(unreadable)?;
-        Ok(Self::with(Verifier {
-            provider,
-            trusted: Trusted::These { exactly, by_roots },
-        }))
+        Ok(Self::with(Verifier { provider, trusted: Trusted::These { exactly, by_roots } }))
     }
 
     /// Trusts whoever answers. For measurements against a test certificate, and for nothing else.
     pub fn anybody() -> Self {
-        Self::with(Verifier {
-            provider: Arc::new(ring::default_provider()),
-            trusted: Trusted::Anybody,
-        })
+        Self::with(Verifier { provider: Arc::new(ring::default_provider()), trusted: Trusted::Anybody })
     }
 
     pub(super) const fn config(&self) -> &Arc<ClientConfig> {
@@ -85,10 +72,7 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> TlsError
 
 #[derive(Debug)]
 enum Trusted {
-    These {
-        exactly: Vec<CertificateDer<'static>>,
-        by_roots: Arc<WebPkiServerVerifier>,
-    },
+    These { exactly: Vec<CertificateDer<'static>>, by_roots: Arc<WebPkiServerVerifier> },
     Anybody,
 }
 
@@ -113,9 +97,7 @@ impl ServerCertVerifier for Verifier {
             Trusted::These { exactly, .. } if exactly.iter().any(|known| known == certificate) => {
                 Ok(ServerCertVerified::assertion())
             }
-            Trusted::These { by_roots, .. } => {
-                by_roots.verify_server_cert(certificate, intermediates, name, ocsp, now)
-            }
+            Trusted::These { by_roots, .. } => by_roots.verify_server_cert(certificate, intermediates, name, ocsp, now),
         }
     }
 
@@ -125,12 +107,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RustlsError> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -139,17 +116,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RustlsError> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -4,9 +4,7 @@ mod server;
 
 use std::time::Duration;
 
-use anser_client::{
-    Client, ClientEvent, ConnectError, Conversation, Failure, SendError, StopReason, Transport,
-};
+use anser_client::{Client, ClientEvent, ConnectError, Conversation, Failure, SendError, StopReason, Transport};
 use anser_rmtp::ConnAckStatus;
 use anser_types::Status;
 use server::{Accepted, Server};
@@ -16,9 +14,7 @@ const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Ws];
 
 /// Whatever is waited for comes soon, or the test has failed.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future)
-        .await
-        .expect("it takes too long")
+    timeout(Duration::from_secs(20), future).await.expect("it takes too long")
 }
 
 fn builder(server: &Server, transport: Transport) -> anser_client::ClientBuilder {
@@ -43,9 +39,7 @@ async fn connected(transport: Transport) -> (Client, anser_client::Events, Serve
 
 async fn next_message(events: &mut anser_client::Events) -> anser_client::Message {
     loop {
-        if let ClientEvent::Message(message) =
-            soon(events.next()).await.expect("the client goes on")
-        {
+        if let ClientEvent::Message(message) = soon(events.next()).await.expect("the client goes on") {
             return message;
         }
     }
@@ -64,11 +58,7 @@ async fn a_message_goes_up_and_is_acked() {
         });
         assert_eq!(publish.target, "bob");
         assert_eq!(publish.content, r#"{"content":"hello"}"#);
-        assert_eq!(
-            outcome.unwrap().client_id.0,
-            publish.client_id,
-            "{transport:?}"
-        );
+        assert_eq!(outcome.unwrap().client_id.0, publish.client_id, "{transport:?}");
     }
 }
 
@@ -78,19 +68,9 @@ async fn a_message_comes_down_however_its_bytes_are_cut() {
         let (_client, mut events, _server, mut accepted) = connected(transport).await;
         accepted.push_byte_by_byte(10, "cut").await;
         let message = next_message(&mut events).await;
-        assert_eq!(
-            (message.text().as_deref(), message.sender.as_str()),
-            (Some("cut"), "peer"),
-            "{transport:?}"
-        );
+        assert_eq!((message.text().as_deref(), message.sender.as_str()), (Some("cut"), "peer"), "{transport:?}");
         accepted.push(11, &"long ".repeat(50_000)).await;
-        assert_eq!(
-            next_message(&mut events)
-                .await
-                .text()
-                .map(|text| text.len()),
-            Some(250_000)
-        );
+        assert_eq!(next_message(&mut events).await.text().map(|text| text.len()), Some(250_000));
     }
 }
 
@@ -120,14 +100,9 @@ async fn told_why_a_kick_ends_the_client_and_its_sends() {
         let sending = client.text(Conversation::private("bob").unwrap(), "hello");
         let (outcome, ()) = tokio::join!(soon(sending), async {
             accepted.publish().await;
-            accepted
-                .disconnect(anser_rmtp::DisconnectStatus::Kicked)
-                .await;
+            accepted.disconnect(anser_rmtp::DisconnectStatus::Kicked).await;
         });
-        assert_eq!(
-            outcome,
-            Err(SendError::Failed(Failure::Stopped { attempts: 1 }))
-        );
+        assert_eq!(outcome, Err(SendError::Failed(Failure::Stopped { attempts: 1 })));
         loop {
             match soon(events.next()).await {
                 Some(ClientEvent::Stopped(reason)) => break assert_eq!(reason, StopReason::Kicked),
@@ -149,9 +124,7 @@ async fn told_why_a_refused_sign_in_is_an_error() {
             let mut accepted = server.accept(transport).await;
             accepted.refuse(ConnAckStatus::TokenIncorrect).await;
         });
-        let Err(ConnectError::Stopped(reason)) = client else {
-            panic!("signed in")
-        };
+        let Err(ConnectError::Stopped(reason)) = client else { panic!("signed in") };
         assert_eq!(reason, StopReason::Refused(4));
     }
 }
@@ -168,11 +141,7 @@ async fn an_application_that_does_not_listen_slows_its_server_and_loses_nothing(
     };
     // Far more than the queue and the socket buffers hold together: the server gets stuck.
     tokio::pin!(pushing);
-    assert!(
-        timeout(Duration::from_millis(300), &mut pushing)
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(300), &mut pushing).await.is_err());
     let listening = async {
         for number in 0..MESSAGES {
             assert_eq!(next_message(&mut events).await.sent.0, 100 + number);

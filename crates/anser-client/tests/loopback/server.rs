@@ -4,15 +4,11 @@
 
 use anser_client::Transport;
 use anser_rmtp::body::{DownStreamMessage, DownStreamMessages, UpStreamMessage};
-use anser_rmtp::frame::{
-    Body, ConnAckForm, ConnAckRef, PubAck, Qos, QueryAckRef, ServerPublishRef,
-};
-use anser_rmtp::websocket::{
-    HttpRequest, RequestReader, WebSocketDecoder, WebSocketError, WebSocketEvent,
-};
+use anser_rmtp::frame::{Body, ConnAckForm, ConnAckRef, PubAck, Qos, QueryAckRef, ServerPublishRef};
+use anser_rmtp::websocket::{HttpRequest, RequestReader, WebSocketDecoder, WebSocketError, WebSocketEvent};
 use anser_rmtp::{
-    ClientFrame, ConnAckStatus, DisconnectStatus, PushTopic, QueryTopic, RawFrame, ServerFrameRef,
-    ServerTopic, ServerTransport, TcpDecoder, TcpError, TcpLimits, encode_server_frame,
+    ClientFrame, ConnAckStatus, DisconnectStatus, PushTopic, QueryTopic, RawFrame, ServerFrameRef, ServerTopic,
+    ServerTransport, TcpDecoder, TcpError, TcpLimits, encode_server_frame,
 };
 use anser_types::{ConversationType, MessageUid, Status, Timestamp, target_hash};
 use prost::Message as _;
@@ -39,12 +35,7 @@ impl Server {
             let first = upgrade(&mut stream).await;
             let mut decoder = Decoder::WebSocket(WebSocketDecoder::server(1 << 20));
             decoder.push(first, &mut frames);
-            return Accepted {
-                stream,
-                decoder,
-                frames,
-                transport: ServerTransport::WebSocket,
-            };
+            return Accepted { stream, decoder, frames, transport: ServerTransport::WebSocket };
         }
         let mut decoder = TcpDecoder::server(TcpLimits::default());
         let mut accepted = loop {
@@ -54,12 +45,7 @@ impl Server {
             tcp_push(&mut decoder, bytes, &mut frames);
             if let Some(key) = decoder.key() {
                 let transport = ServerTransport::Tcp(key);
-                break Accepted {
-                    stream,
-                    decoder: Decoder::Tcp(decoder),
-                    frames,
-                    transport,
-                };
+                break Accepted { stream, decoder: Decoder::Tcp(decoder), frames, transport };
             }
         };
         assert!(matches!(accepted.frame().await, ClientFrame::Connect(_)));
@@ -94,9 +80,7 @@ impl Decoder {
             Self::WebSocket(decoder) => decoder
                 .push::<WebSocketError>(&mut bytes, |event| {
                     if let WebSocketEvent::Message(message) = event {
-                        frames.push_back(
-                            ClientFrame::decode(RawFrame::from_message(message).unwrap()).unwrap(),
-                        );
+                        frames.push_back(ClientFrame::decode(RawFrame::from_message(message).unwrap()).unwrap());
                     }
                     Ok(())
                 })
@@ -142,8 +126,7 @@ impl Accepted {
     }
 
     pub(crate) async fn refuse(&mut self, status: ConnAckStatus) {
-        self.send(ServerFrameRef::ConnAck(ConnAckRef::Refused(status)))
-            .await;
+        self.send(ServerFrameRef::ConnAck(ConnAckRef::Refused(status))).await;
     }
 
     pub(crate) async fn disconnect(&mut self, status: DisconnectStatus) {
@@ -152,13 +135,7 @@ impl Accepted {
 
     pub(crate) async fn ack(&mut self, message_id: u16, status: Status) {
         let uid = Some(uid(1_001));
-        self.send(ServerFrameRef::PubAck(PubAck {
-            message_id,
-            sent: Timestamp(1_001),
-            status,
-            uid,
-        }))
-        .await;
+        self.send(ServerFrameRef::PubAck(PubAck { message_id, sent: Timestamp(1_001), status, uid })).await;
     }
 
     /// Waits for a pull, and answers it.
@@ -171,12 +148,7 @@ impl Accepted {
                 _ => {}
             }
         };
-        let page = DownStreamMessages {
-            list: list.to_vec(),
-            sync_time: 1,
-            finished: true,
-            broadcast_sync_time: 0,
-        };
+        let page = DownStreamMessages { list: list.to_vec(), sync_time: 1, finished: true, broadcast_sync_time: 0 };
         let body = page.encode_to_vec();
         self.send(ServerFrameRef::QueryAck(QueryAckRef {
             qos: Qos::AtLeastOnce,
@@ -186,9 +158,7 @@ impl Accepted {
             body: Body::One(&body),
         }))
         .await;
-        while !matches!(self.frame().await, ClientFrame::QueryCon { message_id: id } if id == message_id)
-        {
-        }
+        while !matches!(self.frame().await, ClientFrame::QueryCon { message_id: id } if id == message_id) {}
     }
 
     /// Waits for the next message.
@@ -249,12 +219,7 @@ impl Accepted {
             body: Body::One(&body),
         };
         let mut bytes = Vec::new();
-        encode_server_frame(
-            &ServerFrameRef::Publish(publish),
-            self.transport,
-            &mut bytes,
-        )
-        .unwrap();
+        encode_server_frame(&ServerFrameRef::Publish(publish), self.transport, &mut bytes).unwrap();
         bytes
     }
 
@@ -279,10 +244,5 @@ impl Accepted {
 }
 
 fn uid(time: u64) -> MessageUid {
-    MessageUid::new(
-        Timestamp(time),
-        0,
-        ConversationType::Private,
-        target_hash("me"),
-    )
+    MessageUid::new(Timestamp(time), 0, ConversationType::Private, target_hash("me"))
 }

@@ -8,12 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn node(name: &str, weight: u32, users: u64) -> AccessNode {
-    AccessNode {
-        name: name.into(),
-        weight,
-        users,
-        draining: false,
-    }
+    AccessNode { name: name.into(), weight, users, draining: false }
 }
 
 fn nodes(count: usize) -> Vec<AccessNode> {
@@ -21,10 +16,7 @@ fn nodes(count: usize) -> Vec<AccessNode> {
 }
 
 fn user(number: u32) -> UserKey {
-    UserKey::new(
-        AppKey::new("app").unwrap(),
-        UserId::new(&format!("user{number}")).unwrap(),
-    )
+    UserKey::new(AppKey::new("app").unwrap(), UserId::new(&format!("user{number}")).unwrap())
 }
 
 fn name_of(nodes: &[AccessNode], user: &UserKey) -> String {
@@ -34,14 +26,8 @@ fn name_of(nodes: &[AccessNode], user: &UserKey) -> String {
 #[test]
 fn golden_choices() {
     let nodes = nodes(5);
-    let chosen: Vec<usize> = (0..8)
-        .map(|i| choose(&nodes, &user(i), None).unwrap().node)
-        .collect();
-    assert_eq!(
-        chosen,
-        [3, 0, 0, 1, 3, 4, 0, 3],
-        "another hash moves every user"
-    );
+    let chosen: Vec<usize> = (0..8).map(|i| choose(&nodes, &user(i), None).unwrap().node).collect();
+    assert_eq!(chosen, [3, 0, 0, 1, 3, 4, 0, 3], "another hash moves every user");
 }
 
 #[test]
@@ -49,16 +35,10 @@ fn all_terminals_of_a_user_are_sent_to_the_node_that_holds_one() {
     let mut nodes = nodes(4);
     let first = choose(&nodes, &user(1), None).unwrap();
     let home = nodes[first.backups[1]].name.clone();
-    assert_eq!(
-        nodes[choose(&nodes, &user(1), Some(&home)).unwrap().node].name,
-        home
-    );
+    assert_eq!(nodes[choose(&nodes, &user(1), Some(&home)).unwrap().node].name, home);
     // Even when it is full: splitting a user over two nodes costs more than a little too much load.
     nodes[first.backups[1]].users = 1_000_000;
-    assert_eq!(
-        nodes[choose(&nodes, &user(1), Some(&home)).unwrap().node].name,
-        home
-    );
+    assert_eq!(nodes[choose(&nodes, &user(1), Some(&home)).unwrap().node].name, home);
 }
 
 #[test]
@@ -88,23 +68,14 @@ fn a_full_node_comes_after_those_with_room() {
     nodes[first].users = 1_200;
     let choice = choose(&nodes, &user(7), None).unwrap();
     assert_ne!(choice.node, first);
-    assert_eq!(
-        choice.backups.last(),
-        Some(&first),
-        "still a backup, but the last"
-    );
+    assert_eq!(choice.backups.last(), Some(&first), "still a backup, but the last");
 }
 
 #[test]
 fn users_spread_in_proportion_to_the_weights() {
     let nodes = [node("small", 10, 0), node("large", 30, 0)];
-    let large = (0..4_000)
-        .filter(|&i| name_of(&nodes, &user(i)) == "large")
-        .count();
-    assert!(
-        (2_850..=3_150).contains(&large),
-        "{large} of 4000 on the node with three quarters of the weight"
-    );
+    let large = (0..4_000).filter(|&i| name_of(&nodes, &user(i)) == "large").count();
+    assert!((2_850..=3_150).contains(&large), "{large} of 4000 on the node with three quarters of the weight");
 }
 
 proptest! {

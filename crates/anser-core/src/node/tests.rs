@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use anser_cluster::{Accepted, Publish};
 use anser_types::record::{Header, RosterChange, RosterRecord};
 use anser_types::{
-    AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, Origin,
-    TargetId, UserId, UserKey,
+    AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, Origin, TargetId, UserId,
+    UserKey,
 };
 
 use super::*;
@@ -83,28 +83,11 @@ impl World {
             if !fence.admits(offset, record.header, &record.body) {
                 continue;
             }
-            self.node
-                .remember(partition, offset, self.now, &record.body);
-            let replay = Replay {
-                partition,
-                claim: fence.claim().unwrap(),
-                offset,
-                bytes: &bytes,
-                record: &record,
-            };
-            if let Replayed::Needs(subject) = self.node.replay(replay, self.now, &mut self.effects)
-            {
-                self.node.loaded(
-                    partition,
-                    &subject,
-                    Loaded::default(),
-                    self.now,
-                    &mut self.effects,
-                );
-                assert_eq!(
-                    self.node.replay(replay, self.now, &mut self.effects),
-                    Replayed::Done
-                );
+            self.node.remember(partition, offset, self.now, &record.body);
+            let replay = Replay { partition, claim: fence.claim().unwrap(), offset, bytes: &bytes, record: &record };
+            if let Replayed::Needs(subject) = self.node.replay(replay, self.now, &mut self.effects) {
+                self.node.loaded(partition, &subject, Loaded::default(), self.now, &mut self.effects);
+                assert_eq!(self.node.replay(replay, self.now, &mut self.effects), Replayed::Done);
             }
         }
         self.node.serve(partition, self.now, &mut self.effects);
@@ -120,23 +103,11 @@ impl World {
             match effect {
                 Effect::Append(append) => self.appending.push(append),
                 Effect::Load(partition, subject) => {
-                    self.node.loaded(
-                        partition,
-                        &subject,
-                        Loaded::default(),
-                        self.now,
-                        &mut self.effects,
-                    );
+                    self.node.loaded(partition, &subject, Loaded::default(), self.now, &mut self.effects);
                 }
                 Effect::Fetch(partition, subject, offset) => {
                     let record = self.log[&partition][usize::try_from(offset.0).unwrap()].clone();
-                    self.node.fetched(
-                        partition,
-                        &subject,
-                        Some(record),
-                        self.now,
-                        &mut self.effects,
-                    );
+                    self.node.fetched(partition, &subject, Some(record), self.now, &mut self.effects);
                 }
                 Effect::Settle(settled) => self.settled.push(settled),
                 Effect::Answer(call, outcome) => self.answers.push((call, outcome)),
@@ -153,8 +124,7 @@ impl World {
         while !self.appending.is_empty() {
             for append in std::mem::take(&mut self.appending) {
                 let log = self.log.entry(append.partition).or_default();
-                let first =
-                    Some(Offset(log.len() as u64)).filter(|first| *first == append.expected);
+                let first = Some(Offset(log.len() as u64)).filter(|first| *first == append.expected);
                 if first.is_some() {
                     log.extend(append.records.iter().cloned());
                 }
@@ -177,8 +147,7 @@ impl World {
 
     fn send(&mut self, publish: Publish) -> u64 {
         let number = publish.origin.publish;
-        self.node
-            .publish(Draft::from(publish), self.now, &mut self.effects);
+        self.node.publish(Draft::from(publish), self.now, &mut self.effects);
         self.perform();
         number
     }
@@ -209,10 +178,7 @@ impl World {
     }
 
     fn outcome(&self, number: u64) -> Option<Outcome> {
-        self.settled
-            .iter()
-            .find(|s| s.publish == number)
-            .map(|s| s.outcome)
+        self.settled.iter().find(|s| s.publish == number).map(|s| s.outcome)
     }
 
     fn accepted(&self, number: u64) -> Accepted {
@@ -236,17 +202,9 @@ fn acked_is_durable_no_outcome_before_the_log_has_the_record() {
     let mut world = World::new();
     let number = world.say("alice", "bob", "hi");
     assert_eq!(world.outcome(number), None);
-    assert!(
-        world
-            .committed
-            .iter()
-            .all(|c| !matches!(*c.body, Body::Message(_)))
-    );
+    assert!(world.committed.iter().all(|c| !matches!(*c.body, Body::Message(_))));
     world.sync();
-    assert_eq!(
-        world.accepted(number).uid.sent_time(),
-        world.accepted(number).sent
-    );
+    assert_eq!(world.accepted(number).uid.sent_time(), world.accepted(number).sent);
 }
 
 #[test]
@@ -254,20 +212,13 @@ fn nothing_twice_a_resend_gets_the_first_outcome_before_and_after_a_restart() {
     let mut world = World::new();
     let first = world.private("alice", "bob", "hi", Some(5));
     let resend = |world: &mut World| Publish {
-        origin: Origin {
-            publish: world.publishes + 100,
-            ..first.origin
-        },
+        origin: Origin { publish: world.publishes + 100, ..first.origin },
         ..first.clone()
     };
     let one = world.send(first.clone());
     let publish = resend(&mut world);
     let two = world.send(publish);
-    assert_eq!(
-        (world.outcome(one), world.outcome(two)),
-        (None, None),
-        "both wait for the log"
-    );
+    assert_eq!((world.outcome(one), world.outcome(two)), (None, None), "both wait for the log");
     world.sync();
     assert_eq!(world.accepted(one), world.accepted(two));
     world.publishes += 1;
@@ -280,29 +231,16 @@ fn nothing_twice_a_resend_gets_the_first_outcome_before_and_after_a_restart() {
     let four = world.send(publish);
     world.sync();
     assert_eq!(world.accepted(one), world.accepted(four));
-    let other = Publish {
-        content: "other".into(),
-        origin: Origin {
-            publish: 900,
-            ..first.origin
-        },
-        ..first
-    };
+    let other = Publish { content: "other".into(), origin: Origin { publish: 900, ..first.origin }, ..first };
     let other = world.send(other);
     world.sync();
-    assert_ne!(
-        world.accepted(one).uid,
-        world.accepted(other).uid,
-        "another body is another message"
-    );
+    assert_ne!(world.accepted(one).uid, world.accepted(other).uid, "another body is another message");
 }
 
 #[test]
 fn in_order_sent_times_of_a_user_rise_over_all_conversations() {
     let mut world = World::new();
-    let numbers: Vec<u64> = (0..30)
-        .map(|i| world.say("alice", ["bob", "carol", "dave"][i % 3], "x"))
-        .collect();
+    let numbers: Vec<u64> = (0..30).map(|i| world.say("alice", ["bob", "carol", "dave"][i % 3], "x")).collect();
     while numbers.iter().any(|n| world.outcome(*n).is_none()) {
         world.sync();
     }
@@ -317,10 +255,7 @@ fn one_conversation_of_a_user_is_in_flight_at_a_time() {
     world.say("alice", "carol", "2");
     world.say("alice", "bob", "3");
     let records: usize = world.appending.iter().map(|a| a.records.len()).sum();
-    assert_eq!(
-        records, 1,
-        "the second waits for the first, the third for the second"
-    );
+    assert_eq!(records, 1, "the second waits for the first, the third for the second");
 }
 
 #[test]
@@ -335,10 +270,7 @@ fn causal_a_message_sorts_after_what_its_sender_was_shown() {
     liar.floor = world.now.plus(3_600_000);
     let number = world.send(liar);
     world.sync();
-    assert!(
-        world.accepted(number).sent <= world.now.plus(2_000),
-        "a floor far ahead is cut"
-    );
+    assert!(world.accepted(number).sent <= world.now.plus(2_000), "a floor far ahead is cut");
 }
 
 #[test]
@@ -349,13 +281,7 @@ fn readers_find_a_message_at_its_sent_time_although_other_conversations_are_ahea
     }
     let late = world.say("carol", "bob", "hello");
     world.sync();
-    let newest = world
-        .settled
-        .iter()
-        .filter(|s| s.publish != late)
-        .map(|s| s.outcome.unwrap().sent)
-        .max()
-        .unwrap();
+    let newest = world.settled.iter().filter(|s| s.publish != late).map(|s| s.outcome.unwrap().sent).max().unwrap();
     assert!(world.accepted(late).sent > newest);
 }
 
@@ -387,11 +313,7 @@ fn contiguity_after_a_failed_append_nothing_behind_it_is_acked_and_order_holds()
     // The log had no room for the first; the second, sent in the belief that the first is there, must not take its place.
     world.answer(&first, Landed::Nowhere);
     world.sync();
-    assert_eq!(
-        (world.outcome(one), world.outcome(two)),
-        (None, None),
-        "both wait to be tried again"
-    );
+    assert_eq!((world.outcome(one), world.outcome(two)), (None, None), "both wait to be tried again");
     // The second lands behind the new claim, where it does not count, and where the new owner wants to write: it has to
     // claim once more.
     for _ in 0..3 {
@@ -408,19 +330,11 @@ fn an_append_with_unknown_outcome_that_is_in_the_log_is_acked_once() {
     let mut world = World::new();
     let one = world.say("alice", "bob", "1");
     let append = world.appending.remove(0);
-    world
-        .log
-        .entry(append.partition)
-        .or_default()
-        .extend(append.records.iter().cloned());
+    world.log.entry(append.partition).or_default().extend(append.records.iter().cloned());
     world.answer(&append, Landed::Unknown);
     world.sync();
     assert!(world.outcome(one).unwrap().is_ok());
-    let messages = world
-        .committed
-        .iter()
-        .filter(|c| matches!(*c.body, Body::Message(_)))
-        .count();
+    let messages = world.committed.iter().filter(|c| matches!(*c.body, Body::Message(_))).count();
     assert_eq!(messages, 1);
 }
 
@@ -432,92 +346,50 @@ fn a_zombie_cannot_write_behind_a_newer_claim() {
     let partition = append.partition;
     // Another owner claims first; the append lands behind its claim.
     let end = Offset(world.log[&partition].len() as u64);
-    let header = Header {
-        log: LOG,
-        claim: Claim(end),
-        sequence: 0,
-    };
-    let claim = Body::Claim {
-        node: "other".into(),
-        time: world.now,
-    }
-    .encode(header);
+    let header = Header { log: LOG, claim: Claim(end), sequence: 0 };
+    let claim = Body::Claim { node: "other".into(), time: world.now }.encode(header);
     world.log.get_mut(&partition).unwrap().push(claim);
-    world
-        .log
-        .get_mut(&partition)
-        .unwrap()
-        .extend(append.records.iter().cloned());
+    world.log.get_mut(&partition).unwrap().extend(append.records.iter().cloned());
     world.answer(&append, Landed::At(end.next()));
-    assert_eq!(
-        world.outcome(number),
-        None,
-        "it landed elsewhere than expected, so it is not acked"
-    );
-    assert!(
-        world
-            .committed
-            .iter()
-            .all(|c| !matches!(*c.body, Body::Message(_))),
-        "nor does it count"
-    );
+    assert_eq!(world.outcome(number), None, "it landed elsewhere than expected, so it is not acked");
+    assert!(world.committed.iter().all(|c| !matches!(*c.body, Body::Message(_))), "nor does it count");
     world.now = world.now.plus(1_000);
     world.node.tick(world.now, &mut world.effects);
     world.perform();
     world.sync();
-    assert!(
-        world.outcome(number).unwrap().is_ok(),
-        "it is appended again under the new claim"
-    );
+    assert!(world.outcome(number).unwrap().is_ok(), "it is appended again under the new claim");
 }
 
 #[test]
 fn recipients_of_a_group_message_are_the_members_at_its_offset() {
     let mut world = World::new();
     let users = |names: &[&str]| names.iter().map(|n| user(n)).collect::<Vec<_>>();
-    world.group(RosterChange::Join {
-        name: "G".into(),
-        users: users(&["alice", "bob", "carol"]),
-    });
+    world.group(RosterChange::Join { name: "G".into(), users: users(&["alice", "bob", "carol"]) });
     let publish = |world: &mut World, from: &str| {
         let mut publish = world.private(from, "g", "hi", None);
         publish.kind = ConversationType::Group;
         world.send(publish)
     };
     let first = publish(&mut world, "alice");
-    world.group(RosterChange::Quit {
-        users: users(&["bob"]),
-    });
+    world.group(RosterChange::Quit { users: users(&["bob"]) });
     let second = publish(&mut world, "alice");
     let third = publish(&mut world, "bob");
     world.sync();
     let recipients = |number: u64| {
         let uid = world.accepted(number).uid;
         let of = |c: &&Committed| matches!(&*c.body, Body::Message(m) if m.uid == uid);
-        world
-            .committed
-            .iter()
-            .find(of)
-            .unwrap()
-            .recipients
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        world.committed.iter().find(of).unwrap().recipients.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(recipients(first), ["bob", "carol"]);
     assert_eq!(recipients(second), ["carol"]);
-    assert_eq!(
-        world.outcome(third),
-        Some(Err(Refusal::new(Status::NOT_IN_GROUP)))
-    );
+    assert_eq!(world.outcome(third), Some(Err(Refusal::new(Status::NOT_IN_GROUP))));
 }
 
 #[test]
 fn one_order_running_numbers_have_no_holes() {
     let mut world = World::new();
     for i in 0..10 {
-        let mut publish =
-            world.private(["alice", "bob"][i % 2], ["bob", "alice"][i % 2], "x", None);
+        let mut publish = world.private(["alice", "bob"][i % 2], ["bob", "alice"][i % 2], "x", None);
         if i == 4 {
             publish.flags = MessageFlags::default();
         }
@@ -533,10 +405,7 @@ fn a_hot_conversation_is_refused_as_retryable_before_it_runs_ahead_of_the_clock(
     let mut world = World::new();
     let numbers: Vec<u64> = (0..3_500).map(|_| world.say("alice", "bob", "x")).collect();
     world.sync();
-    let accepted = numbers
-        .iter()
-        .filter(|n| matches!(world.outcome(**n), Some(Ok(_))))
-        .count();
+    let accepted = numbers.iter().filter(|n| matches!(world.outcome(**n), Some(Ok(_)))).count();
     assert_eq!(accepted, 2_000, "two seconds ahead and no further");
     for _ in 0..40 {
         world.now = world.now.plus(250);
@@ -546,10 +415,7 @@ fn a_hot_conversation_is_refused_as_retryable_before_it_runs_ahead_of_the_clock(
     }
     let mut last = Timestamp::ZERO;
     for number in numbers {
-        match world
-            .outcome(number)
-            .expect("every publish is settled in the end")
-        {
+        match world.outcome(number).expect("every publish is settled in the end") {
             Ok(accepted) => {
                 assert!(accepted.sent > last, "in order");
                 last = accepted.sent;
@@ -568,10 +434,7 @@ fn a_status_message_is_passed_on_and_kept_nowhere() {
     assert_eq!((world.passed, world.appending.len()), (1, 0));
     let number = world.say("alice", "carol", "next");
     world.sync();
-    assert!(
-        world.outcome(number).unwrap().is_ok(),
-        "it does not hold up its sender's queue"
-    );
+    assert!(world.outcome(number).unwrap().is_ok(), "it does not hold up its sender's queue");
 }
 
 #[test]
@@ -581,11 +444,7 @@ fn a_block_refuses_one_direction_only() {
     let change = RosterChange::Block { by: user("bob") };
     world.node.command(
         1,
-        Body::Roster(RosterRecord {
-            subject,
-            time: Timestamp::ZERO,
-            change,
-        }),
+        Body::Roster(RosterRecord { subject, time: Timestamp::ZERO, change }),
         world.now,
         &mut world.effects,
     );
@@ -594,10 +453,7 @@ fn a_block_refuses_one_direction_only() {
     let there = world.say("alice", "bob", "x");
     let back = world.say("bob", "alice", "x");
     world.sync();
-    assert_eq!(
-        world.outcome(there),
-        Some(Err(Refusal::new(Status::BLACKLISTED)))
-    );
+    assert_eq!(world.outcome(there), Some(Err(Refusal::new(Status::BLACKLISTED))));
     assert!(world.outcome(back).unwrap().is_ok());
 }
 

@@ -12,13 +12,7 @@ impl Owner {
     /// `count` records are durable from `first` on. Acks go out only if that is where they were expected.
     ///
     /// Returns `false` if it is not: then nothing is acked, and the owner has to claim anew.
-    pub fn appended(
-        &mut self,
-        expected: Offset,
-        first: Offset,
-        count: usize,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
+    pub fn appended(&mut self, expected: Offset, first: Offset, count: usize, effects: &mut Vec<Effect>) -> bool {
         if first != expected {
             self.lose(effects);
             return false;
@@ -44,16 +38,10 @@ impl Owner {
         let mut waits = done.ticket;
         let mut number = None;
         if let Body::Message(message) = &*done.body {
-            let outcome = Ok(Accepted {
-                uid: message.uid,
-                sent: message.sent,
-            });
+            let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
             settle_all(message, done.ticket, done.also, outcome, effects);
             waits = Ticket::None;
-            number = self
-                .conversations
-                .get_mut(&message.subject())
-                .and_then(|c| c.count(offset, message));
+            number = self.conversations.get_mut(&message.subject()).and_then(|c| c.count(offset, message));
         }
         effects.push(Effect::Commit(Committed {
             partition: self.partition,
@@ -78,13 +66,7 @@ pub(super) fn settle_all(
     effects: &mut Vec<Effect>,
 ) {
     for ticket in std::iter::once(first).chain(also) {
-        let queue = message
-            .sender_copy
-            .then(|| UserKey::new(message.app.clone(), message.sender.clone()));
-        effects.push(Effect::Settle {
-            ticket,
-            queue,
-            outcome,
-        });
+        let queue = message.sender_copy.then(|| UserKey::new(message.app.clone(), message.sender.clone()));
+        effects.push(Effect::Settle { ticket, queue, outcome });
     }
 }

@@ -42,13 +42,7 @@ pub(super) struct Duplicates {
 
 impl Duplicates {
     pub(super) fn new(window_ms: u64, entries_max: usize) -> Self {
-        Self {
-            window_ms,
-            entries_max,
-            accepted: Map::default(),
-            order: VecDeque::new(),
-            pending: Map::default(),
-        }
+        Self { window_ms, entries_max, accepted: Map::default(), order: VecDeque::new(), pending: Map::default() }
     }
 
     pub(super) fn len(&self) -> usize {

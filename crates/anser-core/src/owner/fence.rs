@@ -62,11 +62,7 @@ mod tests {
     const LOG: LogId = LogId(1);
 
     fn header(claim: u64, sequence: u64) -> Header {
-        Header {
-            log: LOG,
-            claim: Claim(Offset(claim)),
-            sequence,
-        }
+        Header { log: LOG, claim: Claim(Offset(claim)), sequence }
     }
 
     #[test]
@@ -75,25 +71,9 @@ mod tests {
         assert!(fence.admits_kind(Offset(0), header(0, 0), true));
         assert!(fence.admits_kind(Offset(1), header(0, 1), false));
         assert!(!fence.admits_kind(Offset(2), header(0, 3), false), "a gap");
-        assert!(
-            !fence.admits_kind(
-                Offset(3),
-                Header {
-                    log: LogId(2),
-                    ..header(0, 2)
-                },
-                false
-            ),
-            "another log"
-        );
-        assert!(
-            fence.admits_kind(Offset(4), header(9, 0), true),
-            "a new claim, wherever it hoped to land"
-        );
-        assert!(
-            !fence.admits_kind(Offset(5), header(0, 2), false),
-            "a zombie"
-        );
+        assert!(!fence.admits_kind(Offset(3), Header { log: LogId(2), ..header(0, 2) }, false), "another log");
+        assert!(fence.admits_kind(Offset(4), header(9, 0), true), "a new claim, wherever it hoped to land");
+        assert!(!fence.admits_kind(Offset(5), header(0, 2), false), "a zombie");
         assert!(fence.admits_kind(Offset(6), header(4, 1), false));
         assert_eq!(fence.claim(), Some(Claim(Offset(4))));
     }

@@ -21,22 +21,12 @@ pub(super) struct Spin {
 
 impl Spin {
     pub(super) fn new(partition: PartitionId) -> Self {
-        Self {
-            partition,
-            used: HashMap::new(),
-            sweep_at: KEPT_MIN,
-        }
+        Self { partition, used: HashMap::new(), sweep_at: KEPT_MIN }
     }
 
     /// A spin that was not used for this time, type and hash; `None` when all 16 were. `now` is below every time that will
     /// still be asked for.
-    pub(super) fn take(
-        &mut self,
-        sent: Timestamp,
-        kind: ConversationType,
-        hash: u32,
-        now: Timestamp,
-    ) -> Option<u16> {
+    pub(super) fn take(&mut self, sent: Timestamp, kind: ConversationType, hash: u32, now: Timestamp) -> Option<u16> {
         if self.used.len() >= self.sweep_at {
             self.used.retain(|(time, ..), _| *time >= now);
             self.sweep_at = KEPT_MIN.max(self.used.len() * 2);
@@ -58,14 +48,7 @@ mod tests {
     #[test]
     fn sixteen_ids_per_time_and_target_then_the_next_time() {
         let mut spin = Spin::new(PartitionId(3));
-        let mut take = |time| {
-            spin.take(
-                Timestamp(time),
-                ConversationType::Private,
-                7,
-                Timestamp(time),
-            )
-        };
+        let mut take = |time| spin.take(Timestamp(time), ConversationType::Private, 7, Timestamp(time));
         let taken: Vec<_> = (0..17).map(|_| take(5)).collect();
         assert_eq!(taken[..16], (0x30..0x40).map(Some).collect::<Vec<_>>());
         assert_eq!(taken[16], None);

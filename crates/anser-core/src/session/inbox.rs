@@ -6,9 +6,7 @@
 
 use std::collections::VecDeque;
 
-use anser_rmtp::body::{
-    DownStreamMessage, DownStreamMessages, NotifyMsg, SyncRequestMsg, UpStreamMessage,
-};
+use anser_rmtp::body::{DownStreamMessage, DownStreamMessages, NotifyMsg, SyncRequestMsg, UpStreamMessage};
 use anser_rmtp::frame::{PubAck, QueryAck, ServerPublish};
 use anser_rmtp::{ClientFrame, PublishTopic, PushTopic, QueryTopic, ServerTopic};
 use anser_types::{MessageUid, Timestamp, UserId};
@@ -124,19 +122,11 @@ impl Inbox {
         self.seen.insert(uid);
     }
 
-    pub(super) fn pushed(
-        &mut self,
-        publish: ServerPublish,
-        link: &Link,
-        outbox: &mut Outbox,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn pushed(&mut self, publish: ServerPublish, link: &Link, outbox: &mut Outbox, turn: &mut Turn<'_>) {
         let Some(me) = link.signed_in() else { return };
         let confirmed = publish.qos.is_confirmed();
         if confirmed && !publish.dup {
-            turn.effects.push(Effect::Write(ClientFrame::PubAck {
-                message_id: publish.message_id,
-            }));
+            turn.effects.push(Effect::Write(ClientFrame::PubAck { message_id: publish.message_id }));
         }
         match publish.topic {
             ServerTopic::Push(PushTopic::Message) => {
@@ -158,38 +148,19 @@ impl Inbox {
                 if self.copies.len() >= COPIES_MAX {
                     self.copies.pop_front();
                 }
-                let ServerPublish {
-                    message_id, target, ..
-                } = publish;
-                self.copies.push_back(Copy {
-                    message_id,
-                    topic,
-                    target,
-                    up,
-                });
+                let ServerPublish { message_id, target, .. } = publish;
+                self.copies.push_back(Copy { message_id, topic, target, up });
             }
             ServerTopic::Push(_) | ServerTopic::Copy(_) => {}
         }
     }
 
     /// Takes an ack that belongs to a copy. Whether it did.
-    pub(super) fn copy_acked(
-        &mut self,
-        ack: &PubAck,
-        link: &Link,
-        outbox: &mut Outbox,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        let Some(place) = self
-            .copies
-            .iter()
-            .position(|copy| copy.message_id == ack.message_id)
-        else {
+    pub(super) fn copy_acked(&mut self, ack: &PubAck, link: &Link, outbox: &mut Outbox, turn: &mut Turn<'_>) -> bool {
+        let Some(place) = self.copies.iter().position(|copy| copy.message_id == ack.message_id) else {
             return false;
         };
-        if let Some(Copy {
-            topic, target, up, ..
-        }) = self.copies.remove(place)
+        if let Some(Copy { topic, target, up, .. }) = self.copies.remove(place)
             && let Some(me) = link.signed_in()
             && ack.status.is_ok()
             && let Some(received) = Received::read_copy(topic, &target, up, ack, me, turn.now)
@@ -204,24 +175,12 @@ impl Inbox {
     }
 
     /// Takes the answer to a pull.
-    pub(super) fn answered(
-        &mut self,
-        answer: &QueryAck,
-        link: &Link,
-        outbox: &mut Outbox,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn answered(&mut self, answer: &QueryAck, link: &Link, outbox: &mut Outbox, turn: &mut Turn<'_>) {
         if answer.qos.is_confirmed() {
-            turn.effects.push(Effect::Write(ClientFrame::QueryCon {
-                message_id: answer.message_id,
-            }));
+            turn.effects.push(Effect::Write(ClientFrame::QueryCon { message_id: answer.message_id }));
         }
         let Some(me) = link.signed_in() else { return };
-        let page = answer
-            .status
-            .is_ok()
-            .then(|| DownStreamMessages::decode(answer.body.clone()).ok())
-            .flatten();
+        let page = answer.status.is_ok().then(|| DownStreamMessages::decode(answer.body.clone()).ok()).flatten();
         let Some(page) = page else {
             return self.pull_failed(turn);
         };
@@ -234,11 +193,7 @@ impl Inbox {
         self.cursor = self.cursor.max(Timestamp(unsigned(page.sync_time)));
         self.broadcast_cursor = self.broadcast_cursor.max(page.broadcast_sync_time);
         let stands_still = !page.finished && is_empty && self.cursor == before;
-        self.standstills = if stands_still {
-            self.standstills + 1
-        } else {
-            0
-        };
+        self.standstills = if stands_still { self.standstills + 1 } else { 0 };
         if self.standstills > STANDSTILLS_MAX {
             return self.pull_failed(turn);
         }
@@ -247,9 +202,7 @@ impl Inbox {
             return self.ask(me, turn);
         }
         let config = turn.config;
-        let pause = turn
-            .random
-            .between(config.pull_every_min_ms, config.pull_every_max_ms);
+        let pause = turn.random.between(config.pull_every_min_ms, config.pull_every_max_ms);
         self.pull = Pull::At(turn.now.plus(pause));
         if !self.synced {
             self.synced = true;
@@ -301,13 +254,7 @@ impl Inbox {
         self.hand_out(received, outbox, turn);
     }
 
-    fn pulled(
-        &mut self,
-        down: DownStreamMessage,
-        me: &UserId,
-        outbox: &mut Outbox,
-        turn: &mut Turn<'_>,
-    ) {
+    fn pulled(&mut self, down: DownStreamMessage, me: &UserId, outbox: &mut Outbox, turn: &mut Turn<'_>) {
         let sent = down.data_time;
         let Some(received) = Received::read(down, me, turn.now, Via::Pull) else {
             return;
@@ -321,18 +268,11 @@ impl Inbox {
     /// Hands a message out, once. An own one that the outbox still waits for went up from here, and its answer was lost: that
     /// it comes down is the answer.
     fn hand_out(&mut self, received: Received, outbox: &mut Outbox, turn: &mut Turn<'_>) {
-        let Received {
-            uid,
-            sent,
-            own,
-            client_id,
-            ..
-        } = received;
+        let Received { uid, sent, own, client_id, .. } = received;
         if !self.seen.insert(uid) {
             return;
         }
-        let went_up_here =
-            own && client_id.is_some_and(|client_id| outbox.found(client_id, uid, sent, turn));
+        let went_up_here = own && client_id.is_some_and(|client_id| outbox.found(client_id, uid, sent, turn));
         if !went_up_here {
             turn.tell(Notice::Received(Box::new(received)));
         }

@@ -147,10 +147,7 @@ impl Link {
             return;
         }
         let until = turn.now.plus(turn.config.connect_timeout_ms);
-        self.phase = Phase::SigningIn {
-            since: turn.now,
-            until,
-        };
+        self.phase = Phase::SigningIn { since: turn.now, until };
         if turn.config.transport == TransportKind::Tcp {
             turn.effects.push(Effect::Write(connect_frame(turn)));
         }
@@ -167,12 +164,7 @@ impl Link {
             return;
         };
         match connack {
-            ConnAck::Accepted {
-                user_id,
-                time,
-                first_message_id,
-                ..
-            } => {
+            ConnAck::Accepted { user_id, time, first_message_id, .. } => {
                 let Ok(user) = UserId::new(&user_id) else {
                     return self.end(LossReason::Broken, turn);
                 };
@@ -180,14 +172,8 @@ impl Link {
                 self.first_message_id = first_message_id.unwrap_or(1);
                 self.user = Some(user.clone());
                 let ping_at = turn.now.plus(turn.config.heartbeat_ms);
-                self.phase = Phase::SignedIn {
-                    since: turn.now,
-                    ping_at,
-                };
-                turn.tell(Notice::Connected {
-                    user: user.clone(),
-                    server_time: time,
-                });
+                self.phase = Phase::SignedIn { since: turn.now, ping_at };
+                turn.tell(Notice::Connected { user: user.clone(), server_time: time });
                 turn.effects.push(Effect::Write(ClientFrame::PingReq));
                 self.change = Some(Change::SignedIn { user });
             }
@@ -205,9 +191,7 @@ impl Link {
             Some(S::Kicked) => self.stop(StopReason::Kicked, turn),
             Some(S::Blocked | S::LegacyBlocked) => self.stop(StopReason::Blocked, turn),
             Some(S::TokenExpired) => self.stop(StopReason::TokenExpired, turn),
-            Some(S::Logout | S::ProtocolError | S::AccountCancelled) => {
-                self.stop(StopReason::Ended(code), turn)
-            }
+            Some(S::Logout | S::ProtocolError | S::AccountCancelled) => self.stop(StopReason::Ended(code), turn),
             Some(S::Redirect | S::LegacyRedirect) => self.redirected(turn),
             Some(S::ServerClose) | None => self.end(LossReason::Closed(code), turn),
         }
@@ -220,8 +204,7 @@ impl Link {
         }
         if self.is_signed_in() && reason == StopReason::Asked {
             let status = DisconnectStatus::Logout.code();
-            turn.effects
-                .push(Effect::Write(ClientFrame::Disconnect { status }));
+            turn.effects.push(Effect::Write(ClientFrame::Disconnect { status }));
         }
         self.close(turn);
         self.phase = Phase::Stopped;
@@ -261,9 +244,7 @@ impl Link {
     }
 
     fn navigate(&mut self, turn: &mut Turn<'_>) {
-        self.phase = Phase::Navigating {
-            until: turn.now.plus(turn.config.navigate_timeout_ms),
-        };
+        self.phase = Phase::Navigating { until: turn.now.plus(turn.config.navigate_timeout_ms) };
         turn.effects.push(Effect::Navigate);
     }
 
@@ -275,13 +256,8 @@ impl Link {
         };
         self.next_address += 1;
         self.id = LinkId(self.id.0 + 1);
-        self.phase = Phase::Opening {
-            until: turn.now.plus(turn.config.connect_timeout_ms),
-        };
-        turn.effects.push(Effect::Open {
-            link: self.id,
-            address,
-        });
+        self.phase = Phase::Opening { until: turn.now.plus(turn.config.connect_timeout_ms) };
+        turn.effects.push(Effect::Open { link: self.id, address });
     }
 
     /// The current attempt or connection is over.
@@ -321,24 +297,17 @@ impl Link {
     }
 
     fn close(&self, turn: &mut Turn<'_>) {
-        if matches!(
-            self.phase,
-            Phase::Opening { .. } | Phase::SigningIn { .. } | Phase::SignedIn { .. }
-        ) {
+        if matches!(self.phase, Phase::Opening { .. } | Phase::SigningIn { .. } | Phase::SignedIn { .. }) {
             turn.effects.push(Effect::Close { link: self.id });
         }
     }
 
     fn pause(&mut self, turn: &mut Turn<'_>) {
         let config = turn.config;
-        let doubled = config
-            .reconnect_min_ms
-            .saturating_mul(1 << self.failures.min(16));
+        let doubled = config.reconnect_min_ms.saturating_mul(1 << self.failures.min(16));
         let pause = turn.random.pause(doubled.min(config.reconnect_max_ms));
         self.failures = self.failures.saturating_add(1);
-        self.phase = Phase::Pausing {
-            until: turn.now.plus(pause),
-        };
+        self.phase = Phase::Pausing { until: turn.now.plus(pause) };
     }
 
     fn resume(&mut self, turn: &mut Turn<'_>) {
@@ -376,14 +345,8 @@ fn connect_frame(turn: &Turn<'_>) -> ClientFrame {
 /// Passes the answer to a caller's query on.
 pub(super) fn query_answered(ticket: u64, answer: QueryAck, turn: &mut Turn<'_>) {
     if answer.qos.is_confirmed() {
-        turn.effects.push(Effect::Write(ClientFrame::QueryCon {
-            message_id: answer.message_id,
-        }));
+        turn.effects.push(Effect::Write(ClientFrame::QueryCon { message_id: answer.message_id }));
     }
-    let answer = if answer.status.is_ok() {
-        Ok(answer.body)
-    } else {
-        Err(AnswerError::Refused(answer.status))
-    };
+    let answer = if answer.status.is_ok() { Ok(answer.body) } else { Err(AnswerError::Refused(answer.status)) };
     turn.tell(Notice::Answer { ticket, answer });
 }

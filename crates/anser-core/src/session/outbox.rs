@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anser_rmtp::PublishTopic;
 use anser_rmtp::frame::PubAck;
-use anser_types::{
-    ClientMessageId, Conversation, MessageClass, MessageUid, Status, Timestamp, UserId,
-};
+use anser_types::{ClientMessageId, Conversation, MessageClass, MessageUid, Status, Timestamp, UserId};
 use bytes::Bytes;
 
 use super::link::Change;
@@ -88,38 +86,21 @@ impl Outbox {
 
     /// Where the message with this ticket is.
     pub(super) fn state(&self, ticket: u64) -> Option<MessageState> {
-        let pending = self
-            .pending
-            .values()
-            .find(|pending| pending.ticket == ticket)?;
+        let pending = self.pending.values().find(|pending| pending.ticket == ticket)?;
         let attempts = pending.attempts;
-        Some(if pending.in_flight {
-            MessageState::Sent { attempts }
-        } else {
-            MessageState::Queued { attempts }
-        })
+        Some(if pending.in_flight { MessageState::Sent { attempts } } else { MessageState::Queued { attempts } })
     }
 
     /// Takes a message, and writes it at once if nothing is before it.
     pub(super) fn submit(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
-        let client_id = outgoing
-            .client_id
-            .unwrap_or_else(|| turn.random.message_id(turn.now));
+        let client_id = outgoing.client_id.unwrap_or_else(|| turn.random.message_id(turn.now));
         let ticket = outgoing.ticket;
         let Some(topic) = outgoing.topic() else {
             let failure = Failure::Refused(Status::SYSTEM_CONVERSATION);
-            return turn.tell(Notice::Failed {
-                ticket,
-                client_id,
-                failure,
-            });
+            return turn.tell(Notice::Failed { ticket, client_id, failure });
         };
         if self.pending.len() >= turn.config.unsettled_max {
-            return turn.tell(Notice::Failed {
-                ticket,
-                client_id,
-                failure: Failure::TooMany,
-            });
+            return turn.tell(Notice::Failed { ticket, client_id, failure: Failure::TooMany });
         }
         let pending = Pending {
             ticket,
@@ -142,23 +123,13 @@ impl Outbox {
         self.pending.insert(number, pending);
         match self.lanes.get_mut(&conversation) {
             Some(lane) => lane.waiting.push_back(number),
-            None => self
-                .lanes
-                .entry(conversation.clone())
-                .or_default()
-                .waiting
-                .push_back(number),
+            None => self.lanes.entry(conversation.clone()).or_default().waiting.push_back(number),
         }
         self.write_lane(&conversation, turn);
     }
 
     /// Takes the server's answer to a message. Its UID, if it was accepted.
-    pub(super) fn answered(
-        &mut self,
-        number: u64,
-        ack: &PubAck,
-        turn: &mut Turn<'_>,
-    ) -> Option<MessageUid> {
+    pub(super) fn answered(&mut self, number: u64, ack: &PubAck, turn: &mut Turn<'_>) -> Option<MessageUid> {
         match ack.uid.filter(|_| ack.status.is_ok()) {
             Some(uid) => self.accepted(number, uid, ack.sent, turn).then_some(uid),
             None if ack.status.is_ok() || ack.status.is_retryable() => {
@@ -166,9 +137,7 @@ impl Outbox {
                 None
             }
             None => {
-                if let Some(conversation) =
-                    self.fail(number, |_| Failure::Refused(ack.status), turn)
-                {
+                if let Some(conversation) = self.fail(number, |_| Failure::Refused(ack.status), turn) {
                     self.write_after(&conversation, turn);
                 }
                 None
@@ -185,11 +154,7 @@ impl Outbox {
         sent: Timestamp,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let number = self
-            .pending
-            .iter()
-            .find(|(_, pending)| pending.client_id == client_id)
-            .map(|(&number, _)| number);
+        let number = self.pending.iter().find(|(_, pending)| pending.client_id == client_id).map(|(&number, _)| number);
         number.is_some_and(|number| self.accepted(number, uid, sent, turn))
     }
 
@@ -202,11 +167,7 @@ impl Outbox {
 
     /// The connection is gone before the answer came; the message waits again.
     pub(super) fn unanswered(&mut self, number: u64) {
-        let Some(pending) = self
-            .pending
-            .get_mut(&number)
-            .filter(|pending| pending.in_flight)
-        else {
+        let Some(pending) = self.pending.get_mut(&number).filter(|pending| pending.in_flight) else {
             return;
         };
         pending.in_flight = false;
@@ -223,18 +184,10 @@ impl Outbox {
         match change {
             Change::SignedIn { user } => {
                 self.me = Some(user.clone());
-                self.lanes
-                    .values_mut()
-                    .for_each(|lane| lane.hold_until = None);
+                self.lanes.values_mut().for_each(|lane| lane.hold_until = None);
                 let spent: Vec<u64> = self.spent(turn.config.resends_max);
                 for number in spent {
-                    self.fail(
-                        number,
-                        |pending| Failure::Expired {
-                            attempts: pending.attempts,
-                        },
-                        turn,
-                    );
+                    self.fail(number, |pending| Failure::Expired { attempts: pending.attempts }, turn);
                 }
                 self.write_all(turn);
             }
@@ -242,13 +195,7 @@ impl Outbox {
             Change::Stopped => {
                 self.me = None;
                 while let Some((&number, _)) = self.pending.first_key_value() {
-                    self.fail(
-                        number,
-                        |pending| Failure::Stopped {
-                            attempts: pending.attempts,
-                        },
-                        turn,
-                    );
+                    self.fail(number, |pending| Failure::Stopped { attempts: pending.attempts }, turn);
                 }
             }
         }
@@ -257,18 +204,8 @@ impl Outbox {
     /// Does what the time asks for.
     pub(super) fn due(&mut self, turn: &mut Turn<'_>) {
         let mut failed = false;
-        while let Some((&number, _)) = self
-            .pending
-            .first_key_value()
-            .filter(|(_, first)| first.expires <= turn.now)
-        {
-            self.fail(
-                number,
-                |pending| Failure::Expired {
-                    attempts: pending.attempts,
-                },
-                turn,
-            );
+        while let Some((&number, _)) = self.pending.first_key_value().filter(|(_, first)| first.expires <= turn.now) {
+            self.fail(number, |pending| Failure::Expired { attempts: pending.attempts }, turn);
             failed = true;
         }
         let resume = self.hold_until.is_some_and(|until| until <= turn.now);
@@ -282,36 +219,19 @@ impl Outbox {
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        let expiry = self
-            .pending
-            .first_key_value()
-            .map(|(_, first)| first.expires);
+        let expiry = self.pending.first_key_value().map(|(_, first)| first.expires);
         expiry.into_iter().chain(self.hold_until).min()
     }
 
     /// Messages that were written as often as allowed, and are unanswered.
     fn spent(&self, resends_max: u8) -> Vec<u64> {
         let spent = |pending: &Pending| !pending.in_flight && pending.attempts > resends_max;
-        self.pending
-            .iter()
-            .filter(|(_, pending)| spent(pending))
-            .map(|(&number, _)| number)
-            .collect()
+        self.pending.iter().filter(|(_, pending)| spent(pending)).map(|(&number, _)| number).collect()
     }
 
     fn retry_or_give_up(&mut self, number: u64, turn: &mut Turn<'_>) {
-        if self
-            .pending
-            .get(&number)
-            .is_some_and(|pending| pending.attempts > turn.config.resends_max)
-        {
-            self.fail(
-                number,
-                |pending| Failure::Expired {
-                    attempts: pending.attempts,
-                },
-                turn,
-            );
+        if self.pending.get(&number).is_some_and(|pending| pending.attempts > turn.config.resends_max) {
+            self.fail(number, |pending| Failure::Expired { attempts: pending.attempts }, turn);
         }
     }
 
@@ -335,25 +255,12 @@ impl Outbox {
     }
 
     /// Whether it was still waited for.
-    fn accepted(
-        &mut self,
-        number: u64,
-        uid: MessageUid,
-        sent: Timestamp,
-        turn: &mut Turn<'_>,
-    ) -> bool {
+    fn accepted(&mut self, number: u64, uid: MessageUid, sent: Timestamp, turn: &mut Turn<'_>) -> bool {
         let Some(pending) = self.pending.remove(&number) else {
             return false;
         };
-        let Pending {
-            ticket, client_id, ..
-        } = pending;
-        turn.tell(Notice::Acked {
-            ticket,
-            client_id,
-            uid,
-            sent,
-        });
+        let Pending { ticket, client_id, .. } = pending;
+        turn.tell(Notice::Acked { ticket, client_id, uid, sent });
         self.leave_lane(number, &pending);
         self.give_up_overtaken(number, &pending.conversation, turn);
         if let Some(lane) = self.lanes.get_mut(&pending.conversation) {
@@ -368,10 +275,7 @@ impl Outbox {
     fn give_up_overtaken(&mut self, number: u64, conversation: &Conversation, turn: &mut Turn<'_>) {
         while let Some(lane) = self.lanes.get(conversation)
             && let Some(&first) = lane.waiting.front().filter(|&&first| first < number)
-            && self
-                .pending
-                .get(&first)
-                .is_some_and(|pending| pending.refused)
+            && self.pending.get(&first).is_some_and(|pending| pending.refused)
         {
             self.fail(first, |_| Failure::Overtaken, turn);
         }
@@ -386,11 +290,7 @@ impl Outbox {
     ) -> Option<Conversation> {
         let pending = self.pending.remove(&number)?;
         let failure = failure(&pending);
-        turn.tell(Notice::Failed {
-            ticket: pending.ticket,
-            client_id: pending.client_id,
-            failure,
-        });
+        turn.tell(Notice::Failed { ticket: pending.ticket, client_id: pending.client_id, failure });
         self.leave_lane(number, &pending);
         Some(pending.conversation)
     }

@@ -3,8 +3,7 @@
 use anser_rmtp::PublishTopic;
 use anser_rmtp::body::UpStreamMessage;
 use anser_types::{
-    ClientMessageId, Conversation, ConversationType, MessageClass, MessageFlags, MessageUid,
-    Timestamp, UserId,
+    ClientMessageId, Conversation, ConversationType, MessageClass, MessageFlags, MessageUid, Timestamp, UserId,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -38,11 +37,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A message that is kept and counted.
-    pub fn new(
-        conversation: Conversation,
-        object_name: impl Into<Bytes>,
-        content: impl Into<Bytes>,
-    ) -> Self {
+    pub fn new(conversation: Conversation, object_name: impl Into<Bytes>, content: impl Into<Bytes>) -> Self {
         Self {
             ticket: 0,
             client_id: None,
@@ -64,17 +59,9 @@ impl Outgoing {
     }
 
     /// A message that only terminals online at this moment are shown, such as typing.
-    pub fn status(
-        conversation: Conversation,
-        object_name: impl Into<Bytes>,
-        content: impl Into<Bytes>,
-    ) -> Self {
+    pub fn status(conversation: Conversation, object_name: impl Into<Bytes>, content: impl Into<Bytes>) -> Self {
         let flags = MessageFlags::default();
-        Self {
-            class: MessageClass::Status,
-            flags,
-            ..Self::new(conversation, object_name, content)
-        }
+        Self { class: MessageClass::Status, flags, ..Self::new(conversation, object_name, content) }
     }
 
     /// Takes back one of the user's own messages.
@@ -86,16 +73,8 @@ impl Outgoing {
             "sentTime": sent.0,
         });
         let flags = MessageFlags::PERSIST;
-        let new = Self::new(
-            conversation,
-            Bytes::from_static(b"RC:RcCmd"),
-            content.to_string(),
-        );
-        Self {
-            flags,
-            recall: true,
-            ..new
-        }
+        let new = Self::new(conversation, Bytes::from_static(b"RC:RcCmd"), content.to_string());
+        Self { flags, recall: true, ..new }
     }
 
     /// The topic that it is published under; `None` if clients cannot publish to such a conversation.
@@ -119,11 +98,7 @@ impl Outgoing {
             classname: self.object_name.clone(),
             content: self.content.clone(),
             push_text: self.push_text.clone(),
-            to_user_ids: self
-                .to_users
-                .iter()
-                .map(|user| user.as_str().to_owned())
-                .collect(),
+            to_user_ids: self.to_users.iter().map(|user| user.as_str().to_owned()).collect(),
             client_unique_id: Some(client_id.0),
             ..UpStreamMessage::default()
         };

@@ -15,10 +15,7 @@ pub(super) struct Random {
 
 impl Random {
     pub(super) const fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            last_id: 0,
-        }
+        Self { state: seed, last_id: 0 }
     }
 
     pub(super) const fn next(&mut self) -> u64 {

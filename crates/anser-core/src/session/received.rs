@@ -5,8 +5,7 @@ use anser_rmtp::PublishTopic;
 use anser_rmtp::body::{DownStreamMessage, UpStreamMessage};
 use anser_rmtp::frame::PubAck;
 use anser_types::{
-    ClientMessageId, Conversation, ConversationType, MessageFlags, MessageUid, TargetId, Timestamp,
-    UserId,
+    ClientMessageId, Conversation, ConversationType, MessageFlags, MessageUid, TargetId, Timestamp, UserId,
 };
 use bytes::Bytes;
 
@@ -53,12 +52,7 @@ pub struct Received {
 impl Received {
     /// Reads a message as `me` is shown it. `None` if it has no UID, no valid ids or an unknown type: nothing that a user could
     /// be shown.
-    pub fn read(
-        down: DownStreamMessage,
-        me: &UserId,
-        received: Timestamp,
-        via: Via,
-    ) -> Option<Self> {
+    pub fn read(down: DownStreamMessage, me: &UserId, received: Timestamp, via: Via) -> Option<Self> {
         let kind = ConversationType::from_number(u32::try_from(down.kind).ok()?)?;
         let uid = down.msg_id.as_deref()?.parse().ok()?;
         let own = down.direction == Some(1);

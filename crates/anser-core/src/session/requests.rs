@@ -46,19 +46,13 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) const fn new() -> Self {
-        Self {
-            first: 1,
-            queue: VecDeque::new(),
-        }
+        Self { first: 1, queue: VecDeque::new() }
     }
 
     /// Forgets everything, and begins again at this message id. Returns what waited, in the order it was sent.
     pub(super) fn restart(&mut self, first: u16) -> Vec<Waiting> {
         self.first = first.max(1);
-        self.queue
-            .drain(..)
-            .filter_map(|request| request.waiting)
-            .collect()
+        self.queue.drain(..).filter_map(|request| request.waiting).collect()
     }
 
     /// Gives out a message id. `None` while too many requests wait.
@@ -67,10 +61,7 @@ impl Requests {
             return None;
         }
         let id = after(self.first, self.queue.len());
-        self.queue.push_back(Request {
-            waiting: Some(waiting),
-            deadline,
-        });
+        self.queue.push_back(Request { waiting: Some(waiting), deadline });
         Some(id)
     }
 
@@ -80,23 +71,14 @@ impl Requests {
             return None;
         }
         let place = (u32::from(message_id) + IDS - u32::from(self.first)) % IDS;
-        let waiting = self
-            .queue
-            .get_mut(usize::try_from(place).ok()?)?
-            .waiting
-            .take();
+        let waiting = self.queue.get_mut(usize::try_from(place).ok()?)?.waiting.take();
         self.close_gaps();
         waiting
     }
 
     /// Takes the next request that has waited too long.
     pub(super) fn overdue(&mut self, now: Timestamp) -> Option<Waiting> {
-        let waiting = self
-            .queue
-            .front_mut()
-            .filter(|front| front.deadline <= now)?
-            .waiting
-            .take();
+        let waiting = self.queue.front_mut().filter(|front| front.deadline <= now)?.waiting.take();
         self.close_gaps();
         waiting
     }
@@ -106,11 +88,7 @@ impl Requests {
     }
 
     fn close_gaps(&mut self) {
-        while self
-            .queue
-            .front()
-            .is_some_and(|front| front.waiting.is_none())
-        {
+        while self.queue.front().is_some_and(|front| front.waiting.is_none()) {
             self.queue.pop_front();
             self.first = after(self.first, 1);
         }
@@ -124,20 +102,8 @@ fn after(id: u16, steps: usize) -> u16 {
 }
 
 /// Writes a query. Whether its answer is to be confirmed is the server's choice.
-pub(super) fn write_query(
-    message_id: u16,
-    topic: QueryTopic,
-    target: TargetId,
-    body: Bytes,
-    turn: &mut Turn<'_>,
-) {
-    let query = Query {
-        qos: Qos::AtMostOnce,
-        topic,
-        target: Target::Id(target),
-        message_id,
-        body,
-    };
+pub(super) fn write_query(message_id: u16, topic: QueryTopic, target: TargetId, body: Bytes, turn: &mut Turn<'_>) {
+    let query = Query { qos: Qos::AtMostOnce, topic, target: Target::Id(target), message_id, body };
     turn.effects.push(Effect::Write(ClientFrame::Query(query)));
 }
 
@@ -150,9 +116,7 @@ mod tests {
     #[test]
     fn an_answer_finds_its_request_whatever_the_order() {
         let mut requests = Requests::new();
-        let ids: Vec<u16> = (0..5)
-            .map(|n| requests.open(Waiting::Publish(n), LATER).unwrap())
-            .collect();
+        let ids: Vec<u16> = (0..5).map(|n| requests.open(Waiting::Publish(n), LATER).unwrap()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5]);
         assert_eq!(requests.settle(3), Some(Waiting::Publish(2)));
         assert_eq!(requests.settle(3), None);
@@ -160,19 +124,14 @@ mod tests {
         assert_eq!(requests.settle(2), Some(Waiting::Publish(1)));
         assert_eq!(requests.first, 4);
         assert_eq!(requests.settle(9), None);
-        assert_eq!(
-            requests.restart(1),
-            [Waiting::Publish(3), Waiting::Publish(4)]
-        );
+        assert_eq!(requests.restart(1), [Waiting::Publish(3), Waiting::Publish(4)]);
     }
 
     #[test]
     fn message_ids_wrap_past_zero() {
         let mut requests = Requests::new();
         requests.restart(65_534);
-        let ids: Vec<u16> = (0..3)
-            .map(|n| requests.open(Waiting::Publish(n), LATER).unwrap())
-            .collect();
+        let ids: Vec<u16> = (0..3).map(|n| requests.open(Waiting::Publish(n), LATER).unwrap()).collect();
         assert_eq!(ids, [65_534, 65_535, 1]);
         assert_eq!(requests.settle(1), Some(Waiting::Publish(2)));
         assert_eq!(requests.settle(65_534), Some(Waiting::Publish(0)));

@@ -13,11 +13,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(max: usize) -> Self {
-        Self {
-            set: HashSet::new(),
-            order: VecDeque::new(),
-            max: max.max(1),
-        }
+        Self { set: HashSet::new(), order: VecDeque::new(), max: max.max(1) }
     }
 
     /// Notes a message. Whether it is new.

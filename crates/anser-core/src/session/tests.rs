@@ -2,12 +2,8 @@
 
 use anser_rmtp::body::{DownStreamMessage, DownStreamMessages, NotifyMsg, UpStreamMessage};
 use anser_rmtp::frame::{ConnAck, PubAck, Qos, QueryAck, ServerPublish};
-use anser_rmtp::{
-    ClientFrame, PublishTopic, PushTopic, QueryTopic, ServerFrame, ServerTopic, TransportKind,
-};
-use anser_types::{
-    Conversation, ConversationType, MessageUid, Status, TargetId, Timestamp, UserId, target_hash,
-};
+use anser_rmtp::{ClientFrame, PublishTopic, PushTopic, QueryTopic, ServerFrame, ServerTopic, TransportKind};
+use anser_types::{Conversation, ConversationType, MessageUid, Status, TargetId, Timestamp, UserId, target_hash};
 use prost::Message as _;
 
 use super::{Effect, Event, LinkId, Notice, Outgoing, Received, Session, SessionConfig};
@@ -31,12 +27,7 @@ impl Rig {
     fn new(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut config = SessionConfig::new("app", "token", TransportKind::Tcp, 7);
         change(&mut config);
-        Self {
-            session: Session::new(config),
-            now: START,
-            effects: Vec::new(),
-            link: LinkId(0),
-        }
+        Self { session: Session::new(config), now: START, effects: Vec::new(), link: LinkId(0) }
     }
 
     /// Signed in, with the first pull answered by nothing.
@@ -56,12 +47,7 @@ impl Rig {
             Effect::Open { link, .. } => Some(*link),
             _ => None,
         };
-        self.link = self
-            .effects
-            .iter()
-            .rev()
-            .find_map(opens)
-            .expect("a connection was asked for");
+        self.link = self.effects.iter().rev().find_map(opens).expect("a connection was asked for");
         self.event(Event::Opened { link: self.link });
         self.frame(connack("me", self.now.plus(500)));
     }
@@ -79,10 +65,7 @@ impl Rig {
     }
 
     fn frame(&mut self, frame: ServerFrame) {
-        self.event(Event::Frame {
-            link: self.link,
-            frame,
-        });
+        self.event(Event::Frame { link: self.link, frame });
     }
 
     /// Lets time pass, waking the session when it asks to be woken.
@@ -91,10 +74,7 @@ impl Rig {
         while let Some(at) = self.session.wake_at().filter(|&at| at <= end) {
             self.now = self.now.max(at);
             self.event(Event::Tick);
-            assert!(
-                self.session.wake_at().is_none_or(|next| next > self.now),
-                "a wake-up that asks for itself"
-            );
+            assert!(self.session.wake_at().is_none_or(|next| next > self.now), "a wake-up that asks for itself");
         }
         self.now = end;
     }
@@ -104,10 +84,7 @@ impl Rig {
             if done(self) {
                 return;
             }
-            let at = self
-                .session
-                .wake_at()
-                .expect("the session waits for something");
+            let at = self.session.wake_at().expect("the session waits for something");
             self.now = self.now.max(at);
             self.event(Event::Tick);
         }
@@ -128,23 +105,11 @@ impl Rig {
     }
 
     fn notices(&self) -> impl Iterator<Item = &Notice> {
-        self.effects.iter().filter_map(|effect| {
-            if let Effect::Tell(notice) = effect {
-                Some(notice)
-            } else {
-                None
-            }
-        })
+        self.effects.iter().filter_map(|effect| if let Effect::Tell(notice) = effect { Some(notice) } else { None })
     }
 
     fn written(&self) -> impl Iterator<Item = &ClientFrame> {
-        self.effects.iter().filter_map(|effect| {
-            if let Effect::Write(frame) = effect {
-                Some(frame)
-            } else {
-                None
-            }
-        })
+        self.effects.iter().filter_map(|effect| if let Effect::Write(frame) = effect { Some(frame) } else { None })
     }
 
     /// The texts of the publishes written since somebody looked, with their message ids and client ids.
@@ -161,10 +126,7 @@ impl Rig {
     }
 
     fn texts(&self) -> Vec<String> {
-        self.published()
-            .into_iter()
-            .map(|(text, ..)| text)
-            .collect()
+        self.published().into_iter().map(|(text, ..)| text).collect()
     }
 
     /// The message ids of the pulls written since somebody looked, with the cursor that they ask with.
@@ -180,13 +142,11 @@ impl Rig {
     }
 
     fn received(&self) -> impl Iterator<Item = &Received> {
-        self.notices().filter_map(|notice| {
-            if let Notice::Received(received) = notice {
-                Some(&**received)
-            } else {
-                None
-            }
-        })
+        self.notices().filter_map(
+            |notice| {
+                if let Notice::Received(received) = notice { Some(&**received) } else { None }
+            },
+        )
     }
 
     fn times_shown(&self) -> Vec<u64> {
@@ -202,35 +162,19 @@ impl Rig {
 
     fn ack(&mut self, message_id: u16, status: Status) {
         let uid = status.is_ok().then(|| uid(self.now.0, message_id));
-        self.frame(ServerFrame::PubAck(PubAck {
-            message_id,
-            sent: self.now,
-            status,
-            uid,
-        }));
+        self.frame(ServerFrame::PubAck(PubAck { message_id, sent: self.now, status, uid }));
     }
 
     /// Answers the last pull that was written.
     fn answer_pull(&mut self, list: &[DownStreamMessage], sync_time: i64, finished: bool) {
         let (message_id, _) = *self.pulls().last().expect("a pull was asked");
-        let body = DownStreamMessages {
-            list: list.to_vec(),
-            sync_time,
-            finished,
-            broadcast_sync_time: 0,
-        };
+        let body = DownStreamMessages { list: list.to_vec(), sync_time, finished, broadcast_sync_time: 0 };
         self.answer(message_id, Status::OK, body.encode_to_vec());
     }
 
     fn answer(&mut self, message_id: u16, status: Status, body: Vec<u8>) {
         let qos = Qos::AtLeastOnce;
-        self.frame(ServerFrame::QueryAck(QueryAck {
-            qos,
-            message_id,
-            seconds: 0,
-            status,
-            body: body.into(),
-        }));
+        self.frame(ServerFrame::QueryAck(QueryAck { qos, message_id, seconds: 0, status, body: body.into() }));
     }
 
     fn push(&mut self, topic: PushTopic, body: Vec<u8>) {
@@ -246,12 +190,7 @@ impl Rig {
     }
 
     fn notify(&mut self, time: i64) {
-        let body = NotifyMsg {
-            kind: 1,
-            time: Some(time),
-            chrm_id: None,
-            destroy_type: None,
-        };
+        let body = NotifyMsg { kind: 1, time: Some(time), chrm_id: None, destroy_type: None };
         self.push(PushTopic::Notify, body.encode_to_vec());
     }
 
@@ -274,12 +213,7 @@ fn private(to: &str) -> Conversation {
 }
 
 fn uid(time: u64, spin: u16) -> MessageUid {
-    MessageUid::new(
-        Timestamp(time),
-        spin,
-        ConversationType::Private,
-        target_hash("me"),
-    )
+    MessageUid::new(Timestamp(time), spin, ConversationType::Private, target_hash("me"))
 }
 
 /// A message from a peer, sent at this time.
@@ -298,11 +232,7 @@ fn from_peer(time: u64) -> DownStreamMessage {
 
 /// A message of ours to a peer, as a pull brings it.
 fn own(time: u64, client_id: i64) -> DownStreamMessage {
-    DownStreamMessage {
-        direction: Some(1),
-        client_unique_id: Some(client_id),
-        ..from_peer(time)
-    }
+    DownStreamMessage { direction: Some(1), client_unique_id: Some(client_id), ..from_peer(time) }
 }
 
 fn up(text: &str, client_id: i64) -> UpStreamMessage {
@@ -315,12 +245,7 @@ fn up(text: &str, client_id: i64) -> UpStreamMessage {
     }
 }
 
-fn copy_of(
-    topic: PublishTopic,
-    target: &str,
-    message_id: u16,
-    body: &UpStreamMessage,
-) -> ServerFrame {
+fn copy_of(topic: PublishTopic, target: &str, message_id: u16, body: &UpStreamMessage) -> ServerFrame {
     ServerFrame::Publish(ServerPublish {
         qos: Qos::AtLeastOnce,
         dup: true,

@@ -1,8 +1,6 @@
 //! The queue of one user.
 
-use anser_types::{
-    AppKey, ConnectionId, ConversationType, MessageClass, MessageFlags, Origin, TargetId, UserId,
-};
+use anser_types::{AppKey, ConnectionId, ConversationType, MessageClass, MessageFlags, Origin, TargetId, UserId};
 
 use super::*;
 use crate::draft::{Check, Ticket};
@@ -18,11 +16,7 @@ fn draft(number: u64, to: &str) -> Box<Draft> {
         flags: MessageFlags::PERSIST,
         object_name: "RC:TxtMsg".into(),
         content: "x".into(),
-        origin: Origin {
-            connection,
-            publish: number,
-            client_id: None,
-        },
+        origin: Origin { connection, publish: number, client_id: None },
         sender_copy: true,
         check: Check::Full,
         extras: None,
@@ -96,10 +90,7 @@ fn what_was_tried_for_too_long_is_given_up_with_all_that_followed_in_its_convers
 
 #[test]
 fn slow_is_alone_a_full_queue_refuses_its_own_user_only() {
-    let limits = Limits {
-        user_waiting_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { user_waiting_max: 2, ..Limits::default() };
     let (mut queues, mut effects) = (UserQueues::new(limits), Vec::new());
     for (number, to) in [(1, "bob"), (2, "carol"), (3, "carol"), (4, "carol")] {
         queues.submit(draft(number, to), Timestamp(10), &mut effects);
@@ -143,10 +134,7 @@ fn in_order_what_comes_back_of_two_connections_keeps_the_order_of_each() {
             .collect();
         for connection in [1, 2] {
             let of_one = forwarded.iter().filter(|(c, _)| *c == connection);
-            assert!(
-                of_one.map(|(_, number)| number).is_sorted(),
-                "{forwarded:?}"
-            );
+            assert!(of_one.map(|(_, number)| number).is_sorted(), "{forwarded:?}");
         }
         for (connection, number) in forwarded {
             queues.returned(on(connection, number), Timestamp(10), &mut effects);

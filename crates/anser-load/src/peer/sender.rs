@@ -44,24 +44,12 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) const fn new(id: u32, to: Conversation, pace: Pace) -> Self {
-        Self {
-            id,
-            to,
-            pace,
-            next: 0,
-            due: VecDeque::new(),
-            oldest: 0,
-            unsettled: 0,
-            rests_until_us: 0,
-        }
+        Self { id, to, pace, next: 0, due: VecDeque::new(), oldest: 0, unsettled: 0, rests_until_us: 0 }
     }
 
     /// Hands to the session what is due.
     pub(super) fn send(&mut self, stage: &Stage, sleeper: &Sleeper, events: &mut Vec<Event>) {
-        let Some(lane) = usize::try_from(self.id)
-            .ok()
-            .and_then(|id| stage.lanes.get(id))
-        else {
+        let Some(lane) = usize::try_from(self.id).ok().and_then(|id| stage.lanes.get(id)) else {
             return;
         };
         let now = stage.watch.now_us();
@@ -83,10 +71,7 @@ impl Sender {
                     self.push(now, stage, lane, events);
                 }
             }
-            Pace::Open {
-                offset_us,
-                interval_us,
-            } => loop {
+            Pace::Open { offset_us, interval_us } => loop {
                 let due = due_at(stage.start_us() + offset_us, interval_us, self.next);
                 if due > now {
                     return sleeper.wake_at(due);
@@ -97,11 +82,7 @@ impl Sender {
     }
 
     fn push(&mut self, due_us: u64, stage: &Stage, lane: &Lane, events: &mut Vec<Event>) {
-        let mark = Mark {
-            sender: self.id,
-            number: self.next,
-            due_us,
-        };
+        let mark = Mark { sender: self.id, number: self.next, due_us };
         let mut outgoing = Outgoing::new(self.to.clone(), OBJECT_NAME, mark.content(stage.bytes));
         outgoing.ticket = self.next;
         self.next += 1;
@@ -113,19 +94,12 @@ impl Sender {
     }
 
     pub(super) fn settle(&mut self, number: u64, acked: bool, stage: &Stage) {
-        let Some(lane) = usize::try_from(self.id)
-            .ok()
-            .and_then(|id| stage.lanes.get(id))
-        else {
+        let Some(lane) = usize::try_from(self.id).ok().and_then(|id| stage.lanes.get(id)) else {
             return;
         };
         self.unsettled = self.unsettled.saturating_sub(1);
         let place = usize::try_from(number.saturating_sub(self.oldest)).unwrap_or(usize::MAX);
-        let due = self
-            .due
-            .get_mut(place)
-            .map(std::mem::take)
-            .unwrap_or_default();
+        let due = self.due.get_mut(place).map(std::mem::take).unwrap_or_default();
         while self.due.front() == Some(&0) {
             self.due.pop_front();
             self.oldest += 1;

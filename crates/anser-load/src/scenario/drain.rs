@@ -28,41 +28,20 @@ use crate::stopwatch::Stopwatch;
 /// How long storing or draining may stand still before the run is given up.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-pub(crate) async fn run(
-    args: &DrainArgs,
-    commission: &Commission,
-    part: Part,
-) -> anyhow::Result<Report> {
-    ensure!(
-        args.bytes >= BYTES_MIN,
-        "--bytes must be at least {BYTES_MIN}"
-    );
+pub(crate) async fn run(args: &DrainArgs, commission: &Commission, part: Part) -> anyhow::Result<Report> {
+    ensure!(args.bytes >= BYTES_MIN, "--bytes must be at least {BYTES_MIN}");
     let users = part.share(args.users);
-    let receivers: Vec<String> = users
-        .clone()
-        .map(|user| commission.user("r", user))
-        .collect();
+    let receivers: Vec<String> = users.clone().map(|user| commission.user("r", user)).collect();
     let senders: Vec<String> = users.map(|user| commission.user("s", user)).collect();
     let receiver_tokens = commission.tokens(&receivers).await?;
     let sender_tokens = commission.tokens(&senders).await?;
     let sleepers: Vec<Arc<Sleeper>> = senders.iter().map(|_| Arc::default()).collect();
-    let lanes = sleepers
-        .iter()
-        .map(|sleeper| Lane::new(Arc::clone(sleeper), 1, false))
-        .collect();
+    let lanes = sleepers.iter().map(|sleeper| Lane::new(Arc::clone(sleeper), 1, false)).collect();
     let stage = Arc::new(Stage::new(lanes, args.bytes, Stopwatch::start()));
     let progress = Progress::start(&stage, args.common.quiet);
     let pid = Meter::server_pid(&args.common, commission);
 
-    store(
-        args,
-        commission,
-        &stage,
-        &receivers,
-        &sender_tokens,
-        sleepers,
-    )
-    .await?;
+    store(args, commission, &stage, &receivers, &sender_tokens, sleepers).await?;
     let stored = Counts::get(&stage.recorder.counts.acked);
 
     let sleepers: Vec<Arc<Sleeper>> = receivers.iter().map(|_| Arc::default()).collect();
@@ -72,24 +51,15 @@ pub(crate) async fn run(
     let mut terminals = Vec::with_capacity(receivers.len());
     for (place, (token, sleeper)) in receiver_tokens.iter().zip(&sleepers).enumerate() {
         let config = commission.terminal(token, place)?;
-        terminals.push((
-            config,
-            Peer::new(Arc::clone(&stage), Arc::clone(sleeper), None),
-        ));
+        terminals.push((config, Peer::new(Arc::clone(&stage), Arc::clone(sleeper), None)));
     }
     let mut report = Report::default();
     let (meter, began) = (Meter::start(pid), Instant::now());
     fleet.gather(terminals).await?;
-    until(&stage, || {
-        Counts::get(&stage.recorder.counts.delivered) >= stored
-    })
-    .await;
+    until(&stage, || Counts::get(&stage.recorder.counts.delivered) >= stored).await;
     report.seconds = began.elapsed().as_secs_f64();
     meter.read(&mut report);
-    report.delivered_per_second = per_second(
-        Counts::get(&stage.recorder.counts.delivered),
-        report.seconds,
-    );
+    report.delivered_per_second = per_second(Counts::get(&stage.recorder.counts.delivered), report.seconds);
     let peers = fleet.end().await?;
     report.timeline = progress.end();
     fill(&mut report, &stage);
@@ -111,21 +81,13 @@ async fn store(
 ) -> anyhow::Result<()> {
     let mut fleet = Fleet::new(Arc::clone(stage), sleepers.clone())?;
     let mut terminals = Vec::with_capacity(tokens.len());
-    for (place, ((token, sleeper), receiver)) in
-        tokens.iter().zip(&sleepers).zip(receivers).enumerate()
-    {
+    for (place, ((token, sleeper), receiver)) in tokens.iter().zip(&sleepers).zip(receivers).enumerate() {
         let mut config = commission.terminal(token, place)?;
         config.session.window = args.window.max(1);
         let to = Conversation::new(ConversationType::Private, TargetId::new(receiver)?);
-        let pace = Pace::Stored {
-            window: u64::from(args.window.max(1)),
-            messages: u64::try_from(args.messages)?,
-        };
+        let pace = Pace::Stored { window: u64::from(args.window.max(1)), messages: u64::try_from(args.messages)? };
         let sender = Sender::new(u32::try_from(place)?, to, pace);
-        terminals.push((
-            config,
-            Peer::new(Arc::clone(stage), Arc::clone(sleeper), Some(sender)),
-        ));
+        terminals.push((config, Peer::new(Arc::clone(stage), Arc::clone(sleeper), Some(sender))));
     }
     fleet.gather(terminals).await?;
     let all = u64::try_from(args.messages.saturating_mul(tokens.len()))?;
@@ -134,10 +96,7 @@ async fn store(
     fleet.enter(Phase::Sending);
     until(stage, || settled() >= all).await;
     if settled() < all {
-        bail!(
-            "only {} of {all} messages could be stored: nothing moved for 30 s",
-            Counts::get(&counts.acked)
-        );
+        bail!("only {} of {all} messages could be stored: nothing moved for 30 s", Counts::get(&counts.acked));
     }
     fleet.end().await?;
     Ok(())
@@ -146,9 +105,7 @@ async fn store(
 /// Waits for a condition as long as something moves.
 async fn until(stage: &Stage, done: impl Fn() -> bool) {
     let counts = &stage.recorder.counts;
-    let moved = || {
-        Counts::get(&counts.acked) + Counts::get(&counts.refused) + Counts::get(&counts.delivered)
-    };
+    let moved = || Counts::get(&counts.acked) + Counts::get(&counts.refused) + Counts::get(&counts.delivered);
     let mut last = (moved(), Instant::now());
     while !done() && last.1.elapsed() < STANDSTILL {
         sleep(Duration::from_millis(2)).await;

@@ -17,50 +17,26 @@ use crate::report::Report;
 use crate::stage::{Lane, Stage};
 use crate::stopwatch::Stopwatch;
 
-pub(crate) async fn run(
-    args: &GroupArgs,
-    commission: &Commission,
-    part: Part,
-) -> anyhow::Result<Report> {
-    ensure!(
-        args.sending.bytes >= BYTES_MIN,
-        "--bytes must be at least {BYTES_MIN}"
-    );
+pub(crate) async fn run(args: &GroupArgs, commission: &Commission, part: Part) -> anyhow::Result<Report> {
+    ensure!(args.sending.bytes >= BYTES_MIN, "--bytes must be at least {BYTES_MIN}");
     ensure!(args.members >= 2, "a group needs two members at least");
-    ensure!(
-        args.senders >= 1 && args.senders <= args.members,
-        "senders are members of the group"
-    );
-    ensure!(
-        part == Part::WHOLE,
-        "the members of a group are counted together: --processes 1"
-    );
-    let users: Vec<String> = (0..args.members)
-        .map(|member| commission.user("m", member))
-        .collect();
+    ensure!(args.senders >= 1 && args.senders <= args.members, "senders are members of the group");
+    ensure!(part == Part::WHOLE, "the members of a group are counted together: --processes 1");
+    let users: Vec<String> = (0..args.members).map(|member| commission.user("m", member)).collect();
     let tokens = commission.tokens(&users).await?;
     let group = commission.user("g", 0);
     let members: Vec<&str> = users.iter().map(String::as_str).collect();
     let (first, others) = members.split_at(members.len().min(500));
     let mut admin = commission.admin()?;
-    admin
-        .create_group(&group, "load", first)
-        .await
-        .context("the group could not be made")?;
+    admin.create_group(&group, "load", first).await.context("the group could not be made")?;
     for some in others.chunks(500) {
-        admin
-            .join_group(&group, "load", some)
-            .await
-            .context("members could not be added")?;
+        admin.join_group(&group, "load", some).await.context("members could not be added")?;
     }
 
     let receivers = u64::try_from(args.members - 1)?;
     let sleepers: Vec<Arc<Sleeper>> = users.iter().map(|_| Arc::default()).collect();
-    let lanes = sleepers
-        .iter()
-        .take(args.senders)
-        .map(|sleeper| Lane::new(Arc::clone(sleeper), receivers, true))
-        .collect();
+    let lanes =
+        sleepers.iter().take(args.senders).map(|sleeper| Lane::new(Arc::clone(sleeper), receivers, true)).collect();
     let stage = Arc::new(Stage::new(lanes, args.sending.bytes, Stopwatch::start()));
     let mut fleet = Fleet::new(Arc::clone(&stage), sleepers.clone())?;
     let to = Conversation::new(ConversationType::Group, TargetId::new(&group)?);
@@ -71,10 +47,7 @@ pub(crate) async fn run(
         let pace = messages::pace(&args.sending, place, args.senders);
         let id = u32::try_from(place)?;
         let sender = (place < args.senders).then(|| Sender::new(id, to.clone(), pace));
-        terminals.push((
-            config,
-            Peer::new(Arc::clone(&stage), Arc::clone(sleeper), sender),
-        ));
+        terminals.push((config, Peer::new(Arc::clone(&stage), Arc::clone(sleeper), sender)));
     }
     let pid = Meter::server_pid(&args.common, commission);
     fleet.gather(terminals).await?;

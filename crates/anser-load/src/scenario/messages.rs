@@ -17,9 +17,7 @@ use crate::stage::{Phase, Stage};
 /// The pace of one of `senders` senders, the `place`th. Open loops begin evenly spread.
 pub(crate) fn pace(sending: &Sending, place: usize, senders: usize) -> Pace {
     match sending.pace.rate {
-        None => Pace::Closed {
-            window: u64::from(sending.window.max(1)),
-        },
+        None => Pace::Closed { window: u64::from(sending.window.max(1)) },
         Some(rate) => open(rate.max(0.001), place, senders),
     }
 }
@@ -33,10 +31,7 @@ pub(crate) fn pace(sending: &Sending, place: usize, senders: usize) -> Pace {
 fn open(rate: f64, place: usize, senders: usize) -> Pace {
     let interval_us = senders as f64 * 1e6 / rate;
     let offset_us = (interval_us * place as f64 / senders as f64) as u64;
-    Pace::Open {
-        offset_us,
-        interval_us,
-    }
+    Pace::Open { offset_us, interval_us }
 }
 
 /// Sends for as long as asked, and measures. Everybody is connected.
@@ -54,25 +49,18 @@ pub(crate) async fn run(
     let start = Instant::now();
     let start_us = stage.watch.now_us();
     let at_us = |passed: Duration| start_us + u64::try_from(passed.as_micros()).unwrap_or(0);
-    stage
-        .recorder
-        .measure_between(at_us(warm_up), at_us(length));
+    stage.recorder.measure_between(at_us(warm_up), at_us(length));
     let progress = Progress::start(stage, quiet);
     stage.start_at(start_us);
     fleet.enter(Phase::Sending);
 
     sleep_until(start + warm_up).await;
     let meter = Meter::start(pid);
-    let (measured, acked, delivered) = (
-        Instant::now(),
-        Counts::get(&counts.acked),
-        Counts::get(&counts.delivered),
-    );
+    let (measured, acked, delivered) = (Instant::now(), Counts::get(&counts.acked), Counts::get(&counts.delivered));
     sleep_until(start + length).await;
     report.seconds = measured.elapsed().as_secs_f64();
     report.acked_per_second = per_second(Counts::get(&counts.acked) - acked, report.seconds);
-    report.delivered_per_second =
-        per_second(Counts::get(&counts.delivered) - delivered, report.seconds);
+    report.delivered_per_second = per_second(Counts::get(&counts.delivered) - delivered, report.seconds);
     meter.read(&mut report);
 
     fleet.enter(Phase::Settling);
@@ -86,16 +74,9 @@ pub(crate) async fn run(
     Ok(report)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of messages are far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts of messages are far below 2^52")]
 pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 {
-        count as f64 / seconds
-    } else {
-        0.0
-    }
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 /// What every receiver got, held against what every sender was told.
@@ -107,11 +88,7 @@ pub(crate) fn judge(stage: &Stage, peers: &[Peer]) -> Breaches {
         };
         let mut receivers = 0;
         for peer in peers {
-            let from = peer
-                .receiver
-                .from
-                .iter()
-                .find(|(id, _)| usize::try_from(*id) == Ok(sender));
+            let from = peer.receiver.from.iter().find(|(id, _)| usize::try_from(*id) == Ok(sender));
             if let Some((_, arrived)) = from {
                 receivers += 1;
                 breaches += arrived.judge(&acked);

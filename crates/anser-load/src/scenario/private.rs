@@ -16,20 +16,11 @@ use crate::report::Report;
 use crate::stage::{Lane, Stage};
 use crate::stopwatch::Stopwatch;
 
-pub(crate) async fn run(
-    args: &PrivateArgs,
-    commission: &Commission,
-    part: Part,
-) -> anyhow::Result<Report> {
-    anyhow::ensure!(
-        args.sending.bytes >= BYTES_MIN,
-        "--bytes must be at least {BYTES_MIN}"
-    );
+pub(crate) async fn run(args: &PrivateArgs, commission: &Commission, part: Part) -> anyhow::Result<Report> {
+    anyhow::ensure!(args.sending.bytes >= BYTES_MIN, "--bytes must be at least {BYTES_MIN}");
     let pairs = part.share(args.pairs);
-    let users: Vec<String> = pairs
-        .clone()
-        .flat_map(|pair| [commission.user("a", pair), commission.user("b", pair)])
-        .collect();
+    let users: Vec<String> =
+        pairs.clone().flat_map(|pair| [commission.user("a", pair), commission.user("b", pair)]).collect();
     let tokens = commission.tokens(&users).await?;
     let senders_per_pair = if args.both { 2 } else { 1 };
     let sleepers: Vec<Arc<Sleeper>> = users.iter().map(|_| Arc::default()).collect();
@@ -57,10 +48,7 @@ pub(crate) async fn run(
             sender = Some(Sender::new(next_lane, to, pace));
             next_lane += 1;
         }
-        terminals.push((
-            config,
-            Peer::new(Arc::clone(&stage), Arc::clone(sleeper), sender),
-        ));
+        terminals.push((config, Peer::new(Arc::clone(&stage), Arc::clone(sleeper), sender)));
     }
     let pid = Meter::server_pid(&args.common, commission);
     fleet.gather(terminals).await?;

@@ -25,20 +25,9 @@ use crate::stopwatch::Stopwatch;
 /// How long one sign-in may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(
-    args: &SignInArgs,
-    commission: &Commission,
-    part: Part,
-) -> anyhow::Result<Report> {
-    ensure!(
-        args.users >= args.workers,
-        "there must be a user for each worker at least: --users {}",
-        args.workers
-    );
-    let users: Vec<String> = part
-        .share(args.users)
-        .map(|user| commission.user("u", user))
-        .collect();
+pub(crate) async fn run(args: &SignInArgs, commission: &Commission, part: Part) -> anyhow::Result<Report> {
+    ensure!(args.users >= args.workers, "there must be a user for each worker at least: --users {}", args.workers);
+    let users: Vec<String> = part.share(args.users).map(|user| commission.user("u", user)).collect();
     let tokens = commission.tokens(&users).await?;
     let first = tokens.first().context("no users")?;
     let addresses = commission.addresses(first).await?;
@@ -56,21 +45,13 @@ pub(crate) async fn run(
     let mut workers = JoinSet::new();
     let count = part.share(args.workers).len();
     for worker in 0..count {
-        let mine: Vec<TerminalConfig> = configs
-            .iter()
-            .skip(worker)
-            .step_by(count)
-            .cloned()
-            .collect();
+        let mine: Vec<TerminalConfig> = configs.iter().skip(worker).step_by(count).cloned().collect();
         workers.spawn(work(mine, Arc::clone(&stage), args.pull, end));
     }
     while let Some(worker) = workers.join_next().await {
         worker.context("a worker failed")?;
     }
-    let mut report = Report {
-        seconds: began.elapsed().as_secs_f64(),
-        ..Report::default()
-    };
+    let mut report = Report { seconds: began.elapsed().as_secs_f64(), ..Report::default() };
     meter.read(&mut report);
     report.timeline = progress.end();
     fill(&mut report, &stage);
@@ -88,17 +69,10 @@ async fn work(configs: Vec<TerminalConfig>, stage: Arc<Stage>, pulls: bool, end:
             return;
         }
         Counts::bump(&stage.recorder.counts.sent);
-        let visit = Visit {
-            pulls,
-            outcome: None,
-            asked_to_stop: false,
-        };
+        let visit = Visit { pulls, outcome: None, asked_to_stop: false };
         let began_us = stage.watch.now_us();
         match timeout(PATIENCE, Terminal::new(config.clone(), visit)).await {
-            Ok(Visit {
-                outcome: Some(true),
-                ..
-            }) => stage.recorder.acked(began_us, stage.watch.now_us()),
+            Ok(Visit { outcome: Some(true), .. }) => stage.recorder.acked(began_us, stage.watch.now_us()),
             _ => Counts::bump(&stage.recorder.counts.refused),
         }
     }
@@ -113,13 +87,7 @@ struct Visit {
 }
 
 impl Application for Visit {
-    fn on_notice(
-        &mut self,
-        notice: Notice,
-        _session: &Session,
-        _now: Timestamp,
-        events: &mut Vec<Event>,
-    ) {
+    fn on_notice(&mut self, notice: Notice, _session: &Session, _now: Timestamp, events: &mut Vec<Event>) {
         let leaves = match notice {
             Notice::Connected { .. } => !self.pulls,
             Notice::Synced => true,
@@ -135,8 +103,7 @@ impl Application for Visit {
         }
     }
 
-    fn poll_wishes(&mut self, _session: &Session, _cx: &mut Context<'_>, _events: &mut Vec<Event>) {
-    }
+    fn poll_wishes(&mut self, _session: &Session, _cx: &mut Context<'_>, _events: &mut Vec<Event>) {}
 
     fn is_done(&self, _session: &Session) -> bool {
         self.outcome.is_some()

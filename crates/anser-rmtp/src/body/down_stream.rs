@@ -44,11 +44,7 @@ impl<'a> DownStreamRef<'a> {
         let sent = direction == Direction::Sent;
         let extras = message.extras.as_deref();
         Self {
-            from_user_id: if sent && !grouped {
-                message.target.as_str()
-            } else {
-                message.sender.as_str()
-            },
+            from_user_id: if sent && !grouped { message.target.as_str() } else { message.sender.as_str() },
             kind: message.kind,
             group_id: grouped.then(|| message.target.as_str()),
             object_name: &message.object_name,

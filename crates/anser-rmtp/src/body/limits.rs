@@ -17,10 +17,7 @@ impl Default for BodyLimits {
     /// What any query fits in: 64 KiB, 5,000 fields. Fields within fields are not counted; the size
     /// bounds them. A publish may be larger, and names its own limits.
     fn default() -> Self {
-        Self {
-            bytes_max: 64 * 1024,
-            fields_max: 5_000,
-        }
+        Self { bytes_max: 64 * 1024, fields_max: 5_000 }
     }
 }
 
@@ -49,15 +46,9 @@ pub fn decode<M: Message + Default>(body: Bytes) -> Result<M, BodyError> {
 }
 
 /// Reads a body within limits. Fields of type `Bytes` share the memory of `body`.
-pub fn decode_within<M: Message + Default>(
-    body: Bytes,
-    limits: BodyLimits,
-) -> Result<M, BodyError> {
+pub fn decode_within<M: Message + Default>(body: Bytes, limits: BodyLimits) -> Result<M, BodyError> {
     if body.len() > limits.bytes_max {
-        return Err(BodyError::TooLarge {
-            size: body.len(),
-            limit: limits.bytes_max,
-        });
+        return Err(BodyError::TooLarge { size: body.len(), limit: limits.bytes_max });
     }
     // A field takes two bytes or more: most bodies are too short to hold too many, and need no counting.
     if body.len() / 2 > limits.fields_max {
@@ -75,19 +66,14 @@ fn count_fields(mut rest: &[u8], fields_max: usize) -> Result<(), BodyError> {
         }
         let (_, wire_type) = decode_key(&mut rest).map_err(BodyError::Malformed)?;
         let skipped = match wire_type {
-            WireType::Varint => decode_varint(&mut rest)
-                .map(|_| 0)
-                .map_err(BodyError::Malformed)?,
+            WireType::Varint => decode_varint(&mut rest).map(|_| 0).map_err(BodyError::Malformed)?,
             WireType::SixtyFourBit => 8,
             WireType::ThirtyTwoBit => 4,
             WireType::LengthDelimited => decode_varint(&mut rest).map_err(BodyError::Malformed)?,
             // Groups are not used by any client; the decoder judges what is left.
             WireType::StartGroup | WireType::EndGroup => return Ok(()),
         };
-        let Some(after) = usize::try_from(skipped)
-            .ok()
-            .and_then(|skipped| rest.get(skipped..))
-        else {
+        let Some(after) = usize::try_from(skipped).ok().and_then(|skipped| rest.get(skipped..)) else {
             return Ok(());
         };
         rest = after;

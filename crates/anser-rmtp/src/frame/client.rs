@@ -108,28 +108,14 @@ impl ClientFrame {
         let mut reader = Reader::new(raw.payload);
         let ended = FrameError::truncated(kind);
         match kind {
-            FrameKind::Publish => publish(reader, raw.header, qos)
-                .map(Self::Publish)
-                .map_err(ended),
+            FrameKind::Publish => publish(reader, raw.header, qos).map(Self::Publish).map_err(ended),
             FrameKind::Query => query(reader, qos).map(Self::Query).map_err(ended),
-            FrameKind::PubAck => reader
-                .u16()
-                .map(|message_id| Self::PubAck { message_id })
-                .map_err(ended),
-            FrameKind::QueryCon => reader
-                .u16()
-                .map(|message_id| Self::QueryCon { message_id })
-                .map_err(ended),
+            FrameKind::PubAck => reader.u16().map(|message_id| Self::PubAck { message_id }).map_err(ended),
+            FrameKind::QueryCon => reader.u16().map(|message_id| Self::QueryCon { message_id }).map_err(ended),
             FrameKind::PingReq => Ok(Self::PingReq),
-            FrameKind::Disconnect => Ok(Self::Disconnect {
-                status: raw.payload.get(1).copied().unwrap_or(0),
-            }),
-            FrameKind::Connect => {
-                Connect::decode(raw.payload).map(|connect| Self::Connect(Box::new(connect)))
-            }
-            FrameKind::ConnAck | FrameKind::QueryAck | FrameKind::PingResp => {
-                Err(FrameError::WrongSide(kind))
-            }
+            FrameKind::Disconnect => Ok(Self::Disconnect { status: raw.payload.get(1).copied().unwrap_or(0) }),
+            FrameKind::Connect => Connect::decode(raw.payload).map(|connect| Self::Connect(Box::new(connect))),
+            FrameKind::ConnAck | FrameKind::QueryAck | FrameKind::PingResp => Err(FrameError::WrongSide(kind)),
             _ => Err(FrameError::Unused(kind)),
         }
     }
@@ -137,9 +123,7 @@ impl ClientFrame {
     pub(super) fn header(&self) -> Header {
         match self {
             Self::Connect(_) => Header::new(FrameKind::Connect, Qos::ExactlyOnce),
-            Self::Publish(publish) => {
-                Header::new(FrameKind::Publish, publish.qos).with_dup(publish.dup)
-            }
+            Self::Publish(publish) => Header::new(FrameKind::Publish, publish.qos).with_dup(publish.dup),
             Self::Query(query) => Header::new(FrameKind::Query, query.qos),
             Self::PubAck { .. } => Header::new(FrameKind::PubAck, Qos::AtMostOnce),
             Self::QueryCon { .. } => Header::new(FrameKind::QueryCon, Qos::AtMostOnce),
@@ -149,33 +133,16 @@ impl ClientFrame {
     }
 }
 
-fn publish(
-    mut reader: Reader<'_>,
-    header: Header,
-    qos: Qos,
-) -> Result<Publish, crate::wire::Truncated> {
+fn publish(mut reader: Reader<'_>, header: Header, qos: Qos) -> Result<Publish, crate::wire::Truncated> {
     let topic = PublishTopic::from_bytes(reader.text_bytes()?);
     let target = Target::from_bytes(reader.text_bytes()?);
     let message_id = reader.u16()?;
-    Ok(Publish {
-        dup: header.dup(),
-        qos,
-        topic,
-        target,
-        message_id,
-        body: Bytes::copy_from_slice(reader.rest()),
-    })
+    Ok(Publish { dup: header.dup(), qos, topic, target, message_id, body: Bytes::copy_from_slice(reader.rest()) })
 }
 
 fn query(mut reader: Reader<'_>, qos: Qos) -> Result<Query, crate::wire::Truncated> {
     let topic = QueryTopic::from_bytes(reader.text_bytes()?);
     let target = Target::from_bytes(reader.text_bytes()?);
     let message_id = reader.u16()?;
-    Ok(Query {
-        qos,
-        topic,
-        target,
-        message_id,
-        body: Bytes::copy_from_slice(reader.rest()),
-    })
+    Ok(Query { qos, topic, target, message_id, body: Bytes::copy_from_slice(reader.rest()) })
 }

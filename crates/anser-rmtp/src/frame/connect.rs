@@ -36,9 +36,7 @@ pub struct Connect {
 
 impl Connect {
     pub(super) fn decode(payload: &[u8]) -> Result<Self, FrameError> {
-        let rest = payload
-            .strip_prefix(&PROTOCOL_NAME)
-            .ok_or(FrameError::NotRmtp)?;
+        let rest = payload.strip_prefix(&PROTOCOL_NAME).ok_or(FrameError::NotRmtp)?;
         Self::fields(Reader::new(rest)).map_err(FrameError::truncated(FrameKind::Connect))
     }
 
@@ -56,21 +54,11 @@ impl Connect {
             will = reader.text()?.into_owned();
         }
         let mut present = |flag| {
-            if flags & flag != 0 {
-                reader.text()
-            } else {
-                Ok("".into())
-            }
+            if flags & flag != 0 { reader.text() } else { Ok("".into()) }
         };
         let app_key = present(HAS_APP)?.into_owned();
         let token = present(HAS_TOKEN)?.into_owned();
-        Ok(Self {
-            version,
-            client_id,
-            will,
-            app_key,
-            token,
-        })
+        Ok(Self { version, client_id, will, app_key, token })
     }
 
     pub(super) fn texts(&self) -> [&str; 4] {
@@ -78,19 +66,11 @@ impl Connect {
     }
 
     pub(super) fn encoded_len(&self) -> usize {
-        let extra = if self.version >= VERSION_WITH_TRAILER {
-            1 + TRAILER_LEN
-        } else {
-            0
-        };
+        let extra = if self.version >= VERSION_WITH_TRAILER { 1 + TRAILER_LEN } else { 0 };
         PROTOCOL_NAME.len()
             + 4
             + text_len(WILL_TOPIC)
-            + self
-                .texts()
-                .iter()
-                .map(|text| text_len(text))
-                .sum::<usize>()
+            + self.texts().iter().map(|text| text_len(text)).sum::<usize>()
             + extra
     }
 

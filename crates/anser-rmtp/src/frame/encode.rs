@@ -6,10 +6,7 @@
 use anser_types::Timestamp;
 
 use super::server::{HAS_FIRST_ID, HAS_SESSION, HAS_TIME, HAS_USER};
-use super::{
-    ClientFrame, ConnAckForm, ConnAckRef, Header, PubAck, QueryAckRef, ServerFrameRef,
-    ServerPublishRef,
-};
+use super::{ClientFrame, ConnAckForm, ConnAckRef, Header, PubAck, QueryAckRef, ServerFrameRef, ServerPublishRef};
 use crate::status::ConnAckStatus;
 use crate::tcp::{ObfuscationKey, SIGNATURE_LEN};
 use crate::wire::{put_text, text_len};
@@ -104,12 +101,7 @@ pub fn encode_client_frame(
 }
 
 /// Everything before the payload that the key covers. The signature's bytes may be any; nobody can check them.
-fn put_tcp_head(
-    header: Header,
-    length: usize,
-    signed: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
+fn put_tcp_head(header: Header, length: usize, signed: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let signature: &[u8] = if signed { &[0; SIGNATURE_LEN] } else { &[] };
     let total = length + signature.len();
     let head = tcp::Head::new(header, total).ok_or(EncodeError::TooLarge(total))?;
@@ -120,23 +112,13 @@ fn put_tcp_head(
 }
 
 fn checked(text: &str) -> Result<usize, EncodeError> {
-    if text.len() > usize::from(u16::MAX) {
-        Err(EncodeError::TextTooLong(text.len()))
-    } else {
-        Ok(text_len(text))
-    }
+    if text.len() > usize::from(u16::MAX) { Err(EncodeError::TextTooLong(text.len())) } else { Ok(text_len(text)) }
 }
 
 fn server_len(frame: &ServerFrameRef<'_>) -> Result<usize, EncodeError> {
     Ok(match frame {
         ServerFrameRef::ConnAck(ConnAckRef::Refused(_)) | ServerFrameRef::Disconnect(_) => 2,
-        ServerFrameRef::ConnAck(ConnAckRef::Accepted {
-            form,
-            user_id,
-            session_id,
-            first_message_id,
-            ..
-        }) => {
+        ServerFrameRef::ConnAck(ConnAckRef::Accepted { form, user_id, session_id, first_message_id, .. }) => {
             let common = 2 + checked(user_id)? + checked(session_id)? + 8;
             match form {
                 ConnAckForm::V3 => common,
@@ -166,22 +148,12 @@ fn put_server(frame: &ServerFrameRef<'_>, out: &mut Vec<u8>) {
 fn put_connack(connack: &ConnAckRef<'_>, out: &mut Vec<u8>) {
     match *connack {
         ConnAckRef::Refused(status) => out.extend_from_slice(&[0, status.code()]),
-        ConnAckRef::Accepted {
-            form,
-            user_id,
-            session_id,
-            time,
-            first_message_id,
-        } => {
+        ConnAckRef::Accepted { form, user_id, session_id, time, first_message_id } => {
             out.extend_from_slice(&[0, ConnAckStatus::Accepted.code()]);
             let first = match form {
                 ConnAckForm::V3 => None,
                 ConnAckForm::V4 => {
-                    let first = if first_message_id.is_some() {
-                        HAS_FIRST_ID
-                    } else {
-                        0
-                    };
+                    let first = if first_message_id.is_some() { HAS_FIRST_ID } else { 0 };
                     out.push(HAS_USER | HAS_SESSION | HAS_TIME | first);
                     first_message_id
                 }
@@ -242,17 +214,12 @@ fn client_len(frame: &ClientFrame) -> Result<usize, EncodeError> {
             connect.encoded_len()
         }
         ClientFrame::Publish(publish) => {
-            text_len(publish.topic.as_str())
-                + checked(publish.target.as_str())?
-                + 2
-                + publish.body.len()
+            text_len(publish.topic.as_str()) + checked(publish.target.as_str())? + 2 + publish.body.len()
         }
         ClientFrame::Query(query) => {
             text_len(query.topic.as_str()) + checked(query.target.as_str())? + 2 + query.body.len()
         }
-        ClientFrame::PubAck { .. }
-        | ClientFrame::QueryCon { .. }
-        | ClientFrame::Disconnect { .. } => 2,
+        ClientFrame::PubAck { .. } | ClientFrame::QueryCon { .. } | ClientFrame::Disconnect { .. } => 2,
         ClientFrame::PingReq => 0,
     })
 }
@@ -265,12 +232,8 @@ fn put_client(frame: &ClientFrame, out: &mut Vec<u8>) {
         out.extend_from_slice(body);
     };
     match frame {
-        ClientFrame::Publish(p) => {
-            request(p.topic.as_str(), p.target.as_str(), p.message_id, &p.body)
-        }
-        ClientFrame::Query(q) => {
-            request(q.topic.as_str(), q.target.as_str(), q.message_id, &q.body)
-        }
+        ClientFrame::Publish(p) => request(p.topic.as_str(), p.target.as_str(), p.message_id, &p.body),
+        ClientFrame::Query(q) => request(q.topic.as_str(), q.target.as_str(), q.message_id, &q.body),
         ClientFrame::Connect(connect) => connect.encode(out),
         ClientFrame::PubAck { message_id } | ClientFrame::QueryCon { message_id } => {
             out.extend_from_slice(&message_id.to_be_bytes());

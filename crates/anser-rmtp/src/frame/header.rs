@@ -114,9 +114,6 @@ impl<'a> RawFrame<'a> {
     /// The frame that one WebSocket message is.
     pub fn from_message(message: &'a [u8]) -> Result<Self, FrameError> {
         let (&header, payload) = message.split_first().ok_or(FrameError::Empty)?;
-        Ok(Self {
-            header: Header(header),
-            payload,
-        })
+        Ok(Self { header: Header(header), payload })
     }
 }

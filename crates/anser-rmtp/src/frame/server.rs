@@ -202,9 +202,7 @@ impl ServerFrameRef<'_> {
     pub(super) const fn header(&self) -> Header {
         match self {
             Self::ConnAck(_) => Header::new(FrameKind::ConnAck, Qos::AtMostOnce),
-            Self::Publish(publish) => {
-                Header::new(FrameKind::Publish, publish.qos).with_dup(publish.dup)
-            }
+            Self::Publish(publish) => Header::new(FrameKind::Publish, publish.qos).with_dup(publish.dup),
             Self::PubAck(_) => Header::new(FrameKind::PubAck, Qos::AtMostOnce),
             Self::QueryAck(answer) => Header::new(FrameKind::QueryAck, answer.qos),
             Self::PingResp => Header::new(FrameKind::PingResp, Qos::AtMostOnce),
@@ -261,30 +259,13 @@ fn connack(mut reader: Reader<'_>, form: ConnAckForm) -> Result<ConnAck, Truncat
         ConnAckForm::V4 => reader.u8()?,
     };
     let mut text = |flag| {
-        if present & flag != 0 {
-            reader.text()
-        } else {
-            Ok("".into())
-        }
+        if present & flag != 0 { reader.text() } else { Ok("".into()) }
     };
     let user_id = text(HAS_USER)?.into_owned();
     let session_id = text(HAS_SESSION)?.into_owned();
-    let time = Timestamp(if present & HAS_TIME != 0 {
-        reader.u64()?
-    } else {
-        0
-    });
-    let first_message_id = if present & HAS_FIRST_ID != 0 {
-        Some(reader.u16()?)
-    } else {
-        None
-    };
-    Ok(ConnAck::Accepted {
-        user_id,
-        session_id,
-        time,
-        first_message_id,
-    })
+    let time = Timestamp(if present & HAS_TIME != 0 { reader.u64()? } else { 0 });
+    let first_message_id = if present & HAS_FIRST_ID != 0 { Some(reader.u16()?) } else { None };
+    Ok(ConnAck::Accepted { user_id, session_id, time, first_message_id })
 }
 
 fn publish(mut reader: Reader<'_>, header: Header, qos: Qos) -> Result<ServerPublish, Truncated> {
@@ -293,15 +274,7 @@ fn publish(mut reader: Reader<'_>, header: Header, qos: Qos) -> Result<ServerPub
     let target = reader.text()?.into_owned();
     let message_id = reader.u16()?;
     let body = Bytes::copy_from_slice(reader.rest());
-    Ok(ServerPublish {
-        qos,
-        dup: header.dup(),
-        seconds,
-        topic,
-        target,
-        message_id,
-        body,
-    })
+    Ok(ServerPublish { qos, dup: header.dup(), seconds, topic, target, message_id, body })
 }
 
 fn puback(mut reader: Reader<'_>) -> Result<PubAck, Truncated> {
@@ -311,25 +284,14 @@ fn puback(mut reader: Reader<'_>) -> Result<PubAck, Truncated> {
     let millis = reader.u16()?;
     let uid = reader.text()?.parse().ok();
     let sent = Timestamp(u64::from(seconds) * 1000 + u64::from(millis));
-    Ok(PubAck {
-        message_id,
-        sent,
-        status,
-        uid,
-    })
+    Ok(PubAck { message_id, sent, status, uid })
 }
 
 fn query_ack(mut reader: Reader<'_>, qos: Qos) -> Result<QueryAck, Truncated> {
     let message_id = reader.u16()?;
     let seconds = reader.u32()?;
     let status = Status(reader.u16()?);
-    Ok(QueryAck {
-        qos,
-        message_id,
-        seconds,
-        status,
-        body: Bytes::copy_from_slice(reader.rest()),
-    })
+    Ok(QueryAck { qos, message_id, seconds, status, body: Bytes::copy_from_slice(reader.rest()) })
 }
 
 fn disconnect(mut reader: Reader<'_>) -> Result<ServerFrame, Truncated> {

@@ -15,10 +15,7 @@ use crate::websocket::{WebSocketDecoder, WebSocketEvent};
 /// Bytes from hex; spaces and bars are for the reader.
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 pub(crate) fn id(text: &str) -> Target {
@@ -26,10 +23,7 @@ pub(crate) fn id(text: &str) -> Target {
 }
 
 fn arb_target() -> impl Strategy<Value = Target> {
-    prop_oneof![
-        Just(Target::Myself),
-        "[a-z😀]{1,20}".prop_map(|text| id(&text))
-    ]
+    prop_oneof![Just(Target::Myself), "[a-z😀]{1,20}".prop_map(|text| id(&text))]
 }
 
 fn arb_qos() -> impl Strategy<Value = Qos> {
@@ -46,40 +40,15 @@ fn arb_body() -> impl Strategy<Value = Bytes> {
 
 pub(crate) fn arb_client_frame() -> impl Strategy<Value = ClientFrame> {
     prop_oneof![
-        (
-            any::<bool>(),
-            arb_qos(),
-            proptest::sample::select(PublishTopic::ALL),
-            arb_target(),
-            any::<u16>(),
-            arb_body()
-        )
+        (any::<bool>(), arb_qos(), proptest::sample::select(PublishTopic::ALL), arb_target(), any::<u16>(), arb_body())
             .prop_map(|(dup, qos, topic, target, message_id, body)| {
-                ClientFrame::Publish(Publish {
-                    dup,
-                    qos,
-                    topic,
-                    target,
-                    message_id,
-                    body,
-                })
+                ClientFrame::Publish(Publish { dup, qos, topic, target, message_id, body })
             }),
-        (
-            arb_qos(),
-            proptest::sample::select(QueryTopic::ALL),
-            arb_target(),
-            any::<u16>(),
-            arb_body()
-        )
-            .prop_map(|(qos, topic, target, message_id, body)| {
-                ClientFrame::Query(Query {
-                    qos,
-                    topic,
-                    target,
-                    message_id,
-                    body,
-                })
-            }),
+        (arb_qos(), proptest::sample::select(QueryTopic::ALL), arb_target(), any::<u16>(), arb_body()).prop_map(
+            |(qos, topic, target, message_id, body)| {
+                ClientFrame::Query(Query { qos, topic, target, message_id, body })
+            }
+        ),
         any::<u16>().prop_map(|message_id| ClientFrame::PubAck { message_id }),
         any::<u16>().prop_map(|message_id| ClientFrame::QueryCon { message_id }),
         Just(ClientFrame::PingReq),
@@ -99,25 +68,14 @@ pub(crate) fn connect(version: u8) -> ClientFrame {
 
 fn borrowed(frame: &ServerFrame) -> ServerFrameRef<'_> {
     match frame {
-        ServerFrame::ConnAck(ConnAck::Accepted {
-            user_id,
-            session_id,
-            time,
-            first_message_id,
-        }) => {
+        ServerFrame::ConnAck(ConnAck::Accepted { user_id, session_id, time, first_message_id }) => {
             let (time, first_message_id) = (*time, *first_message_id);
             let form = ConnAckForm::V4;
-            ServerFrameRef::ConnAck(ConnAckRef::Accepted {
-                form,
-                user_id,
-                session_id,
-                time,
-                first_message_id,
-            })
+            ServerFrameRef::ConnAck(ConnAckRef::Accepted { form, user_id, session_id, time, first_message_id })
         }
-        ServerFrame::ConnAck(ConnAck::Refused { code }) => ServerFrameRef::ConnAck(
-            ConnAckRef::Refused(ConnAckStatus::from_code(*code).unwrap()),
-        ),
+        ServerFrame::ConnAck(ConnAck::Refused { code }) => {
+            ServerFrameRef::ConnAck(ConnAckRef::Refused(ConnAckStatus::from_code(*code).unwrap()))
+        }
         ServerFrame::Publish(p) => ServerFrameRef::Publish(ServerPublishRef {
             qos: p.qos,
             dup: p.dup,
@@ -136,28 +94,17 @@ fn borrowed(frame: &ServerFrame) -> ServerFrameRef<'_> {
             body: Body::One(&a.body),
         }),
         ServerFrame::PingResp => ServerFrameRef::PingResp,
-        ServerFrame::Disconnect { code } => {
-            ServerFrameRef::Disconnect(DisconnectStatus::from_code(*code).unwrap())
-        }
+        ServerFrame::Disconnect { code } => ServerFrameRef::Disconnect(DisconnectStatus::from_code(*code).unwrap()),
     }
 }
 
 fn arb_connack() -> impl Strategy<Value = ServerFrame> {
-    (
-        "[a-z]{1,9}",
-        "[a-z]{0,9}",
-        any::<u64>(),
-        any::<Option<u16>>(),
-    )
-        .prop_map(|(user_id, session_id, time, first_message_id)| {
+    ("[a-z]{1,9}", "[a-z]{0,9}", any::<u64>(), any::<Option<u16>>()).prop_map(
+        |(user_id, session_id, time, first_message_id)| {
             let time = Timestamp(time);
-            ServerFrame::ConnAck(ConnAck::Accepted {
-                user_id,
-                session_id,
-                time,
-                first_message_id,
-            })
-        })
+            ServerFrame::ConnAck(ConnAck::Accepted { user_id, session_id, time, first_message_id })
+        },
+    )
 }
 
 fn arb_server_publish() -> impl Strategy<Value = ServerFrame> {
@@ -165,65 +112,23 @@ fn arb_server_publish() -> impl Strategy<Value = ServerFrame> {
         proptest::sample::select(PushTopic::ALL).prop_map(ServerTopic::Push),
         proptest::sample::select(PublishTopic::ALL).prop_map(ServerTopic::Copy),
     ];
-    let fields = (
-        arb_qos(),
-        any::<bool>(),
-        any::<u32>(),
-        topic,
-        "[a-z😀]{0,9}",
-        any::<u16>(),
-        arb_body(),
-    );
+    let fields = (arb_qos(), any::<bool>(), any::<u32>(), topic, "[a-z😀]{0,9}", any::<u16>(), arb_body());
     fields.prop_map(|(qos, dup, seconds, topic, target, message_id, body)| {
-        ServerFrame::Publish(ServerPublish {
-            qos,
-            dup,
-            seconds,
-            topic,
-            target,
-            message_id,
-            body,
-        })
+        ServerFrame::Publish(ServerPublish { qos, dup, seconds, topic, target, message_id, body })
     })
 }
 
 fn arb_acks() -> impl Strategy<Value = ServerFrame> {
-    let puback = (
-        any::<u16>(),
-        0..4_000_000_000_000u64,
-        any::<u16>(),
-        any::<Option<[u8; 10]>>(),
-    );
-    let query_ack = (
-        arb_qos(),
-        any::<u16>(),
-        any::<u32>(),
-        any::<u16>(),
-        arb_body(),
-    );
+    let puback = (any::<u16>(), 0..4_000_000_000_000u64, any::<u16>(), any::<Option<[u8; 10]>>());
+    let query_ack = (arb_qos(), any::<u16>(), any::<u32>(), any::<u16>(), arb_body());
     prop_oneof![
         puback.prop_map(|(message_id, sent, status, uid)| {
-            let (sent, status, uid) = (
-                Timestamp(sent),
-                Status(status),
-                uid.map(MessageUid::from_bytes),
-            );
-            ServerFrame::PubAck(PubAck {
-                message_id,
-                sent,
-                status,
-                uid,
-            })
+            let (sent, status, uid) = (Timestamp(sent), Status(status), uid.map(MessageUid::from_bytes));
+            ServerFrame::PubAck(PubAck { message_id, sent, status, uid })
         }),
         query_ack.prop_map(|(qos, message_id, seconds, status, body)| {
             let status = Status(status);
-            ServerFrame::QueryAck(QueryAck {
-                qos,
-                message_id,
-                seconds,
-                status,
-                body,
-            })
+            ServerFrame::QueryAck(QueryAck { qos, message_id, seconds, status, body })
         }),
     ]
 }

@@ -15,10 +15,7 @@ pub struct TcpLimits {
 impl Default for TcpLimits {
     /// 4 KiB for CONNECT, 256 KiB for the rest.
     fn default() -> Self {
-        Self {
-            connect_bytes_max: 4 * 1024,
-            frame_bytes_max: 256 * 1024,
-        }
+        Self { connect_bytes_max: 4 * 1024, frame_bytes_max: 256 * 1024 }
     }
 }
 
@@ -84,20 +81,12 @@ struct Extent {
 impl TcpDecoder {
     /// A decoder for what a client sends. The first frame must be its CONNECT.
     pub const fn server(limits: TcpLimits) -> Self {
-        Self {
-            side: Side::ServerAtStart,
-            limits,
-            partial: Vec::new(),
-        }
+        Self { side: Side::ServerAtStart, limits, partial: Vec::new() }
     }
 
     /// A decoder for what a server sends to a client that writes under `key`.
     pub const fn client(key: ObfuscationKey, limits: TcpLimits) -> Self {
-        Self {
-            side: Side::Client(key),
-            limits,
-            partial: Vec::new(),
-        }
+        Self { side: Side::Client(key), limits, partial: Vec::new() }
     }
 
     /// The connection's key; `None` until the CONNECT was there.
@@ -184,19 +173,12 @@ impl TcpDecoder {
                 }
                 if u32::try_from(size).is_ok_and(|size| size <= limit) {
                     let start = 3 + place;
-                    return Ok(Some(Extent {
-                        start,
-                        end: start + size,
-                    }));
+                    return Ok(Some(Extent { start, end: start + size }));
                 }
                 return Err(TcpError::TooLarge { size, limit });
             }
         }
-        if bytes.len() >= 2 + LENGTH_BYTES_MAX {
-            Err(TcpError::LengthForm)
-        } else {
-            Ok(None)
-        }
+        if bytes.len() >= 2 + LENGTH_BYTES_MAX { Err(TcpError::LengthForm) } else { Ok(None) }
     }
 
     /// Uncovers a whole frame and hands it on.

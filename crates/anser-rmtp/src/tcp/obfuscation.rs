@@ -18,9 +18,7 @@ impl ObfuscationKey {
     /// Finds the key from the first eight bytes of a CONNECT's payload, since those are always the same when plain.
     pub(super) fn from_connect(start: &[u8; 8]) -> Self {
         let mut key = *start;
-        key.iter_mut()
-            .zip(PROTOCOL_NAME)
-            .for_each(|(byte, plain)| *byte ^= plain);
+        key.iter_mut().zip(PROTOCOL_NAME).for_each(|(byte, plain)| *byte ^= plain);
         Self(key)
     }
 
@@ -31,8 +29,6 @@ impl ObfuscationKey {
         for chunk in words {
             *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
         }
-        tail.iter_mut()
-            .zip(self.0)
-            .for_each(|(byte, key)| *byte ^= key);
+        tail.iter_mut().zip(self.0).for_each(|(byte, key)| *byte ^= key);
     }
 }

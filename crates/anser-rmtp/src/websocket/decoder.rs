@@ -1,8 +1,7 @@
 //! Cutting a WebSocket stream into messages.
 
 use super::encode::{
-    CONTROL_BYTES_MAX, FIN, MASKED, OP_BINARY, OP_CLOSE, OP_CONTINUATION, OP_PING, OP_PONG,
-    OP_TEXT, apply_mask,
+    CONTROL_BYTES_MAX, FIN, MASKED, OP_BINARY, OP_CLOSE, OP_CONTINUATION, OP_PING, OP_PONG, OP_TEXT, apply_mask,
 };
 
 /// The status code of a close frame.
@@ -121,24 +120,12 @@ struct Head {
 impl WebSocketDecoder {
     /// A decoder for what a client sends. Messages over `message_bytes_max` bytes are refused.
     pub const fn server(message_bytes_max: u32) -> Self {
-        Self {
-            expects_mask: true,
-            closed: false,
-            message_bytes_max,
-            partial: Vec::new(),
-            fragments: None,
-        }
+        Self { expects_mask: true, closed: false, message_bytes_max, partial: Vec::new(), fragments: None }
     }
 
     /// A decoder for what a server sends.
     pub const fn client(message_bytes_max: u32) -> Self {
-        Self {
-            expects_mask: false,
-            closed: false,
-            message_bytes_max,
-            partial: Vec::new(),
-            fragments: None,
-        }
+        Self { expects_mask: false, closed: false, message_bytes_max, partial: Vec::new(), fragments: None }
     }
 
     /// The bytes of memory that an incomplete message holds at present; 0 between messages.
@@ -222,23 +209,11 @@ impl WebSocketDecoder {
             },
         };
         let start = 2 + length_bytes + mask.map_or(0, |mask| mask.len());
-        Ok(Some(Head {
-            opcode,
-            fin,
-            mask,
-            start,
-            end: start + length,
-        }))
+        Ok(Some(Head { opcode, fin, mask, start, end: start + length }))
     }
 
     /// Judges the first two bytes of a frame.
-    const fn check(
-        &self,
-        first: u8,
-        opcode: u8,
-        fin: bool,
-        second: u8,
-    ) -> Result<(), WebSocketError> {
+    const fn check(&self, first: u8, opcode: u8, fin: bool, second: u8) -> Result<(), WebSocketError> {
         if first & 0x70 != 0 {
             return Err(WebSocketError::ReservedBits);
         }
@@ -250,9 +225,7 @@ impl WebSocketDecoder {
             OP_BINARY if self.fragments.is_some() => Err(WebSocketError::Fragments),
             OP_CONTINUATION if self.fragments.is_none() => Err(WebSocketError::Fragments),
             OP_BINARY | OP_CONTINUATION => Ok(()),
-            OP_CLOSE | OP_PING | OP_PONG if !fin || second & 0x7f > 125 => {
-                Err(WebSocketError::Control)
-            }
+            OP_CLOSE | OP_PING | OP_PONG if !fin || second & 0x7f > 125 => Err(WebSocketError::Control),
             OP_CLOSE | OP_PING | OP_PONG => Ok(()),
             unknown => Err(WebSocketError::UnknownOpcode(unknown)),
         }
@@ -261,20 +234,11 @@ impl WebSocketDecoder {
     /// The length, if a message with this frame is within the limit. Control frames are no part of a message.
     fn within_limit(&self, length: u64, opcode: u8) -> Result<usize, WebSocketError> {
         let is_data = opcode < OP_CLOSE;
-        let before = if is_data {
-            self.fragments.as_ref().map_or(0, Vec::len)
-        } else {
-            0
-        };
-        let size = u64::try_from(before)
-            .unwrap_or(u64::MAX)
-            .saturating_add(length);
+        let before = if is_data { self.fragments.as_ref().map_or(0, Vec::len) } else { 0 };
+        let size = u64::try_from(before).unwrap_or(u64::MAX).saturating_add(length);
         let limit = self.message_bytes_max;
         let within = !is_data || size <= u64::from(limit);
-        usize::try_from(length)
-            .ok()
-            .filter(|_| within)
-            .ok_or(WebSocketError::TooLarge { size, limit })
+        usize::try_from(length).ok().filter(|_| within).ok_or(WebSocketError::TooLarge { size, limit })
     }
 
     /// Unmasks a whole frame and hands on what it completes.
@@ -327,9 +291,7 @@ fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, WebSocketError> {
     if payload.is_empty() {
         return Ok(None);
     }
-    let (code, reason) = payload
-        .split_first_chunk::<2>()
-        .ok_or(WebSocketError::CloseForm)?;
+    let (code, reason) = payload.split_first_chunk::<2>().ok_or(WebSocketError::CloseForm)?;
     let code = CloseCode(u16::from_be_bytes(*code));
     if !code.may_be_sent() {
         return Err(WebSocketError::CloseForm);

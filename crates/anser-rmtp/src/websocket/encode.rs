@@ -59,9 +59,7 @@ pub(crate) fn apply_mask(mask: [u8; 4], payload: &mut [u8]) {
     for chunk in words {
         *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
     }
-    tail.iter_mut()
-        .zip(mask.iter().cycle())
-        .for_each(|(byte, key)| *byte ^= key);
+    tail.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
 }
 
 fn put_control(opcode: u8, payload: &[u8], role: Role, out: &mut Vec<u8>) {

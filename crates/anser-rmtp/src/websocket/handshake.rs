@@ -31,9 +31,7 @@ pub struct ClientHandshake {
 impl ClientHandshake {
     /// A handshake with 16 random bytes.
     pub fn new(nonce: [u8; 16]) -> Self {
-        Self {
-            key: STANDARD.encode(nonce),
-        }
+        Self { key: STANDARD.encode(nonce) }
     }
 
     /// The request to be written. `host` is the host and port that the client connected to.
@@ -48,10 +46,7 @@ impl ClientHandshake {
 
     /// Reads the response that belongs to this handshake.
     pub fn into_reader(self) -> ResponseReader {
-        ResponseReader {
-            key: self.key,
-            head: Vec::new(),
-        }
+        ResponseReader { key: self.key, head: Vec::new() }
     }
 }
 
@@ -76,10 +71,7 @@ impl ResponseReader {
     fn judge(&self) -> Result<(), HandshakeError> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
-        if !response
-            .parse(&self.head)
-            .is_ok_and(|status| status.is_complete())
-        {
+        if !response.parse(&self.head).is_ok_and(|status| status.is_complete()) {
             return Err(HandshakeError::Malformed);
         }
         match response.code {
@@ -88,8 +80,7 @@ impl ResponseReader {
         }
         let headers = &*response.headers;
         let accepted = header(headers, "sec-websocket-accept").map(<[u8]>::trim_ascii);
-        let switched = has_token(headers, "upgrade", "websocket")
-            && has_token(headers, "connection", "upgrade");
+        let switched = has_token(headers, "upgrade", "websocket") && has_token(headers, "connection", "upgrade");
         if switched && accepted == Some(accept_key(self.key.as_bytes()).as_slice()) {
             Ok(())
         } else {

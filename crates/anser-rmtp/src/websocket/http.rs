@@ -18,8 +18,7 @@ const PING_PATH: &str = "/ping";
 
 /// The answer to a speed test. Some SDKs ask for `/ping` before they connect, from pages of any origin; the connection is
 /// to be closed behind it.
-pub const PING_RESPONSE: &[u8] =
-    b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n\
+pub const PING_RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n\
 Content-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// An upgrade to WebSocket that may be accepted.
@@ -35,7 +34,9 @@ impl UpgradeRequest {
     /// Appends the response that opens the WebSocket. No extension and no sub-protocol is agreed on. The connection is
     /// always opened first; who is not welcome is told by a CONNACK, because SDKs show no other reason.
     pub fn put_response(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
+        out.extend_from_slice(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+        );
         out.extend_from_slice(&self.accept);
         out.extend_from_slice(END);
     }
@@ -134,9 +135,7 @@ pub(super) fn complete_head(head: &mut Vec<u8>, input: &[u8]) -> HeadProgress {
         Some(place) => {
             let end = search_from + place + END.len();
             head.truncate(end);
-            HeadProgress::Complete {
-                consumed: end.saturating_sub(before),
-            }
+            HeadProgress::Complete { consumed: end.saturating_sub(before) }
         }
         None if head.len() >= HEAD_BYTES_MAX => HeadProgress::TooLarge,
         None => HeadProgress::Incomplete,
@@ -165,10 +164,7 @@ fn parse(head: &[u8]) -> Result<HttpRequest, HttpRefusal> {
     }
     let accept = accept_of(&request)?;
     let query = ConnectQuery::parse(query);
-    Ok(HttpRequest::Upgrade(Box::new(UpgradeRequest {
-        query,
-        accept,
-    })))
+    Ok(HttpRequest::Upgrade(Box::new(UpgradeRequest { query, accept })))
 }
 
 /// Judges the headers of an upgrade, and answers its key.
@@ -183,9 +179,7 @@ fn accept_of(request: &httparse::Request<'_, '_>) -> Result<[u8; 28], HttpRefusa
     if !has_token(headers, "sec-websocket-version", "13") {
         return Err(HttpRefusal::UpgradeRequired);
     }
-    let key = header(headers, "sec-websocket-key")
-        .ok_or(HttpRefusal::BadRequest)?
-        .trim_ascii();
+    let key = header(headers, "sec-websocket-key").ok_or(HttpRefusal::BadRequest)?.trim_ascii();
     if STANDARD.decode(key).map(|key| key.len()) != Ok(16) {
         return Err(HttpRefusal::BadRequest);
     }
@@ -193,10 +187,7 @@ fn accept_of(request: &httparse::Request<'_, '_>) -> Result<[u8; 28], HttpRefusa
 }
 
 pub(super) fn header<'h>(headers: &'h [httparse::Header<'_>], name: &str) -> Option<&'h [u8]> {
-    headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value)
+    headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
 
 /// Whether one of the comma-separated values of the headers with this name is `token`, whatever the case.
@@ -210,13 +201,8 @@ pub(super) fn has_token(headers: &[httparse::Header<'_>], name: &str, token: &st
 
 /// The value by which a server shows that it read the key.
 pub(super) fn accept_key(key: &[u8]) -> [u8; 28] {
-    let digest = Sha1::new()
-        .chain_update(key)
-        .chain_update(ACCEPT_SUFFIX)
-        .finalize();
+    let digest = Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize();
     let mut accept = [0; 28];
-    STANDARD
-        .encode_slice(digest, &mut accept)
-        .expect("20 bytes are 28 in base64");
+    STANDARD.encode_slice(digest, &mut accept).expect("20 bytes are 28 in base64");
     accept
 }

@@ -41,8 +41,7 @@ impl ConnectQuery {
                 "platform" => &mut parsed.platform,
                 "deviceId" => &mut parsed.device_id,
                 "protocolVer" => {
-                    parsed.protocol_version =
-                        parsed.protocol_version.or_else(|| value.parse().ok());
+                    parsed.protocol_version = parsed.protocol_version.or_else(|| value.parse().ok());
                     continue;
                 }
                 _ => continue,
@@ -57,10 +56,7 @@ impl ConnectQuery {
     /// The same as the part of a URL behind the `?`.
     pub fn to_query(&self) -> String {
         let mut query = String::new();
-        let version = self
-            .protocol_version
-            .map(|version| version.to_string())
-            .unwrap_or_default();
+        let version = self.protocol_version.map(|version| version.to_string()).unwrap_or_default();
         for (name, value) in [
             ("appId", &self.app_key),
             ("token", &self.token),
@@ -105,11 +101,8 @@ fn percent_decode(text: &str) -> Cow<'_, str> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| {
-            after
-                .split_first_chunk::<2>()
-                .and_then(|(&[h, l], after)| Some((hex(h)? << 4 | hex(l)?, after)))
-        });
+        let escaped = (byte == b'%')
+            .then(|| after.split_first_chunk::<2>().and_then(|(&[h, l], after)| Some((hex(h)? << 4 | hex(l)?, after))));
         rest = match escaped.flatten() {
             Some((value, after)) => {
                 bytes.push(value);
@@ -121,10 +114,7 @@ fn percent_decode(text: &str) -> Cow<'_, str> {
             }
         };
     }
-    Cow::Owned(
-        String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-    )
+    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 const fn hex(digit: u8) -> Option<u8> {
@@ -156,42 +146,26 @@ mod tests {
 
     #[test]
     fn the_parameters_of_each_generation_are_read() {
-        let q =
-            ConnectQuery::parse("appId=k&token=abc%40&sdkVer=2.9.2&pid=undefined&apiVer=normal");
-        assert_eq!(
-            (q.app_key.as_str(), q.token.as_str(), q.sdk_version.as_str()),
-            ("k", "abc@", "2.9.2")
-        );
+        let q = ConnectQuery::parse("appId=k&token=abc%40&sdkVer=2.9.2&pid=undefined&apiVer=normal");
+        assert_eq!((q.app_key.as_str(), q.token.as_str(), q.sdk_version.as_str()), ("k", "abc@", "2.9.2"));
         assert_eq!(q.protocol_version, None);
         let q = ConnectQuery::parse(
             "appId=k&token=a&sdkVer=5.38.0&pid=&deviceId=x%2By&apiVer=browser%7CChrome%7C120&protocolVer=4&baggage=1",
         );
         assert_eq!(
-            (
-                q.api_version.as_str(),
-                q.device_id.as_str(),
-                q.protocol_version
-            ),
+            (q.api_version.as_str(), q.device_id.as_str(), q.protocol_version),
             ("browser|Chrome|120", "x+y", Some(4))
         );
     }
 
     #[test]
     fn odd_escapes_are_taken_leniently() {
-        for (text, value) in [
-            ("%", "%"),
-            ("%4", "%4"),
-            ("%zz", "%zz"),
-            ("a+b", "a b"),
-            ("%41%", "A%"),
-            ("%ff", "\u{fffd}"),
-        ] {
+        for (text, value) in
+            [("%", "%"), ("%4", "%4"), ("%zz", "%zz"), ("a+b", "a b"), ("%41%", "A%"), ("%ff", "\u{fffd}")]
+        {
             assert_eq!(percent_decode(text), value, "{text}");
         }
-        assert_eq!(
-            ConnectQuery::parse("appId=a&appId=b&protocolVer=999").app_key,
-            "a"
-        );
+        assert_eq!(ConnectQuery::parse("appId=a&appId=b&protocolVer=999").app_key, "a");
         assert_eq!(ConnectQuery::parse("&&=&appId"), ConnectQuery::default());
     }
 
@@ -212,10 +186,7 @@ mod tests {
 
     #[test]
     fn debug_text_holds_no_token() {
-        let query = ConnectQuery {
-            token: "secret".into(),
-            ..ConnectQuery::default()
-        };
+        let query = ConnectQuery { token: "secret".into(), ..ConnectQuery::default() };
         assert!(!format!("{query:?}").contains("secret"));
     }
 }

@@ -43,30 +43,11 @@ fn request(text: &str) -> Result<Option<(HttpRequest, usize)>, HttpRefusal> {
 #[test]
 fn golden_frames_of_the_rfc() {
     let mut decoder = WebSocketDecoder::client(100_000);
-    let seen = push(
-        &mut decoder,
-        &hex("02 03 48656c 80 02 6c6f 89 05 48656c6c6f"),
-    )
-    .unwrap();
-    assert_eq!(
-        seen,
-        [
-            Seen::Message(b"Hello".to_vec()),
-            Seen::Ping(b"Hello".to_vec())
-        ]
-    );
-    assert_eq!(
-        server("8a 85 37fa213d 7f9f4d5158").unwrap(),
-        [Seen::Pong(b"Hello".to_vec())]
-    );
+    let seen = push(&mut decoder, &hex("02 03 48656c 80 02 6c6f 89 05 48656c6c6f")).unwrap();
+    assert_eq!(seen, [Seen::Message(b"Hello".to_vec()), Seen::Ping(b"Hello".to_vec())]);
+    assert_eq!(server("8a 85 37fa213d 7f9f4d5158").unwrap(), [Seen::Pong(b"Hello".to_vec())]);
     let mut out = Vec::new();
-    put_pong(
-        b"Hello",
-        Role::Client {
-            mask: [0x37, 0xfa, 0x21, 0x3d],
-        },
-        &mut out,
-    );
+    put_pong(b"Hello", Role::Client { mask: [0x37, 0xfa, 0x21, 0x3d] }, &mut out);
     assert_eq!(out, hex("8a 85 37fa213d 7f9f4d5158"));
     out.clear();
     put_close(CloseCode::GOING_AWAY, Role::Server, &mut out);
@@ -80,15 +61,10 @@ fn lengths_of_every_width_are_written_and_read() {
             let mut bytes = Vec::new();
             put_message_head(size, mask, &mut bytes);
             bytes.resize(bytes.len() + size, 0);
-            let mut decoder = if mask.is_some() {
-                WebSocketDecoder::server(100_000)
-            } else {
-                WebSocketDecoder::client(100_000)
-            };
+            let mut decoder =
+                if mask.is_some() { WebSocketDecoder::server(100_000) } else { WebSocketDecoder::client(100_000) };
             let seen = push(&mut decoder, &bytes).unwrap();
-            let [Seen::Message(message)] = seen.as_slice() else {
-                panic!("{size}: no message")
-            };
+            let [Seen::Message(message)] = seen.as_slice() else { panic!("{size}: no message") };
             assert_eq!(message.len(), size);
             assert_eq!(decoder.held_bytes(), 0);
         }
@@ -107,22 +83,8 @@ fn what_breaks_the_rules_is_closed_with_the_code_for_it() {
         ("80 80 00000000", WebSocketError::Fragments, 1002),
         ("02 80 00000000 82 80", WebSocketError::Fragments, 1002),
         ("81 80 00000000", WebSocketError::Text, 1003),
-        (
-            "82 fe 03e9",
-            WebSocketError::TooLarge {
-                size: 1001,
-                limit: 1000,
-            },
-            1009,
-        ),
-        (
-            "82 ff ffffffffffffffff",
-            WebSocketError::TooLarge {
-                size: u64::MAX,
-                limit: 1000,
-            },
-            1009,
-        ),
+        ("82 fe 03e9", WebSocketError::TooLarge { size: 1001, limit: 1000 }, 1009),
+        ("82 ff ffffffffffffffff", WebSocketError::TooLarge { size: u64::MAX, limit: 1000 }, 1009),
         ("88 81 00000000 03", WebSocketError::CloseForm, 1002),
         ("88 82 00000000 03ed", WebSocketError::CloseForm, 1002),
         ("88 83 00000000 03e8 ff", WebSocketError::CloseReason, 1007),
@@ -131,33 +93,18 @@ fn what_breaks_the_rules_is_closed_with_the_code_for_it() {
         assert_eq!(error.close_code(), CloseCode(code), "{bytes}");
     }
     let mut client = WebSocketDecoder::client(1000);
-    assert_eq!(
-        push(&mut client, &hex("82 80 00000000")),
-        Err(WebSocketError::Masking)
-    );
+    assert_eq!(push(&mut client, &hex("82 80 00000000")), Err(WebSocketError::Masking));
 }
 
 #[test]
 fn fragments_are_bounded_as_a_whole_and_may_hold_control_frames_between_them() {
     let mut decoder = WebSocketDecoder::server(4);
-    assert_eq!(
-        push(&mut decoder, &hex("02 83 00000000 010203")).unwrap(),
-        []
-    );
-    assert_eq!(
-        push(&mut decoder, &hex("89 82 00000000 0909")).unwrap(),
-        [Seen::Ping(vec![9, 9])]
-    );
+    assert_eq!(push(&mut decoder, &hex("02 83 00000000 010203")).unwrap(), []);
+    assert_eq!(push(&mut decoder, &hex("89 82 00000000 0909")).unwrap(), [Seen::Ping(vec![9, 9])]);
     assert_eq!(push(&mut decoder, &hex("00 80 00000000")).unwrap(), []);
-    assert_eq!(
-        push(&mut decoder, &hex("80 81 00000000 04")).unwrap(),
-        [Seen::Message(vec![1, 2, 3, 4])]
-    );
+    assert_eq!(push(&mut decoder, &hex("80 81 00000000 04")).unwrap(), [Seen::Message(vec![1, 2, 3, 4])]);
     assert_eq!(decoder.held_bytes(), 0);
-    assert_eq!(
-        push(&mut decoder, &hex("02 83 00000000 010203")).unwrap(),
-        []
-    );
+    assert_eq!(push(&mut decoder, &hex("02 83 00000000 010203")).unwrap(), []);
     let error = WebSocketError::TooLarge { size: 5, limit: 4 };
     assert_eq!(push(&mut decoder, &hex("80 82 00000000 0405")), Err(error));
 }
@@ -165,10 +112,7 @@ fn fragments_are_bounded_as_a_whole_and_may_hold_control_frames_between_them() {
 #[test]
 fn nothing_is_read_after_a_close() {
     let mut decoder = WebSocketDecoder::server(1000);
-    assert_eq!(
-        push(&mut decoder, &hex("88 82 00000000 03e8 c0ffee")).unwrap(),
-        [Seen::Close(Some(1000))]
-    );
+    assert_eq!(push(&mut decoder, &hex("88 82 00000000 03e8 c0ffee")).unwrap(), [Seen::Close(Some(1000))]);
     assert_eq!(push(&mut decoder, &hex("82 80 00000000")).unwrap(), []);
     assert_eq!(decoder.held_bytes(), 0);
     assert_eq!(server("88 80 00000000").unwrap(), [Seen::Close(None)]);
@@ -178,20 +122,12 @@ fn nothing_is_read_after_a_close() {
 fn golden_handshake_of_the_rfc() {
     let (request, consumed) = request(REQUEST).unwrap().unwrap();
     assert_eq!(consumed, REQUEST.len());
-    let HttpRequest::Upgrade(upgrade) = request else {
-        panic!("{request:?}")
-    };
-    assert_eq!(
-        (upgrade.query.app_key.as_str(), upgrade.query.token.as_str()),
-        ("k", "t@")
-    );
+    let HttpRequest::Upgrade(upgrade) = request else { panic!("{request:?}") };
+    assert_eq!((upgrade.query.app_key.as_str(), upgrade.query.token.as_str()), ("k", "t@"));
     let mut response = Vec::new();
     upgrade.put_response(&mut response);
     let response = String::from_utf8(response).unwrap();
-    assert!(
-        response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
-        "{response}"
-    );
+    assert!(response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{response}");
     assert!(!response.to_ascii_lowercase().contains("extensions"));
 
     let mut reader = ClientHandshake::new(*b"the sample nonce").into_reader();
@@ -199,89 +135,48 @@ fn golden_handshake_of_the_rfc() {
     assert_eq!(reader.push(&response.as_bytes()[..cut]), Ok(None));
     assert_eq!(reader.push(b"\n\r\n\x82\x00"), Ok(Some(3)));
     let mut other = ClientHandshake::new([0; 16]).into_reader();
-    assert_eq!(
-        other.push(response.as_bytes()),
-        Err(HandshakeError::NotAccepted)
-    );
+    assert_eq!(other.push(response.as_bytes()), Err(HandshakeError::NotAccepted));
     let mut refused = ClientHandshake::new([0; 16]).into_reader();
-    assert_eq!(
-        refused.push(HttpRefusal::NotFound.response()),
-        Err(HandshakeError::Status(404))
-    );
+    assert_eq!(refused.push(HttpRefusal::NotFound.response()), Err(HandshakeError::Status(404)));
 }
 
 #[test]
 fn both_sides_of_a_handshake_agree() {
     let handshake = ClientHandshake::new([7; 16]);
-    let query = ConnectQuery {
-        app_key: "k".into(),
-        token: "a@b".into(),
-        ..ConnectQuery::default()
-    };
+    let query = ConnectQuery { app_key: "k".into(), token: "a@b".into(), ..ConnectQuery::default() };
     let text = handshake.request("h:1", &query);
     let mut reader = RequestReader::new();
     let (last, first) = text.split_last().unwrap();
-    assert_eq!(
-        first.iter().find_map(|byte| reader.push(&[*byte]).unwrap()),
-        None
-    );
-    let Some((HttpRequest::Upgrade(upgrade), 1)) = reader.push(&[*last]).unwrap() else {
-        panic!("no upgrade")
-    };
+    assert_eq!(first.iter().find_map(|byte| reader.push(&[*byte]).unwrap()), None);
+    let Some((HttpRequest::Upgrade(upgrade), 1)) = reader.push(&[*last]).unwrap() else { panic!("no upgrade") };
     assert_eq!(upgrade.query, query);
     let mut response = Vec::new();
     upgrade.put_response(&mut response);
-    assert_eq!(
-        handshake.into_reader().push(&response),
-        Ok(Some(response.len()))
-    );
+    assert_eq!(handshake.into_reader().push(&response), Ok(Some(response.len())));
 }
 
 #[test]
 fn other_requests_are_answered_or_refused() {
-    let (ping, _) = request("GET /ping?r=1 HTTP/1.1\r\nHost: h\r\n\r\n")
-        .unwrap()
-        .unwrap();
+    let (ping, _) = request("GET /ping?r=1 HTTP/1.1\r\nHost: h\r\n\r\n").unwrap().unwrap();
     assert_eq!(ping, HttpRequest::Ping);
     let long = format!("GET /websocket HTTP/1.1\r\nX: {}", "x".repeat(9000));
     let many = format!("GET /websocket HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(65));
     for (text, refusal) in [
         ("GET / HTTP/1.1\r\n\r\n", HttpRefusal::NotFound),
         ("GET /websocketx HTTP/1.1\r\n\r\n", HttpRefusal::NotFound),
-        (
-            "POST /websocket HTTP/1.1\r\n\r\n",
-            HttpRefusal::MethodNotAllowed,
-        ),
-        (
-            "GET /websocket HTTP/1.1\r\n\r\n",
-            HttpRefusal::UpgradeRequired,
-        ),
-        (
-            &REQUEST.replace("Version: 13", "Version: 8"),
-            HttpRefusal::UpgradeRequired,
-        ),
-        (
-            &REQUEST.replace("HTTP/1.1", "HTTP/1.0"),
-            HttpRefusal::BadRequest,
-        ),
-        (
-            &REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl"),
-            HttpRefusal::BadRequest,
-        ),
-        (
-            &REQUEST.replace("Sec-WebSocket-Key", "X"),
-            HttpRefusal::BadRequest,
-        ),
+        ("POST /websocket HTTP/1.1\r\n\r\n", HttpRefusal::MethodNotAllowed),
+        ("GET /websocket HTTP/1.1\r\n\r\n", HttpRefusal::UpgradeRequired),
+        (&REQUEST.replace("Version: 13", "Version: 8"), HttpRefusal::UpgradeRequired),
+        (&REQUEST.replace("HTTP/1.1", "HTTP/1.0"), HttpRefusal::BadRequest),
+        (&REQUEST.replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl"), HttpRefusal::BadRequest),
+        (&REQUEST.replace("Sec-WebSocket-Key", "X"), HttpRefusal::BadRequest),
         ("\x16\x03\x01\r\n\r\n", HttpRefusal::BadRequest),
         (&long, HttpRefusal::HeadTooLarge),
         (&many, HttpRefusal::HeadTooLarge),
     ] {
         assert_eq!(request(text), Err(refusal), "{text}");
         let status = std::str::from_utf8(refusal.response()).unwrap();
-        assert!(
-            status.starts_with("HTTP/1.1 4") && status.ends_with("\r\n\r\n"),
-            "{status}"
-        );
+        assert!(status.starts_with("HTTP/1.1 4") && status.ends_with("\r\n\r\n"), "{status}");
     }
     assert_eq!(request("GET /websocket HTTP/1.1\r\n"), Ok(None));
 }

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anser_cluster::{
-    Accepted, AccessService, App, AppRegistry, AppSecret, Arrival, BoxFuture, Command,
-    DirectoryService, GroupProfile, HistoryRead, HistoryReply, ListItem, MessageService, Outcome,
-    Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, SettingsPage, Settled,
-    SignInView, SignOut, UserProfile,
+    Accepted, AccessService, App, AppRegistry, AppSecret, Arrival, BoxFuture, Command, DirectoryService, GroupProfile,
+    HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullReply, PullRequest, Recall, Refusal,
+    ServerPublish, SettingsPage, Settled, SignInView, SignOut, UserProfile,
 };
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, MessageUid, Position, Status, TargetId, Timestamp,
-    UserId, UserKey, target_hash,
+    AppKey, ConnectionId, ConversationType, MessageUid, Position, Status, TargetId, Timestamp, UserId, UserKey,
+    target_hash,
 };
 use parking_lot::Mutex;
 
@@ -22,10 +21,7 @@ pub(super) struct OneApp(Arc<App>);
 
 impl OneApp {
     pub(super) fn new() -> Self {
-        Self(Arc::new(App::new(
-            AppKey::new("app1").unwrap(),
-            AppSecret::new("secret"),
-        )))
+        Self(Arc::new(App::new(AppKey::new("app1").unwrap(), AppSecret::new("secret"))))
     }
 }
 
@@ -74,11 +70,7 @@ impl Fakes {
     /// Who was signed out, and after how many commands.
     pub(super) fn signed_out(&self) -> Vec<(String, SignOut, usize)> {
         let state = self.state.lock();
-        state
-            .signed_out
-            .iter()
-            .map(|(key, why, after)| (key.user.to_string(), *why, *after))
-            .collect()
+        state.signed_out.iter().map(|(key, why, after)| (key.user.to_string(), *why, *after)).collect()
     }
 
     pub(super) fn is_online(&self, user: &str) {
@@ -90,10 +82,7 @@ impl Fakes {
     }
 
     pub(super) fn has_group(&self, group: &str, members: &[&str]) {
-        self.state.lock().groups.insert(
-            group.to_owned(),
-            members.iter().map(|&m| m.to_owned()).collect(),
-        );
+        self.state.lock().groups.insert(group.to_owned(), members.iter().map(|&m| m.to_owned()).collect());
     }
 
     /// Whatever is sent to this target, or asked of this user, is refused.
@@ -108,12 +97,7 @@ impl Fakes {
     }
 
     fn refusal(&self, id: &str) -> Option<Refusal> {
-        self.state
-            .lock()
-            .refusals
-            .get(id)
-            .copied()
-            .map(Refusal::new)
+        self.state.lock().refusals.get(id).copied().map(Refusal::new)
     }
 }
 
@@ -177,10 +161,7 @@ impl MessageService for Fakes {
         if let Some(refusal) = self.refusal(recall.command.target.as_str()) {
             return ready(Err(refusal));
         }
-        let accepted = Accepted {
-            uid: recall.effect.uid,
-            sent: NOW,
-        };
+        let accepted = Accepted { uid: recall.effect.uid, sent: NOW };
         self.state.lock().recalls.push(recall);
         ready(Ok(accepted))
     }
@@ -202,11 +183,7 @@ impl AccessService for Fakes {
     }
 
     fn is_online(&self, user: &UserKey) -> bool {
-        self.state
-            .lock()
-            .online
-            .iter()
-            .any(|online| online == user.user.as_str())
+        self.state.lock().online.iter().any(|online| online == user.user.as_str())
     }
 }
 
@@ -222,11 +199,7 @@ impl DirectoryService for Fakes {
         ready(Ok(self.state.lock().users.get(user.user.as_str()).cloned()))
     }
 
-    fn group(
-        &self,
-        _app: &AppKey,
-        group: &TargetId,
-    ) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
+    fn group(&self, _app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
         let members = self.state.lock().groups.get(group.as_str()).cloned();
         ready(Ok(members.map(|members| GroupProfile {
             name: format!("name of {group}"),
@@ -235,12 +208,7 @@ impl DirectoryService for Fakes {
         })))
     }
 
-    fn is_member(
-        &self,
-        _app: &AppKey,
-        _group: &TargetId,
-        _user: &UserId,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
+    fn is_member(&self, _app: &AppKey, _group: &TargetId, _user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
         unasked()
     }
 
@@ -265,35 +233,15 @@ impl DirectoryService for Fakes {
     }
 
     fn blacklist(&self, _user: &UserKey) -> BoxFuture<'_, Result<Vec<UserId>, Refusal>> {
-        ready(Ok(self
-            .state
-            .lock()
-            .blacklist
-            .iter()
-            .map(|name| user(name))
-            .collect()))
+        ready(Ok(self.state.lock().blacklist.iter().map(|name| user(name)).collect()))
     }
 
-    fn blocked_users(
-        &self,
-        _app: &AppKey,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>> {
+    fn blocked_users(&self, _app: &AppKey, now: Timestamp) -> BoxFuture<'_, Result<Vec<(UserId, Timestamp)>, Refusal>> {
         assert_eq!(now, NOW);
-        ready(Ok(self
-            .state
-            .lock()
-            .blocked
-            .iter()
-            .map(|(name, until)| (user(name), *until))
-            .collect()))
+        ready(Ok(self.state.lock().blocked.iter().map(|(name, until)| (user(name), *until)).collect()))
     }
 
-    fn settings(
-        &self,
-        _user: &UserKey,
-        _version: Timestamp,
-    ) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
+    fn settings(&self, _user: &UserKey, _version: Timestamp) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
         unasked()
     }
 }

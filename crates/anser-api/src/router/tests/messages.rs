@@ -6,8 +6,7 @@ use serde_json::json;
 use super::*;
 use fakes::user;
 
-const ONE: &str =
-    "fromUserId=boss&toUserId=a&objectName=RC:TxtMsg&content=%7B%22content%22%3A%22hi%22%7D";
+const ONE: &str = "fromUserId=boss&toUserId=a&objectName=RC:TxtMsg&content=%7B%22content%22%3A%22hi%22%7D";
 const TO_GROUP: &str = "fromUserId=boss&toGroupId=g&objectName=RC:TxtMsg&content=%7B%7D";
 
 fn uid(kind: ConversationType, target: &str) -> String {
@@ -22,18 +21,9 @@ async fn a_private_message_is_answered_with_its_uid() {
     assert_eq!(answer, json!({ "code": 200, "messageUIDs": wanted }));
     let published = backend.fakes.published().remove(0);
     assert_eq!(published.sender, user("boss"));
-    assert_eq!(
-        (published.kind, published.class),
-        (ConversationType::Private, MessageClass::Persisted)
-    );
-    assert_eq!(
-        published.flags,
-        MessageFlags::PERSIST.with(MessageFlags::COUNT)
-    );
-    assert_eq!(
-        (&published.object_name[..], &published.content[..]),
-        (&b"RC:TxtMsg"[..], &br#"{"content":"hi"}"#[..])
-    );
+    assert_eq!((published.kind, published.class), (ConversationType::Private, MessageClass::Persisted));
+    assert_eq!(published.flags, MessageFlags::PERSIST.with(MessageFlags::COUNT));
+    assert_eq!((&published.object_name[..], &published.content[..]), (&b"RC:TxtMsg"[..], &br#"{"content":"hi"}"#[..]));
     assert!(!published.sender_copy && !published.check_permission && published.extras.is_none());
 }
 
@@ -41,23 +31,12 @@ async fn a_private_message_is_answered_with_its_uid() {
 async fn parameters_become_flags_and_extras() {
     let backend = Backend::new();
     let more = "isPersisted=0&isCounted=0&isIncludeSender=1&verifyBlacklist=1&disablePush=true&expansion=True&pushContent=p&pushData=d&pushExt=e&extraContent=%7B%7D&busChannel=c";
-    backend
-        .ok("/message/private/publish", &format!("{ONE}&{more}"))
-        .await;
+    backend.ok("/message/private/publish", &format!("{ONE}&{more}")).await;
     let published = backend.fakes.published().remove(0);
-    assert_eq!(
-        published.flags,
-        MessageFlags::QUIET.with(MessageFlags::EXPANDABLE)
-    );
+    assert_eq!(published.flags, MessageFlags::QUIET.with(MessageFlags::EXPANDABLE));
     assert!(published.sender_copy && published.check_permission);
     let extras = published.extras.unwrap();
-    let texts = [
-        extras.push_text,
-        extras.push_data,
-        extras.push_ext,
-        extras.extra_content,
-        extras.bus_channel,
-    ];
+    let texts = [extras.push_text, extras.push_data, extras.push_ext, extras.extra_content, extras.bus_channel];
     assert_eq!(texts.map(Option::unwrap), ["p", "d", "e", "{}", "c"]);
 }
 
@@ -65,22 +44,12 @@ async fn parameters_become_flags_and_extras() {
 async fn one_message_to_many_is_one_for_each_in_the_order_asked() {
     let backend = Backend::new();
     let targets: Vec<String> = (0..1000).map(|i| format!("u{i}")).collect();
-    let to: String = targets
-        .iter()
-        .map(|user| format!("&toUserId={user}"))
-        .collect();
+    let to: String = targets.iter().map(|user| format!("&toUserId={user}")).collect();
     let answer = backend
-        .ok(
-            "/message/private/publish",
-            &format!("fromUserId=boss&objectName=o&content=c{to}&toUserId=u0"),
-        )
+        .ok("/message/private/publish", &format!("fromUserId=boss&objectName=o&content=c{to}&toUserId=u0"))
         .await;
-    let named: Vec<_> = answer["messageUIDs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|m| m["userId"].as_str().unwrap())
-        .collect();
+    let named: Vec<_> =
+        answer["messageUIDs"].as_array().unwrap().iter().map(|m| m["userId"].as_str().unwrap()).collect();
     assert_eq!(named, targets, "each once, though one was named twice");
     assert_eq!(backend.fakes.published().len(), 1000);
     let backend = Backend::new();
@@ -96,77 +65,38 @@ async fn one_message_to_many_is_one_for_each_in_the_order_asked() {
 #[tokio::test]
 async fn a_group_message_may_be_for_some_members() {
     let backend = Backend::new();
-    let answer = backend
-        .ok(
-            "/message/group/publish",
-            &format!("{TO_GROUP}&toUserId=a&toUserId=b&isMentioned=1"),
-        )
-        .await;
-    assert_eq!(
-        answer["messageUIDs"],
-        json!([{ "groupId": "g", "messageUID": uid(ConversationType::Group, "g") }])
-    );
+    let answer = backend.ok("/message/group/publish", &format!("{TO_GROUP}&toUserId=a&toUserId=b&isMentioned=1")).await;
+    assert_eq!(answer["messageUIDs"], json!([{ "groupId": "g", "messageUID": uid(ConversationType::Group, "g") }]));
     let published = backend.fakes.published().remove(0);
     assert_eq!(published.kind, ConversationType::Group);
     assert!(published.flags.has(MessageFlags::MENTION));
     assert_eq!(published.extras.unwrap().to_users, [user("a"), user("b")]);
     let backend = Backend::new();
+    backend.refused("/message/group/publish", &format!("{TO_GROUP}&toGroupId=h&toUserId=a"), "toUserId").await;
     backend
-        .refused(
-            "/message/group/publish",
-            &format!("{TO_GROUP}&toGroupId=h&toUserId=a"),
-            "toUserId",
-        )
+        .refused("/message/group/publish", &format!("{TO_GROUP}&toGroupId=h&toGroupId=i&toGroupId=j"), "toGroupId")
         .await;
-    backend
-        .refused(
-            "/message/group/publish",
-            &format!("{TO_GROUP}&toGroupId=h&toGroupId=i&toGroupId=j"),
-            "toGroupId",
-        )
-        .await;
-    backend
-        .ok(
-            "/message/group/publish",
-            &format!("{TO_GROUP}&toGroupId=h&toGroupId=i"),
-        )
-        .await;
+    backend.ok("/message/group/publish", &format!("{TO_GROUP}&toGroupId=h&toGroupId=i")).await;
     assert_eq!(backend.fakes.published().len(), 3);
 }
 
 #[tokio::test]
 async fn a_system_message_goes_to_users_and_not_back() {
     let backend = Backend::new();
-    backend
-        .ok(
-            "/message/system/publish",
-            &format!("{ONE}&isIncludeSender=1"),
-        )
-        .await;
+    backend.ok("/message/system/publish", &format!("{ONE}&isIncludeSender=1")).await;
     let published = backend.fakes.published().remove(0);
-    assert_eq!(
-        (published.kind, published.sender_copy),
-        (ConversationType::System, false)
-    );
+    assert_eq!((published.kind, published.sender_copy), (ConversationType::System, false));
     let to: String = (0..101).map(|i| format!("&toUserId=u{i}")).collect();
     let backend = Backend::new();
     backend
-        .refused(
-            "/message/system/publish",
-            &format!("fromUserId=desk&objectName=o&content=c{to}"),
-            "toUserId",
-        )
+        .refused("/message/system/publish", &format!("fromUserId=desk&objectName=o&content=c{to}"), "toUserId")
         .await;
 }
 
 #[tokio::test]
 async fn publishes_name_what_they_need_within_limits() {
     let backend = Backend::new();
-    for (path, to) in [
-        ("private", "toUserId"),
-        ("group", "toGroupId"),
-        ("system", "toUserId"),
-    ] {
+    for (path, to) in [("private", "toUserId"), ("group", "toGroupId"), ("system", "toUserId")] {
         let path = format!("/message/{path}/publish");
         for missing in ["fromUserId", to, "objectName", "content"] {
             let body: String = ["fromUserId", to, "objectName", "content"]
@@ -176,22 +106,10 @@ async fn publishes_name_what_they_need_within_limits() {
                 .collect();
             backend.refused(&path, &body, missing).await;
         }
-        let body = |content: &str, rest: &str| {
-            format!("fromUserId=x&{to}=x&objectName=x&content={content}{rest}")
-        };
-        backend
-            .refused(&path, &body(&"x".repeat(128 * 1024 + 1), ""), "content")
-            .await;
-        backend
-            .refused(&path, &body("x", "&isPersisted=2"), "isPersisted")
-            .await;
-        backend
-            .refused(
-                &path,
-                &body("x", &format!("&pushContent={}", "x".repeat(16 * 1024 + 1))),
-                "pushContent",
-            )
-            .await;
+        let body = |content: &str, rest: &str| format!("fromUserId=x&{to}=x&objectName=x&content={content}{rest}");
+        backend.refused(&path, &body(&"x".repeat(128 * 1024 + 1), ""), "content").await;
+        backend.refused(&path, &body("x", "&isPersisted=2"), "isPersisted").await;
+        backend.refused(&path, &body("x", &format!("&pushContent={}", "x".repeat(16 * 1024 + 1))), "pushContent").await;
         backend
             .refused(
                 &path,
@@ -203,10 +121,7 @@ async fn publishes_name_what_they_need_within_limits() {
     backend
         .ok(
             "/message/private/publish",
-            &format!(
-                "fromUserId=x&toUserId=x&objectName=x&content={}",
-                "x".repeat(128 * 1024)
-            ),
+            &format!("fromUserId=x&toUserId=x&objectName=x&content={}", "x".repeat(128 * 1024)),
         )
         .await;
 }
@@ -215,22 +130,10 @@ async fn publishes_name_what_they_need_within_limits() {
 async fn content_in_json_may_be_an_object_or_a_text() {
     let backend = Backend::new();
     for content in [r#"{ "content" : "你好" }"#, r#""{\"content\":\"你好\"}""#] {
-        let body = format!(
-            r#"{{"fromUserId":"boss","toUserId":["a"],"objectName":"RC:TxtMsg","content":{content}}}"#
-        );
-        let reply = backend
-            .send(
-                "/message/private/publish.json",
-                &signed(),
-                "application/json",
-                body.as_bytes(),
-            )
-            .await;
+        let body = format!(r#"{{"fromUserId":"boss","toUserId":["a"],"objectName":"RC:TxtMsg","content":{content}}}"#);
+        let reply = backend.send("/message/private/publish.json", &signed(), "application/json", body.as_bytes()).await;
         assert_eq!(reply.codes(), (200, 200), "{}", reply.body);
-        assert_eq!(
-            backend.fakes.published().pop().unwrap().content,
-            r#"{"content":"你好"}"#
-        );
+        assert_eq!(backend.fakes.published().pop().unwrap().content, r#"{"content":"你好"}"#);
     }
 }
 
@@ -238,12 +141,7 @@ async fn content_in_json_may_be_an_object_or_a_text() {
 async fn told_why_when_a_target_refuses() {
     let backend = Backend::new();
     backend.fakes.refuses("b", Status::BLACKLISTED);
-    let answer = backend
-        .ok(
-            "/message/private/publish",
-            &format!("{ONE}&toUserId=b&verifyBlacklist=1"),
-        )
-        .await;
+    let answer = backend.ok("/message/private/publish", &format!("{ONE}&toUserId=b&verifyBlacklist=1")).await;
     assert_eq!(answer["refused"], json!([{ "userId": "b", "code": 405 }]));
     assert_eq!(answer["messageUIDs"].as_array().unwrap().len(), 1);
     backend.fakes.refuses("g", Status::NOT_IN_GROUP);
@@ -251,30 +149,18 @@ async fn told_why_when_a_target_refuses() {
     assert_eq!(reply.codes(), (400, 1002));
     assert!(reply.says().contains("no such group"), "{}", reply.body);
     backend.fakes.refuses("a", Status::UNAVAILABLE);
-    assert_eq!(
-        backend.post("/message/private/publish", ONE).await.codes(),
-        (503, 1000)
-    );
+    assert_eq!(backend.post("/message/private/publish", ONE).await.codes(), (503, 1000));
 }
 
 #[tokio::test]
 async fn a_recall_is_the_command_that_clients_send() {
     let backend = Backend::new();
     let uid = uid(ConversationType::Private, "a");
-    let body = format!(
-        "fromUserId=boss&conversationType=1&targetId=a&messageUID={uid}&sentTime={NOW}&isDelete=1"
-    );
-    assert_eq!(
-        backend.ok("/message/recall.json", &body).await,
-        json!({ "code": 200 })
-    );
+    let body = format!("fromUserId=boss&conversationType=1&targetId=a&messageUID={uid}&sentTime={NOW}&isDelete=1");
+    assert_eq!(backend.ok("/message/recall.json", &body).await, json!({ "code": 200 }));
     let recall = backend.fakes.recalls().remove(0);
     assert_eq!(
-        (
-            recall.effect.uid.to_string(),
-            recall.effect.sent,
-            recall.effect.by_sender_only
-        ),
+        (recall.effect.uid.to_string(), recall.effect.sent, recall.effect.by_sender_only),
         (uid.clone(), NOW, true)
     );
     let command = recall.command;
@@ -302,28 +188,16 @@ async fn an_administrator_recalls_what_others_sent() {
     backend
         .ok(
             "/message/recall",
-            &format!(
-                "fromUserId=boss&conversationType=3&targetId=g&messageUID={uid}&isAdmin=1&extra=why"
-            ),
+            &format!("fromUserId=boss&conversationType=3&targetId=g&messageUID={uid}&isAdmin=1&extra=why"),
         )
         .await;
     let recall = backend.fakes.recalls().remove(0);
-    assert_eq!(
-        (recall.effect.sent, recall.effect.by_sender_only),
-        (NOW, false)
-    );
+    assert_eq!((recall.effect.sent, recall.effect.by_sender_only), (NOW, false));
     let content: Value = serde_json::from_slice(&recall.command.content).unwrap();
-    assert_eq!(
-        (&content["isAdmin"], &content["extra"]),
-        (&json!(true), &json!("why"))
-    );
+    assert_eq!((&content["isAdmin"], &content["extra"]), (&json!(true), &json!("why")));
     backend.fakes.refuses("g", Status::NOT_YOUR_MESSAGE);
-    let reply = backend
-        .post(
-            "/message/recall",
-            &format!("fromUserId=x&conversationType=3&targetId=g&messageUID={uid}"),
-        )
-        .await;
+    let reply =
+        backend.post("/message/recall", &format!("fromUserId=x&conversationType=3&targetId=g&messageUID={uid}")).await;
     assert_eq!(reply.codes(), (400, 1002));
     assert!(reply.says().contains("isAdmin"), "{}", reply.body);
 }
@@ -332,34 +206,16 @@ async fn an_administrator_recalls_what_others_sent() {
 async fn recalls_name_what_they_need() {
     let backend = Backend::new();
     let uid = uid(ConversationType::Private, "a");
-    let good = [
-        ("fromUserId", "boss"),
-        ("conversationType", "1"),
-        ("targetId", "a"),
-        ("messageUID", uid.as_str()),
-    ];
+    let good = [("fromUserId", "boss"), ("conversationType", "1"), ("targetId", "a"), ("messageUID", uid.as_str())];
     for (missing, _) in good {
-        let body: String = good
-            .iter()
-            .filter(|(n, _)| *n != missing)
-            .map(|(n, v)| format!("{n}={v}&"))
-            .collect();
+        let body: String = good.iter().filter(|(n, _)| *n != missing).map(|(n, v)| format!("{n}={v}&")).collect();
         backend.refused("/message/recall", &body, missing).await;
     }
-    for (name, value) in [
-        ("conversationType", "4"),
-        ("conversationType", "99999999999"),
-        ("messageUID", "no"),
-        ("sentTime", "x"),
-    ] {
-        let body: String = good
-            .iter()
-            .filter(|(n, _)| *n != name)
-            .map(|(n, v)| format!("{n}={v}&"))
-            .collect();
-        backend
-            .refused("/message/recall", &format!("{body}{name}={value}"), name)
-            .await;
+    for (name, value) in
+        [("conversationType", "4"), ("conversationType", "99999999999"), ("messageUID", "no"), ("sentTime", "x")]
+    {
+        let body: String = good.iter().filter(|(n, _)| *n != name).map(|(n, v)| format!("{n}={v}&")).collect();
+        backend.refused("/message/recall", &format!("{body}{name}={value}"), name).await;
     }
     assert!(backend.fakes.recalls().is_empty());
 }

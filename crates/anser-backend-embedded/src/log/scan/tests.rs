@@ -8,12 +8,7 @@ use super::*;
 const EVERY: u32 = 200;
 
 fn head() -> SegmentHead {
-    SegmentHead {
-        log: LogId(0x5eed),
-        number: 3,
-        floor: Timestamp(1_000),
-        start: vec![10, 0, 7],
-    }
+    SegmentHead { log: LogId(0x5eed), number: 3, floor: Timestamp(1_000), start: vec![10, 0, 7] }
 }
 
 /// A segment under construction, and where its frames and commits begin.
@@ -30,14 +25,7 @@ impl Written {
     fn new() -> Self {
         let bytes = head().encode();
         let first = u32::try_from(bytes.len()).unwrap();
-        Self {
-            bytes,
-            first,
-            next: head().start,
-            frames: Vec::new(),
-            commits: Vec::new(),
-            time: 1_000,
-        }
+        Self { bytes, first, next: head().start, frames: Vec::new(), commits: Vec::new(), time: 1_000 }
     }
 
     fn commit(mut self, records: &[(u8, &[u8])]) -> Self {
@@ -63,8 +51,7 @@ impl Written {
             commit_start: u32::try_from(commit_start).unwrap(),
         };
         self.frames.push(position);
-        self.bytes
-            .extend_from_slice(&header.encode(salt(), u32::try_from(position).unwrap()));
+        self.bytes.extend_from_slice(&header.encode(salt(), u32::try_from(position).unwrap()));
         self.bytes.extend_from_slice(body);
     }
 
@@ -74,12 +61,7 @@ impl Written {
 
     /// The first byte of the frame that `at` lies in.
     fn frame_of(&self, at: usize) -> u32 {
-        let frame = self
-            .frames
-            .iter()
-            .rev()
-            .find(|frame| **frame <= at)
-            .unwrap();
+        let frame = self.frames.iter().rev().find(|frame| **frame <= at).unwrap();
         u32::try_from(*frame).unwrap()
     }
 }
@@ -89,10 +71,11 @@ fn salt() -> Salt {
 }
 
 fn three_commits() -> Written {
-    Written::new()
-        .commit(&[(0, b"first"), (2, b"second")])
-        .commit(&[(0, b""), (1, b"fourth")])
-        .commit(&[(1, b"fifth"), (0, &[9; 90]), (2, b"seventh")])
+    Written::new().commit(&[(0, b"first"), (2, b"second")]).commit(&[(0, b""), (1, b"fourth")]).commit(&[
+        (1, b"fifth"),
+        (0, &[9; 90]),
+        (2, b"seventh"),
+    ])
 }
 
 #[test]
@@ -102,14 +85,8 @@ fn a_whole_segment_says_what_it_holds() {
         let found = written.scan(tail).unwrap();
         assert_eq!(found.index.end, [13, 2, 9]);
         assert_eq!(found.index.last_time, Timestamp(1_015));
-        assert_eq!(
-            usize::try_from(found.index.file_end).unwrap(),
-            written.bytes.len()
-        );
-        assert_eq!(
-            (usize::try_from(found.last_commit).unwrap(), found.torn),
-            (written.commits[2], false)
-        );
+        assert_eq!(usize::try_from(found.index.file_end).unwrap(), written.bytes.len());
+        assert_eq!((usize::try_from(found.last_commit).unwrap(), found.torn), (written.commits[2], false));
     }
 }
 
@@ -119,10 +96,7 @@ fn zeros_behind_the_last_record_are_a_clean_end() {
     written.bytes.resize(20_000, 0);
     for tail in [Tail::MayBeTorn, Tail::IsWhole] {
         let found = written.scan(tail).unwrap();
-        assert_eq!(
-            (found.index.end.as_slice(), found.torn),
-            ([13, 2, 9].as_slice(), false)
-        );
+        assert_eq!((found.index.end.as_slice(), found.torn), ([13, 2, 9].as_slice(), false));
     }
 }
 
@@ -135,18 +109,8 @@ fn a_last_commit_that_ends_anywhere_is_cut_behind_its_last_whole_record() {
             written.bytes.truncate(len);
             written.bytes.resize(len + zeros, 0);
             let found = written.scan(Tail::MayBeTorn).unwrap();
-            let end = whole
-                .frames
-                .iter()
-                .copied()
-                .filter(|frame| *frame <= len)
-                .max()
-                .unwrap();
-            assert_eq!(
-                usize::try_from(found.index.file_end).unwrap(),
-                end,
-                "cut to {len} bytes and {zeros} zeros"
-            );
+            let end = whole.frames.iter().copied().filter(|frame| *frame <= len).max().unwrap();
+            assert_eq!(usize::try_from(found.index.file_end).unwrap(), end, "cut to {len} bytes and {zeros} zeros");
         }
     }
 }
@@ -157,19 +121,13 @@ fn a_hole_in_the_last_commit_is_a_torn_write_even_with_whole_records_behind_it()
     let hole = written.frames[5];
     written.bytes[hole..hole + 60].fill(0);
     let found = written.scan(Tail::MayBeTorn).unwrap();
-    assert_eq!(
-        (usize::try_from(found.index.file_end).unwrap(), found.torn),
-        (hole, true)
-    );
+    assert_eq!((usize::try_from(found.index.file_end).unwrap(), found.torn), (hole, true));
 
     let mut written = three_commits();
     let hole = written.commits[2];
     written.bytes[hole..hole + 20].fill(0);
     let found = written.scan(Tail::MayBeTorn).unwrap();
-    assert_eq!(
-        (usize::try_from(found.index.file_end).unwrap(), found.torn),
-        (hole, true)
-    );
+    assert_eq!((usize::try_from(found.index.file_end).unwrap(), found.torn), (hole, true));
 }
 
 #[test]
@@ -180,14 +138,7 @@ fn any_changed_byte_before_the_last_commit_is_refused_with_its_place() {
             let mut written = three_commits();
             written.bytes[at] ^= change;
             let damage = written.scan(Tail::MayBeTorn).unwrap_err();
-            assert_eq!(
-                damage,
-                Damage {
-                    position: written.frame_of(at),
-                    fault: Fault::BeforeLater
-                },
-                "byte {at}"
-            );
+            assert_eq!(damage, Damage { position: written.frame_of(at), fault: Fault::BeforeLater }, "byte {at}");
         }
     }
 }
@@ -207,42 +158,15 @@ fn nothing_in_a_whole_segment_may_be_damaged() {
         let mut written = three_commits();
         written.bytes[at] ^= 0x10;
         let damage = written.scan(Tail::IsWhole).unwrap_err();
-        assert_eq!(
-            damage,
-            Damage {
-                position: written.frame_of(at),
-                fault: Fault::InWhole
-            },
-            "byte {at}"
-        );
+        assert_eq!(damage, Damage { position: written.frame_of(at), fault: Fault::InWhole }, "byte {at}");
     }
 }
 
 #[test]
 fn frames_that_do_not_fit_together_are_refused_wherever_they_are() {
     let cases: [(u8, u64, u64, usize, Fault); 5] = [
-        (
-            0,
-            14,
-            1_020,
-            0,
-            Fault::Gap {
-                partition: PartitionId(0),
-                expected: Offset(13),
-                found: Offset(14),
-            },
-        ),
-        (
-            0,
-            12,
-            1_020,
-            0,
-            Fault::Gap {
-                partition: PartitionId(0),
-                expected: Offset(13),
-                found: Offset(12),
-            },
-        ),
+        (0, 14, 1_020, 0, Fault::Gap { partition: PartitionId(0), expected: Offset(13), found: Offset(14) }),
+        (0, 12, 1_020, 0, Fault::Gap { partition: PartitionId(0), expected: Offset(13), found: Offset(12) }),
         (3, 0, 1_020, 0, Fault::Misfit),
         (0, 13, 1_014, 0, Fault::Misfit),
         (0, 13, 1_020, 1, Fault::Misfit),
@@ -253,13 +177,7 @@ fn frames_that_do_not_fit_together_are_refused_wherever_they_are() {
         written.frame(partition, offset, time, position - back, b"odd");
         for tail in [Tail::MayBeTorn, Tail::IsWhole] {
             let damage = written.scan(tail).unwrap_err();
-            assert_eq!(
-                damage,
-                Damage {
-                    position: u32::try_from(position).unwrap(),
-                    fault: fault.clone()
-                }
-            );
+            assert_eq!(damage, Damage { position: u32::try_from(position).unwrap(), fault: fault.clone() });
         }
     }
 }
@@ -269,16 +187,11 @@ fn a_frame_inside_a_body_proves_nothing() {
     // A frame of a later commit, as its writer would have made it for another place, or for this place in another log.
     let elsewhere = three_commits();
     let frame = &elsewhere.bytes[elsewhere.commits[2]..];
-    let mut written = Written::new()
-        .commit(&[(0, b"kept")])
-        .commit(&[(1, frame), (2, b"more")]);
+    let mut written = Written::new().commit(&[(0, b"kept")]).commit(&[(1, frame), (2, b"more")]);
     let torn = written.commits[1];
     written.bytes[torn] ^= 1;
     let found = written.scan(Tail::MayBeTorn).unwrap();
-    assert_eq!(
-        (usize::try_from(found.index.file_end).unwrap(), found.torn),
-        (torn, true)
-    );
+    assert_eq!((usize::try_from(found.index.file_end).unwrap(), found.torn), (torn, true));
 }
 
 proptest! {

@@ -14,10 +14,7 @@ fn filled() -> FakeFolder {
     for at in 0..24_u8 {
         log.append(at % 3, &[at; 60]).unwrap();
     }
-    assert!(
-        log.shared.segments.read().whole.len() >= 2,
-        "several segments are full"
-    );
+    assert!(log.shared.segments.read().whole.len() >= 2, "several segments are full");
     folder
 }
 
@@ -33,10 +30,7 @@ fn no_changed_byte_takes_a_record_away_in_silence() {
     let (newest, newest_commit) = {
         let segments = log.shared.segments.read();
         // Each commit was one record.
-        (
-            segments.active.number,
-            segments.active.file_end as usize - 60 - HEADER_LEN,
-        )
+        (segments.active.number, segments.active.file_end as usize - 60 - HEADER_LEN)
     };
     for name in folder.list().unwrap() {
         let good = folder.content(&name).unwrap();
@@ -50,10 +44,7 @@ fn no_changed_byte_takes_a_record_away_in_silence() {
             let read = Stepped::open(&folder).map(|log| log.read_all());
             match read {
                 Err(error) => assert!(error.to_string().contains(&name), "{error}"),
-                Ok(Err(error)) => assert!(
-                    error.source().unwrap().to_string().contains(&name),
-                    "{error}"
-                ),
+                Ok(Err(error)) => assert!(error.source().unwrap().to_string().contains(&name), "{error}"),
                 Ok(Ok(found)) => assert_eq!(found, expected, "{name} byte {at}"),
             }
         }
@@ -71,9 +62,7 @@ fn damage_is_told_with_its_file_its_byte_and_what_to_do() {
     folder.put(&name, bytes);
     let told = refused(&folder).to_string();
     assert!(
-        told.contains("00000000000000000001.seg")
-            && told.contains("at byte 160")
-            && told.contains("Restore"),
+        told.contains("00000000000000000001.seg") && told.contains("at byte 160") && told.contains("Restore"),
         "{told}"
     );
 }
@@ -84,16 +73,10 @@ fn a_missing_or_damaged_index_is_made_again() {
     let expected = Stepped::open(&folder).unwrap().read_all().unwrap();
     let good = folder.content(&index_name(1)).unwrap();
     folder.remove(&index_name(1)).unwrap();
-    assert_eq!(
-        Stepped::open(&folder).unwrap().read_all().unwrap(),
-        expected
-    );
+    assert_eq!(Stepped::open(&folder).unwrap().read_all().unwrap(), expected);
     assert_eq!(folder.content(&index_name(1)).unwrap(), good);
     folder.put(&index_name(1), good[..good.len() - 1].to_vec());
-    assert_eq!(
-        Stepped::open(&folder).unwrap().read_all().unwrap(),
-        expected
-    );
+    assert_eq!(Stepped::open(&folder).unwrap().read_all().unwrap(), expected);
     assert_eq!(folder.content(&index_name(1)).unwrap(), good);
 }
 
@@ -122,37 +105,20 @@ fn what_was_cut_off_never_comes_back() {
     // The next record is as long as the torn one, and the one behind it is whole, with the offset that would be due.
     Stepped::open(&folder).unwrap().append(0, &[3; 20]).unwrap();
     let found = Stepped::open(&folder).unwrap().read_all().unwrap();
-    assert_eq!(
-        found[0]
-            .iter()
-            .map(|entry| entry.bytes[0])
-            .collect::<Vec<_>>(),
-        [3]
-    );
+    assert_eq!(found[0].iter().map(|entry| entry.bytes[0]).collect::<Vec<_>>(), [3]);
 }
 
 #[test]
 fn a_missing_file_in_the_middle_is_refused_by_name() {
-    let cases = [
-        (META_NAME.to_owned(), META_NAME.to_owned()),
-        (segment_name(2), segment_name(2)),
-    ];
+    let cases = [(META_NAME.to_owned(), META_NAME.to_owned()), (segment_name(2), segment_name(2))];
     for (removed, named) in cases {
         let folder = filled();
         folder.remove(&removed).unwrap();
         let error = refused(&folder);
-        assert!(
-            matches!(&error, OpenError::Missing { .. }) && error.to_string().contains(&named),
-            "{error}"
-        );
+        assert!(matches!(&error, OpenError::Missing { .. }) && error.to_string().contains(&named), "{error}");
     }
     let folder = filled();
-    for name in folder
-        .list()
-        .unwrap()
-        .iter()
-        .filter(|name| name.ends_with(".seg"))
-    {
+    for name in folder.list().unwrap().iter().filter(|name| name.ends_with(".seg")) {
         folder.remove(name).unwrap();
     }
     assert!(matches!(refused(&folder), OpenError::Missing { .. }));
@@ -166,10 +132,7 @@ fn a_full_segment_that_lost_its_end_is_refused() {
     // At a record's end, so that the file by itself looks well.
     folder.put(&name, bytes[..bytes.len() - 60 - HEADER_LEN].to_vec());
     let error = refused(&folder);
-    assert!(
-        error.to_string().contains("does not continue segment 2"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("does not continue segment 2"), "{error}");
 }
 
 #[test]
@@ -185,20 +148,8 @@ fn another_logs_segment_is_refused() {
 fn the_number_of_partitions_never_changes() {
     let folder = filled();
     let asked = PartitionCount::EMBEDDED;
-    let error = assemble(Arc::new(folder), asked, small(), ticking())
-        .err()
-        .expect("the number is refused");
-    assert!(
-        matches!(
-            error,
-            OpenError::Partitions {
-                found: 3,
-                asked: 16,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = assemble(Arc::new(folder), asked, small(), ticking()).err().expect("the number is refused");
+    assert!(matches!(error, OpenError::Partitions { found: 3, asked: 16, .. }), "{error}");
 }
 
 #[test]
@@ -209,52 +160,28 @@ fn files_of_no_meaning_are_left_alone_and_unfinished_ones_removed() {
     folder.put("00000000000000000009.idx.new", vec![0; 100]);
     Stepped::open(&folder).unwrap();
     let names = folder.list().unwrap();
-    assert!(
-        names.contains(&"notes.txt".to_owned()) && !names.iter().any(|name| name.ends_with(".new")),
-        "{names:?}"
-    );
+    assert!(names.contains(&"notes.txt".to_owned()) && !names.iter().any(|name| name.ends_with(".new")), "{names:?}");
 }
 
 #[test]
 fn retention_keeps_what_is_young_and_what_anybody_still_needs() {
     let folder = filled();
     let log = Stepped::open(&folder).unwrap();
-    let ends: Vec<_> = PARTITIONS
-        .all()
-        .map(|partition| (partition, log.bounds(partition).end))
-        .collect();
+    let ends: Vec<_> = PARTITIONS.all().map(|partition| (partition, log.bounds(partition).end)).collect();
     let trim = |keep_from: &[(PartitionId, Offset)], before| {
-        trim::trim(&log.shared, keep_from, Timestamp(before))
-            .unwrap()
-            .segments
+        trim::trim(&log.shared, keep_from, Timestamp(before)).unwrap().segments
     };
     assert_eq!(trim(&ends, 0), 0, "all is young");
-    assert_eq!(
-        trim(&ends[..2], u64::MAX),
-        0,
-        "a partition that nobody named keeps all"
-    );
+    assert_eq!(trim(&ends[..2], u64::MAX), 0, "a partition that nobody named keeps all");
     let needed = [ends[0], ends[1], (PartitionId(2), Offset(0))];
-    assert_eq!(
-        trim(&needed, u64::MAX),
-        0,
-        "somebody still needs the first record of a partition"
-    );
+    assert_eq!(trim(&needed, u64::MAX), 0, "somebody still needs the first record of a partition");
 
     let whole = log.shared.segments.read().whole.len();
     assert_eq!(trim(&ends, u64::MAX), whole, "all full segments go");
-    let starts: Vec<_> = PARTITIONS
-        .all()
-        .map(|partition| log.bounds(partition))
-        .collect();
+    let starts: Vec<_> = PARTITIONS.all().map(|partition| log.bounds(partition)).collect();
     assert!(starts.iter().all(|bounds| bounds.start.0 > 0));
     let reopened = Stepped::open(&folder).unwrap();
-    assert!(
-        PARTITIONS
-            .all()
-            .map(|partition| reopened.bounds(partition))
-            .eq(starts)
-    );
+    assert!(PARTITIONS.all().map(|partition| reopened.bounds(partition)).eq(starts));
 }
 
 #[test]
@@ -264,16 +191,7 @@ fn the_owner_alone_can_read_the_folder() {
     let path = parent.path().join("data");
     let lock = Arc::new(FolderLock::take(&path).unwrap());
     drop(SegmentLog::open(lock, PARTITIONS, small(), ticking()).unwrap());
-    for (path, mode) in [
-        (path.clone(), 0o700),
-        (path.join("log"), 0o700),
-        (path.join("log/meta"), 0o600),
-    ] {
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            mode,
-            "{}",
-            path.display()
-        );
+    for (path, mode) in [(path.clone(), 0o700), (path.join("log"), 0o700), (path.join("log/meta"), 0o600)] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
     }
 }

@@ -26,10 +26,8 @@ impl Run {
     fn make(&mut self, log: &mut Stepped, folder: &FakeFolder, step: &Step) {
         match step {
             Step::Trim => {
-                let keep_from: Vec<_> = PARTITIONS
-                    .all()
-                    .map(|partition| (partition, log.bounds(partition).end))
-                    .collect();
+                let keep_from: Vec<_> =
+                    PARTITIONS.all().map(|partition| (partition, log.bounds(partition).end)).collect();
                 trim::trim(&log.shared, &keep_from, Timestamp(u64::MAX)).unwrap();
             }
             Step::Commit(appends) => self.commit(log, folder, appends),
@@ -46,10 +44,7 @@ impl Run {
                 body.resize(body.len() + size, 0xab);
                 records.push((body, usize::MAX));
             }
-            let bodies: Vec<_> = records[first..]
-                .iter()
-                .map(|(body, _)| body.clone())
-                .collect();
+            let bodies: Vec<_> = records[first..].iter().map(|(body, _)| body.clone()).collect();
             answers.push((*partition, first, log.push(*partition, &bodies)));
         }
         log.committer.step();
@@ -66,21 +61,10 @@ impl Run {
         let found = log.read_all().unwrap();
         for ((partition, entries), attempted) in PARTITIONS.all().zip(&found).zip(&self.records) {
             let Bounds { start, end } = log.bounds(partition);
-            assert!(
-                entries
-                    .iter()
-                    .map(|entry| entry.offset.0)
-                    .eq(start.0..end.0)
-            );
-            let acked = attempted
-                .iter()
-                .take_while(|(_, acked)| *acked <= done)
-                .count();
+            assert!(entries.iter().map(|entry| entry.offset.0).eq(start.0..end.0));
+            let acked = attempted.iter().take_while(|(_, acked)| *acked <= done).count();
             assert!(end.0 >= acked as u64, "acknowledged records are lost");
-            let (from, to) = (
-                usize::try_from(start.0).unwrap(),
-                usize::try_from(end.0).unwrap(),
-            );
+            let (from, to) = (usize::try_from(start.0).unwrap(), usize::try_from(end.0).unwrap());
             let bodies = attempted[from..to].iter().map(|(body, _)| &body[..]);
             assert!(entries.iter().map(|entry| &entry.bytes[..]).eq(bodies));
         }
@@ -91,22 +75,14 @@ fn run(steps: &[Step]) -> (FakeFolder, Run) {
     let folder = FakeFolder::default();
     let mut run = Run::default();
     let mut log = Stepped::open(&folder).unwrap();
-    steps
-        .iter()
-        .for_each(|step| run.make(&mut log, &folder, step));
+    steps.iter().for_each(|step| run.make(&mut log, &folder, step));
     (folder, run)
 }
 
 #[test]
 fn a_process_that_dies_after_any_written_byte_loses_nothing_acknowledged() {
-    let commit = |appends: &[(u8, &[usize])]| {
-        Step::Commit(
-            appends
-                .iter()
-                .map(|(p, sizes)| (*p, sizes.to_vec()))
-                .collect(),
-        )
-    };
+    let commit =
+        |appends: &[(u8, &[usize])]| Step::Commit(appends.iter().map(|(p, sizes)| (*p, sizes.to_vec())).collect());
     let (folder, run) = run(&[
         commit(&[(0, &[5]), (1, &[60, 0])]),
         commit(&[(2, &[10]), (0, &[30, 30])]),
@@ -117,9 +93,7 @@ fn a_process_that_dies_after_any_written_byte_loses_nothing_acknowledged() {
     for done in 0..=folder.journal_len() {
         for bytes in 0..700 {
             let found = folder.after_stop(done, bytes, Stop::Process);
-            if bytes > 0
-                && found.contents() == folder.after_stop(done, bytes - 1, Stop::Process).contents()
-            {
+            if bytes > 0 && found.contents() == folder.after_stop(done, bytes - 1, Stop::Process).contents() {
                 break;
             }
             run.check(&Stepped::open(&found).unwrap(), done);

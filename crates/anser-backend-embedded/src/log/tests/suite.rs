@@ -14,11 +14,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock: Arc::new(AtomicU64::new(1_000)),
-            log: Mutex::new(None),
-        }
+        Self { folder: tempfile::tempdir().unwrap(), clock: Arc::new(AtomicU64::new(1_000)), log: Mutex::new(None) }
     }
 
     fn open(&self, partitions: PartitionCount) -> Arc<dyn MessageLog> {
@@ -47,9 +43,7 @@ impl LogFixture for Fixture {
     fn trim(&self, partition: PartitionId, keep_from: Offset) -> BoxFuture<'_, ()> {
         let log = self.log.lock().clone().unwrap();
         Box::pin(async move {
-            log.trim(vec![(partition, keep_from)], Timestamp(u64::MAX))
-                .await
-                .unwrap();
+            log.trim(vec![(partition, keep_from)], Timestamp(u64::MAX)).await.unwrap();
         })
     }
 
@@ -65,23 +59,12 @@ anser_backend::message_log_suite!(Fixture::new());
 async fn a_closed_log_is_read_but_takes_nothing() {
     let fixture = Fixture::new();
     let log = fixture.open(PARTITIONS);
-    log.append(PartitionId(0), vec![Bytes::from_static(b"a")])
-        .await
-        .unwrap();
+    log.append(PartitionId(0), vec![Bytes::from_static(b"a")]).await.unwrap();
     let own = fixture.log.lock().clone().unwrap();
     own.close().await;
-    let refused = log
-        .append(PartitionId(0), vec![Bytes::from_static(b"b")])
-        .await
-        .unwrap_err();
+    let refused = log.append(PartitionId(0), vec![Bytes::from_static(b"b")]).await.unwrap_err();
     assert!(matches!(refused, AppendError::Failed));
-    assert_eq!(
-        log.read_at(PartitionId(0), Offset(0))
-            .await
-            .unwrap()
-            .unwrap(),
-        b"a".as_slice()
-    );
+    assert_eq!(log.read_at(PartitionId(0), Offset(0)).await.unwrap().unwrap(), b"a".as_slice());
 }
 
 #[tokio::test]
@@ -92,8 +75,8 @@ async fn callers_on_many_threads_keep_their_order_and_lose_nothing() {
         .map(|caller| {
             let log = Arc::clone(&log);
             std::thread::spawn(move || {
-                let appends = (0..100_u8)
-                    .map(|at| log.append(PartitionId(at % 3), vec![Bytes::from(vec![caller, at])]));
+                let appends =
+                    (0..100_u8).map(|at| log.append(PartitionId(at % 3), vec![Bytes::from(vec![caller, at])]));
                 appends.collect::<Vec<_>>()
             })
         })
@@ -103,12 +86,7 @@ async fn callers_on_many_threads_keep_their_order_and_lose_nothing() {
             append.await.unwrap();
         }
     }
-    let mut reader = log.reader(
-        PARTITIONS
-            .all()
-            .map(|partition| (partition, Offset(0)))
-            .collect(),
-    );
+    let mut reader = log.reader(PARTITIONS.all().map(|partition| (partition, Offset(0))).collect());
     let mut last = [[None; 4]; 3];
     let mut count = 0;
     loop {
@@ -119,10 +97,7 @@ async fn callers_on_many_threads_keep_their_order_and_lose_nothing() {
         for entry in entries {
             let (caller, at) = (usize::from(entry.bytes[0]), entry.bytes[1]);
             let last = &mut last[usize::from(entry.partition.0)][caller];
-            assert!(
-                last.is_none_or(|last| last < at),
-                "caller {caller} at {at} behind {last:?}"
-            );
+            assert!(last.is_none_or(|last| last < at), "caller {caller} at {at} behind {last:?}");
             *last = Some(at);
             count += 1;
         }

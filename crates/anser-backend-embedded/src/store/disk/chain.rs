@@ -27,10 +27,7 @@ impl ChainError {
     pub(super) fn into_open_error(self, path: &Path) -> StoreOpenError {
         let path = path.to_owned();
         match self {
-            Self::Database(source) => StoreOpenError::Database {
-                path,
-                source: source.into(),
-            },
+            Self::Database(source) => StoreOpenError::Database { path, source: source.into() },
             Self::Broken(what) => StoreOpenError::Damaged { path, what },
         }
     }
@@ -51,14 +48,10 @@ impl Chain {
             let first = *newest.get_or_insert(last);
             if first != last {
                 let name = table.name();
-                return Err(ChainError::Broken(format!(
-                    "table {name:?} ends with flush {last}, another with {first}"
-                )));
+                return Err(ChainError::Broken(format!("table {name:?} ends with flush {last}, another with {first}")));
             }
         }
-        Ok(Self {
-            last: newest.unwrap_or(0),
-        })
+        Ok(Self { last: newest.unwrap_or(0) })
     }
 
     /// Adds the number of the next flush to a batch.
@@ -80,10 +73,7 @@ fn check_table(table: &Keyspace) -> Result<u64, ChainError> {
     let mut last: Option<u64> = None;
     for guard in table.prefix([CHAIN_PREFIX]) {
         let key = guard.key().map_err(ChainError::Database)?;
-        let number = key
-            .last_chunk::<8>()
-            .map(|number| u64::from_be_bytes(*number))
-            .unwrap_or_default();
+        let number = key.last_chunk::<8>().map(|number| u64::from_be_bytes(*number)).unwrap_or_default();
         if let Some(last) = last.filter(|last| last.checked_add(1) != Some(number)) {
             let name = table.name();
             return Err(ChainError::Broken(format!(

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use fjall::compaction::filter::Factory;
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
-    OwnedWriteBatch, PersistMode,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode,
 };
 use parking_lot::Mutex;
 
@@ -41,30 +40,20 @@ pub(super) struct Opened {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened")
-            .field("chain", &self.chain)
-            .finish_non_exhaustive()
+        f.debug_struct("Opened").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
 impl Opened {
     /// Opens the database, or makes one. Checks that no flush is missing.
     pub(super) fn open(place: &Place) -> Result<Self, StoreOpenError> {
-        let failed = |source: fjall::Error| StoreOpenError::Database {
-            path: place.path.clone(),
-            source: source.into(),
-        };
+        let failed =
+            |source: fjall::Error| StoreOpenError::Database { path: place.path.clone(), source: source.into() };
         let database = open_database(place).map_err(failed)?;
-        let tables = TABLES
-            .iter()
-            .map(|(table, name)| database.keyspace(name, || table_options(*table)));
+        let tables = TABLES.iter().map(|(table, name)| database.keyspace(name, || table_options(*table)));
         let tables = tables.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let chain = Chain::check(&tables).map_err(|what| what.into_open_error(&place.path))?;
-        Ok(Self {
-            database,
-            tables,
-            chain: Mutex::new(chain),
-        })
+        Ok(Self { database, tables, chain: Mutex::new(chain) })
     }
 
     pub(super) fn table(&self, table: Table) -> &Keyspace {
@@ -95,15 +84,11 @@ impl Opened {
     }
 
     pub(super) fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.batch(batch, PersistMode::Buffer)
-            .commit()
-            .map_err(from_database)
+        self.batch(batch, PersistMode::Buffer).commit().map_err(from_database)
     }
 
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.database
-            .persist(PersistMode::SyncData)
-            .map_err(from_database)
+        self.database.persist(PersistMode::SyncData).map_err(from_database)
     }
 }
 

@@ -22,18 +22,14 @@ fn shared(bytes: UserValue) -> Bytes {
 
 fn row(guard: Guard) -> Result<Row, StoreError> {
     let (key, value) = guard.into_inner().map_err(from_database)?;
-    Ok(Row {
-        key: shared(key),
-        value: shared(value),
-    })
+    Ok(Row { key: shared(key), value: shared(value) })
 }
 
 /// The rows, or the error alone.
 fn one_or_all<I: Iterator<Item = Result<Row, StoreError>>>(
     rows: Result<I, StoreError>,
 ) -> impl Iterator<Item = Result<Row, StoreError>> + use<I> {
-    let (rows, error) =
-        rows.map_or_else(|error| (None, Some(Err(error))), |rows| (Some(rows), None));
+    let (rows, error) = rows.map_or_else(|error| (None, Some(Err(error))), |rows| (Some(rows), None));
     error.into_iter().chain(rows.into_iter().flatten())
 }
 
@@ -51,18 +47,8 @@ fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
 
 impl Disk {
     /// The value of a key.
-    pub(in crate::store) fn get(
-        &self,
-        table: Table,
-        key: impl AsRef<[u8]>,
-    ) -> Result<Option<Bytes>, StoreError> {
-        self.with(|opened| {
-            Ok(opened
-                .table(table)
-                .get(key)
-                .map_err(from_database)?
-                .map(shared))
-        })
+    pub(in crate::store) fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, StoreError> {
+        self.with(|opened| Ok(opened.table(table).get(key).map_err(from_database)?.map(shared)))
     }
 
     /// All rows whose keys begin with `prefix`, in order.
@@ -71,10 +57,7 @@ impl Disk {
         table: Table,
         prefix: &[u8],
     ) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        self.range(
-            table,
-            (Bound::Included(prefix.to_vec()), after_prefix(prefix)),
-        )
+        self.range(table, (Bound::Included(prefix.to_vec()), after_prefix(prefix)))
     }
 
     /// Those of them whose keys are at or after `from`.
@@ -95,11 +78,7 @@ impl Disk {
         to: Option<Vec<u8>>,
     ) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
         let end = to.map_or_else(|| after_prefix(prefix), Bound::Included);
-        let rows = self.with(|opened| {
-            Ok(opened
-                .table(table)
-                .range((Bound::Included(prefix.to_vec()), end)))
-        });
+        let rows = self.with(|opened| Ok(opened.table(table).range((Bound::Included(prefix.to_vec()), end))));
         one_or_all(rows.map(|rows| rows.rev().map(row)))
     }
 

@@ -6,9 +6,7 @@ use crate::store::disk::{Batch, Table};
 use crate::store::format::hide::{self, Hide};
 use crate::store::format::identity::{self, Expiry};
 use crate::store::format::marks::{self, Marks};
-use crate::store::format::{
-    cell, chunk, cursor, lift, list_row, subject_head, subject_key, user_head, user_key,
-};
+use crate::store::format::{cell, chunk, cursor, lift, list_row, subject_head, subject_key, user_head, user_key};
 use crate::store::history::{CapturedArchive, CapturedHistory};
 use crate::store::mailbox::CapturedUser;
 
@@ -31,32 +29,21 @@ impl Inner {
         let (users, marks) = self.mailbox.capture();
         let history = self.history.capture();
         let mut positions = self.positions.lock();
-        let expiry = std::mem::take(&mut positions.is_expiry_changed).then(|| Expiry {
-            timelines: self.mailbox.expired.get(),
-            history: self.history.expired.get(),
-        });
+        let expiry = std::mem::take(&mut positions.is_expiry_changed)
+            .then(|| Expiry { timelines: self.mailbox.expired.get(), history: self.history.expired.get() });
         let is_empty = users.is_empty()
             && marks.is_empty()
             && history.is_empty()
             && expiry.is_none()
             && positions.present == positions.durable;
         let offsets = positions.present.clone();
-        (!is_empty).then(|| Capture {
-            users,
-            marks,
-            history,
-            offsets,
-            expiry,
-            bytes: self.room.dirty(),
-        })
+        (!is_empty).then(|| Capture { users, marks, history, offsets, expiry, bytes: self.room.dirty() })
     }
 }
 
 impl CapturedHistory {
     fn is_empty(&self) -> bool {
-        self.archives.is_empty()
-            && self.cells.iter().all(|cells| cells.is_empty())
-            && self.hides.is_empty()
+        self.archives.is_empty() && self.cells.iter().all(|cells| cells.is_empty()) && self.hides.is_empty()
     }
 }
 
@@ -67,49 +54,28 @@ impl Capture {
             write_user(batch, user);
         }
         for (bucket, marks) in &self.marks {
-            batch.insert(
-                Table::Meta,
-                marks::marks_key(*bucket),
-                marks::write_marks(marks),
-            );
+            batch.insert(Table::Meta, marks::marks_key(*bucket), marks::write_marks(marks));
         }
         for archive in &self.history.archives {
             write_archive(batch, archive);
         }
         self.write_cells_and_hides(batch);
         for (table, offsets) in &self.offsets {
-            batch.insert(
-                Table::Meta,
-                marks::offsets_key(*table as u8),
-                marks::write_offsets(offsets),
-            );
+            batch.insert(Table::Meta, marks::offsets_key(*table as u8), marks::write_offsets(offsets));
         }
         if let Some(expiry) = self.expiry {
-            batch.insert(
-                Table::Meta,
-                identity::EXPIRY_KEY,
-                identity::write_expiry(expiry),
-            );
+            batch.insert(Table::Meta, identity::EXPIRY_KEY, identity::write_expiry(expiry));
         }
     }
 
     fn write_cells_and_hides(&self, batch: &mut Batch) {
-        for ((subject, sent, uid), happened) in
-            self.history.cells.iter().flat_map(|cells| cells.iter())
-        {
-            batch.insert(
-                Table::Archives,
-                cell::key(subject, *sent, *uid, happened),
-                cell::write(happened),
-            );
+        for ((subject, sent, uid), happened) in self.history.cells.iter().flat_map(|cells| cells.iter()) {
+            batch.insert(Table::Archives, cell::key(subject, *sent, *uid, happened), cell::write(happened));
         }
         for ((user, subject), set) in self.history.hides.iter() {
             let prefix = hide::prefix(user, subject);
             let until = (set.until.0 > 0).then_some(Hide::Until(set.until));
-            let single = set
-                .messages
-                .iter()
-                .map(|(uid, sent)| Hide::Single(*sent, *uid));
+            let single = set.messages.iter().map(|(uid, sent)| Hide::Single(*sent, *uid));
             for one in single.chain(until) {
                 batch.insert(Table::Archives, hide::key(&prefix, one), hide::write(one));
             }
@@ -118,42 +84,22 @@ impl Capture {
 }
 
 fn write_user(batch: &mut Batch, user: &CapturedUser) {
-    batch.insert(
-        Table::Users,
-        user_head::key(&user.user),
-        user_head::write(user.last),
-    );
+    batch.insert(Table::Users, user_head::key(&user.user), user_head::write(user.last));
     for (conversation, state) in &user.rows {
-        batch.insert(
-            Table::Users,
-            list_row::key(&user.user, conversation),
-            list_row::write(state),
-        );
+        batch.insert(Table::Users, list_row::key(&user.user, conversation), list_row::write(state));
     }
     for (device, position) in &user.cursors {
-        batch.insert(
-            Table::Users,
-            cursor::key(&user.user, device),
-            cursor::write(*position),
-        );
+        batch.insert(Table::Users, cursor::key(&user.user, device), cursor::write(*position));
     }
     for spent in &user.spent {
         batch.remove(Table::Lifts, lift::key(&user.user, *spent));
     }
-    chunk::write_all(&user_key(&user.user), &user.entries, |key, value| {
-        batch.insert(Table::Timelines, key, value)
-    });
+    chunk::write_all(&user_key(&user.user), &user.entries, |key, value| batch.insert(Table::Timelines, key, value));
 }
 
 fn write_archive(batch: &mut Batch, archive: &CapturedArchive) {
-    batch.insert(
-        Table::Archives,
-        subject_head::key(&archive.subject),
-        subject_head::write(&archive.head),
-    );
-    chunk::write_all(
-        &subject_key(&archive.subject),
-        &archive.rows,
-        |key, value| batch.insert(Table::History, key, value),
-    );
+    batch.insert(Table::Archives, subject_head::key(&archive.subject), subject_head::write(&archive.head));
+    chunk::write_all(&subject_key(&archive.subject), &archive.rows, |key, value| {
+        batch.insert(Table::History, key, value)
+    });
 }

@@ -12,11 +12,7 @@ const FAMILY: u8 = 1;
 const RECALLED: u8 = 1;
 
 /// The key of the first possible cell of a message, and the start of the keys of all its cells.
-pub(in crate::store) fn message_key(
-    subject: &Subject,
-    sent: Timestamp,
-    uid: MessageUid,
-) -> Vec<u8> {
+pub(in crate::store) fn message_key(subject: &Subject, sent: Timestamp, uid: MessageUid) -> Vec<u8> {
     let mut key = prefix(subject);
     write_message(sent, uid, &mut Writer(&mut key));
     key
@@ -29,12 +25,7 @@ pub(in crate::store) fn prefix(subject: &Subject) -> Vec<u8> {
     key
 }
 
-pub(in crate::store) fn key(
-    subject: &Subject,
-    sent: Timestamp,
-    uid: MessageUid,
-    cell: &HistoryCell,
-) -> Vec<u8> {
+pub(in crate::store) fn key(subject: &Subject, sent: Timestamp, uid: MessageUid, cell: &HistoryCell) -> Vec<u8> {
     let mut key = message_key(subject, sent, uid);
     key.push(match cell {
         HistoryCell::Recalled { .. } => RECALLED,
@@ -60,9 +51,7 @@ pub(in crate::store) fn read(
     let kind = key.u8()?;
     let mut reader = fields(bytes)?;
     let cell = match kind {
-        RECALLED => HistoryCell::Recalled {
-            by: MessageUid::from_bytes(reader.array()?),
-        },
+        RECALLED => HistoryCell::Recalled { by: MessageUid::from_bytes(reader.array()?) },
         other => return Err(DecodeError::Kind(other)),
     };
     key.end()?;
@@ -79,14 +68,8 @@ mod tests {
     fn golden_cell() {
         let cell = HistoryCell::Recalled { by: uid(9) };
         let row = key(&chat(), Timestamp(5), uid(5), &cell);
-        assert_eq!(
-            hex(&row),
-            "0003617070010005616c6963650003626f620100000000000000050000000001400040000701"
-        );
+        assert_eq!(hex(&row), "0003617070010005616c6963650003626f620100000000000000050000000001400040000701");
         assert_eq!(hex(&write(&cell)), "0100000000024000400007");
-        assert_eq!(
-            read(row.into(), prefix(&chat()).len(), write(&cell).into()),
-            Ok(((Timestamp(5), uid(5)), cell))
-        );
+        assert_eq!(read(row.into(), prefix(&chat()).len(), write(&cell).into()), Ok(((Timestamp(5), uid(5)), cell)));
     }
 }

@@ -35,16 +35,11 @@ pub(in crate::store) fn key(owner: &[u8], place: u64) -> Vec<u8> {
 
 /// The place at the end of a chunk's key.
 pub(in crate::store) fn last_place(key: &[u8]) -> Option<u64> {
-    key.last_chunk::<8>()
-        .map(|place| u64::from_be_bytes(*place))
+    key.last_chunk::<8>().map(|place| u64::from_be_bytes(*place))
 }
 
 /// Splits items into chunks, and hands out key and value of each.
-pub(in crate::store) fn write_all<T: Item>(
-    owner: &[u8],
-    items: &[T],
-    mut each: impl FnMut(Vec<u8>, Vec<u8>),
-) {
+pub(in crate::store) fn write_all<T: Item>(owner: &[u8], items: &[T], mut each: impl FnMut(Vec<u8>, Vec<u8>)) {
     let mut rest = items;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -56,12 +51,9 @@ pub(in crate::store) fn write_all<T: Item>(
         let (chunk, others) = rest.split_at(fitting.count().max(1));
         rest = others;
         let Some(last) = chunk.last() else { return };
-        let mut value =
-            Vec::with_capacity(chunk.iter().map(|item| item.weight() + 16).sum::<usize>() + 1);
+        let mut value = Vec::with_capacity(chunk.iter().map(|item| item.weight() + 16).sum::<usize>() + 1);
         value.push(VERSION);
-        chunk
-            .iter()
-            .for_each(|item| item.write(&mut Writer(&mut value)));
+        chunk.iter().for_each(|item| item.write(&mut Writer(&mut value)));
         each(key(owner, last.place()), value);
     }
 }
@@ -125,16 +117,11 @@ mod tests {
     #[test]
     fn golden_chunk() {
         let mut rows = Vec::new();
-        write_all(
-            b"k",
-            &[Plain(1, Bytes::from_static(b"a")), Plain(258, Bytes::new())],
-            |key, value| rows.push((key, value)),
-        );
+        write_all(b"k", &[Plain(1, Bytes::from_static(b"a")), Plain(258, Bytes::new())], |key, value| {
+            rows.push((key, value))
+        });
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].0, b"k\0\0\0\0\0\0\x01\x02");
-        assert_eq!(
-            rows[0].1,
-            b"\x01\0\0\0\0\0\0\0\x01\0\0\0\x01a\0\0\0\0\0\0\x01\x02\0\0\0\0"
-        );
+        assert_eq!(rows[0].1, b"\x01\0\0\0\0\0\0\0\x01\0\0\0\x01a\0\0\0\0\0\0\x01\x02\0\0\0\0");
     }
 }

@@ -22,9 +22,6 @@ mod tests {
 
     #[test]
     fn golden_cursor() {
-        assert_eq!(
-            key(&bob(), &DeviceId::new("phone").unwrap()),
-            b"\0\x03app\0\x03bob\x02phone"
-        );
+        assert_eq!(key(&bob(), &DeviceId::new("phone").unwrap()), b"\0\x03app\0\x03bob\x02phone");
     }
 }

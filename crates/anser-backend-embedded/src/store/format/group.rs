@@ -30,13 +30,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<GroupView, DecodeError> {
     let next = Offset(reader.u64()?);
     let created = Timestamp(reader.u64()?);
     let exists = reader.u8()? != 0;
-    let view = GroupView {
-        name: reader.string()?,
-        created,
-        exists,
-        members: Vec::new(),
-        next,
-    };
+    let view = GroupView { name: reader.string()?, created, exists, members: Vec::new(), next };
     reader.end()?;
     Ok(view)
 }
@@ -50,17 +44,9 @@ mod tests {
     fn golden_group() {
         let group = Subject::group(bob().app, anser_types::TargetId::new("g").unwrap());
         assert_eq!(key(&group), b"\0\x03app\x03\0\x01g\0");
-        let view = GroupView {
-            name: "n".into(),
-            created: Timestamp(2),
-            exists: true,
-            members: Vec::new(),
-            next: Offset(3),
-        };
-        assert_eq!(
-            hex(&write(&view)),
-            "0100000000000000030000000000000002010001".to_owned() + "6e"
-        );
+        let view =
+            GroupView { name: "n".into(), created: Timestamp(2), exists: true, members: Vec::new(), next: Offset(3) };
+        assert_eq!(hex(&write(&view)), "0100000000000000030000000000000002010001".to_owned() + "6e");
         assert_eq!(read(write(&view).into()), Ok(view));
     }
 }

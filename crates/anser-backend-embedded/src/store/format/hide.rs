@@ -50,11 +50,7 @@ pub(in crate::store) fn write(hide: Hide) -> Vec<u8> {
     })
 }
 
-pub(in crate::store) fn read(
-    key: Bytes,
-    prefix_len: usize,
-    bytes: Bytes,
-) -> Result<Hide, DecodeError> {
+pub(in crate::store) fn read(key: Bytes, prefix_len: usize, bytes: Bytes) -> Result<Hide, DecodeError> {
     let mut key = Reader(key);
     key.take(prefix_len)?;
     let mut reader = fields(bytes)?;
@@ -79,23 +75,13 @@ mod tests {
     #[test]
     fn golden_hides() {
         let prefix = prefix(&bob(), &chat());
-        assert_eq!(
-            hex(&prefix),
-            "0003617070000003626f62020003617070010005616c6963650003626f62"
-        );
+        assert_eq!(hex(&prefix), "0003617070000003626f62020003617070010005616c6963650003626f62");
         for (hide, suffix, stored) in [
             (Hide::Until(Timestamp(9)), "00", "010000000000000009"),
-            (
-                Hide::Single(Timestamp(5), uid(5)),
-                "01000000000000000500000000014000400007",
-                "01",
-            ),
+            (Hide::Single(Timestamp(5), uid(5)), "01000000000000000500000000014000400007", "01"),
         ] {
             let row = key(&prefix, hide);
-            assert_eq!(
-                (hex(&row[prefix.len()..]), hex(&write(hide))),
-                (suffix.into(), stored.into())
-            );
+            assert_eq!((hex(&row[prefix.len()..]), hex(&write(hide))), (suffix.into(), stored.into()));
             assert_eq!(read(row.into(), prefix.len(), write(hide).into()), Ok(hide));
         }
     }

@@ -36,10 +36,7 @@ pub(in crate::store) fn write_expiry(expiry: Expiry) -> Vec<u8> {
 
 pub(in crate::store) fn read_expiry(bytes: Bytes) -> Result<Expiry, DecodeError> {
     let mut reader = fields(bytes)?;
-    let expiry = Expiry {
-        timelines: Timestamp(reader.u64()?),
-        history: Timestamp(reader.u64()?),
-    };
+    let expiry = Expiry { timelines: Timestamp(reader.u64()?), history: Timestamp(reader.u64()?) };
     reader.end()?;
     Ok(expiry)
 }
@@ -53,14 +50,8 @@ mod tests {
     fn golden_identity() {
         assert_eq!(hex(&write_log(LogId(258))), "010000000000000102");
         assert_eq!(read_log(write_log(LogId(258)).into()), Ok(LogId(258)));
-        let expiry = Expiry {
-            timelines: Timestamp(1),
-            history: Timestamp(2),
-        };
-        assert_eq!(
-            hex(&write_expiry(expiry)),
-            "0100000000000000010000000000000002"
-        );
+        let expiry = Expiry { timelines: Timestamp(1), history: Timestamp(2) };
+        assert_eq!(hex(&write_expiry(expiry)), "0100000000000000010000000000000002");
         assert_eq!(read_expiry(write_expiry(expiry).into()), Ok(expiry));
     }
 }

@@ -27,13 +27,7 @@ pub(in crate::store) fn read(key: Bytes, value: Bytes) -> Result<(UserKey, Lift)
     let user = UserKey::new(reader.text(AppKey::new)?, reader.text(UserId::new)?);
     let after = Position(reader.u64()?);
     reader.end()?;
-    Ok((
-        user,
-        Lift {
-            after,
-            floor: user_head::read(value)?,
-        },
-    ))
+    Ok((user, Lift { after, floor: user_head::read(value)? }))
 }
 
 #[cfg(test)]
@@ -43,15 +37,9 @@ mod tests {
 
     #[test]
     fn golden_lift() {
-        let lift = Lift {
-            after: Position(5),
-            floor: Position(9),
-        };
+        let lift = Lift { after: Position(5), floor: Position(9) };
         assert_eq!(key(&bob(), lift), b"\0\x03app\0\x03bob\0\0\0\0\0\0\0\x05");
         assert_eq!(write(lift), b"\x01\0\0\0\0\0\0\0\x09");
-        assert_eq!(
-            read(key(&bob(), lift).into(), write(lift).into()),
-            Ok((bob(), lift))
-        );
+        assert_eq!(read(key(&bob(), lift).into(), write(lift).into()), Ok((bob(), lift)));
     }
 }

@@ -49,17 +49,10 @@ pub(in crate::store) fn kind_prefix(user: &UserKey, kind: Option<ConversationTyp
 }
 
 /// The conversation that a key names.
-pub(in crate::store) fn conversation(
-    key: &[u8],
-    prefix_len: usize,
-) -> Result<Conversation, DecodeError> {
+pub(in crate::store) fn conversation(key: &[u8], prefix_len: usize) -> Result<Conversation, DecodeError> {
     let number = *key.get(prefix_len).ok_or(DecodeError::Short)?;
-    let kind = ConversationType::from_number(u32::from(number))
-        .ok_or(DecodeError::Value("conversation type"))?;
-    Ok(Conversation::new(
-        kind,
-        last_text(key, prefix_len + 1, anser_types::TargetId::new)?,
-    ))
+    let kind = ConversationType::from_number(u32::from(number)).ok_or(DecodeError::Value("conversation type"))?;
+    Ok(Conversation::new(kind, last_text(key, prefix_len + 1, anser_types::TargetId::new)?))
 }
 
 pub(in crate::store) fn write(state: &ListState) -> Vec<u8> {
@@ -96,16 +89,10 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<ListState, DecodeError> {
         before = before.saturating_add(read_difference(&mut reader)?);
         newest.push_back(Timestamp(before));
     }
-    let mut state = ListState {
-        last: None,
-        unread: Unread::from_parts(count, read_until, newest),
-    };
+    let mut state = ListState { last: None, unread: Unread::from_parts(count, read_until, newest) };
     if !reader.is_empty() {
-        state.last = Some(Last {
-            sent: Timestamp(reader.u64()?),
-            side: read_side(&mut reader)?,
-            record: reader.bytes()?,
-        });
+        state.last =
+            Some(Last { sent: Timestamp(reader.u64()?), side: read_side(&mut reader)?, record: reader.bytes()? });
     }
     reader.end()?;
     Ok(state)
@@ -149,30 +136,15 @@ mod tests {
         unread.read(Timestamp(4));
         unread.add(Timestamp(5));
         unread.add(Timestamp(5 + 256));
-        let last = Last {
-            sent: Timestamp(6),
-            side: Side::Outbox(ConnectionId(7)),
-            record: Bytes::from_static(b"r"),
-        };
-        let listed = ListState {
-            last: Some(last),
-            unread: unread.clone(),
-        };
+        let last = Last { sent: Timestamp(6), side: Side::Outbox(ConnectionId(7)), record: Bytes::from_static(b"r") };
+        let listed = ListState { last: Some(last), unread: unread.clone() };
         assert_eq!(
             hex(&write(&listed)),
-            "01000000000000000200000000000000040002058002000000000000000601000000000000000700000001"
-                .to_owned() + "72"
+            "01000000000000000200000000000000040002058002000000000000000601000000000000000700000001".to_owned() + "72"
         );
         let far = [0, 1, 127, 128, 1 << 40, u64::MAX - 1, u64::MAX].map(Timestamp);
         let unread_far = Unread::from_parts(99, Timestamp::ZERO, far.into());
-        for state in [
-            ListState {
-                last: None,
-                unread: unread_far,
-            },
-            listed,
-            ListState { last: None, unread },
-        ] {
+        for state in [ListState { last: None, unread: unread_far }, listed, ListState { last: None, unread }] {
             assert_eq!(read(write(&state).into()), Ok(state));
         }
     }

@@ -37,13 +37,7 @@ pub(in crate::store) fn read_marks(bytes: Bytes) -> Result<Marks, DecodeError> {
     let mut marks = Marks::new();
     while !reader.is_empty() {
         let partition = PartitionId(reader.u8()?);
-        marks.insert(
-            partition,
-            Mark {
-                claim: Claim(Offset(reader.u64()?)),
-                next: Offset(reader.u64()?),
-            },
-        );
+        marks.insert(partition, Mark { claim: Claim(Offset(reader.u64()?)), next: Offset(reader.u64()?) });
     }
     Ok(marks)
 }
@@ -73,23 +67,11 @@ mod tests {
 
     #[test]
     fn golden_marks_and_offsets() {
-        let marks = Marks::from([(
-            PartitionId(3),
-            Mark {
-                claim: Claim(Offset(1)),
-                next: Offset(9),
-            },
-        )]);
-        assert_eq!(
-            hex(&write_marks(&marks)),
-            "010300000000000000010000000000000009"
-        );
+        let marks = Marks::from([(PartitionId(3), Mark { claim: Claim(Offset(1)), next: Offset(9) })]);
+        assert_eq!(hex(&write_marks(&marks)), "010300000000000000010000000000000009");
         assert_eq!(read_marks(write_marks(&marks).into()), Ok(marks));
         let offsets = Offsets::from([(PartitionId(0), Offset(4)), (PartitionId(255), Offset(5))]);
-        assert_eq!(
-            hex(&write_offsets(&offsets)),
-            "01000000000000000004ff0000000000000005"
-        );
+        assert_eq!(hex(&write_offsets(&offsets)), "01000000000000000004ff0000000000000005");
         assert_eq!(read_offsets(write_offsets(&offsets).into()), Ok(offsets));
     }
 }

@@ -43,18 +43,10 @@ pub(in crate::store) fn write(member: &GroupMember) -> Vec<u8> {
     })
 }
 
-pub(in crate::store) fn read(
-    key: &[u8],
-    prefix_len: usize,
-    bytes: Bytes,
-) -> Result<GroupMember, DecodeError> {
-    let (user, joined_at) = key
-        .get(prefix_len..)
-        .and_then(|rest| rest.split_last_chunk::<8>())
-        .ok_or(DecodeError::Short)?;
-    let user = user
-        .strip_suffix(&[0])
-        .ok_or(DecodeError::Value("member key"))?;
+pub(in crate::store) fn read(key: &[u8], prefix_len: usize, bytes: Bytes) -> Result<GroupMember, DecodeError> {
+    let (user, joined_at) =
+        key.get(prefix_len..).and_then(|rest| rest.split_last_chunk::<8>()).ok_or(DecodeError::Short)?;
+    let user = user.strip_suffix(&[0]).ok_or(DecodeError::Value("member key"))?;
     let mut reader: Reader = fields(bytes)?;
     let mut member = GroupMember {
         user: last_text(user, 0, UserId::new)?,
@@ -87,10 +79,7 @@ pub(in crate::store) fn group_of_user_key(user: &UserKey, group: &TargetId) -> V
 }
 
 /// The group that such a key names.
-pub(in crate::store) fn group_of_user(
-    key: &[u8],
-    prefix_len: usize,
-) -> Result<TargetId, DecodeError> {
+pub(in crate::store) fn group_of_user(key: &[u8], prefix_len: usize) -> Result<TargetId, DecodeError> {
     last_text(key, prefix_len, TargetId::new)
 }
 
@@ -110,29 +99,16 @@ mod tests {
             left: Timestamp::ZERO,
             muted_until: Timestamp(3),
         };
-        let past = GroupMember {
-            left_at: Some(Offset(4)),
-            left: Timestamp(5),
-            ..present.clone()
-        };
+        let past = GroupMember { left_at: Some(Offset(4)), left: Timestamp(5), ..present.clone() };
         let row = key(&group, &present);
         assert_eq!(row, b"\0\x03app\x03\0\x01g\x01bob\0\0\0\0\0\0\0\0\x02");
         assert_eq!(hex(&write(&present)), "0100000000000000010000000000000003");
-        assert_eq!(
-            hex(&write(&past)),
-            "010000000000000001000000000000000300000000000000040000000000000005"
-        );
+        assert_eq!(hex(&write(&past)), "010000000000000001000000000000000300000000000000040000000000000005");
         for member in [present, past] {
-            assert_eq!(
-                read(&row, prefix(&group).len(), write(&member).into()),
-                Ok(member)
-            );
+            assert_eq!(read(&row, prefix(&group).len(), write(&member).into()), Ok(member));
         }
         let own = group_of_user_key(&bob(), &TargetId::new("g").unwrap());
         assert_eq!(own, b"\0\x03app\0\0\x03bob\0g");
-        assert_eq!(
-            group_of_user(&own, groups_prefix(&bob()).len()),
-            Ok(TargetId::new("g").unwrap())
-        );
+        assert_eq!(group_of_user(&own, groups_prefix(&bob()).len()), Ok(TargetId::new("g").unwrap()));
     }
 }

@@ -26,8 +26,7 @@ pub(in crate::store) fn read_side(reader: &mut Reader) -> Result<Side, DecodeErr
 }
 
 pub(in crate::store) fn read_kind(reader: &mut Reader) -> Result<ConversationType, DecodeError> {
-    ConversationType::from_number(u32::from(reader.u8()?))
-        .ok_or(DecodeError::Value("conversation type"))
+    ConversationType::from_number(u32::from(reader.u8()?)).ok_or(DecodeError::Value("conversation type"))
 }
 
 pub(in crate::store) fn write_conversation(conversation: &Conversation, writer: &mut Writer<'_>) {
@@ -35,9 +34,7 @@ pub(in crate::store) fn write_conversation(conversation: &Conversation, writer: 
     writer.text(conversation.target.as_str());
 }
 
-pub(in crate::store) fn read_conversation(
-    reader: &mut Reader,
-) -> Result<Conversation, DecodeError> {
+pub(in crate::store) fn read_conversation(reader: &mut Reader) -> Result<Conversation, DecodeError> {
     let kind = read_kind(reader)?;
     Ok(Conversation::new(kind, reader.text(TargetId::new)?))
 }
@@ -48,11 +45,6 @@ pub(in crate::store) fn write_message(sent: Timestamp, uid: MessageUid, writer: 
     writer.raw(uid.as_bytes());
 }
 
-pub(in crate::store) fn read_message(
-    reader: &mut Reader,
-) -> Result<(Timestamp, MessageUid), DecodeError> {
-    Ok((
-        Timestamp(reader.u64()?),
-        MessageUid::from_bytes(reader.array()?),
-    ))
+pub(in crate::store) fn read_message(reader: &mut Reader) -> Result<(Timestamp, MessageUid), DecodeError> {
+    Ok((Timestamp(reader.u64()?), MessageUid::from_bytes(reader.array()?)))
 }

@@ -29,11 +29,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<PrivateBlocks, DecodeError>
     let next = Offset(reader.u64()?);
     let bits = reader.u8()?;
     reader.end()?;
-    Ok(PrivateBlocks {
-        low_blocks: bits & LOW != 0,
-        high_blocks: bits & HIGH != 0,
-        next,
-    })
+    Ok(PrivateBlocks { low_blocks: bits & LOW != 0, high_blocks: bits & HIGH != 0, next })
 }
 
 /// What the keys of a user's blacklist begin with. The values are empty but for the version.
@@ -62,16 +58,8 @@ mod tests {
     #[test]
     fn golden_blocks() {
         assert_eq!(key(&chat()), b"\0\x03app\x01\0\x05alice\0\x03bob");
-        for (low_blocks, high_blocks, bits) in [
-            (false, false, "00"),
-            (true, false, "01"),
-            (false, true, "02"),
-        ] {
-            let blocks = PrivateBlocks {
-                low_blocks,
-                high_blocks,
-                next: Offset(7),
-            };
+        for (low_blocks, high_blocks, bits) in [(false, false, "00"), (true, false, "01"), (false, true, "02")] {
+            let blocks = PrivateBlocks { low_blocks, high_blocks, next: Offset(7) };
             assert_eq!(hex(&write(blocks)), format!("010000000000000007{bits}"));
             assert_eq!(read(write(blocks).into()), Ok(blocks));
         }

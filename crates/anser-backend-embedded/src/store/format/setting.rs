@@ -39,12 +39,7 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<Setting, DecodeError> {
     let mut reader = fields(bytes)?;
     let time = Timestamp(reader.u64()?);
     let item = reader.u32()?;
-    let setting = Setting {
-        conversation: read_conversation(&mut reader)?,
-        item,
-        value: reader.bytes()?,
-        time,
-    };
+    let setting = Setting { conversation: read_conversation(&mut reader)?, item, value: reader.bytes()?, time };
     reader.end()?;
     Ok(setting)
 }
@@ -56,20 +51,10 @@ mod tests {
 
     #[test]
     fn golden_setting() {
-        let setting = Setting {
-            conversation: with("al"),
-            item: 2,
-            value: Bytes::from_static(b"v"),
-            time: Timestamp(9),
-        };
-        assert_eq!(
-            key(&bob(), 2, &with("al")),
-            b"\0\x03app\0\0\x03bob\x03\0\0\0\x02\x01\0\x02al"
-        );
-        assert_eq!(
-            hex(&write(&setting)),
-            "010000000000000009000000020100".to_owned() + "02616c0000000176"
-        );
+        let setting =
+            Setting { conversation: with("al"), item: 2, value: Bytes::from_static(b"v"), time: Timestamp(9) };
+        assert_eq!(key(&bob(), 2, &with("al")), b"\0\x03app\0\0\x03bob\x03\0\0\0\x02\x01\0\x02al");
+        assert_eq!(hex(&write(&setting)), "010000000000000009000000020100".to_owned() + "02616c0000000176");
         assert_eq!(read(write(&setting).into()), Ok(setting));
     }
 }

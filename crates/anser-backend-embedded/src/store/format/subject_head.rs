@@ -37,15 +37,8 @@ pub(in crate::store) fn write(head: &SubjectHead) -> Vec<u8> {
 
 pub(in crate::store) fn read(bytes: Bytes) -> Result<SubjectHead, DecodeError> {
     let mut reader = fields(bytes)?;
-    let head = Head {
-        number: reader.u64()?,
-        next: Offset(reader.u64()?),
-    };
-    let head = SubjectHead {
-        head,
-        last: reader.u64()?,
-        has_cells: reader.u8()? != 0,
-    };
+    let head = Head { number: reader.u64()?, next: Offset(reader.u64()?) };
+    let head = SubjectHead { head, last: reader.u64()?, has_cells: reader.u8()? != 0 };
     reader.end()?;
     Ok(head)
 }
@@ -58,18 +51,8 @@ mod tests {
     #[test]
     fn golden_subject_head() {
         assert_eq!(key(&chat()), b"\0\x03app\x01\0\x05alice\0\x03bob\0");
-        let head = SubjectHead {
-            head: Head {
-                number: 2,
-                next: Offset(3),
-            },
-            last: 4,
-            has_cells: true,
-        };
-        assert_eq!(
-            hex(&write(&head)),
-            "0100000000000000020000000000000003000000000000000401"
-        );
+        let head = SubjectHead { head: Head { number: 2, next: Offset(3) }, last: 4, has_cells: true };
+        assert_eq!(hex(&write(&head)), "0100000000000000020000000000000003000000000000000401");
         assert_eq!(read(write(&head).into()), Ok(head));
     }
 }

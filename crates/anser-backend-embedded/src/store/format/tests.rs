@@ -1,8 +1,6 @@
 //! Sample values for the golden tests of all formats, and the golden keys that they share.
 
-use anser_types::{
-    AppKey, Conversation, ConversationType, MessageUid, TargetId, Timestamp, UserId,
-};
+use anser_types::{AppKey, Conversation, ConversationType, MessageUid, TargetId, Timestamp, UserId};
 
 use super::*;
 
@@ -34,9 +32,6 @@ fn golden_keys() {
 
 #[test]
 fn another_version_is_refused() {
-    assert_eq!(
-        fields(Bytes::from_static(&[9, 0])).err(),
-        Some(DecodeError::Version(9))
-    );
+    assert_eq!(fields(Bytes::from_static(&[9, 0])).err(), Some(DecodeError::Version(9)));
     assert_eq!(fields(Bytes::new()).err(), Some(DecodeError::Short));
 }

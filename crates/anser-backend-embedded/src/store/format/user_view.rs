@@ -35,14 +35,8 @@ pub(in crate::store) fn read(bytes: Bytes) -> Result<UserView, DecodeError> {
     let created = Timestamp(reader.u64()?);
     let blocked_until = Timestamp(reader.u64()?);
     let tokens_from = Timestamp(reader.u64()?);
-    let view = UserView {
-        name: reader.string()?,
-        portrait: reader.string()?,
-        created,
-        blocked_until,
-        tokens_from,
-        next,
-    };
+    let view =
+        UserView { name: reader.string()?, portrait: reader.string()?, created, blocked_until, tokens_from, next };
     reader.end()?;
     Ok(view)
 }
@@ -106,11 +100,7 @@ mod tests {
         let row = blocked_key(&bob());
         assert_eq!(row, b"\0\x03app\xffbob");
         assert_eq!(hex(&write_blocked(Timestamp(9))), "010000000000000009");
-        let read = read_blocked(
-            &row,
-            blocked_prefix(&bob().app).len(),
-            write_blocked(Timestamp(9)).into(),
-        );
+        let read = read_blocked(&row, blocked_prefix(&bob().app).len(), write_blocked(Timestamp(9)).into());
         assert_eq!(read, Ok((bob().user, Timestamp(9))));
     }
 }

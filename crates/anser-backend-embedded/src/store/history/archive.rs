@@ -35,9 +35,8 @@ impl Archive {
     /// Loads a conversation, or makes one without rows.
     pub(super) fn load(disk: &Disk, subject: &Subject) -> Result<Self, StoreError> {
         let stored = disk.get(Table::Archives, subject_head::key(subject))?;
-        let head = stored
-            .map_or_else(|| Ok(SubjectHead::default()), subject_head::read)
-            .map_err(damaged("archives"))?;
+        let head =
+            stored.map_or_else(|| Ok(SubjectHead::default()), subject_head::read).map_err(damaged("archives"))?;
         Ok(Self {
             head,
             window: Window::at(head.last),
@@ -84,11 +83,7 @@ impl Archive {
     pub(super) fn capture(&mut self, subject: Subject) -> CapturedArchive {
         self.is_queued = false;
         self.is_in_flight = true;
-        CapturedArchive {
-            subject,
-            head: self.head,
-            rows: self.window.unflushed(),
-        }
+        CapturedArchive { subject, head: self.head, rows: self.window.unflushed() }
     }
 
     /// That flush is on disk.

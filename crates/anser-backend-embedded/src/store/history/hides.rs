@@ -30,47 +30,26 @@ pub(super) struct Hides {
 impl HideSet {
     fn merge(&mut self, other: &Self) {
         self.until = self.until.max(other.until);
-        self.messages
-            .extend(other.messages.iter().map(|(uid, sent)| (*uid, *sent)));
+        self.messages.extend(other.messages.iter().map(|(uid, sent)| (*uid, *sent)));
     }
 
     /// As the port shows it: without what has expired or is covered anyway.
     fn shown(self, expired: Timestamp) -> Hidden {
-        let alive = self
-            .messages
-            .into_iter()
-            .filter(|(_, sent)| *sent > self.until && *sent >= expired);
-        Hidden {
-            until: self.until,
-            messages: alive.map(|(uid, _)| uid).collect(),
-        }
+        let alive = self.messages.into_iter().filter(|(_, sent)| *sent > self.until && *sent >= expired);
+        Hidden { until: self.until, messages: alive.map(|(uid, _)| uid).collect() }
     }
 }
 
 impl Hides {
     /// A user hides single messages. Returns roughly what that adds to what is not on disk.
-    pub(super) fn hide(
-        &mut self,
-        user: UserKey,
-        subject: Subject,
-        messages: Vec<(MessageUid, Timestamp)>,
-    ) -> usize {
+    pub(super) fn hide(&mut self, user: UserKey, subject: Subject, messages: Vec<(MessageUid, Timestamp)>) -> usize {
         let added = 64 * (messages.len() + 1);
-        self.current
-            .entry((user, subject))
-            .or_default()
-            .messages
-            .extend(messages);
+        self.current.entry((user, subject)).or_default().messages.extend(messages);
         added
     }
 
     /// A user hides everything up to a time.
-    pub(super) fn hide_until(
-        &mut self,
-        user: UserKey,
-        subject: Subject,
-        until: Timestamp,
-    ) -> usize {
+    pub(super) fn hide_until(&mut self, user: UserKey, subject: Subject, until: Timestamp) -> usize {
         let set = self.current.entry((user, subject)).or_default();
         set.until = set.until.max(until);
         64

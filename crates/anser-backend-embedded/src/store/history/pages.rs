@@ -58,35 +58,15 @@ pub(super) struct PagePlan {
 
 impl PagePlan {
     /// Answers from memory as far as that goes. Rows of before `expired` are left out.
-    pub(super) fn new(
-        archive: &Archive,
-        query: HistoryQuery,
-        expired: Timestamp,
-        cells: Option<MessageCells>,
-    ) -> Self {
+    pub(super) fn new(archive: &Archive, query: HistoryQuery, expired: Timestamp, cells: Option<MessageCells>) -> Self {
         let oldest = expired.0.saturating_sub(1);
         let range = match (query.order, query.time) {
-            (Order::Before, before) => Range {
-                after: oldest,
-                before: before.map_or(u64::MAX, |time| time.0),
-            },
-            (Order::After, after) => Range {
-                after: after.map_or(0, |time| time.0).max(oldest),
-                before: u64::MAX,
-            },
+            (Order::Before, before) => Range { after: oldest, before: before.map_or(u64::MAX, |time| time.0) },
+            (Order::After, after) => Range { after: after.map_or(0, |time| time.0).max(oldest), before: u64::MAX },
         };
         let most = query.count.saturating_add(1);
-        let mut plan = Self {
-            range,
-            rows: Rows {
-                rows: Vec::new(),
-                most,
-            },
-            disk_to: None,
-            then: Vec::new(),
-            cells,
-            query,
-        };
+        let mut plan =
+            Self { range, rows: Rows { rows: Vec::new(), most }, disk_to: None, then: Vec::new(), cells, query };
         plan.take_memory(archive);
         plan
     }
@@ -98,16 +78,11 @@ impl PagePlan {
         match self.query.order {
             Order::Before => {
                 let rows = window.earlier_than(self.range.before).rev();
-                self.rows
-                    .add_all(rows.take_while(|row| row.place > self.range.after));
+                self.rows.add_all(rows.take_while(|row| row.place > self.range.after));
                 self.disk_to = (has_disk && !self.rows.is_full()).then_some(disk_to);
             }
             Order::After if has_disk => {
-                self.then = window
-                    .later_than(self.range.after)
-                    .take(self.rows.most)
-                    .cloned()
-                    .collect();
+                self.then = window.later_than(self.range.after).take(self.rows.most).cloned().collect();
                 self.disk_to = Some(disk_to);
             }
             Order::After => self.rows.add_all(window.later_than(self.range.after)),
@@ -136,15 +111,7 @@ impl PagePlan {
             None => Vec::new(),
         };
         let subject = &self.query.subject;
-        Ok(HistoryPage {
-            rows: self
-                .rows
-                .rows
-                .into_iter()
-                .map(|row| stored(row, subject, &cells))
-                .collect(),
-            more,
-        })
+        Ok(HistoryPage { rows: self.rows.rows.into_iter().map(|row| stored(row, subject, &cells)).collect(), more })
     }
 
     fn read_back(&mut self, disk: &Disk, to: u64) -> Result<(), StoreError> {
@@ -153,11 +120,7 @@ impl PagePlan {
         for row in disk.prefix_back_from(Table::History, &owner, holder) {
             let rows: Vec<ArchivedRow> = chunk::read(row?.value).map_err(damaged("history"))?;
             let after = self.range.after;
-            self.rows.add_all(
-                rows.iter()
-                    .rev()
-                    .filter(|row| row.place <= to && row.place > after),
-            );
+            self.rows.add_all(rows.iter().rev().filter(|row| row.place <= to && row.place > after));
             if self.rows.is_full() || rows.first().is_some_and(|row| row.place <= after) {
                 break;
             }
@@ -168,16 +131,9 @@ impl PagePlan {
     fn read_on(&mut self, disk: &Disk, to: u64) -> Result<(), StoreError> {
         let owner = subject_key(&self.query.subject);
         let after = self.range.after;
-        for row in disk.prefix_from(
-            Table::History,
-            &owner,
-            Bound::Excluded(chunk::key(&owner, after)),
-        ) {
+        for row in disk.prefix_from(Table::History, &owner, Bound::Excluded(chunk::key(&owner, after))) {
             let rows: Vec<ArchivedRow> = chunk::read(row?.value).map_err(damaged("history"))?;
-            self.rows.add_all(
-                rows.iter()
-                    .filter(|row| row.place <= to && row.place > after),
-            );
+            self.rows.add_all(rows.iter().filter(|row| row.place <= to && row.place > after));
             if self.rows.is_full() || rows.last().is_some_and(|row| row.place >= to) {
                 break;
             }
@@ -189,10 +145,7 @@ impl PagePlan {
 /// The key of the first chunk that ends at or after a place: the only one that may hold items on both sides of it.
 fn holder_of(disk: &Disk, owner: &[u8], place: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let from = Bound::Included(chunk::key(owner, place));
-    let first = disk
-        .prefix_from(Table::History, owner, from)
-        .next()
-        .transpose()?;
+    let first = disk.prefix_from(Table::History, owner, from).next().transpose()?;
     Ok(first.map(|row| row.key.to_vec()))
 }
 
@@ -205,17 +158,11 @@ pub(super) fn find_row(
 ) -> Result<Option<ArchivedRow>, StoreError> {
     let owner = subject_key(subject);
     let from = Bound::Included(chunk::key(&owner, sent.0));
-    let Some(row) = disk
-        .prefix_from(Table::History, &owner, from)
-        .next()
-        .transpose()?
-    else {
+    let Some(row) = disk.prefix_from(Table::History, &owner, from).next().transpose()? else {
         return Ok(None);
     };
     let rows: Vec<ArchivedRow> = chunk::read(row.value).map_err(damaged("history"))?;
-    Ok(rows
-        .into_iter()
-        .find(|row| row.sent == sent && row.uid == uid))
+    Ok(rows.into_iter().find(|row| row.sent == sent && row.uid == uid))
 }
 
 /// The cells of rows that are in the order of their places, or in reverse.
@@ -229,21 +176,12 @@ pub(super) fn read_cells(
     let (Some(one), Some(other)) = (rows.first(), rows.last()) else {
         return Ok(cells);
     };
-    let (first, last) = if one.sent <= other.sent {
-        (one, other)
-    } else {
-        (other, one)
-    };
+    let (first, last) = if one.sent <= other.sent { (one, other) } else { (other, one) };
     let prefix = cell::prefix(subject);
-    let from = Bound::Included(cell::message_key(
-        subject,
-        first.sent,
-        MessageUid::from_bytes([0; 10]),
-    ));
+    let from = Bound::Included(cell::message_key(subject, first.sent, MessageUid::from_bytes([0; 10])));
     for row in disk.prefix_from(Table::Archives, &prefix, from) {
         let row = row?;
-        let (message, cell) =
-            cell::read(row.key, prefix.len(), row.value).map_err(damaged("archives"))?;
+        let (message, cell) = cell::read(row.key, prefix.len(), row.value).map_err(damaged("archives"))?;
         if message.0 > last.sent {
             break;
         }
@@ -260,13 +198,8 @@ pub(super) fn stored(
     subject: &Subject,
     cells: &[((Timestamp, MessageUid), HistoryCell)],
 ) -> StoredRow {
-    let own = cells
-        .iter()
-        .filter(|(message, _)| *message == (row.sent, row.uid));
-    StoredRow {
-        cells: own.map(|(_, cell)| cell.clone()).collect(),
-        row: row.shown(subject),
-    }
+    let own = cells.iter().filter(|(message, _)| *message == (row.sent, row.uid));
+    StoredRow { cells: own.map(|(_, cell)| cell.clone()).collect(), row: row.shown(subject) }
 }
 
 impl Archive {
@@ -274,10 +207,6 @@ impl Archive {
     pub(super) fn find(&self, sent: Timestamp, uid: MessageUid) -> Result<Option<ArchivedRow>, ()> {
         let mut rows = self.window().later_than(sent.0.saturating_sub(1));
         let found = rows.find(|row| row.sent == sent && row.uid == uid).cloned();
-        if found.is_none() && sent.0 <= self.window().after() {
-            Err(())
-        } else {
-            Ok(found)
-        }
+        if found.is_none() && sent.0 <= self.window().after() { Err(()) } else { Ok(found) }
     }
 }

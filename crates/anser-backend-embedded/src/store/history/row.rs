@@ -23,13 +23,7 @@ impl ArchivedRow {
     /// The row after one at place `last`.
     pub(super) fn after(last: u64, row: HistoryRow) -> Self {
         let place = row.sent.0.max(last.saturating_add(1));
-        Self {
-            place,
-            sent: row.sent,
-            uid: row.uid,
-            number: row.number,
-            record: row.record,
-        }
+        Self { place, sent: row.sent, uid: row.uid, number: row.number, record: row.record }
     }
 
     /// The row as the port shows it.
@@ -63,13 +57,7 @@ impl Item for ArchivedRow {
     fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
         let place = reader.u64()?;
         let (sent, uid) = read_message(reader)?;
-        Ok(Self {
-            place,
-            sent,
-            uid,
-            number: reader.u64()?,
-            record: reader.bytes()?,
-        })
+        Ok(Self { place, sent, uid, number: reader.u64()?, record: reader.bytes()? })
     }
 }
 
@@ -81,20 +69,13 @@ mod tests {
 
     #[test]
     fn golden_history_chunk() {
-        let row = |place| ArchivedRow {
-            place,
-            sent: Timestamp(5),
-            uid: uid(5),
-            number: 3,
-            record: Bytes::from_static(b"r"),
-        };
+        let row =
+            |place| ArchivedRow { place, sent: Timestamp(5), uid: uid(5), number: 3, record: Bytes::from_static(b"r") };
         chunk::write_all(b"k", &[row(5)], |key, value| {
             assert_eq!(key, b"k\0\0\0\0\0\0\0\x05");
             assert_eq!(
                 hex(&value),
-                "010000000000000005000000000000000500000000014000400007000000000000000300000001"
-                    .to_owned()
-                    + "72"
+                "010000000000000005000000000000000500000000014000400007000000000000000300000001".to_owned() + "72"
             );
             assert_eq!(chunk::read::<ArchivedRow>(value.into()).unwrap(), [row(5)]);
         });

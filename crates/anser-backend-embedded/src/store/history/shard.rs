@@ -28,31 +28,19 @@ pub(super) struct Shard {
 
 impl Shard {
     /// The conversation, loaded if need be.
-    pub(super) fn open(
-        &mut self,
-        disk: &Disk,
-        subject: &Subject,
-    ) -> Result<&mut Archive, StoreError> {
+    pub(super) fn open(&mut self, disk: &Disk, subject: &Subject) -> Result<&mut Archive, StoreError> {
         if !self.archives.contains_key(subject) {
             let archive = Archive::load(disk, subject)?;
             self.held += archive.held();
             self.archives.insert(subject.clone(), archive);
         }
-        let archive = self
-            .archives
-            .get_mut(subject)
-            .expect("it was inserted above");
+        let archive = self.archives.get_mut(subject).expect("it was inserted above");
         archive.is_recent = true;
         Ok(archive)
     }
 
     /// Adds a row, unless it is here already. Returns what that adds to what is not on disk.
-    pub(super) fn add(
-        &mut self,
-        disk: &Disk,
-        offset: Offset,
-        row: HistoryRow,
-    ) -> Result<usize, StoreError> {
+    pub(super) fn add(&mut self, disk: &Disk, offset: Offset, row: HistoryRow) -> Result<usize, StoreError> {
         let subject = row.subject.clone();
         let archive = self.open(disk, &subject)?;
         let Some(cost) = archive.add(offset, row) else {
@@ -66,22 +54,13 @@ impl Shard {
     }
 
     /// Adds a cell, unless the message has one of its kind.
-    pub(super) fn add_cell(
-        &mut self,
-        disk: &Disk,
-        message: MessageKey,
-        cell: HistoryCell,
-    ) -> Result<(), StoreError> {
+    pub(super) fn add_cell(&mut self, disk: &Disk, message: MessageKey, cell: HistoryCell) -> Result<(), StoreError> {
         if self.cell(&message).is_some() {
             return Ok(());
         }
         let (subject, sent, uid) = &message;
         let archive = self.open(disk, subject)?;
-        if archive.head().has_cells
-            && disk
-                .get(Table::Archives, cell::key(subject, *sent, *uid, &cell))?
-                .is_some()
-        {
+        if archive.head().has_cells && disk.get(Table::Archives, cell::key(subject, *sent, *uid, &cell))?.is_some() {
             return Ok(());
         }
         archive.note_cell();
@@ -93,20 +72,14 @@ impl Shard {
     }
 
     fn cell(&self, message: &MessageKey) -> Option<&HistoryCell> {
-        self.cells
-            .get(message)
-            .or_else(|| self.flushing.get(message))
+        self.cells.get(message).or_else(|| self.flushing.get(message))
     }
 
     /// The cells of a conversation that are not on disk yet.
-    pub(super) fn cells_of(
-        &self,
-        subject: &Subject,
-    ) -> Vec<((Timestamp, MessageUid), HistoryCell)> {
+    pub(super) fn cells_of(&self, subject: &Subject) -> Vec<((Timestamp, MessageUid), HistoryCell)> {
         let all = self.cells.iter().chain(self.flushing.iter());
         let own = all.filter(|((of, ..), _)| of == subject);
-        own.map(|((_, sent, uid), cell)| ((*sent, *uid), cell.clone()))
-            .collect()
+        own.map(|((_, sent, uid), cell)| ((*sent, *uid), cell.clone())).collect()
     }
 
     /// Takes what the next flush writes.
@@ -143,11 +116,7 @@ impl Shard {
             !goes
         });
         if let Some(keep) = keep {
-            self.held -= self
-                .archives
-                .values_mut()
-                .map(|archive| archive.evict(keep))
-                .sum::<usize>();
+            self.held -= self.archives.values_mut().map(|archive| archive.evict(keep)).sum::<usize>();
         }
         self.held
     }

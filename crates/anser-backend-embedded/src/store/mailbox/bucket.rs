@@ -34,10 +34,7 @@ pub(super) struct Applied {
 impl Bucket {
     /// A bucket as the disk has it.
     pub(super) fn loaded(marks: Marks) -> Self {
-        Self {
-            marks,
-            ..Self::default()
-        }
+        Self { marks, ..Self::default() }
     }
 
     /// Notes a lift that was found on disk.
@@ -58,18 +55,12 @@ impl Bucket {
                 self.prepare(disk, row)?;
             }
         }
-        let mut applied = Applied {
-            placed: Vec::with_capacity(batch.parts.len()),
-            bytes: 0,
-        };
+        let mut applied = Applied { placed: Vec::with_capacity(batch.parts.len()), bytes: 0 };
         for part in batch.parts {
             let from = self.move_mark(&part);
             let rows = part.rows.into_iter();
             applied.placed.push(
-                rows.map(|(offset, row)| {
-                    (offset >= from).then(|| self.apply_row(row, &mut applied.bytes))?
-                })
-                .collect(),
+                rows.map(|(offset, row)| (offset >= from).then(|| self.apply_row(row, &mut applied.bytes))?).collect(),
             );
         }
         Ok(applied)
@@ -83,10 +74,7 @@ impl Bucket {
     fn move_mark(&mut self, part: &PartitionRows) -> Offset {
         let mark = self.marks.entry(part.partition).or_default();
         let from = mark.next;
-        let moved = Mark {
-            claim: mark.claim.max(part.claim),
-            next: from.max(part.next),
-        };
+        let moved = Mark { claim: mark.claim.max(part.claim), next: from.max(part.next) };
         self.are_marks_changed |= moved != *mark;
         *mark = moved;
         from
@@ -95,14 +83,10 @@ impl Bucket {
     /// Loads what applying a row needs, which may fail; applying cannot.
     fn prepare(&mut self, disk: &Disk, row: &MailboxRow) -> Result<(), StoreError> {
         let (user, conversation) = match row {
-            MailboxRow::Entry(entry) => (
-                &entry.user,
-                entry.listed.as_ref().map(|listed| &listed.conversation),
-            ),
-            MailboxRow::Read {
-                user, conversation, ..
+            MailboxRow::Entry(entry) => (&entry.user, entry.listed.as_ref().map(|listed| &listed.conversation)),
+            MailboxRow::Read { user, conversation, .. } | MailboxRow::Remove { user, conversation } => {
+                (user, Some(conversation))
             }
-            | MailboxRow::Remove { user, conversation } => (user, Some(conversation)),
         };
         if !self.boxes.contains_key(user) {
             self.open(disk, user)?;
@@ -125,11 +109,7 @@ impl Bucket {
                 });
                 placed
             }
-            MailboxRow::Read {
-                user,
-                conversation,
-                until,
-            } => {
+            MailboxRow::Read { user, conversation, until } => {
                 self.change(&user, |user_box| user_box.read(conversation, until));
                 None
             }
@@ -142,10 +122,7 @@ impl Bucket {
 
     /// Changes a box that has been opened, and queues it for the next flush.
     pub(super) fn change(&mut self, user: &UserKey, change: impl FnOnce(&mut UserBox)) {
-        let user_box = self
-            .boxes
-            .get_mut(user)
-            .expect("the box was opened under the same lock");
+        let user_box = self.boxes.get_mut(user).expect("the box was opened under the same lock");
         let before = user_box.held();
         change(user_box);
         user_box.is_recent = true;
@@ -158,11 +135,7 @@ impl Bucket {
     /// The box of a user, loaded if need be, as one that is used.
     pub(super) fn open(&mut self, disk: &Disk, user: &UserKey) -> Result<&mut UserBox, StoreError> {
         if !self.boxes.contains_key(user) {
-            let user_box = UserBox::load(
-                disk,
-                user,
-                self.lifts.get(user).cloned().unwrap_or_default(),
-            )?;
+            let user_box = UserBox::load(disk, user, self.lifts.get(user).cloned().unwrap_or_default())?;
             self.held += user_box.held();
             self.boxes.insert(user.clone(), user_box);
             if self.lifts.remove(user).is_some() {
@@ -203,11 +176,7 @@ impl Bucket {
             !goes
         });
         if let Some(keep) = keep {
-            self.held -= self
-                .boxes
-                .values_mut()
-                .map(|user_box| user_box.evict(keep))
-                .sum::<usize>();
+            self.held -= self.boxes.values_mut().map(|user_box| user_box.evict(keep)).sum::<usize>();
         }
         self.held
     }

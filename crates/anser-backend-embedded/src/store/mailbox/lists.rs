@@ -36,11 +36,7 @@ pub(super) fn plan(user_box: &UserBox, query: ListQuery) -> Plan {
             known.insert(conversation.clone());
         }
     }
-    if are_all {
-        Plan::Done(newest_first(rows, query.count))
-    } else {
-        Plan::Disk(DiskList { query, rows, known })
-    }
+    if are_all { Plan::Done(newest_first(rows, query.count)) } else { Plan::Disk(DiskList { query, rows, known }) }
 }
 
 fn shown(query: &ListQuery, conversation: &Conversation, state: &ListState) -> Option<ListRow> {
@@ -59,11 +55,7 @@ fn shown(query: &ListQuery, conversation: &Conversation, state: &ListState) -> O
 
 /// Newest first; equal times in the order of the conversations.
 fn newest_first(mut rows: Vec<ListRow>, count: usize) -> Vec<ListRow> {
-    rows.sort_unstable_by(|a, b| {
-        b.sent
-            .cmp(&a.sent)
-            .then_with(|| a.conversation.cmp(&b.conversation))
-    });
+    rows.sort_unstable_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.conversation.cmp(&b.conversation)));
     rows.truncate(count);
     rows
 }
@@ -74,13 +66,9 @@ impl DiskList {
         let prefix_len = list_row::prefix(&self.query.user).len();
         // The rows of a user may be many: what cannot be in the answer is dropped on the way.
         let most = self.query.count.saturating_mul(2).saturating_add(1024);
-        for row in disk.prefix(
-            Table::Users,
-            &list_row::kind_prefix(&self.query.user, self.query.kind),
-        ) {
+        for row in disk.prefix(Table::Users, &list_row::kind_prefix(&self.query.user, self.query.kind)) {
             let row = row?;
-            let conversation =
-                list_row::conversation(&row.key, prefix_len).map_err(damaged("users"))?;
+            let conversation = list_row::conversation(&row.key, prefix_len).map_err(damaged("users"))?;
             if self.known.contains(&conversation) {
                 continue;
             }

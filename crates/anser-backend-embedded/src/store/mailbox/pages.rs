@@ -21,16 +21,8 @@ pub(super) struct PageBuilder {
 
 impl PageBuilder {
     fn new(query: &RangeQuery, head: Position) -> Self {
-        let page = Page {
-            entries: Vec::new(),
-            head,
-            finished: true,
-        };
-        Self {
-            page,
-            entries_max: query.entries_max.max(1),
-            bytes_left: query.bytes_max,
-        }
+        let page = Page { entries: Vec::new(), head, finished: true };
+        Self { page, entries_max: query.entries_max.max(1), bytes_left: query.bytes_max }
     }
 
     /// Adds an entry if there is room. Returns whether there was.
@@ -83,18 +75,8 @@ pub(super) fn plan(user_box: &UserBox, query: RangeQuery, expired: Timestamp) ->
         return Plan::Done(PageBuilder::new(&query, head).add_all(window.later_than(after.0)));
     }
     // One more than fits, so that the page knows whether it is the last.
-    let recent = window
-        .later_than(window.after())
-        .take(query.entries_max.saturating_add(1))
-        .cloned()
-        .collect();
-    Plan::Disk(DiskPage {
-        query,
-        after,
-        to: Position(window.after()),
-        recent,
-        head,
-    })
+    let recent = window.later_than(window.after()).take(query.entries_max.saturating_add(1)).cloned().collect();
+    Plan::Disk(DiskPage { query, after, to: Position(window.after()), recent, head })
 }
 
 impl DiskPage {
@@ -104,20 +86,13 @@ impl DiskPage {
         let mut builder = PageBuilder::new(&self.query, self.head);
         let from = Bound::Excluded(chunk::key(&owner, self.after.0));
         for row in disk.prefix_from(Table::Timelines, &owner, from) {
-            let entries: Vec<StoredEntry> =
-                chunk::read(row?.value).map_err(damaged("timelines"))?;
-            for entry in entries
-                .iter()
-                .filter(|entry| entry.position > self.after && entry.position <= self.to)
-            {
+            let entries: Vec<StoredEntry> = chunk::read(row?.value).map_err(damaged("timelines"))?;
+            for entry in entries.iter().filter(|entry| entry.position > self.after && entry.position <= self.to) {
                 if !builder.add(entry) {
                     return Ok(builder.page);
                 }
             }
-            if entries
-                .last()
-                .is_some_and(|entry| entry.place() >= self.to.0)
-            {
+            if entries.last().is_some_and(|entry| entry.place() >= self.to.0) {
                 break;
             }
         }

@@ -23,11 +23,7 @@ impl Item for StoredEntry {
     }
 
     fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
-        Ok(Self {
-            position: Position(reader.u64()?),
-            side: read_side(reader)?,
-            record: reader.bytes()?,
-        })
+        Ok(Self { position: Position(reader.u64()?), side: read_side(reader)?, record: reader.bytes()? })
     }
 }
 
@@ -43,21 +39,12 @@ mod tests {
 
     #[test]
     fn golden_timeline_chunk() {
-        let entry = |position, side| StoredEntry {
-            position: Position(position),
-            side,
-            record: Bytes::from_static(b"r"),
-        };
-        let entries = [
-            entry(1, Side::Inbox),
-            entry(2, Side::Outbox(ConnectionId(9))),
-        ];
+        let entry =
+            |position, side| StoredEntry { position: Position(position), side, record: Bytes::from_static(b"r") };
+        let entries = [entry(1, Side::Inbox), entry(2, Side::Outbox(ConnectionId(9)))];
         chunk::write_all(b"k", &entries, |key, value| {
             assert_eq!(key, b"k\0\0\0\0\0\0\0\x02");
-            assert_eq!(
-                hex(&value),
-                "01000000000000000100000000017200000000000000020100000000000000090000000172"
-            );
+            assert_eq!(hex(&value), "01000000000000000100000000017200000000000000020100000000000000090000000172");
             assert_eq!(chunk::read::<StoredEntry>(value.into()).unwrap(), entries);
         });
     }

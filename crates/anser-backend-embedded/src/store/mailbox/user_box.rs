@@ -67,16 +67,10 @@ pub(in crate::store) struct CapturedUser {
 
 impl UserBox {
     /// Loads a user, or makes one that nobody has written to. `lifts` are those that no flush has taken in.
-    pub(super) fn load(
-        disk: &Disk,
-        user: &UserKey,
-        mut lifts: Vec<Lift>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn load(disk: &Disk, user: &UserKey, mut lifts: Vec<Lift>) -> Result<Self, StoreError> {
         let head = disk.get(Table::Users, user_head::key(user))?;
         let is_new = head.is_none();
-        let last = head
-            .map_or(Ok(Position::START), user_head::read)
-            .map_err(damaged("users"))?;
+        let last = head.map_or(Ok(Position::START), user_head::read).map_err(damaged("users"))?;
         lifts.sort_unstable();
         let mut loaded = Self {
             last,
@@ -105,21 +99,13 @@ impl UserBox {
             return Ok(0);
         }
         let stored = disk.get(Table::Users, list_row::key(user, conversation))?;
-        let mut state = stored
-            .map_or(Ok(ListState::default()), list_row::read)
-            .map_err(damaged("users"))?;
+        let mut state = stored.map_or(Ok(ListState::default()), list_row::read).map_err(damaged("users"))?;
         if let Some(last) = &mut state.last {
             // A copy, so that the row does not keep a whole block of the database in memory.
             last.record = Bytes::copy_from_slice(&last.record);
         }
         self.held += ROW_OVERHEAD;
-        self.rows.insert(
-            conversation.clone(),
-            Row {
-                state,
-                is_changed: false,
-            },
-        );
+        self.rows.insert(conversation.clone(), Row { state, is_changed: false });
         Ok(ROW_OVERHEAD)
     }
 
@@ -130,20 +116,12 @@ impl UserBox {
         self.last = position;
         if let Some(listed) = entry.listed {
             let row = self.row(listed.conversation);
-            row.state.last = Some(Last {
-                sent: entry.sent,
-                side: entry.side,
-                record: entry.record.clone(),
-            });
+            row.state.last = Some(Last { sent: entry.sent, side: entry.side, record: entry.record.clone() });
             if listed.counted == Counted::Yes && entry.side == Side::Inbox {
                 row.state.unread.add(entry.sent);
             }
         }
-        let cost = self.window.push(StoredEntry {
-            position,
-            side: entry.side,
-            record: entry.record,
-        });
+        let cost = self.window.push(StoredEntry { position, side: entry.side, record: entry.record });
         self.held += cost;
         self.spend_lifts();
         (Placed { previous, position }, cost)
@@ -178,12 +156,7 @@ impl UserBox {
     }
 
     fn spend_lifts(&mut self) {
-        while let Some(lift) = self
-            .pending
-            .first()
-            .copied()
-            .filter(|lift| lift.after <= self.last)
-        {
+        while let Some(lift) = self.pending.first().copied().filter(|lift| lift.after <= self.last) {
             self.pending.remove(0);
             self.last = self.last.max(lift.floor);
             self.spent.push(lift);
@@ -218,10 +191,7 @@ impl UserBox {
             return Ok(Some(*cursor));
         }
         let stored = disk.get(Table::Users, cursor::key(user, device))?;
-        stored
-            .map(cursor::read)
-            .transpose()
-            .map_err(damaged("users"))
+        stored.map(cursor::read).transpose().map_err(damaged("users"))
     }
 
     pub(super) const fn last(&self) -> Position {
@@ -234,12 +204,7 @@ impl UserBox {
 
     /// The rows that are in memory, and whether there are no others.
     pub(super) fn rows(&self) -> (impl Iterator<Item = (&Conversation, &ListState)>, bool) {
-        (
-            self.rows
-                .iter()
-                .map(|(conversation, row)| (conversation, &row.state)),
-            self.has_all_rows,
-        )
+        (self.rows.iter().map(|(conversation, row)| (conversation, &row.state)), self.has_all_rows)
     }
 
     /// Whether something differs from the disk since the box was last captured or loaded, and nobody has queued it yet.
@@ -250,10 +215,7 @@ impl UserBox {
 
     /// Takes what the next flush writes.
     pub(super) fn capture(&mut self, user: UserKey) -> CapturedUser {
-        self.changes = Changes {
-            is_queued: false,
-            is_in_flight: true,
-        };
+        self.changes = Changes { is_queued: false, is_in_flight: true };
         let changed = self.rows.iter_mut().filter_map(|(conversation, row)| {
             std::mem::take(&mut row.is_changed).then(|| (conversation.clone(), row.state.clone()))
         });
@@ -262,11 +224,7 @@ impl UserBox {
             last: self.last,
             rows: changed.collect(),
             entries: self.window.unflushed(),
-            cursors: self
-                .cursors
-                .iter()
-                .map(|(device, cursor)| (device.clone(), *cursor))
-                .collect(),
+            cursors: self.cursors.iter().map(|(device, cursor)| (device.clone(), *cursor)).collect(),
             spent: std::mem::take(&mut self.spent),
         }
     }

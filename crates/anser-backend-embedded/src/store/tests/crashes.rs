@@ -7,8 +7,7 @@ use std::sync::Arc;
 use anser_backend::memory::{MemoryHistory, MemoryMailbox};
 use anser_backend::{History, HistoryQuery, ListQuery, Mailbox, Order, Placed, RangeQuery};
 use anser_types::{
-    AppKey, Conversation, ConversationType, DeviceId, LogId, Position, Subject, TargetId,
-    Timestamp, UserId, UserKey,
+    AppKey, Conversation, ConversationType, DeviceId, LogId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -82,10 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn user(n: usize) -> UserKey {
-    UserKey::new(
-        AppKey::new("app").unwrap(),
-        UserId::new(&format!("user{n}")).unwrap(),
-    )
+    UserKey::new(AppKey::new("app").unwrap(), UserId::new(&format!("user{n}")).unwrap())
 }
 
 fn chat(user_key: &UserKey, peer: usize) -> Subject {
@@ -108,10 +104,7 @@ struct World {
 
 fn options() -> StoreOptions {
     // Flushes come only when a step asks for one, so that each run is the same for the same steps.
-    StoreOptions {
-        flush_interval: std::time::Duration::from_secs(3600),
-        ..StoreOptions::default()
-    }
+    StoreOptions { flush_interval: std::time::Duration::from_secs(3600), ..StoreOptions::default() }
 }
 
 impl World {
@@ -133,10 +126,7 @@ impl World {
 
     async fn run(&mut self, step: &Step) {
         match step {
-            Step::Lift {
-                user: lifted,
-                above,
-            } => {
+            Step::Lift { user: lifted, above } => {
                 let key = user(*lifted);
                 let floor = Position(self.mailbox.head(&key).await.unwrap().0 + above);
                 self.mailbox.lift(&key, floor).await.unwrap();
@@ -148,11 +138,7 @@ impl World {
             _ => {
                 if let Some(record) = self.log.record_of(step) {
                     let expected = write(&self.mailbox, &self.history, &record).await;
-                    assert_eq!(
-                        write(self.store(), self.store(), &record).await,
-                        expected,
-                        "{record:?}"
-                    );
+                    assert_eq!(write(self.store(), self.store(), &record).await, expected, "{record:?}");
                 }
             }
         }
@@ -176,14 +162,8 @@ impl World {
         self.store = None;
         self.store = Some(EmbeddedStore::open(self.folder.path(), options(), LogId(7)).unwrap());
         for record in &self.log.records {
-            let from = Mailbox::replay_from(self.store(), record.partition)
-                .await
-                .unwrap();
-            let from = from.min(
-                History::replay_from(self.store(), record.partition)
-                    .await
-                    .unwrap(),
-            );
+            let from = Mailbox::replay_from(self.store(), record.partition).await.unwrap();
+            let from = from.min(History::replay_from(self.store(), record.partition).await.unwrap());
             if record.offset.plus(back) >= from {
                 write(self.store(), self.store(), record).await;
             }
@@ -193,11 +173,7 @@ impl World {
     async fn compare(&self) {
         for n in 0..USERS {
             let key = user(n);
-            assert_eq!(
-                self.store().head_now(&key).await,
-                self.mailbox.head(&key).await.unwrap(),
-                "head of {key}"
-            );
+            assert_eq!(self.store().head_now(&key).await, self.mailbox.head(&key).await.unwrap(), "head of {key}");
             for after in [0, 1001, 1004, 1010] {
                 let query = |entries_max| RangeQuery {
                     user: key.clone(),
@@ -214,12 +190,7 @@ impl World {
                     );
                 }
             }
-            let query = || ListQuery {
-                user: key.clone(),
-                kind: None,
-                before: Timestamp::ZERO,
-                count: 100,
-            };
+            let query = || ListQuery { user: key.clone(), kind: None, before: Timestamp::ZERO, count: 100 };
             assert_eq!(
                 self.store().list(query()).await.unwrap(),
                 self.mailbox.list(query()).await.unwrap(),
@@ -237,29 +208,14 @@ impl World {
     }
 
     async fn compare_pages(&self, subject: &Subject) {
-        assert_eq!(
-            History::head(self.store(), subject).await.unwrap(),
-            self.history.head(subject).await.unwrap()
-        );
-        for (order, time) in [
-            (Order::Before, None),
-            (Order::Before, Some(1005)),
-            (Order::After, None),
-            (Order::After, Some(1003)),
-        ] {
+        assert_eq!(History::head(self.store(), subject).await.unwrap(), self.history.head(subject).await.unwrap());
+        for (order, time) in
+            [(Order::Before, None), (Order::Before, Some(1005)), (Order::After, None), (Order::After, Some(1003))]
+        {
             for count in [2, 100] {
-                let query = || HistoryQuery {
-                    subject: subject.clone(),
-                    time: time.map(Timestamp),
-                    order,
-                    count,
-                };
+                let query = || HistoryQuery { subject: subject.clone(), time: time.map(Timestamp), order, count };
                 let expected = self.history.page(query()).await.unwrap();
-                assert_eq!(
-                    self.store().page(query()).await.unwrap(),
-                    expected,
-                    "{subject:?} {order:?} {time:?}"
-                );
+                assert_eq!(self.store().page(query()).await.unwrap(), expected, "{subject:?} {order:?} {time:?}");
             }
         }
     }
@@ -272,34 +228,18 @@ impl EmbeddedStore {
 }
 
 /// Applies a record as the message role does. Returns where its entries went.
-async fn write(
-    mailbox: &dyn Mailbox,
-    history: &dyn History,
-    record: &Record,
-) -> Vec<Option<Placed>> {
+async fn write(mailbox: &dyn Mailbox, history: &dyn History, record: &Record) -> Vec<Option<Placed>> {
     let mut placed = Vec::new();
     for batch in record.batches() {
         placed.extend(mailbox.apply(batch).await.unwrap().into_iter().flatten());
     }
-    history
-        .write(
-            record.partition,
-            record.offset.next(),
-            record.writes.clone(),
-        )
-        .await
-        .unwrap();
-    mailbox
-        .applied(record.partition, record.offset.next())
-        .await
-        .unwrap();
+    history.write(record.partition, record.offset.next(), record.writes.clone()).await.unwrap();
+    mailbox.applied(record.partition, record.offset.next()).await.unwrap();
     placed
 }
 
 fn check(steps: &[Step]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut world = World::new();
         for step in steps {
@@ -309,11 +249,7 @@ fn check(steps: &[Step]) {
         world.run(&Step::Crash { back: 0 }).await;
         world.compare().await;
         let device = DeviceId::new("d").unwrap();
-        world
-            .store()
-            .set_cursor(&user(0), &device, Position(1))
-            .await
-            .unwrap();
+        world.store().set_cursor(&user(0), &device, Position(1)).await.unwrap();
     });
 }
 
@@ -330,34 +266,8 @@ proptest! {
 /// A lift stays between the entries that it was between, though none of them was on disk.
 #[test]
 fn a_lift_comes_back_to_its_place_among_the_entries() {
-    let message = |later| Step::Message {
-        from: 0,
-        to: 1,
-        later,
-        counted: true,
-    };
+    let message = |later| Step::Message { from: 0, to: 1, later, counted: true };
     let lift = |above| Step::Lift { user: 1, above };
-    check(&[
-        message(5),
-        Step::Flush,
-        message(1),
-        lift(10),
-        message(1),
-        lift(5),
-        message(2),
-        CRASH,
-        message(1),
-    ]);
-    check(&[
-        lift(10),
-        message(1),
-        CRASH,
-        message(1),
-        Step::Flush,
-        lift(3),
-        CRASH,
-        Step::Flush,
-        CRASH,
-        message(1),
-    ]);
+    check(&[message(5), Step::Flush, message(1), lift(10), message(1), lift(5), message(2), CRASH, message(1)]);
+    check(&[lift(10), message(1), CRASH, message(1), Step::Flush, lift(3), CRASH, Step::Flush, CRASH, message(1)]);
 }

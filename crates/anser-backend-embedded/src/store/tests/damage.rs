@@ -18,21 +18,8 @@ fn a_store_of_another_log_is_refused_and_left_alone() {
     let folder = TempDir::new().unwrap();
     open(&folder, 1).unwrap().close().unwrap();
     let refused = open(&folder, 2).unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            StoreOpenError::OtherLog {
-                found: LogId(1),
-                asked: LogId(2),
-                ..
-            }
-        ),
-        "{refused}"
-    );
-    assert!(
-        refused.to_string().contains("0000000000000001"),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreOpenError::OtherLog { found: LogId(1), asked: LogId(2), .. }), "{refused}");
+    assert!(refused.to_string().contains("0000000000000001"), "{refused}");
     open(&folder, 1).unwrap();
 }
 
@@ -40,24 +27,14 @@ fn a_store_of_another_log_is_refused_and_left_alone() {
 fn a_store_that_is_in_use_is_refused() {
     let folder = TempDir::new().unwrap();
     let _open = open(&folder, 1).unwrap();
-    assert!(matches!(
-        open(&folder, 1).unwrap_err(),
-        StoreOpenError::Database { .. }
-    ));
+    assert!(matches!(open(&folder, 1).unwrap_err(), StoreOpenError::Database { .. }));
 }
 
 #[test]
 fn a_missing_flush_shows_as_damage() {
     for hole in [3, 5] {
         let folder = TempDir::new().unwrap();
-        let disk = || {
-            Disk::open(
-                folder.path(),
-                &StoreOptions::default(),
-                LogId(1),
-                Default::default(),
-            )
-        };
+        let disk = || Disk::open(folder.path(), &StoreOptions::default(), LogId(1), Default::default());
         let open = disk().unwrap();
         for _ in 0..4 {
             open.flush(&Batch::default()).unwrap();
@@ -69,10 +46,7 @@ fn a_missing_flush_shows_as_damage() {
         open.write(&batch).unwrap();
         drop(open);
         let refused = disk().unwrap_err();
-        assert!(
-            matches!(refused, StoreOpenError::Damaged { .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, StoreOpenError::Damaged { .. }), "{refused}");
     }
 }
 
@@ -82,20 +56,14 @@ fn a_folder_that_cannot_be_used_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, b"").unwrap();
     let refused = EmbeddedStore::open(&file, StoreOptions::default(), LogId(1)).unwrap_err();
-    assert!(
-        refused.to_string().contains(&file.display().to_string()),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains(&file.display().to_string()), "{refused}");
 }
 
 /// As after a disk that was full: nothing that was applied is lost, and the store goes on by itself.
 #[tokio::test]
 async fn a_database_that_failed_is_opened_again() {
     let folder = TempDir::new().unwrap();
-    let options = StoreOptions {
-        flush_interval: std::time::Duration::from_secs(3600),
-        ..StoreOptions::default()
-    };
+    let options = StoreOptions { flush_interval: std::time::Duration::from_secs(3600), ..StoreOptions::default() };
     let store = EmbeddedStore::open(folder.path(), options, LogId(1)).unwrap();
     let (user, other) = (crate::store::format::tests::bob(), Position(7));
     store.lift(&user, Position(5)).await.unwrap();

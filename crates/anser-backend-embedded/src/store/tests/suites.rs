@@ -20,15 +20,11 @@ pub(super) struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self {
-            folder: TempDir::new().unwrap(),
-            store: Mutex::new(None),
-        }
+        Self { folder: TempDir::new().unwrap(), store: Mutex::new(None) }
     }
 
     fn open(&self) -> Arc<EmbeddedStore> {
-        let store =
-            EmbeddedStore::open(self.folder.path(), StoreOptions::default(), LogId(7)).unwrap();
+        let store = EmbeddedStore::open(self.folder.path(), StoreOptions::default(), LogId(7)).unwrap();
         *self.store.lock() = Some(Arc::clone(&store));
         store
     }

@@ -3,79 +3,45 @@
 use anser_types::{ConnectionId, Offset, Position, Timestamp};
 
 use super::{MailboxFixture, all_after, page, positions};
-use crate::conformance::sample::{
-    P0, P1, batch, bucket, entry, part, received, record, sent, user,
-};
+use crate::conformance::sample::{P0, P1, batch, bucket, entry, part, received, record, sent, user};
 use crate::{BucketBatch, Mailbox, MailboxRow, PartitionRows, Placed, Side, StoreError};
 
 type Rows = Vec<Vec<Option<Placed>>>;
 
 async fn apply(mailbox: &dyn Mailbox, owner: &str, parts: Vec<PartitionRows>) -> Rows {
-    mailbox
-        .apply(batch(owner, parts))
-        .await
-        .expect("a batch is applied")
+    mailbox.apply(batch(owner, parts)).await.expect("a batch is applied")
 }
 
 const fn at(previous: u64, position: u64) -> Option<Placed> {
-    Some(Placed {
-        previous: Position(previous),
-        position: Position(position),
-    })
+    Some(Placed { previous: Position(previous), position: Position(position) })
 }
 
 /// `count` entries in partition 0 with sent times 100, 101 …
 async fn fill(mailbox: &dyn Mailbox, owner: &str, count: u64) {
-    let rows = (0..count)
-        .map(|n| received(owner, "peer", 100 + n))
-        .collect();
+    let rows = (0..count).map(|n| received(owner, "peer", 100 + n)).collect();
     apply(mailbox, owner, vec![part(P0, 0, 1, rows)]).await;
 }
 
 /// P = max(T, last P + 1), and the answer says where each entry went.
-pub async fn positions_strictly_rise_and_are_the_sent_time_where_they_can(
-    fixture: &impl MailboxFixture,
-) {
+pub async fn positions_strictly_rise_and_are_the_sent_time_where_they_can(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
     let rows = [100, 90, 100, 200].map(|time| received("bob", "alice", time));
     let placed = apply(&*mailbox, "bob", vec![part(P0, 0, 1, rows.to_vec())]).await;
-    assert_eq!(
-        placed,
-        [[at(0, 100), at(100, 101), at(101, 102), at(102, 200)]]
-    );
-    assert_eq!(
-        positions(&all_after(&*mailbox, &user("bob"), 0).await),
-        [100, 101, 102, 200]
-    );
+    assert_eq!(placed, [[at(0, 100), at(100, 101), at(101, 102), at(102, 200)]]);
+    assert_eq!(positions(&all_after(&*mailbox, &user("bob"), 0).await), [100, 101, 102, 200]);
 
     let mailbox = fixture.settle(mailbox).await;
     let page = all_after(&*mailbox, &user("bob"), 0).await;
     assert_eq!(positions(&page), [100, 101, 102, 200]);
-    assert_eq!(
-        page.entries
-            .iter()
-            .map(|e| e.record.clone())
-            .collect::<Vec<_>>(),
-        [100, 90, 100, 200].map(record)
-    );
+    assert_eq!(page.entries.iter().map(|e| e.record.clone()).collect::<Vec<_>>(), [100, 90, 100, 200].map(record));
     let rows = vec![received("bob", "alice", 150)];
-    assert_eq!(
-        apply(&*mailbox, "bob", vec![part(P0, 0, 5, rows)]).await,
-        [[at(200, 201)]]
-    );
+    assert_eq!(apply(&*mailbox, "bob", vec![part(P0, 0, 5, rows)]).await, [[at(200, 201)]]);
 }
 
 /// Nothing-twice: whatever is repeated below the mark is skipped, and says so.
 pub async fn a_repeated_batch_changes_nothing(fixture: &impl MailboxFixture) {
     let mut mailbox = fixture.create().await;
-    let parts = || {
-        vec![part(
-            P0,
-            0,
-            1,
-            vec![received("bob", "alice", 100), sent("bob", "alice", 101)],
-        )]
-    };
+    let parts = || vec![part(P0, 0, 1, vec![received("bob", "alice", 100), sent("bob", "alice", 101)])];
     apply(&*mailbox, "bob", parts()).await;
     for _ in 0..2 {
         let before = all_after(&*mailbox, &user("bob"), 0).await;
@@ -92,121 +58,59 @@ pub async fn a_repeated_batch_changes_nothing(fixture: &impl MailboxFixture) {
 /// A batch that begins below the mark adds what is above it.
 pub async fn an_overlapping_batch_applies_only_what_is_new(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
-    let rows = |times: &[u64]| {
-        times
-            .iter()
-            .map(|time| received("bob", "alice", *time))
-            .collect()
-    };
+    let rows = |times: &[u64]| times.iter().map(|time| received("bob", "alice", *time)).collect();
     apply(&*mailbox, "bob", vec![part(P0, 0, 1, rows(&[100, 110]))]).await;
     let placed = apply(&*mailbox, "bob", vec![part(P0, 0, 2, rows(&[110, 120]))]).await;
     assert_eq!(placed, [[None, at(110, 120)]]);
-    assert_eq!(
-        positions(&all_after(&*mailbox, &user("bob"), 0).await),
-        [100, 110, 120]
-    );
+    assert_eq!(positions(&all_after(&*mailbox, &user("bob"), 0).await), [100, 110, 120]);
 
     // A mark may lead beyond the last row: the records between have nothing for this bucket.
-    let ahead = PartitionRows {
-        next: Offset(50),
-        ..part(P0, 0, 4, Vec::new())
-    };
+    let ahead = PartitionRows { next: Offset(50), ..part(P0, 0, 4, Vec::new()) };
     apply(&*mailbox, "bob", vec![ahead]).await;
     let mailbox = fixture.settle(mailbox).await;
-    assert_eq!(
-        apply(&*mailbox, "bob", vec![part(P0, 0, 49, rows(&[130, 140]))]).await,
-        [[None, at(120, 140)]]
-    );
+    assert_eq!(apply(&*mailbox, "bob", vec![part(P0, 0, 49, rows(&[130, 140]))]).await, [[None, at(120, 140)]]);
 }
 
 /// The order of a batch is the order of its parts; a partition may come more than once.
 pub async fn parts_of_one_batch_apply_in_their_order(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
     let one = |time| vec![received("bob", "alice", time)];
-    let parts = vec![
-        part(P1, 0, 1, one(100)),
-        part(P0, 0, 1, one(100)),
-        part(P1, 0, 2, one(100)),
-    ];
-    assert_eq!(
-        apply(&*mailbox, "bob", parts).await,
-        [[at(0, 100)], [at(100, 101)], [at(101, 102)]]
-    );
-    let again = vec![
-        part(P1, 0, 1, one(100)),
-        part(P1, 0, 2, one(100)),
-        part(P0, 0, 2, one(300)),
-    ];
-    assert_eq!(
-        apply(&*mailbox, "bob", again).await,
-        vec![vec![None], vec![None], vec![at(102, 300)]]
-    );
+    let parts = vec![part(P1, 0, 1, one(100)), part(P0, 0, 1, one(100)), part(P1, 0, 2, one(100))];
+    assert_eq!(apply(&*mailbox, "bob", parts).await, [[at(0, 100)], [at(100, 101)], [at(101, 102)]]);
+    let again = vec![part(P1, 0, 1, one(100)), part(P1, 0, 2, one(100)), part(P0, 0, 2, one(300))];
+    assert_eq!(apply(&*mailbox, "bob", again).await, vec![vec![None], vec![None], vec![at(102, 300)]]);
 }
 
 /// A zombie is refused, and none of its batch is applied.
 pub async fn a_stale_claim_is_refused_as_a_whole(fixture: &impl MailboxFixture) {
     let mut mailbox = fixture.create().await;
-    apply(
-        &*mailbox,
-        "bob",
-        vec![part(P0, 5, 6, vec![received("bob", "alice", 100)])],
-    )
-    .await;
+    apply(&*mailbox, "bob", vec![part(P0, 5, 6, vec![received("bob", "alice", 100)])]).await;
     for _ in 0..2 {
         let parts = vec![
             part(P1, 0, 1, vec![received("bob", "alice", 101)]),
             part(P0, 4, 7, vec![received("bob", "alice", 102)]),
         ];
-        let refused = mailbox
-            .apply(batch("bob", parts))
-            .await
-            .expect_err("a stale claim");
+        let refused = mailbox.apply(batch("bob", parts)).await.expect_err("a stale claim");
         assert!(matches!(refused, StoreError::StaleClaim) && !refused.is_retryable());
-        assert_eq!(
-            positions(&all_after(&*mailbox, &user("bob"), 0).await),
-            [100]
-        );
+        assert_eq!(positions(&all_after(&*mailbox, &user("bob"), 0).await), [100]);
         mailbox = fixture.settle(mailbox).await;
     }
-    let newer = vec![
-        part(P0, 9, 10, vec![received("bob", "alice", 103)]),
-        part(P1, 0, 1, vec![received("bob", "alice", 104)]),
-    ];
-    assert_eq!(
-        apply(&*mailbox, "bob", newer).await,
-        [[at(100, 103)], [at(103, 104)]]
-    );
+    let newer =
+        vec![part(P0, 9, 10, vec![received("bob", "alice", 103)]), part(P1, 0, 1, vec![received("bob", "alice", 104)])];
+    assert_eq!(apply(&*mailbox, "bob", newer).await, [[at(100, 103)], [at(103, 104)]]);
 }
 
 /// What one bucket or partition has applied says nothing about another.
 pub async fn marks_belong_to_bucket_and_partition(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
-    let other = (0..)
-        .map(|n| format!("user{n}"))
-        .find(|name| bucket(name) != bucket("bob"))
-        .expect("users spread");
-    apply(
-        &*mailbox,
-        "bob",
-        vec![part(P0, 0, 9, vec![received("bob", "alice", 100)])],
-    )
-    .await;
+    let other = (0..).map(|n| format!("user{n}")).find(|name| bucket(name) != bucket("bob")).expect("users spread");
+    apply(&*mailbox, "bob", vec![part(P0, 0, 9, vec![received("bob", "alice", 100)])]).await;
     assert_eq!(
-        apply(
-            &*mailbox,
-            &other,
-            vec![part(P0, 0, 1, vec![received(&other, "alice", 50)])]
-        )
-        .await,
+        apply(&*mailbox, &other, vec![part(P0, 0, 1, vec![received(&other, "alice", 50)])]).await,
         [[at(0, 50)]]
     );
     assert_eq!(
-        apply(
-            &*mailbox,
-            "bob",
-            vec![part(P1, 0, 1, vec![received("bob", "alice", 50)])]
-        )
-        .await,
+        apply(&*mailbox, "bob", vec![part(P1, 0, 1, vec![received("bob", "alice", 50)])]).await,
         [[at(100, 101)]]
     );
 }
@@ -216,9 +120,7 @@ pub async fn pages_go_on_where_the_last_one_ended(fixture: &impl MailboxFixture)
     let mailbox = fixture.create().await;
     fill(&*mailbox, "bob", 300).await;
     let mailbox = fixture.settle(mailbox).await;
-    let rows = (300..450)
-        .map(|n| received("bob", "peer", 100 + n))
-        .collect();
+    let rows = (300..450).map(|n| received("bob", "peer", 100 + n)).collect();
     apply(&*mailbox, "bob", vec![part(P0, 0, 301, rows)]).await;
     for entries_max in [1, 7, 64, 150, 449, 450, 1000] {
         let (mut seen, mut cursor) = (Vec::new(), 0);
@@ -242,24 +144,11 @@ pub async fn a_page_holds_at_least_one_entry_whatever_the_limit(fixture: &impl M
     fill(&*mailbox, "bob", 5).await;
     let length = record(100).len();
     for _ in 0..2 {
-        for (bytes_max, count) in [
-            (0, 1),
-            (length, 1),
-            (length * 2, 2),
-            (length * 3 - 1, 2),
-            (length * 9, 5),
-        ] {
+        for (bytes_max, count) in [(0, 1), (length, 1), (length * 2, 2), (length * 3 - 1, 2), (length * 9, 5)] {
             let page = page(&*mailbox, &user("bob"), 0, 10, bytes_max).await;
-            assert_eq!(
-                (page.entries.len(), page.finished),
-                (count, count == 5),
-                "{bytes_max}"
-            );
+            assert_eq!((page.entries.len(), page.finished), (count, count == 5), "{bytes_max}");
         }
-        assert_eq!(
-            page(&*mailbox, &user("bob"), 0, 0, 100).await.entries.len(),
-            1
-        );
+        assert_eq!(page(&*mailbox, &user("bob"), 0, 0, 100).await.entries.len(), 1);
         mailbox = fixture.settle(mailbox).await;
     }
 }
@@ -271,25 +160,12 @@ pub async fn nothing_is_after_the_head(fixture: &impl MailboxFixture) {
     for _ in 0..2 {
         for after in [102, 103, u64::MAX] {
             let page = all_after(&*mailbox, &user("bob"), after).await;
-            assert_eq!(
-                (page.entries.len(), page.head, page.finished),
-                (0, Position(102), true),
-                "{after}"
-            );
+            assert_eq!((page.entries.len(), page.head, page.finished), (0, Position(102), true), "{after}");
         }
-        assert_eq!(
-            mailbox.head(&user("bob")).await.expect("a head"),
-            Position(102)
-        );
-        assert_eq!(
-            mailbox.head(&user("nobody")).await.expect("a head"),
-            Position::START
-        );
+        assert_eq!(mailbox.head(&user("bob")).await.expect("a head"), Position(102));
+        assert_eq!(mailbox.head(&user("nobody")).await.expect("a head"), Position::START);
         let page = all_after(&*mailbox, &user("nobody"), 0).await;
-        assert_eq!(
-            (page.entries.len(), page.head, page.finished),
-            (0, Position::START, true)
-        );
+        assert_eq!((page.entries.len(), page.head, page.finished), (0, Position::START, true));
         mailbox = fixture.settle(mailbox).await;
     }
 }
@@ -305,38 +181,19 @@ pub async fn a_lift_keeps_later_entries_above_the_floor(fixture: &impl MailboxFi
     assert_eq!(apply(&*mailbox, "bob", one(2, 110)).await, [[at(500, 501)]]);
     mailbox.lift(&bob, Position(300)).await.expect("a lift");
     assert_eq!(apply(&*mailbox, "bob", one(3, 600)).await, [[at(501, 600)]]);
-    let rows = [
-        (0, vec![100, 501, 600]),
-        (100, vec![501, 600]),
-        (500, vec![501, 600]),
-        (501, vec![600]),
-    ];
+    let rows = [(0, vec![100, 501, 600]), (100, vec![501, 600]), (500, vec![501, 600]), (501, vec![600])];
     for (after, expected) in rows {
-        assert_eq!(
-            positions(&all_after(&*mailbox, &bob, after).await),
-            expected
-        );
+        assert_eq!(positions(&all_after(&*mailbox, &bob, after).await), expected);
     }
 }
 
 /// A lift outlives whatever else a store may forget, also for a user without entries.
 pub async fn a_lift_lasts(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
-    mailbox
-        .lift(&user("bob"), Position(500))
-        .await
-        .expect("a lift");
+    mailbox.lift(&user("bob"), Position(500)).await.expect("a lift");
     let mailbox = fixture.settle(mailbox).await;
-    assert_eq!(
-        mailbox.head(&user("bob")).await.expect("a head"),
-        Position(500)
-    );
-    let placed = apply(
-        &*mailbox,
-        "bob",
-        vec![part(P0, 0, 1, vec![received("bob", "alice", 100)])],
-    )
-    .await;
+    assert_eq!(mailbox.head(&user("bob")).await.expect("a head"), Position(500));
+    let placed = apply(&*mailbox, "bob", vec![part(P0, 0, 1, vec![received("bob", "alice", 100)])]).await;
     assert_eq!(placed, [[at(500, 501)]]);
 }
 
@@ -347,60 +204,34 @@ pub async fn expired_entries_are_gone(fixture: &impl MailboxFixture) {
     mailbox.expire(Timestamp(102)).await.expect("expiry");
     for _ in 0..2 {
         let page = all_after(&*mailbox, &user("bob"), 0).await;
-        assert_eq!(
-            (positions(&page), page.head),
-            (vec![102, 103, 104], Position(104))
-        );
-        assert_eq!(
-            positions(&all_after(&*mailbox, &user("bob"), 103).await),
-            [104]
-        );
+        assert_eq!((positions(&page), page.head), (vec![102, 103, 104], Position(104)));
+        assert_eq!(positions(&all_after(&*mailbox, &user("bob"), 103).await), [104]);
         mailbox = fixture.settle(mailbox).await;
     }
     mailbox.expire(Timestamp(1000)).await.expect("expiry");
     let page = all_after(&*mailbox, &user("bob"), 0).await;
-    assert_eq!(
-        (page.entries.len(), page.head, page.finished),
-        (0, Position(104), true)
-    );
+    assert_eq!((page.entries.len(), page.head, page.finished), (0, Position(104), true));
 }
 
 /// A store never asks for less than it may have forgotten, and in the end for no more.
 pub async fn replay_starts_where_applying_ended(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
-    assert_eq!(
-        mailbox.replay_from(P0).await.expect("an offset"),
-        Offset::START
-    );
+    assert_eq!(mailbox.replay_from(P0).await.expect("an offset"), Offset::START);
     fill(&*mailbox, "bob", 2).await;
     mailbox.applied(P0, Offset(9)).await.expect("noted");
     mailbox.applied(P0, Offset(3)).await.expect("noted");
     assert!(mailbox.replay_from(P0).await.expect("an offset") <= Offset(9));
     let mailbox = fixture.settle(mailbox).await;
     assert_eq!(mailbox.replay_from(P0).await.expect("an offset"), Offset(9));
-    assert_eq!(
-        mailbox.replay_from(P1).await.expect("an offset"),
-        Offset::START
-    );
+    assert_eq!(mailbox.replay_from(P1).await.expect("an offset"), Offset::START);
 }
 
 /// Users of one bucket, and users of the same name in two apps, are apart.
 pub async fn users_see_nothing_of_each_other(fixture: &impl MailboxFixture) {
     let mut mailbox = fixture.create().await;
-    let near: Vec<String> = (0..)
-        .map(|n| format!("user{n}"))
-        .filter(|n| bucket(n) == bucket("bob"))
-        .take(2)
-        .collect();
-    let rows = vec![
-        received("bob", "x", 100),
-        received(&near[0], "x", 101),
-        entry(&near[1], 102, Side::Inbox, None),
-    ];
-    let all = BucketBatch {
-        bucket: bucket("bob"),
-        parts: vec![part(P0, 0, 1, rows)],
-    };
+    let near: Vec<String> = (0..).map(|n| format!("user{n}")).filter(|n| bucket(n) == bucket("bob")).take(2).collect();
+    let rows = vec![received("bob", "x", 100), received(&near[0], "x", 101), entry(&near[1], 102, Side::Inbox, None)];
+    let all = BucketBatch { bucket: bucket("bob"), parts: vec![part(P0, 0, 1, rows)] };
     mailbox.apply(all).await.expect("a batch is applied");
     let mut elsewhere = user("bob");
     elsewhere.app = anser_types::AppKey::new("app2").expect("an app key");
@@ -409,20 +240,10 @@ pub async fn users_see_nothing_of_each_other(fixture: &impl MailboxFixture) {
     };
     other.user = elsewhere.clone();
     let part = part(P1, 0, 1, vec![MailboxRow::Entry(other)]);
-    mailbox
-        .apply(BucketBatch {
-            bucket: elsewhere.bucket(),
-            parts: vec![part],
-        })
-        .await
-        .expect("a batch is applied");
+    mailbox.apply(BucketBatch { bucket: elsewhere.bucket(), parts: vec![part] }).await.expect("a batch is applied");
     for _ in 0..2 {
-        for (key, time) in [
-            (user("bob"), 100),
-            (user(&near[0]), 101),
-            (user(&near[1]), 102),
-            (elsewhere.clone(), 103),
-        ] {
+        for (key, time) in [(user("bob"), 100), (user(&near[0]), 101), (user(&near[1]), 102), (elsewhere.clone(), 103)]
+        {
             assert_eq!(positions(&all_after(&*mailbox, &key, 0).await), [time]);
         }
         mailbox = fixture.settle(mailbox).await;

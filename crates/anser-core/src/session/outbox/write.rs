@@ -10,14 +10,7 @@ use super::{Outbox, Pending};
 impl Outbox {
     /// Writes what a conversation has waiting, as far as its window and its pause allow.
     pub(super) fn write_lane(&mut self, conversation: &Conversation, turn: &mut Turn<'_>) {
-        let Self {
-            pending,
-            lanes,
-            starved,
-            me: Some(me),
-            ..
-        } = self
-        else {
+        let Self { pending, lanes, starved, me: Some(me), .. } = self else {
             return;
         };
         let Some(lane) = lanes.get_mut(conversation) else {
@@ -49,14 +42,7 @@ impl Outbox {
 
     /// Writes whatever may be written, over all conversations in the order in which the messages were given.
     pub(super) fn write_all(&mut self, turn: &mut Turn<'_>) {
-        let Self {
-            pending,
-            lanes,
-            starved,
-            me: Some(me),
-            ..
-        } = self
-        else {
+        let Self { pending, lanes, starved, me: Some(me), .. } = self else {
             return;
         };
         *starved = false;
@@ -64,9 +50,7 @@ impl Outbox {
             let Some(lane) = lanes.get_mut(&pending.conversation) else {
                 continue;
             };
-            if lane.waiting.front() != Some(&number)
-                || !lane.may_write(turn.config.window, turn.now)
-            {
+            if lane.waiting.front() != Some(&number) || !lane.may_write(turn.config.window, turn.now) {
                 continue;
             }
             if !write(number, pending, me, turn) {
@@ -81,24 +65,14 @@ impl Outbox {
     /// Writes a status message, once. What cannot be written now is of no use later.
     pub(super) fn write_status(&self, pending: Pending, turn: &mut Turn<'_>) {
         let deadline = turn.now.plus(turn.config.answer_timeout_ms);
-        let Pending {
-            ticket, client_id, ..
-        } = pending;
-        let opened = self
-            .me
-            .as_ref()
-            .and_then(|me| Some((me, turn.requests.open(Waiting::Nothing, deadline)?)));
+        let Pending { ticket, client_id, .. } = pending;
+        let opened = self.me.as_ref().and_then(|me| Some((me, turn.requests.open(Waiting::Nothing, deadline)?)));
         match opened {
             Some((me, message_id)) => {
-                turn.effects
-                    .push(Effect::Write(frame(&pending, me, message_id)));
+                turn.effects.push(Effect::Write(frame(&pending, me, message_id)));
                 turn.tell(Notice::Written { ticket });
             }
-            None => turn.tell(Notice::Failed {
-                ticket,
-                client_id,
-                failure: Failure::Expired { attempts: 0 },
-            }),
+            None => turn.tell(Notice::Failed { ticket, client_id, failure: Failure::Expired { attempts: 0 } }),
         }
     }
 }
@@ -112,18 +86,13 @@ fn write(number: u64, pending: &mut Pending, me: &UserId, turn: &mut Turn<'_>) -
     pending.attempts = pending.attempts.saturating_add(1);
     pending.in_flight = true;
     pending.refused = false;
-    turn.effects
-        .push(Effect::Write(frame(pending, me, message_id)));
+    turn.effects.push(Effect::Write(frame(pending, me, message_id)));
     true
 }
 
 /// The frame of one attempt. Later attempts say that they are, by the duplicate bit.
 fn frame(pending: &Pending, me: &UserId, message_id: u16) -> ClientFrame {
-    let target = if pending.to_self {
-        me.clone().into()
-    } else {
-        pending.conversation.target.clone()
-    };
+    let target = if pending.to_self { me.clone().into() } else { pending.conversation.target.clone() };
     ClientFrame::Publish(Publish {
         dup: pending.attempts > 1,
         qos: Qos::AtLeastOnce,

@@ -7,33 +7,17 @@ use super::super::{Effect, Event, LossReason, NavigationFailure, Notice, StopRea
 use super::{Rig, START, connack, me};
 
 fn refused(status: ConnAckStatus) -> ServerFrame {
-    ServerFrame::ConnAck(ConnAck::Refused {
-        code: status.code(),
-    })
+    ServerFrame::ConnAck(ConnAck::Refused { code: status.code() })
 }
 
 fn stops(rig: &Rig) -> Vec<StopReason> {
-    rig.notices()
-        .filter_map(|n| {
-            if let Notice::Stopped(reason) = n {
-                Some(*reason)
-            } else {
-                None
-            }
-        })
-        .collect()
+    rig.notices().filter_map(|n| if let Notice::Stopped(reason) = n { Some(*reason) } else { None }).collect()
 }
 
 fn opened(rig: &Rig) -> Vec<&str> {
     rig.effects
         .iter()
-        .filter_map(|e| {
-            if let Effect::Open { address, .. } = e {
-                Some(address.as_str())
-            } else {
-                None
-            }
-        })
+        .filter_map(|e| if let Effect::Open { address, .. } = e { Some(address.as_str()) } else { None })
         .collect()
 }
 
@@ -48,13 +32,8 @@ fn a_session_navigates_connects_and_signs_in() {
     rig.take();
     rig.link = link;
     rig.event(Event::Opened { link });
-    let Some(ClientFrame::Connect(connect)) = rig.written().next() else {
-        panic!("no connect")
-    };
-    assert_eq!(
-        (connect.app_key.as_str(), connect.will.as_str()),
-        ("app", "PC--anser/1")
-    );
+    let Some(ClientFrame::Connect(connect)) = rig.written().next() else { panic!("no connect") };
+    assert_eq!((connect.app_key.as_str(), connect.will.as_str()), ("app", "PC--anser/1"));
     rig.take();
     rig.frame(connack("me", START));
     assert!(rig.session.is_signed_in());
@@ -80,9 +59,7 @@ fn addresses_are_tried_in_turn_and_then_navigation_is_asked_again() {
     let mut rig = Rig::new(|_| {});
     rig.event(Event::Start);
     rig.event(Event::Navigated(vec!["a:1".into(), "b:2".into()]));
-    rig.event(Event::Lost {
-        link: super::LinkId(1),
-    });
+    rig.event(Event::Lost { link: super::LinkId(1) });
     rig.pass(5_000);
     assert_eq!(opened(&rig), ["a:1", "b:2"]);
     rig.take();
@@ -111,12 +88,7 @@ fn pauses_between_attempts_double_up_to_a_bound_and_are_jittered() {
 fn a_sign_of_life_is_asked_for_every_15_seconds() {
     let mut rig = Rig::synced(|_| {});
     rig.pass_alive(60_000);
-    assert_eq!(
-        rig.written()
-            .filter(|frame| matches!(frame, ClientFrame::PingReq))
-            .count(),
-        4
-    );
+    assert_eq!(rig.written().filter(|frame| matches!(frame, ClientFrame::PingReq)).count(), 4);
     assert!(rig.session.is_signed_in());
 }
 
@@ -127,15 +99,8 @@ fn a_silent_connection_is_given_up_after_45_seconds() {
     assert!(rig.session.is_signed_in());
     rig.pass(1);
     assert!(!rig.session.is_signed_in());
-    assert!(
-        rig.notices()
-            .any(|n| matches!(n, Notice::Disconnected(LossReason::Silent)))
-    );
-    assert!(
-        rig.effects
-            .iter()
-            .any(|e| matches!(e, Effect::Close { .. }))
-    );
+    assert!(rig.notices().any(|n| matches!(n, Notice::Disconnected(LossReason::Silent))));
+    assert!(rig.effects.iter().any(|e| matches!(e, Effect::Close { .. })));
     rig.pass(1_000);
     assert_eq!(opened(&rig), ["a:1"]);
 }
@@ -148,10 +113,7 @@ fn what_comes_from_an_earlier_connection_is_ignored() {
     rig.take();
     rig.event(Event::Lost { link: old });
     rig.event(Event::Opened { link: old });
-    rig.event(Event::Frame {
-        link: old,
-        frame: ServerFrame::Disconnect { code: 1 },
-    });
+    rig.event(Event::Frame { link: old, frame: ServerFrame::Disconnect { code: 1 } });
     assert!(rig.session.is_signed_in());
     assert!(rig.take().is_empty());
 }
@@ -168,17 +130,12 @@ fn told_why_final_statuses_end_the_session() {
         (D::ProtocolError, StopReason::Ended(8)),
     ] {
         let mut rig = Rig::synced(|_| {});
-        rig.frame(ServerFrame::Disconnect {
-            code: status.code(),
-        });
+        rig.frame(ServerFrame::Disconnect { code: status.code() });
         assert_eq!(stops(&rig), [reason]);
         assert_eq!(rig.session.wake_at(), None);
         rig.take();
         rig.event(Event::Start);
-        assert!(
-            matches!(rig.take().as_slice(), [Effect::Navigate]),
-            "it may be started again"
-        );
+        assert!(matches!(rig.take().as_slice(), [Effect::Navigate]), "it may be started again");
     }
     for status in [
         ConnAckStatus::TokenIncorrect,
@@ -203,20 +160,13 @@ fn told_why_final_statuses_end_the_session() {
 #[test]
 fn a_redirect_asks_navigation_again_and_a_close_comes_back() {
     let mut rig = Rig::synced(|_| {});
-    rig.frame(ServerFrame::Disconnect {
-        code: DisconnectStatus::Redirect.code(),
-    });
-    assert!(
-        !rig.effects.iter().any(|e| matches!(e, Effect::Navigate)),
-        "not all at the same moment"
-    );
+    rig.frame(ServerFrame::Disconnect { code: DisconnectStatus::Redirect.code() });
+    assert!(!rig.effects.iter().any(|e| matches!(e, Effect::Navigate)), "not all at the same moment");
     rig.pass(500);
     assert!(rig.effects.iter().any(|e| matches!(e, Effect::Navigate)));
 
     let mut rig = Rig::synced(|_| {});
-    rig.frame(ServerFrame::Disconnect {
-        code: DisconnectStatus::ServerClose.code(),
-    });
+    rig.frame(ServerFrame::Disconnect { code: DisconnectStatus::ServerClose.code() });
     rig.pass(500);
     assert_eq!(opened(&rig), ["a:1"]);
 }
@@ -236,9 +186,6 @@ fn a_server_that_is_not_available_is_tried_elsewhere() {
 fn signing_out_says_so_to_the_server() {
     let mut rig = Rig::synced(|_| {});
     rig.event(Event::Stop);
-    assert!(matches!(
-        rig.written().next(),
-        Some(ClientFrame::Disconnect { status: 4 })
-    ));
+    assert!(matches!(rig.written().next(), Some(ClientFrame::Disconnect { status: 4 })));
     assert_eq!(stops(&rig), [StopReason::Asked]);
 }

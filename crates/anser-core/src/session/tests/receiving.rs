@@ -75,15 +75,9 @@ fn a_notify_during_a_pull_makes_exactly_one_more() {
 fn a_direct_message_is_confirmed_shown_and_moves_the_cursor_while_nothing_is_missing() {
     let mut rig = Rig::synced(|_| {});
     rig.direct(&from_peer(t(10)));
-    assert!(matches!(
-        rig.written().next(),
-        Some(ClientFrame::PubAck { message_id: 77 })
-    ));
+    assert!(matches!(rig.written().next(), Some(ClientFrame::PubAck { message_id: 77 })));
     let shown = rig.received().next().unwrap();
-    assert_eq!(
-        (shown.via, shown.sent.0, &shown.conversation),
-        (Via::Direct, t(10), &private("peer"))
-    );
+    assert_eq!((shown.via, shown.sent.0, &shown.conversation), (Via::Direct, t(10), &private("peer")));
     assert_eq!(shown.received, rig.now);
     assert_eq!(rig.session.cursor(), Timestamp(t(10)));
     assert_eq!(rig.pulls(), []);
@@ -138,11 +132,7 @@ fn a_cursor_never_goes_back() {
 fn a_status_message_moves_no_cursor_and_is_shown_at_any_time() {
     let mut rig = Rig::synced(|_| {});
     rig.notify(at(5));
-    rig.direct(&DownStreamMessage {
-        ext_status: Some(64),
-        status: 0,
-        ..from_peer(t(9))
-    });
+    rig.direct(&DownStreamMessage { ext_status: Some(64), status: 0, ..from_peer(t(9)) });
     assert_eq!(rig.times_shown(), [t(9)]);
     assert_eq!(rig.session.cursor(), Timestamp::ZERO);
 }
@@ -190,64 +180,28 @@ fn what_own_terminals_sent_is_shown_once_as_own() {
     let mut rig = Rig::synced(|_| {});
     rig.frame(copy_of(PublishTopic::Private, "peer", 900, &up("hi", 5)));
     assert_eq!(rig.received().count(), 0, "its UID comes with the ack");
-    let ack = PubAck {
-        message_id: 900,
-        sent: Timestamp(t(10)),
-        status: Status::OK,
-        uid: Some(uid(t(10), 1)),
-    };
+    let ack = PubAck { message_id: 900, sent: Timestamp(t(10)), status: Status::OK, uid: Some(uid(t(10), 1)) };
     rig.frame(ServerFrame::PubAck(ack));
     assert_eq!(rig.session.cursor(), Timestamp(t(10)));
     rig.notify(at(11));
     rig.answer_pull(&[own(t(10), 5), own(t(11), 6)], at(11), true);
-    let shown: Vec<(Via, bool)> = rig
-        .received()
-        .map(|received| (received.via, received.own))
-        .collect();
+    let shown: Vec<(Via, bool)> = rig.received().map(|received| (received.via, received.own)).collect();
     assert_eq!(shown, [(Via::Copy, true), (Via::Pull, true)]);
-    let group = DownStreamMessage {
-        kind: 3,
-        group_id: Some("g".into()),
-        from_user_id: "me".into(),
-        ..own(t(12), 7)
-    };
+    let group = DownStreamMessage { kind: 3, group_id: Some("g".into()), from_user_id: "me".into(), ..own(t(12), 7) };
     rig.direct(&group);
     let last = rig.received().last().unwrap();
-    assert_eq!(
-        (
-            last.conversation.target.as_str(),
-            last.sender.as_str(),
-            last.own
-        ),
-        ("g", "me", true)
-    );
+    assert_eq!((last.conversation.target.as_str(), last.sender.as_str(), last.own), ("g", "me", true));
 }
 
 #[test]
 fn what_nobody_could_be_shown_is_left_out() {
     let mut rig = Rig::synced(|_| {});
     for broken in [
-        DownStreamMessage {
-            msg_id: None,
-            ..from_peer(t(10))
-        },
-        DownStreamMessage {
-            kind: 99,
-            ..from_peer(t(10))
-        },
-        DownStreamMessage {
-            from_user_id: String::new(),
-            ..from_peer(t(10))
-        },
-        DownStreamMessage {
-            data_time: -1,
-            ..from_peer(t(10))
-        },
-        DownStreamMessage {
-            kind: 3,
-            group_id: None,
-            ..from_peer(t(10))
-        },
+        DownStreamMessage { msg_id: None, ..from_peer(t(10)) },
+        DownStreamMessage { kind: 99, ..from_peer(t(10)) },
+        DownStreamMessage { from_user_id: String::new(), ..from_peer(t(10)) },
+        DownStreamMessage { data_time: -1, ..from_peer(t(10)) },
+        DownStreamMessage { kind: 3, group_id: None, ..from_peer(t(10)) },
     ] {
         rig.direct(&broken);
     }
@@ -267,9 +221,6 @@ fn a_pull_that_the_application_asks_for_goes_out_at_once() {
     rig.answer_pull(&[], 0, true);
     assert_eq!(rig.pulls().len(), 2);
     rig.answer_pull(&[], 0, true);
-    let synced = rig
-        .notices()
-        .filter(|n| matches!(n, Notice::Synced))
-        .count();
+    let synced = rig.notices().filter(|n| matches!(n, Notice::Synced)).count();
     assert_eq!(synced, 1, "the application hears when everything is there");
 }

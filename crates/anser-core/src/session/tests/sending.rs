@@ -7,27 +7,12 @@ use super::super::{AnswerError, Effect, Event, Failure, MessageState, Notice, Ou
 use super::{Rig, own, private, uid};
 
 fn acked(rig: &Rig) -> Vec<u64> {
-    rig.notices()
-        .filter_map(|n| {
-            if let Notice::Acked { ticket, .. } = n {
-                Some(*ticket)
-            } else {
-                None
-            }
-        })
-        .collect()
+    rig.notices().filter_map(|n| if let Notice::Acked { ticket, .. } = n { Some(*ticket) } else { None }).collect()
 }
 
 fn failed(rig: &Rig) -> Vec<(u64, Failure)> {
     let failed = |n: &Notice| {
-        if let Notice::Failed {
-            ticket, failure, ..
-        } = n
-        {
-            Some((*ticket, *failure))
-        } else {
-            None
-        }
+        if let Notice::Failed { ticket, failure, .. } = n { Some((*ticket, *failure)) } else { None }
     };
     rig.notices().filter_map(failed).collect()
 }
@@ -40,18 +25,10 @@ fn a_message_is_told_as_acked_with_uid_and_time() {
     assert_eq!(text, "1");
     rig.ack(message_id, Status::OK);
     let told: Option<(u64, i64, MessageUid, Timestamp)> = rig.notices().find_map(|n| match n {
-        Notice::Acked {
-            ticket,
-            client_id,
-            uid,
-            sent,
-        } => Some((*ticket, client_id.0, *uid, *sent)),
+        Notice::Acked { ticket, client_id, uid, sent } => Some((*ticket, client_id.0, *uid, *sent)),
         _ => None,
     });
-    assert_eq!(
-        told,
-        Some((1, client_id, uid(rig.now.0, message_id), rig.now))
-    );
+    assert_eq!(told, Some((1, client_id, uid(rig.now.0, message_id), rig.now)));
     assert_eq!(rig.session.unsettled(), 0);
     rig.ack(message_id, Status::OK);
     assert_eq!(acked(&rig), [1], "once");
@@ -61,27 +38,15 @@ fn a_message_is_told_as_acked_with_uid_and_time() {
 fn a_message_is_queued_then_sent_then_settled() {
     let mut rig = Rig::new(|_| {});
     rig.send("peer", 1);
-    assert_eq!(
-        rig.session.message_state(1),
-        Some(MessageState::Queued { attempts: 0 })
-    );
+    assert_eq!(rig.session.message_state(1), Some(MessageState::Queued { attempts: 0 }));
     let mut rig = Rig::synced(|_| {});
     rig.send("peer", 1);
-    assert_eq!(
-        rig.session.message_state(1),
-        Some(MessageState::Sent { attempts: 1 })
-    );
+    assert_eq!(rig.session.message_state(1), Some(MessageState::Sent { attempts: 1 }));
     rig.event(Event::Lost { link: rig.link });
-    assert_eq!(
-        rig.session.message_state(1),
-        Some(MessageState::Queued { attempts: 1 })
-    );
+    assert_eq!(rig.session.message_state(1), Some(MessageState::Queued { attempts: 1 }));
     rig.run_until(|rig| rig.effects.iter().any(|e| matches!(e, Effect::Open { .. })));
     rig.sign_in();
-    assert_eq!(
-        rig.session.message_state(1),
-        Some(MessageState::Sent { attempts: 2 })
-    );
+    assert_eq!(rig.session.message_state(1), Some(MessageState::Sent { attempts: 2 }));
     let id = rig.published().last().unwrap().1;
     rig.ack(id, Status::OK);
     assert_eq!(rig.session.message_state(1), None);
@@ -122,10 +87,7 @@ fn nothing_twice_a_resend_carries_the_same_client_id_and_says_that_it_is_one() {
     let second: Vec<i64> = rig.published().iter().map(|p| p.2).collect();
     assert_eq!(rig.texts(), ["1", "2", "3"]);
     assert_eq!(first, second);
-    assert!(
-        rig.written()
-            .all(|frame| !matches!(frame, ClientFrame::Publish(publish) if !publish.dup))
-    );
+    assert!(rig.written().all(|frame| !matches!(frame, ClientFrame::Publish(publish) if !publish.dup)));
 }
 
 #[test]
@@ -137,11 +99,7 @@ fn an_unanswered_message_is_sent_six_times_in_three_minutes_and_then_fails() {
     assert_eq!(rig.texts().iter().filter(|text| *text == "1").count(), 6);
     assert_eq!(failed(&rig), [(1, Failure::Expired { attempts: 6 })]);
     rig.pass_alive(1_000);
-    assert_eq!(
-        failed(&rig).len(),
-        2,
-        "the second one's time is over as well"
-    );
+    assert_eq!(failed(&rig).len(), 2, "the second one's time is over as well");
     assert_eq!(rig.session.unsettled(), 0);
 }
 
@@ -203,11 +161,7 @@ fn in_order_what_was_overtaken_after_a_refusal_is_given_up() {
     assert_eq!(failed(&rig), [(1, Failure::Overtaken)]);
     rig.run_until(|rig| rig.effects.iter().any(|e| matches!(e, Effect::Open { .. })));
     rig.sign_in();
-    assert_eq!(
-        rig.texts(),
-        ["3"],
-        "it was refused as well, but nothing after it is known to be accepted"
-    );
+    assert_eq!(rig.texts(), ["3"], "it was refused as well, but nothing after it is known to be accepted");
 }
 
 #[test]
@@ -244,11 +198,7 @@ fn a_message_whose_ack_was_lost_is_settled_by_the_pull_that_brings_it() {
     assert_eq!(rig.received().count(), 0);
     let id = rig.published()[0].1;
     rig.ack(id, Status::OK);
-    assert_eq!(
-        acked(&rig),
-        [1],
-        "the answer to the resend tells nothing new"
-    );
+    assert_eq!(acked(&rig), [1], "the answer to the resend tells nothing new");
 }
 
 #[test]
@@ -257,41 +207,18 @@ fn the_end_of_the_session_fails_what_is_not_settled() {
     rig.send("peer", 1);
     rig.send("peer", 2);
     rig.event(Event::Stop);
-    assert_eq!(
-        failed(&rig),
-        [
-            (1, Failure::Stopped { attempts: 1 }),
-            (2, Failure::Stopped { attempts: 0 })
-        ]
-    );
+    assert_eq!(failed(&rig), [(1, Failure::Stopped { attempts: 1 }), (2, Failure::Stopped { attempts: 0 })]);
 }
 
 #[test]
 fn a_status_message_is_written_once_or_not_at_all() {
     let mut rig = Rig::synced(|_| {});
-    let typing = || {
-        Event::Send(Box::new(Outgoing::status(
-            private("peer"),
-            "RC:TypSts",
-            "{}",
-        )))
-    };
+    let typing = || Event::Send(Box::new(Outgoing::status(private("peer"), "RC:TypSts", "{}")));
     rig.event(typing());
-    let topics: Vec<PublishTopic> = rig
-        .written()
-        .filter_map(|f| {
-            if let ClientFrame::Publish(p) = f {
-                Some(p.topic)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let topics: Vec<PublishTopic> =
+        rig.written().filter_map(|f| if let ClientFrame::Publish(p) = f { Some(p.topic) } else { None }).collect();
     assert_eq!(topics, [PublishTopic::PrivateStatus]);
-    assert!(
-        rig.notices()
-            .any(|n| matches!(n, Notice::Written { ticket: 0 }))
-    );
+    assert!(rig.notices().any(|n| matches!(n, Notice::Written { ticket: 0 })));
     rig.take();
     rig.reconnect();
     assert_eq!(rig.texts(), Vec::<String>::new());
@@ -317,19 +244,11 @@ fn client_ids_rise_and_never_repeat() {
 
 #[test]
 fn a_query_is_answered_once_whatever_happens() {
-    let question = |ticket| {
-        Event::Ask(Question {
-            ticket,
-            topic: QueryTopic::Conversations,
-            target: None,
-            body: "".into(),
-        })
-    };
+    let question =
+        |ticket| Event::Ask(Question { ticket, topic: QueryTopic::Conversations, target: None, body: "".into() });
     let answers = |rig: &Rig| -> Vec<(u64, Result<Vec<u8>, AnswerError>)> {
         let answer = |n: &Notice| match n {
-            Notice::Answer { ticket, answer } => {
-                Some((*ticket, answer.clone().map(|body| body.to_vec())))
-            }
+            Notice::Answer { ticket, answer } => Some((*ticket, answer.clone().map(|body| body.to_vec()))),
             _ => None,
         };
         rig.notices().filter_map(answer).collect()
@@ -338,16 +257,8 @@ fn a_query_is_answered_once_whatever_happens() {
     for ticket in 1..=4 {
         rig.event(question(ticket));
     }
-    let ids: Vec<u16> = rig
-        .written()
-        .filter_map(|f| {
-            if let ClientFrame::Query(q) = f {
-                Some(q.message_id)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let ids: Vec<u16> =
+        rig.written().filter_map(|f| if let ClientFrame::Query(q) = f { Some(q.message_id) } else { None }).collect();
     rig.answer(ids[1], Status::OK, b"yes".to_vec());
     rig.answer(ids[0], Status::BAD_PARAMETER, Vec::new());
     rig.answer(ids[0], Status::OK, Vec::new());
@@ -366,18 +277,7 @@ fn a_query_is_answered_once_whatever_happens() {
 #[test]
 fn a_query_without_an_answer_times_out() {
     let mut rig = Rig::synced(|_| {});
-    rig.event(Event::Ask(Question {
-        ticket: 9,
-        topic: QueryTopic::Conversations,
-        target: None,
-        body: "".into(),
-    }));
+    rig.event(Event::Ask(Question { ticket: 9, topic: QueryTopic::Conversations, target: None, body: "".into() }));
     rig.pass_alive(25_000);
-    assert!(rig.notices().any(|n| matches!(
-        n,
-        Notice::Answer {
-            ticket: 9,
-            answer: Err(AnswerError::TimedOut)
-        }
-    )));
+    assert!(rig.notices().any(|n| matches!(n, Notice::Answer { ticket: 9, answer: Err(AnswerError::TimedOut) })));
 }

@@ -49,15 +49,8 @@ impl Watch {
     fn look(&mut self, rig: &mut Rig) {
         for (text, message_id, client_id) in rig.published() {
             let number: u64 = text.parse().unwrap();
-            assert_eq!(
-                *self.client_ids.entry(number).or_insert(client_id),
-                client_id,
-                "one id for all resends"
-            );
-            assert!(
-                !self.settled.contains(&number),
-                "written after it was settled"
-            );
+            assert_eq!(*self.client_ids.entry(number).or_insert(client_id), client_id, "one id for all resends");
+            assert!(!self.settled.contains(&number), "written after it was settled");
             self.open.retain(|&(_, other)| other != number);
             self.open.push((message_id, number));
         }
@@ -66,8 +59,7 @@ impl Watch {
                 assert!(self.settled.insert(*ticket), "settled twice");
             }
         }
-        rig.effects
-            .retain(|effect| matches!(effect, Effect::Open { .. }));
+        rig.effects.retain(|effect| matches!(effect, Effect::Open { .. }));
     }
 
     /// The server takes the oldest publish of this connection.
@@ -78,10 +70,7 @@ impl Watch {
         let (message_id, number) = self.open.remove(0);
         let to = self.to[&number];
         let newest = self.newest_accepted.entry(to).or_insert(number);
-        assert!(
-            *newest <= number || self.settled.contains(&number),
-            "{number} came after {newest}"
-        );
+        assert!(*newest <= number || self.settled.contains(&number), "{number} came after {newest}");
         *newest = number.max(*newest);
         rig.ack(message_id, Status::OK);
     }

@@ -1,12 +1,9 @@
 //! A log that exists only as what its records do to the tables.
 
 use anser_backend::{
-    BucketBatch, Counted, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows,
-    Side, TimelineEntry,
+    BucketBatch, Counted, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows, Side, TimelineEntry,
 };
-use anser_types::{
-    Claim, ConnectionId, ConversationType, MessageUid, Offset, PartitionId, Subject, Timestamp,
-};
+use anser_types::{Claim, ConnectionId, ConversationType, MessageUid, Offset, PartitionId, Subject, Timestamp};
 use bytes::Bytes;
 
 use super::{PARTITIONS, Step, chat, user, with};
@@ -40,10 +37,7 @@ impl Record {
                         next: self.offset.next(),
                         rows: vec![row],
                     };
-                    batches.push(BucketBatch {
-                        bucket,
-                        parts: vec![part],
-                    });
+                    batches.push(BucketBatch { bucket, parts: vec![part] });
                 }
             }
         }
@@ -66,20 +60,9 @@ impl Log {
         rows: Vec<MailboxRow>,
         writes: impl FnOnce(Offset) -> Vec<HistoryWrite>,
     ) -> Record {
-        let partition =
-            subject.partition(anser_types::PartitionCount::new(u16::from(PARTITIONS)).unwrap());
-        let offset = Offset(
-            self.records
-                .iter()
-                .filter(|record| record.partition == partition)
-                .count() as u64,
-        );
-        let record = Record {
-            partition,
-            offset,
-            rows,
-            writes: writes(offset),
-        };
+        let partition = subject.partition(anser_types::PartitionCount::new(u16::from(PARTITIONS)).unwrap());
+        let offset = Offset(self.records.iter().filter(|record| record.partition == partition).count() as u64);
+        let record = Record { partition, offset, rows, writes: writes(offset) };
         self.records.push(record.clone());
         record
     }
@@ -88,63 +71,30 @@ impl Log {
     pub(super) fn record_of(&mut self, step: &Step) -> Option<Record> {
         let uid = |sent| MessageUid::new(Timestamp(sent), 0, ConversationType::Private, 1);
         Some(match *step {
-            Step::Message {
-                from,
-                to,
-                later,
-                counted,
-            } => self.message(from, to, later, counted),
-            Step::Read {
-                user: by,
-                peer,
-                back,
-            } => {
+            Step::Message { from, to, later, counted } => self.message(from, to, later, counted),
+            Step::Read { user: by, peer, back } => {
                 let until = Timestamp(self.time.saturating_sub(back));
-                let row = MailboxRow::Read {
-                    user: user(by),
-                    conversation: with(peer),
-                    until,
-                };
+                let row = MailboxRow::Read { user: user(by), conversation: with(peer), until };
                 self.add(&Subject::User(user(by)), vec![row], |_| Vec::new())
             }
             Step::Remove { user: by, peer } => {
-                let row = MailboxRow::Remove {
-                    user: user(by),
-                    conversation: with(peer),
-                };
+                let row = MailboxRow::Remove { user: user(by), conversation: with(peer) };
                 self.add(&Subject::User(user(by)), vec![row], |_| Vec::new())
             }
             Step::Recall { from, to } => {
                 let (subject, sent) = (chat(&user(from), to), self.time);
                 let cell = HistoryCell::Recalled { by: uid(1) };
-                let write = HistoryWrite::Cell {
-                    subject: subject.clone(),
-                    sent: Timestamp(sent),
-                    uid: uid(sent),
-                    cell,
-                };
+                let write =
+                    HistoryWrite::Cell { subject: subject.clone(), sent: Timestamp(sent), uid: uid(sent), cell };
                 self.add(&subject, Vec::new(), |_| vec![write])
             }
-            Step::Hide {
-                user: by,
-                peer,
-                back,
-                all,
-            } => {
+            Step::Hide { user: by, peer, back, all } => {
                 let (user, sent) = (user(by), Timestamp(self.time.saturating_sub(back)));
                 let subject = chat(&user, peer);
                 let write = if all {
-                    HistoryWrite::HideUntil {
-                        user: user.clone(),
-                        subject,
-                        until: sent,
-                    }
+                    HistoryWrite::HideUntil { user: user.clone(), subject, until: sent }
                 } else {
-                    HistoryWrite::Hide {
-                        user: user.clone(),
-                        subject,
-                        messages: vec![(uid(sent.0), sent)],
-                    }
+                    HistoryWrite::Hide { user: user.clone(), subject, messages: vec![(uid(sent.0), sent)] }
                 };
                 self.add(&Subject::User(user), Vec::new(), |_| vec![write])
             }
@@ -157,57 +107,33 @@ impl Log {
     /// Sent times rise within a conversation, and may be behind those of others.
     fn message(&mut self, from: usize, to: usize, later: i64, counted: bool) -> Record {
         let subject = chat(&user(from), to);
-        let last = self
-            .records
-            .iter()
-            .flat_map(|record| &record.writes)
-            .filter_map(|write| match write {
-                HistoryWrite::Row { row, .. } if row.subject == subject => Some(row.sent.0),
-                _ => None,
-            });
+        let last = self.records.iter().flat_map(|record| &record.writes).filter_map(|write| match write {
+            HistoryWrite::Row { row, .. } if row.subject == subject => Some(row.sent.0),
+            _ => None,
+        });
         let last = last.max().unwrap_or(0);
-        let sent = self
-            .time
-            .saturating_add_signed(later)
-            .max(last + 1)
-            .max(1000);
+        let sent = self.time.saturating_add_signed(later).max(last + 1).max(1000);
         self.time = self.time.max(sent);
         self.number += 1;
         let uid = MessageUid::new(Timestamp(sent), 0, ConversationType::Private, 1);
         let bytes = Bytes::from(format!("message {}", self.number));
-        let sides = [
-            (to, from, Side::Inbox),
-            (from, to, Side::Outbox(ConnectionId(3))),
-        ];
-        let rows = sides
-            .iter()
-            .take(if from == to { 1 } else { 2 })
-            .map(|(owner, peer, side)| {
-                let counted = if counted { Counted::Yes } else { Counted::No };
-                let listed = Some(Listed {
-                    conversation: with(*peer),
-                    counted,
-                });
-                let entry = TimelineEntry {
-                    user: user(*owner),
-                    sent: Timestamp(sent),
-                    uid,
-                    side: *side,
-                    record: bytes.clone(),
-                    listed,
-                };
-                MailboxRow::Entry(entry)
-            });
+        let sides = [(to, from, Side::Inbox), (from, to, Side::Outbox(ConnectionId(3)))];
+        let rows = sides.iter().take(if from == to { 1 } else { 2 }).map(|(owner, peer, side)| {
+            let counted = if counted { Counted::Yes } else { Counted::No };
+            let listed = Some(Listed { conversation: with(*peer), counted });
+            let entry = TimelineEntry {
+                user: user(*owner),
+                sent: Timestamp(sent),
+                uid,
+                side: *side,
+                record: bytes.clone(),
+                listed,
+            };
+            MailboxRow::Entry(entry)
+        });
         let rows = rows.collect();
-        let row = HistoryRow {
-            subject: subject.clone(),
-            sent: Timestamp(sent),
-            uid,
-            number: self.number,
-            record: bytes,
-        };
-        self.add(&subject, rows, |offset| {
-            vec![HistoryWrite::Row { offset, row }]
-        })
+        let row =
+            HistoryRow { subject: subject.clone(), sent: Timestamp(sent), uid, number: self.number, record: bytes };
+        self.add(&subject, rows, |offset| vec![HistoryWrite::Row { offset, row }])
     }
 }
