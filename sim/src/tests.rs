@@ -1,3 +1,5 @@
+//! The simulator itself: runs are good, repeatable, and different seeds differ.
+
 use crate::switch::{Switch, Trial};
 use crate::{Run, run};
 

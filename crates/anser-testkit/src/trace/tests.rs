@@ -1,3 +1,5 @@
+//! Traces as lines: written, read, merged, refused.
+
 use anser_types::{ConversationType, MessageUid, Timestamp};
 
 use super::{
