@@ -57,6 +57,8 @@ pub(super) struct Inbox {
     failures: u32,
     standstills: u32,
     seen: Seen,
+    /// Own messages that were answered here; kept apart, so that a long backlog does not make the session forget them.
+    sent_here: Seen,
     copies: VecDeque<Copy>,
 }
 
@@ -71,6 +73,7 @@ impl Inbox {
             failures: 0,
             standstills: 0,
             seen: Seen::new(seen_max),
+            sent_here: Seen::new(seen_max),
             copies: VecDeque::new(),
         }
     }
@@ -119,7 +122,7 @@ impl Inbox {
 
     /// An own message that went up here need not come down again.
     pub(super) fn sent_here(&mut self, uid: MessageUid) {
-        self.seen.insert(uid);
+        self.sent_here.insert(uid);
     }
 
     pub(super) fn pushed(&mut self, publish: ServerPublish, link: &Link, outbox: &mut Outbox, turn: &mut Turn<'_>) {
@@ -269,7 +272,7 @@ impl Inbox {
     /// it comes down is the answer.
     fn hand_out(&mut self, received: Received, outbox: &mut Outbox, turn: &mut Turn<'_>) {
         let Received { uid, sent, own, client_id, .. } = received;
-        if !self.seen.insert(uid) {
+        if self.sent_here.contains(uid) || !self.seen.insert(uid) {
             return;
         }
         let went_up_here = own && client_id.is_some_and(|client_id| outbox.found(client_id, uid, sent, turn));

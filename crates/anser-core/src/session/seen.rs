@@ -16,6 +16,10 @@ impl Seen {
         Self { set: HashSet::new(), order: VecDeque::new(), max: max.max(1) }
     }
 
+    pub(super) fn contains(&self, uid: MessageUid) -> bool {
+        self.set.contains(&uid)
+    }
+
     /// Notes a message. Whether it is new.
     pub(super) fn insert(&mut self, uid: MessageUid) -> bool {
         if !self.set.insert(uid) {

@@ -119,6 +119,20 @@ fn nothing_twice_a_message_that_comes_again_is_not_shown_again() {
 }
 
 #[test]
+fn nothing_twice_an_own_message_is_known_again_behind_a_long_backlog() {
+    let mut rig = Rig::synced(|config| config.seen_max = 2);
+    rig.send("peer", 1);
+    let (_, message_id, client_id) = rig.published().remove(0);
+    rig.ack(message_id, Status::OK);
+    let sent = uid(rig.now.0, message_id).to_string();
+    rig.notify(at(50));
+    let mut list: Vec<DownStreamMessage> = (10..15).map(|offset| from_peer(t(offset))).collect();
+    list.push(DownStreamMessage { msg_id: Some(sent), ..own(t(20), client_id) });
+    rig.answer_pull(&list, at(50), true);
+    assert_eq!(rig.times_shown(), [t(10), t(11), t(12), t(13), t(14)]);
+}
+
+#[test]
 fn a_cursor_never_goes_back() {
     let mut rig = Rig::synced(|_| {});
     rig.notify(at(20));
