@@ -43,16 +43,15 @@ impl MessageLoop {
             from.push((partition, start));
         }
         let mut reader = self.backends.log.reader(from);
+        let mut entries = reader.next(READ_BYTES).await?;
         while reading.values().any(|r| !r.done) {
-            let entries = reader.next(READ_BYTES).await?;
             if entries.is_empty() {
                 return self.claim_missing(&reading).await;
             }
-            for entry in entries {
-                if let Some(reading) = reading.get_mut(&entry.partition).filter(|r| !r.done) {
-                    self.read(entry, reading).await?;
-                }
-            }
+            // The next piece comes from the disk, on a thread of its own, while this one is taken in.
+            let (next, taken) = tokio::join!(reader.next(READ_BYTES), self.take_in(entries, &mut reading));
+            taken?;
+            entries = next?;
         }
         self.perform().await?;
         self.wait_applied().await?;
@@ -61,6 +60,19 @@ impl MessageLoop {
             self.node.serve(partition, now, &mut self.effects);
         }
         self.perform().await
+    }
+
+    async fn take_in(
+        &mut self,
+        entries: Vec<LogEntry>,
+        reading: &mut BTreeMap<PartitionId, Reading>,
+    ) -> Result<(), RoleError> {
+        for entry in entries {
+            if let Some(reading) = reading.get_mut(&entry.partition).filter(|r| !r.done) {
+                self.read(entry, reading).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The log ends before a claim that it has acknowledged. Serving on would forget what lies between.
