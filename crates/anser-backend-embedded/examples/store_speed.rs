@@ -12,8 +12,8 @@ use anser_backend::{
 };
 use anser_backend_embedded::{EmbeddedStore, StoreOptions};
 use anser_types::{
-    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, LogId, MessageUid, Offset, PartitionCount,
-    PartitionId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, LogId, Mark, MessageUid, Offset,
+    PartitionCount, PartitionId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 use bytes::Bytes;
 
@@ -99,8 +99,9 @@ impl Group {
             store.apply(BucketBatch { bucket: BucketId(bucket), parts }).await?;
         }
         for (partition, (next, rows)) in self.history {
-            store.write(partition, next, rows).await?;
-            store.applied(partition, next).await?;
+            let mark = Mark { claim: Claim::default(), next };
+            store.write(partition, mark, rows).await?;
+            store.applied(partition, mark).await?;
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ use self::directory::DirectoryWriter;
 use self::disk::{Disk, Table};
 use self::error::damaged;
 use self::expiry::ExpiredBefore;
-use self::flush::{Flusher, Positions, load_offsets};
+use self::flush::{Flusher, Positions, load_replay_marks};
 use self::format::identity::{self, Expiry};
 use self::history::HistoryTables;
 use self::mailbox::MailboxTables;
@@ -141,12 +141,12 @@ impl Inner {
         let expiry = stored.map_or_else(|| Ok(Expiry::default()), identity::read_expiry).map_err(damaged("expiry"))?;
         timelines.raise(expiry.timelines);
         history.raise(expiry.history);
-        let offsets = load_offsets(&disk)?;
+        let replay = load_replay_marks(&disk)?;
         Ok(Self {
             mailbox: MailboxTables::load(&disk, timelines)?,
             history: HistoryTables::new(history),
             directory: Arc::default(),
-            positions: Mutex::new(Positions { present: offsets.clone(), durable: offsets, is_expiry_changed: false }),
+            positions: Mutex::new(Positions { present: replay.clone(), durable: replay, is_expiry_changed: false }),
             flusher: Flusher::default(),
             room: Room::new(options.dirty_bytes_max),
             bell: Bell::default(),

@@ -4,4 +4,5 @@ pub mod directory;
 pub mod history;
 pub mod log;
 pub mod mailbox;
+pub mod membership;
 mod sample;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use anser_types::record::{RosterRecord, UserRecord};
-use anser_types::{AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, Conversation, Mark, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
 use crate::{BoxFuture, StoreError};
 
@@ -106,16 +106,16 @@ pub struct Settings {
 ///
 /// Changes of one partition come in log order; each view keeps the offset behind it and ignores what it contains already.
 pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
-    /// Applies changes, then notes that `partition` is applied below `next`.
+    /// Applies changes, then notes that `partition` is applied below the mark's `next`.
     fn apply(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         changes: Vec<(Offset, DirectoryChange)>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// From where a partition is to be replayed after a start.
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>>;
 
     /// A group with its members; `None` if nothing is known of it.
     fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>>;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
+use anser_types::{Mark, MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
 
 use crate::{BoxFuture, StoreError};
 
@@ -137,16 +137,16 @@ pub struct Hidden {
 /// Writes of one partition come in log order; each is idempotent, and a repeat changes nothing. There is no atomicity over
 /// several of them.
 pub trait History: Send + Sync + std::fmt::Debug + 'static {
-    /// Writes, then notes that `partition` is archived below `next`.
+    /// Writes, then notes that `partition` is archived below the mark's `next`.
     fn write(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         writes: Vec<HistoryWrite>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// From where a partition is to be archived after a start.
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>>;
 
     /// The newest row of a conversation.
     fn head(&self, subject: &Subject) -> BoxFuture<'_, Result<Head, StoreError>>;

@@ -1,4 +1,4 @@
-//! The ports behind which backends live: the log, and the tables that are derived from it.
+//! The ports behind which backends live: the log, the tables that are derived from it, and who the members of the cluster are.
 //!
 //! A port says what must hold; an adapter for one backend says how. Each port has an in-memory reference in [`memory`] and
 //! a suite in [`conformance`] that every adapter passes. No code here knows a real backend.
@@ -9,6 +9,7 @@ mod error;
 mod history;
 mod log;
 mod mailbox;
+mod membership;
 pub mod memory;
 
 pub use directory::{Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, UserView};
@@ -18,9 +19,10 @@ pub use history::{
 };
 pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, ReadError};
 pub use mailbox::{
-    BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
-    Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
+    BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
+    RangeQuery, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
 };
+pub use membership::{ClientAddresses, Member, Membership, Role, Roles};
 
 /// What the methods of a port return: a future on the heap, so that ports can be trait objects.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

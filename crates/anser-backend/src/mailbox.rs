@@ -4,10 +4,11 @@
 //! call together with the new mark, so that each effect happens once whatever is repeated.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use anser_types::{
-    BucketId, Claim, ConnectionId, Conversation, ConversationType, DeviceId, MessageUid, Offset, PartitionId, Position,
-    Timestamp, UserKey,
+    BucketId, Claim, ConnectionId, Conversation, ConversationType, DeviceId, Mark, MessageUid, NodeId, Offset,
+    PartitionId, Position, Timestamp, UserKey,
 };
 
 use crate::{BoxFuture, StoreError};
@@ -107,13 +108,18 @@ pub struct BucketBatch {
     pub parts: Vec<PartitionRows>,
 }
 
+/// The access nodes at which a user has terminals, as far as known. Mostly one.
+pub type Online = SmallVec<[NodeId; 1]>;
+
 /// Where an entry went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     /// The newest position of the timeline before it.
     pub previous: Position,
     /// Its own position.
     pub position: Position,
+    /// Where the user is, read in the same step: who signs in later finds the entry by its first pull. A hint.
+    pub online: Online,
 }
 
 /// What to read of a timeline.
@@ -212,12 +218,43 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     /// How far a terminal had got.
     fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>>;
 
-    /// From where a partition is to be replayed after a start: everything below has been applied and will not be forgotten.
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>>;
+    /// From where a partition is to be replayed after a start: everything below `next` has been applied and will not be
+    /// forgotten. The claim is the one that was newest there: whoever reads on from `next` begins at the claim's record, to
+    /// know which records count.
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>>;
 
-    /// Notes that everything below `next` has been applied in all buckets. The store passes it on as a place to replay from
-    /// once it cannot forget those effects any more.
-    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Notes that everything below the mark's `next` has been applied in all buckets. The store passes it on as a place to
+    /// replay from once it cannot forget those effects any more.
+    fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Notes that a user has a terminal at an access node, by its connection there. Returns the nodes at which the user has
+    /// terminals now. An entry that is applied afterwards is placed with them. A hint: it may be lost.
+    ///
+    /// A store for a single node keeps none of this: its users are nowhere else.
+    fn set_online(
+        &self,
+        _user: &UserKey,
+        _node: NodeId,
+        _connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<Online, StoreError>> {
+        Box::pin(std::future::ready(Ok(Online::new())))
+    }
+
+    /// The user has no terminal at this node any more, as of this connection: the newest that the node had for anybody. Changes
+    /// nothing if a newer one was noted there since; the ids of a node's connections rise.
+    fn set_offline(
+        &self,
+        _user: &UserKey,
+        _node: NodeId,
+        _connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Where a user has terminals.
+    fn online(&self, _user: &UserKey) -> BoxFuture<'_, Result<Online, StoreError>> {
+        Box::pin(std::future::ready(Ok(Online::new())))
+    }
 
     /// Lets entries of before `time` go.
     fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -4,8 +4,10 @@ mod directory;
 mod history;
 mod log;
 mod mailbox;
+mod membership;
 
 pub use directory::MemoryDirectory;
 pub use history::MemoryHistory;
 pub use log::MemoryLog;
 pub use mailbox::MemoryMailbox;
+pub use membership::MemoryMembership;

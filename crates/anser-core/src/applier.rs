@@ -13,8 +13,8 @@ use anser_backend::{
 use anser_cluster::Deliver;
 use anser_types::record::{Body, UserChange, UserRecord};
 use anser_types::{
-    BucketId, Conversation, ConversationType, Effect, Message, MessageFlags, Offset, PartitionId, Subject, UserId,
-    UserKey,
+    BucketId, Conversation, ConversationType, Effect, Mark, Message, MessageFlags, Offset, PartitionId, Subject,
+    UserId, UserKey,
 };
 
 use crate::owner::Committed;
@@ -33,14 +33,14 @@ pub struct PartitionWrites {
     pub history: Vec<HistoryWrite>,
     /// For the directory.
     pub directory: Vec<(Offset, DirectoryChange)>,
-    /// The offset behind the last record.
-    pub next: Offset,
+    /// How far a table has come that contains them.
+    pub mark: Mark,
 }
 
 impl Derived {
     /// Adds what a record changes.
     pub fn add(&mut self, committed: &Committed) {
-        self.writes(committed).next = committed.offset.next();
+        self.writes(committed).mark = committed.mark();
         match &*committed.body {
             Body::Claim { .. } => {}
             Body::Message(message) => self.add_message(message, committed),

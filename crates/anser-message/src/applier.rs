@@ -88,10 +88,10 @@ impl Applier {
             }
         }
         for (partition, writes) in derived.into_partitions() {
-            self.backends.history.write(partition, writes.next, writes.history).await?;
-            self.backends.directory.apply(partition, writes.next, writes.directory).await?;
-            self.backends.mailbox.applied(partition, writes.next).await?;
-            self.progress.note(partition, writes.next);
+            self.backends.history.write(partition, writes.mark, writes.history).await?;
+            self.backends.directory.apply(partition, writes.mark, writes.directory).await?;
+            self.backends.mailbox.applied(partition, writes.mark).await?;
+            self.progress.note(partition, writes.mark.next);
         }
         for record in records {
             let deliver = placements.take(&record);

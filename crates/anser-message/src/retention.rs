@@ -29,7 +29,7 @@ impl MessageHandle {
             let mailbox = self.backends.mailbox.replay_from(partition).await?;
             let history = self.backends.history.replay_from(partition).await?;
             let directory = self.backends.directory.replay_from(partition).await?;
-            keep_from.push((partition, mailbox.min(history).min(directory)));
+            keep_from.push((partition, mailbox.min(history).min(directory).first_needed()));
         }
         let before = now.minus(self.limits.offline_retention_ms.saturating_add(LOG_MARGIN_MS));
         Ok(LogRetention { keep_from, before })

@@ -7,7 +7,7 @@ use anser_core::node::{Append, Replay};
 use anser_core::owner::{Fence, Replayed};
 use anser_types::codec::Reader;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, Offset, PartitionId};
+use anser_types::{Claim, Mark, Offset, PartitionId};
 
 use crate::applier::ToApply;
 use crate::event_loop::{MessageLoop, load_conversation};
@@ -39,7 +39,7 @@ impl MessageLoop {
             let replay_from = self.replay_from(partition).await?;
             let start = self.read_from(partition, replay_from).await?;
             let fence = Fence::new(self.backends.log.id());
-            reading.insert(partition, Reading { fence, replay_from, claim, done: false });
+            reading.insert(partition, Reading { fence, replay_from: replay_from.next, claim, done: false });
             from.push((partition, start));
         }
         let mut reader = self.backends.log.reader(from);
@@ -114,22 +114,23 @@ impl MessageLoop {
     }
 
     /// Below this every table has applied the partition.
-    async fn replay_from(&mut self, partition: PartitionId) -> Result<Offset, StoreError> {
+    async fn replay_from(&mut self, partition: PartitionId) -> Result<Mark, StoreError> {
         let mailbox = self.backends.mailbox.replay_from(partition).await?;
         let history = self.backends.history.replay_from(partition).await?;
         let directory = self.backends.directory.replay_from(partition).await?;
         Ok(mailbox.min(history).min(directory))
     }
 
-    /// Where reading begins: what is to be replayed, and the window in which resends are recognised.
-    async fn read_from(&mut self, partition: PartitionId, replay_from: Offset) -> Result<Offset, RoleError> {
+    /// Where reading begins: at the claim under which the tables go on, and with the window in which resends are recognised.
+    async fn read_from(&mut self, partition: PartitionId, replay_from: Mark) -> Result<Offset, RoleError> {
         let start = self.backends.log.bounds(partition).await?.start;
-        if start > replay_from {
-            return Err(RoleError::Lost { partition, start, applied: replay_from });
+        let needed = replay_from.first_needed();
+        if start > needed {
+            return Err(RoleError::Lost { partition, start, applied: needed });
         }
         let since = (self.clock)().minus(self.limits.duplicate_window_ms);
         let window = self.backends.log.offset_at(partition, since).await?;
-        Ok(replay_from.min(window.max(start)))
+        Ok(needed.min(window.max(start)))
     }
 
     async fn read(&mut self, entry: LogEntry, reading: &mut Reading) -> Result<(), RoleError> {

@@ -17,7 +17,7 @@ mod uid;
 
 pub use class::{MessageClass, MessageFlags};
 pub use conversation::{Conversation, ConversationType};
-pub use ids::{AppKey, ConnectionId, DeviceId, ID_BYTES_MAX, IdError, TargetId, UserId, UserKey};
+pub use ids::{AppKey, ConnectionId, DeviceId, ID_BYTES_MAX, IdError, NodeId, TargetId, UserId, UserKey};
 pub use limits::Limits;
 pub use message::{ClientMessageId, Effect, Extras, Message, Origin};
 pub use offset::{Claim, LogId, Mark, Offset, PartitionCount, PartitionId};

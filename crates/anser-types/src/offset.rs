@@ -91,3 +91,10 @@ pub struct Mark {
     /// The first offset that has not been applied.
     pub next: Offset,
 }
+
+impl Mark {
+    /// The first record that a reader needs who goes on from here: that of the claim, by which it knows what counts.
+    pub fn first_needed(self) -> Offset {
+        self.claim.0.min(self.next)
+    }
+}

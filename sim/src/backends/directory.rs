@@ -4,14 +4,14 @@ use anser_backend::memory::MemoryDirectory;
 use anser_backend::{
     BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings, StoreError, UserView,
 };
-use anser_types::{AppKey, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, Mark, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 use parking_lot::Mutex;
 
 use super::Sky;
 use super::table::{Redo, Table, now, unavailable};
 use crate::switch::Switch;
 
-type Write = (PartitionId, Offset, Vec<(Offset, DirectoryChange)>);
+type Write = (PartitionId, Mark, Vec<(Offset, DirectoryChange)>);
 
 impl Redo for MemoryDirectory {
     type Write = Write;
@@ -20,12 +20,12 @@ impl Redo for MemoryDirectory {
         Self::new()
     }
 
-    fn redo(&self, (partition, next, changes): &Write) {
-        drop(now(self.apply(*partition, *next, changes.clone())));
+    fn redo(&self, (partition, mark, changes): &Write) {
+        drop(now(self.apply(*partition, *mark, changes.clone())));
     }
 
-    fn noted((partition, next, _): &Write) -> Option<(PartitionId, Offset)> {
-        Some((*partition, *next))
+    fn noted((partition, mark, _): &Write) -> Option<(PartitionId, Mark)> {
+        Some((*partition, *mark))
     }
 }
 
@@ -85,13 +85,13 @@ impl Directory for NastyDirectory {
     fn apply(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         changes: Vec<(Offset, DirectoryChange)>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.write((partition, next, changes)))
+        Box::pin(self.write((partition, mark, changes)))
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         let forgets = self.sky.weather().forget > 0;
         let safe = self.table.lock().replay_from(partition, forgets);
         Box::pin(std::future::ready(Ok(safe)))

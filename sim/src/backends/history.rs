@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anser_backend::memory::MemoryHistory;
 use anser_backend::{BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError, StoredRow};
-use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
+use anser_types::{Mark, MessageUid, PartitionId, Subject, Timestamp, UserKey};
 use parking_lot::Mutex;
 
 use super::Sky;
 use super::table::{Redo, Table, now, unavailable};
 use crate::switch::Switch;
 
-type Write = (PartitionId, Offset, Vec<HistoryWrite>);
+type Write = (PartitionId, Mark, Vec<HistoryWrite>);
 
 impl Redo for MemoryHistory {
     type Write = Write;
@@ -20,12 +20,12 @@ impl Redo for MemoryHistory {
         Self::new()
     }
 
-    fn redo(&self, (partition, next, writes): &Write) {
-        drop(now(self.write(*partition, *next, writes.clone())));
+    fn redo(&self, (partition, mark, writes): &Write) {
+        drop(now(self.write(*partition, *mark, writes.clone())));
     }
 
-    fn noted((partition, next, _): &Write) -> Option<(PartitionId, Offset)> {
-        Some((*partition, *next))
+    fn noted((partition, mark, _): &Write) -> Option<(PartitionId, Mark)> {
+        Some((*partition, *mark))
     }
 }
 
@@ -34,7 +34,7 @@ impl Redo for MemoryHistory {
 pub(crate) struct NastyHistory {
     table: Mutex<Table<MemoryHistory>>,
     /// What was noted as archived, forgotten or not.
-    noted: Mutex<BTreeMap<PartitionId, Offset>>,
+    noted: Mutex<BTreeMap<PartitionId, Mark>>,
     sky: Sky,
 }
 
@@ -61,19 +61,19 @@ impl NastyHistory {
     async fn write_nastily(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         writes: Vec<HistoryWrite>,
     ) -> Result<(), StoreError> {
         let middle = self.sky.draw(|rng| rng.below(writes.len() + 1));
         let (first, second) = writes.split_at(middle);
         self.sky.pause().await;
-        self.put((partition, Offset::START, first.to_vec()));
+        self.put((partition, Mark::default(), first.to_vec()));
         if self.sky.fails() {
             return Err(unavailable());
         }
         self.sky.pause().await;
-        self.put((partition, next, second.to_vec()));
-        self.noted.lock().insert(partition, next);
+        self.put((partition, mark, second.to_vec()));
+        self.noted.lock().insert(partition, mark);
         self.sky.pause().await;
         Ok(())
     }
@@ -91,13 +91,13 @@ impl History for NastyHistory {
     fn write(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         writes: Vec<HistoryWrite>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.write_nastily(partition, next, writes))
+        Box::pin(self.write_nastily(partition, mark, writes))
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         let forgets = self.sky.weather().forget > 0;
         if self.sky.broken(Switch::HistoryMarkBeforeRows) {
             let noted = self.noted.lock().get(&partition).copied().unwrap_or_default();

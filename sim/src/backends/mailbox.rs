@@ -8,7 +8,7 @@ use anser_backend::{
     StoreError,
 };
 use anser_testkit::trace::Event;
-use anser_types::{BucketId, Claim, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
+use anser_types::{BucketId, Claim, DeviceId, Mark, Offset, PartitionId, Position, Timestamp, UserKey};
 use parking_lot::Mutex;
 
 use super::table::{Redo, Table, now, unavailable};
@@ -23,7 +23,7 @@ type Answer = Vec<Vec<Option<Placed>>>;
 #[derive(Debug, Clone)]
 pub(super) enum Write {
     Apply(BucketBatch),
-    Applied(PartitionId, Offset),
+    Applied(PartitionId, Mark),
     Lift(UserKey, Position),
 }
 
@@ -37,14 +37,14 @@ impl Redo for MemoryMailbox {
     fn redo(&self, write: &Write) {
         match write {
             Write::Apply(batch) => drop(now(self.apply(batch.clone()))),
-            Write::Applied(partition, next) => drop(now(self.applied(*partition, *next))),
+            Write::Applied(partition, mark) => drop(now(self.applied(*partition, *mark))),
             Write::Lift(user, floor) => drop(now(self.lift(user, *floor))),
         }
     }
 
-    fn noted(write: &Write) -> Option<(PartitionId, Offset)> {
+    fn noted(write: &Write) -> Option<(PartitionId, Mark)> {
         match write {
-            Write::Applied(partition, next) => Some((*partition, *next)),
+            Write::Applied(partition, mark) => Some((*partition, *mark)),
             Write::Apply(_) | Write::Lift(..) => None,
         }
     }
@@ -56,7 +56,7 @@ struct State {
     /// The newest position that each user's timeline ever had.
     heads: BTreeMap<UserKey, Position>,
     /// What was noted as applied, forgotten or not.
-    noted: BTreeMap<PartitionId, Offset>,
+    noted: BTreeMap<PartitionId, Mark>,
     /// Up to where the marks of each bucket go that are written before their rows.
     marks: BTreeMap<(BucketId, PartitionId), Offset>,
     /// Counts the writes that are made to pass every mark.
@@ -240,7 +240,7 @@ impl Mailbox for NastyMailbox {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         let state = self.state.lock();
         let forgets = self.sky.weather().forget > 0;
         let safe = if self.sky.broken(Switch::ReplayTooLate) {
@@ -251,9 +251,9 @@ impl Mailbox for NastyMailbox {
         Box::pin(std::future::ready(Ok(safe)))
     }
 
-    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.put(Write::Applied(partition, next));
-        self.state.lock().noted.insert(partition, next);
+    fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put(Write::Applied(partition, mark));
+        self.state.lock().noted.insert(partition, mark);
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anser_backend::{BoxFuture, StoreError};
-use anser_types::{Offset, PartitionId};
+use anser_types::{Mark, PartitionId};
 use futures_util::FutureExt;
 
 /// What can be written again.
@@ -15,7 +15,7 @@ pub(super) trait Redo {
     /// Writes; what it answers is not needed.
     fn redo(&self, write: &Self::Write);
     /// The place to replay from that a write notes.
-    fn noted(write: &Self::Write) -> Option<(PartitionId, Offset)>;
+    fn noted(write: &Self::Write) -> Option<(PartitionId, Mark)>;
 }
 
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Table<M: Redo> {
     writes: Vec<M::Write>,
     flushed: usize,
     /// Below these, everything is written; and below those, flushed.
-    noted: BTreeMap<PartitionId, Offset>,
-    safe: BTreeMap<PartitionId, Offset>,
+    noted: BTreeMap<PartitionId, Mark>,
+    safe: BTreeMap<PartitionId, Mark>,
 }
 
 impl<M: Redo> Table<M> {
@@ -58,7 +58,7 @@ impl<M: Redo> Table<M> {
     }
 
     /// From where a partition is to be replayed. A table that never forgets replays nothing that it has.
-    pub(super) fn replay_from(&self, partition: PartitionId, forgets: bool) -> Offset {
+    pub(super) fn replay_from(&self, partition: PartitionId, forgets: bool) -> Mark {
         let places = if forgets { &self.safe } else { &self.noted };
         places.get(&partition).copied().unwrap_or_default()
     }

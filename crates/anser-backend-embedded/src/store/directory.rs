@@ -6,7 +6,7 @@ mod write;
 use anser_backend::{
     BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings, StoreError, UserView,
 };
-use anser_types::{AppKey, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, Mark, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
 use super::EmbeddedStore;
 use super::flush::ReplayTable;
@@ -19,7 +19,7 @@ impl Directory for EmbeddedStore {
     fn apply(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         changes: Vec<(Offset, DirectoryChange)>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
@@ -33,13 +33,13 @@ impl Directory for EmbeddedStore {
                     .await?;
             }
             let _moment = self.inner.gate.read();
-            self.inner.note_offset(ReplayTable::Directory, partition, next);
+            self.inner.note_applied(ReplayTable::Directory, partition, mark);
             Ok(())
         })
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::Directory, partition))))
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner.durable_mark(ReplayTable::Directory, partition))))
     }
 
     fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupView>, StoreError>> {

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use anser_backend::StoreError;
-use anser_types::{Offset, PartitionId};
+use anser_types::{Mark, PartitionId};
 
 use self::capture::Capture;
 use super::Inner;
 use super::disk::{Batch, Disk, Table};
 use super::error::damaged;
-use super::format::marks::{self, Offsets};
+use super::format::marks::{self, Marks};
 
 /// A table that is replayed by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,14 +30,14 @@ pub(super) enum ReplayTable {
 const REPLAY_TABLES: [ReplayTable; 3] = [ReplayTable::Mailbox, ReplayTable::History, ReplayTable::Directory];
 
 /// From where each table is replayed, by partition.
-pub(super) type ReplayOffsets = BTreeMap<ReplayTable, Offsets>;
+pub(super) type ReplayMarks = BTreeMap<ReplayTable, Marks>;
 
-/// Reads the positions that the last flush wrote.
-pub(super) fn load_offsets(disk: &Disk) -> Result<ReplayOffsets, StoreError> {
-    let mut all = ReplayOffsets::new();
+/// Reads the marks that the last flush wrote.
+pub(super) fn load_replay_marks(disk: &Disk) -> Result<ReplayMarks, StoreError> {
+    let mut all = ReplayMarks::new();
     for table in REPLAY_TABLES {
-        let stored = disk.get(Table::Meta, marks::offsets_key(table as u8))?;
-        all.insert(table, stored.map_or(Ok(Offsets::new()), marks::read_offsets).map_err(damaged("positions"))?);
+        let stored = disk.get(Table::Meta, marks::replay_key(table as u8))?;
+        all.insert(table, stored.map_or(Ok(Marks::new()), marks::read_marks).map_err(damaged("marks"))?);
     }
     Ok(all)
 }
@@ -45,8 +45,8 @@ pub(super) fn load_offsets(disk: &Disk) -> Result<ReplayOffsets, StoreError> {
 /// Positions as they are, and as the disk has them.
 #[derive(Debug)]
 pub(super) struct Positions {
-    pub(super) present: ReplayOffsets,
-    pub(super) durable: ReplayOffsets,
+    pub(super) present: ReplayMarks,
+    pub(super) durable: ReplayMarks,
     pub(super) is_expiry_changed: bool,
 }
 
@@ -57,17 +57,17 @@ pub(super) struct Flusher {
 }
 
 impl Inner {
-    /// Notes that a table contains everything of a partition below `next`. The caller holds the gate.
-    pub(super) fn note_offset(&self, table: ReplayTable, partition: PartitionId, next: Offset) {
+    /// Notes that a table contains everything of a partition up to a mark. The caller holds the gate.
+    pub(super) fn note_applied(&self, table: ReplayTable, partition: PartitionId, mark: Mark) {
         let mut positions = self.positions.lock();
         let known = positions.present.entry(table).or_default().entry(partition).or_default();
-        *known = next.max(*known);
+        *known = mark.max(*known);
     }
 
-    /// The position of a table as the disk has it.
-    pub(super) fn durable_offset(&self, table: ReplayTable, partition: PartitionId) -> Offset {
+    /// The mark of a table as the disk has it.
+    pub(super) fn durable_mark(&self, table: ReplayTable, partition: PartitionId) -> Mark {
         let positions = self.positions.lock();
-        positions.durable.get(&table).and_then(|offsets| offsets.get(&partition)).copied().unwrap_or_default()
+        positions.durable.get(&table).and_then(|marks| marks.get(&partition)).copied().unwrap_or_default()
     }
 
     /// Notes that expiry has moved on.
@@ -103,7 +103,7 @@ impl Inner {
         }
         self.mailbox.note_flushed(&capture.users);
         self.history.note_flushed(&capture.history);
-        self.positions.lock().durable = capture.offsets;
+        self.positions.lock().durable = capture.replay;
         self.room.release(capture.bytes);
         Ok(())
     }

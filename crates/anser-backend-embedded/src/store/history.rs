@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use anser_backend::{BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError, StoredRow};
-use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
+use anser_types::{Mark, MessageUid, PartitionId, Subject, Timestamp, UserKey};
 
 use self::hides::Hides;
 use self::pages::PagePlan;
@@ -88,14 +88,14 @@ impl HistoryTables {
 }
 
 impl Inner {
-    fn write_history(&self, partition: PartitionId, next: Offset, writes: Vec<HistoryWrite>) -> Result<(), StoreError> {
+    fn write_history(&self, partition: PartitionId, mark: Mark, writes: Vec<HistoryWrite>) -> Result<(), StoreError> {
         let _moment = self.gate.read();
         let mut bytes = 0;
         for write in writes {
             bytes += self.write_one(write)?;
         }
         self.add_dirty(bytes);
-        self.note_offset(ReplayTable::History, partition, next);
+        self.note_applied(ReplayTable::History, partition, mark);
         Ok(())
     }
 
@@ -150,17 +150,17 @@ impl History for EmbeddedStore {
     fn write(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         writes: Vec<HistoryWrite>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             self.inner.wait_for_room().await?;
-            self.inner.write_history(partition, next, writes)
+            self.inner.write_history(partition, mark, writes)
         })
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::History, partition))))
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner.durable_mark(ReplayTable::History, partition))))
     }
 
     fn head(&self, subject: &Subject) -> BoxFuture<'_, Result<Head, StoreError>> {

@@ -9,7 +9,7 @@ mod user_box;
 use parking_lot::{Mutex, MutexGuard};
 
 use anser_backend::{BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Page, Placed, RangeQuery, StoreError};
-use anser_types::{BUCKETS, BucketId, DeviceId, Offset, PartitionId, Position, Timestamp, UserKey};
+use anser_types::{BUCKETS, BucketId, DeviceId, Mark, PartitionId, Position, Timestamp, UserKey};
 
 use self::bucket::Bucket;
 use super::disk::{Batch, Disk, Table};
@@ -178,13 +178,13 @@ impl Mailbox for EmbeddedStore {
         Box::pin(std::future::ready(cursor))
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.inner.durable_offset(ReplayTable::Mailbox, partition))))
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner.durable_mark(ReplayTable::Mailbox, partition))))
     }
 
-    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
         let _moment = self.inner.gate.read();
-        self.inner.note_offset(ReplayTable::Mailbox, partition, next);
+        self.inner.note_applied(ReplayTable::Mailbox, partition, mark);
         Box::pin(std::future::ready(Ok(())))
     }
 

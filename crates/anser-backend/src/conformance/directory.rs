@@ -5,9 +5,9 @@ mod users;
 use std::sync::Arc;
 
 use anser_types::record::{RosterChange, RosterRecord, UserChange, UserRecord};
-use anser_types::{Offset, Subject, Timestamp};
+use anser_types::{Mark, Offset, Subject, Timestamp};
 
-use super::sample::{P0, P1, app, target, user, user_id};
+use super::sample::{P0, P1, app, mark, target, user, user_id};
 use crate::{BoxFuture, Directory, DirectoryChange, GroupView, PrivateBlocks};
 
 pub use users::*;
@@ -71,7 +71,7 @@ fn quit(users: &[&str]) -> RosterChange {
 async fn apply(directory: &dyn Directory, first: u64, changes: Vec<DirectoryChange>) {
     let changes: Vec<_> = (first..).map(Offset).zip(changes).collect();
     let next = changes.last().map_or(Offset(first), |(offset, _)| offset.next());
-    directory.apply(P0, next, changes).await.expect("applied");
+    directory.apply(P0, mark(next.0), changes).await.expect("applied");
 }
 
 async fn group(directory: &dyn Directory, name: &str) -> Option<GroupView> {
@@ -213,11 +213,11 @@ pub async fn blocks_are_seen_from_the_chat_and_from_the_user(fixture: &impl Dire
 /// A directory never asks for less than it may have forgotten, and in the end for no more.
 pub async fn views_go_on_where_applying_ended(fixture: &impl DirectoryFixture) {
     let directory = fixture.create().await;
-    assert_eq!(directory.replay_from(P0).await.expect("an offset"), Offset::START);
-    directory.apply(P0, Offset(9), Vec::new()).await.expect("applied");
-    directory.apply(P0, Offset(4), Vec::new()).await.expect("applied");
-    assert!(directory.replay_from(P0).await.expect("an offset") <= Offset(9));
+    assert_eq!(directory.replay_from(P0).await.expect("a mark"), Mark::default());
+    directory.apply(P0, mark(9), Vec::new()).await.expect("applied");
+    directory.apply(P0, mark(4), Vec::new()).await.expect("applied");
+    assert!(directory.replay_from(P0).await.expect("a mark") <= mark(9));
     let directory = fixture.settle(directory).await;
-    assert_eq!(directory.replay_from(P0).await.expect("an offset"), Offset(9));
-    assert_eq!(directory.replay_from(P1).await.expect("an offset"), Offset::START);
+    assert_eq!(directory.replay_from(P0).await.expect("a mark"), mark(9));
+    assert_eq!(directory.replay_from(P1).await.expect("a mark"), Mark::default());
 }

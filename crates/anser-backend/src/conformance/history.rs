@@ -4,9 +4,9 @@ mod changes;
 
 use std::sync::Arc;
 
-use anser_types::{Offset, Subject, Timestamp};
+use anser_types::{Mark, Offset, Subject, Timestamp};
 
-use super::sample::{P0, P1, app, record, target, uid, user_id};
+use super::sample::{P0, P1, app, mark, record, target, uid, user_id};
 use crate::{
     BoxFuture, Head, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order, StoredRow,
 };
@@ -77,7 +77,7 @@ fn recall(sent: u64, by: u64) -> HistoryWrite {
 }
 
 async fn write(history: &dyn History, next: u64, writes: Vec<HistoryWrite>) {
-    history.write(P0, Offset(next), writes).await.expect("written");
+    history.write(P0, mark(next), writes).await.expect("written");
 }
 
 async fn page(history: &dyn History, order: Order, time: Option<u64>, count: usize) -> HistoryPage {
@@ -252,11 +252,11 @@ pub async fn conversations_are_apart(fixture: &impl HistoryFixture) {
 /// An archive never asks for less than it may have forgotten, and in the end for no more.
 pub async fn archiving_goes_on_where_it_ended(fixture: &impl HistoryFixture) {
     let history = fixture.create().await;
-    assert_eq!(history.replay_from(P0).await.expect("an offset"), Offset::START);
+    assert_eq!(history.replay_from(P0).await.expect("a mark"), Mark::default());
     write(&*history, 9, rows(1, &[100])).await;
     write(&*history, 4, Vec::new()).await;
-    assert!(history.replay_from(P0).await.expect("an offset") <= Offset(9));
+    assert!(history.replay_from(P0).await.expect("a mark") <= mark(9));
     let history = fixture.settle(history).await;
-    assert_eq!(history.replay_from(P0).await.expect("an offset"), Offset(9));
-    assert_eq!(history.replay_from(P1).await.expect("an offset"), Offset::START);
+    assert_eq!(history.replay_from(P0).await.expect("a mark"), mark(9));
+    assert_eq!(history.replay_from(P1).await.expect("a mark"), Mark::default());
 }

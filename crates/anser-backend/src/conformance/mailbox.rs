@@ -4,6 +4,7 @@
 //! wherever the adapter keeps them for good.
 
 mod lists;
+mod presence;
 mod rows;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use anser_types::Position;
 use crate::{BoxFuture, Mailbox, Page, RangeQuery};
 
 pub use lists::*;
+pub use presence::*;
 pub use rows::*;
 
 /// How the suite gets at a mailbox of one kind. One fixture serves one case.
@@ -22,6 +24,11 @@ pub trait MailboxFixture: Sync {
 
     /// Makes everything that was written durable, drops what is held in memory, and gives the mailbox back.
     fn settle(&self, mailbox: Arc<dyn Mailbox>) -> BoxFuture<'_, Arc<dyn Mailbox>>;
+
+    /// Whether it is for several nodes, and so keeps where users are. One for a single node answers that they are nowhere else.
+    fn keeps_presence(&self) -> bool {
+        true
+    }
 }
 
 /// Runs every case of the suite as a test of its own, each with a new fixture. The caller's crate needs `tokio` with macros.
@@ -51,6 +58,8 @@ macro_rules! mailbox_suite {
             repeated_reads_and_removals_are_skipped,
             users_see_nothing_of_each_other,
             cursors_never_move_back,
+            entries_are_placed_with_where_their_users_are,
+            a_late_sign_out_hides_no_newer_terminal,
         );
     };
     (@cases $fixture:expr; $($case:ident,)*) => {

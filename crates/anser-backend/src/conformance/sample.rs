@@ -1,8 +1,8 @@
 //! Small values for the suites: apps, users, entries.
 
 use anser_types::{
-    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, MessageUid, Offset, PartitionId, TargetId,
-    Timestamp, UserId, UserKey,
+    AppKey, BucketId, Claim, ConnectionId, Conversation, ConversationType, Mark, MessageUid, Offset, PartitionId,
+    TargetId, Timestamp, UserId, UserKey,
 };
 use bytes::Bytes;
 
@@ -10,6 +10,11 @@ use crate::{BucketBatch, Counted, Listed, MailboxRow, PartitionRows, Side, Timel
 
 pub(super) const P0: PartitionId = PartitionId(0);
 pub(super) const P1: PartitionId = PartitionId(1);
+
+/// Everything below `next` is applied, under a claim at offset 2.
+pub(super) fn mark(next: u64) -> Mark {
+    Mark { claim: Claim(Offset(2)), next: Offset(next) }
+}
 
 pub(super) fn app() -> AppKey {
     AppKey::new("app").expect("an app key")

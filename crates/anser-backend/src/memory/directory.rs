@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use anser_types::record::{RosterRecord, UserRecord, group_of};
-use anser_types::{AppKey, Conversation, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, Conversation, Mark, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 
 use crate::{
     BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, StoreError,
@@ -25,7 +25,7 @@ struct Tables {
     blocks: HashMap<Subject, PrivateBlocks>,
     users: BTreeMap<UserKey, UserView>,
     settings: HashMap<UserKey, HashMap<(Conversation, u32), Setting>>,
-    applied: HashMap<PartitionId, Offset>,
+    applied: HashMap<PartitionId, Mark>,
 }
 
 impl Tables {
@@ -122,7 +122,7 @@ impl Directory for MemoryDirectory {
     fn apply(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         changes: Vec<(Offset, DirectoryChange)>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
@@ -130,11 +130,11 @@ impl Directory for MemoryDirectory {
                 tables.apply(*offset, change);
             }
             let applied = tables.applied.entry(partition).or_default();
-            *applied = next.max(*applied);
+            *applied = mark.max(*applied);
         })
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use anser_types::{MessageUid, Offset, PartitionId, Subject, Timestamp, UserKey};
+use anser_types::{Mark, MessageUid, PartitionId, Subject, Timestamp, UserKey};
 
 use crate::{
     BoxFuture, Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order,
@@ -25,7 +25,7 @@ pub struct MemoryHistory {
 struct Tables {
     subjects: HashMap<Subject, Archive>,
     hidden: HashMap<(UserKey, Subject), HiddenOnes>,
-    archived: HashMap<PartitionId, Offset>,
+    archived: HashMap<PartitionId, Mark>,
     expired_before: Timestamp,
 }
 
@@ -124,7 +124,7 @@ impl History for MemoryHistory {
     fn write(
         &self,
         partition: PartitionId,
-        next: Offset,
+        mark: Mark,
         writes: Vec<HistoryWrite>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
@@ -132,11 +132,11 @@ impl History for MemoryHistory {
                 tables.write(write);
             }
             let archived = tables.archived.entry(partition).or_default();
-            *archived = next.max(*archived);
+            *archived = mark.max(*archived);
         })
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         self.ready(|tables| tables.archived.get(&partition).copied().unwrap_or_default())
     }
 

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use anser_types::{
-    BucketId, Conversation, ConversationType, DeviceId, Mark, Offset, PartitionId, Position, Timestamp, UserKey,
+    BucketId, ConnectionId, Conversation, ConversationType, DeviceId, Mark, NodeId, PartitionId, Position, Timestamp,
+    UserKey,
 };
 
 use crate::{
-    BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
-    Side, StoreError, StoredEntry, TimelineEntry, Unread,
+    BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
+    RangeQuery, Side, StoreError, StoredEntry, TimelineEntry, Unread,
 };
 
 /// A [`Mailbox`] in memory. Clones share the same tables.
@@ -25,7 +26,7 @@ pub struct MemoryMailbox {
 struct Tables {
     boxes: HashMap<UserKey, UserBox>,
     marks: HashMap<(BucketId, PartitionId), Mark>,
-    applied: HashMap<PartitionId, Offset>,
+    applied: HashMap<PartitionId, Mark>,
     expired_before: Timestamp,
 }
 
@@ -35,6 +36,7 @@ struct UserBox {
     timeline: BTreeMap<Position, (Side, Bytes)>,
     list: HashMap<Conversation, Row>,
     cursors: HashMap<DeviceId, Position>,
+    online: BTreeMap<NodeId, ConnectionId>,
 }
 
 /// A conversation as the list keeps it; `last` is `None` while it is not on the list.
@@ -57,7 +59,13 @@ impl UserBox {
             }
         }
         self.timeline.insert(position, (entry.side, entry.record));
-        Placed { previous, position }
+        Placed { previous, position, online: self.online() }
+    }
+}
+
+impl UserBox {
+    fn online(&self) -> Online {
+        self.online.keys().copied().collect()
     }
 }
 
@@ -207,15 +215,45 @@ impl Mailbox for MemoryMailbox {
         self.ready(|tables| tables.boxes.get(user).and_then(|user| user.cursors.get(device).copied()))
     }
 
-    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Offset, StoreError>> {
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
     }
 
-    fn applied(&self, partition: PartitionId, next: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
             let applied = tables.applied.entry(partition).or_default();
-            *applied = next.max(*applied);
+            *applied = mark.max(*applied);
         })
+    }
+
+    fn set_online(
+        &self,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<Online, StoreError>> {
+        self.ready(|tables| {
+            let user = tables.boxes.entry(user.clone()).or_default();
+            user.online.insert(node, connection);
+            user.online()
+        })
+    }
+
+    fn set_offline(
+        &self,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ready(|tables| {
+            if let Some(user) = tables.boxes.get_mut(user) {
+                user.online.retain(|noted, newest| *noted != node || *newest > connection);
+            }
+        })
+    }
+
+    fn online(&self, user: &UserKey) -> BoxFuture<'_, Result<Online, StoreError>> {
+        self.ready(|tables| tables.boxes.get(user).map(UserBox::online).unwrap_or_default())
     }
 
     fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -46,6 +46,7 @@ impl Owner {
         effects.push(Effect::Commit(Committed {
             partition: self.partition,
             claim,
+            written: claim,
             offset,
             record: done.record,
             body: done.body,

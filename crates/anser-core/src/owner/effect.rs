@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anser_backend::{GroupView, Head, PrivateBlocks};
 use anser_cluster::Outcome;
 use anser_types::record::Body;
-use anser_types::{Claim, Message, Offset, PartitionId, Subject, Timestamp, UserId, UserKey};
+use anser_types::{Claim, Mark, Message, Offset, PartitionId, Subject, Timestamp, UserId, UserKey};
 use bytes::Bytes;
 
 use crate::draft::{Draft, Ticket};
@@ -27,8 +27,10 @@ pub struct Loaded {
 pub struct Committed {
     /// Its partition.
     pub partition: PartitionId,
-    /// The claim that it was written under.
+    /// The claim under which the tables are written: the owner's.
     pub claim: Claim,
+    /// The claim under which it lies in the log: the same, or an earlier one if it is read again.
+    pub written: Claim,
     /// Its offset.
     pub offset: Offset,
     /// Its bytes, which the tables share.
@@ -43,6 +45,13 @@ pub struct Committed {
     pub ticket: Ticket,
     /// Whether it is read again after a take-over: then nobody is shown a message for it, only told to look.
     pub replayed: bool,
+}
+
+impl Committed {
+    /// How far a table has come that contains this record and all before it.
+    pub fn mark(&self) -> Mark {
+        Mark { claim: self.written, next: self.offset.next() }
+    }
 }
 
 /// What the owner wants done.

@@ -78,6 +78,7 @@ impl Owner {
         effects: &mut Vec<Effect>,
     ) -> Replayed {
         let body = &record.body;
+        let written = if matches!(body, Body::Claim { .. }) { Claim(offset) } else { record.header.claim };
         let mut recipients = Arc::from([]);
         let mut number = None;
         if let Some(subject) = body.subject() {
@@ -97,6 +98,7 @@ impl Owner {
         effects.push(Effect::Commit(Committed {
             partition: self.partition,
             claim,
+            written,
             offset,
             record: bytes.clone(),
             body: Arc::new(body.clone()),

@@ -1,6 +1,6 @@
 //! The changes of one moment, and the rows they become.
 
-use super::ReplayOffsets;
+use super::ReplayMarks;
 use crate::store::Inner;
 use crate::store::disk::{Batch, Table};
 use crate::store::format::hide::{self, Hide};
@@ -16,7 +16,7 @@ pub(super) struct Capture {
     pub(super) users: Vec<CapturedUser>,
     marks: Vec<(u8, Marks)>,
     pub(super) history: CapturedHistory,
-    pub(super) offsets: ReplayOffsets,
+    pub(super) replay: ReplayMarks,
     expiry: Option<Expiry>,
     /// What it takes off the bytes that are not on disk.
     pub(super) bytes: usize,
@@ -36,8 +36,8 @@ impl Inner {
             && history.is_empty()
             && expiry.is_none()
             && positions.present == positions.durable;
-        let offsets = positions.present.clone();
-        (!is_empty).then(|| Capture { users, marks, history, offsets, expiry, bytes: self.room.dirty() })
+        let replay = positions.present.clone();
+        (!is_empty).then(|| Capture { users, marks, history, replay, expiry, bytes: self.room.dirty() })
     }
 }
 
@@ -60,8 +60,8 @@ impl Capture {
             write_archive(batch, archive);
         }
         self.write_cells_and_hides(batch);
-        for (table, offsets) in &self.offsets {
-            batch.insert(Table::Meta, marks::offsets_key(*table as u8), marks::write_offsets(offsets));
+        for (table, marks) in &self.replay {
+            batch.insert(Table::Meta, marks::replay_key(*table as u8), marks::write_marks(marks));
         }
         if let Some(expiry) = self.expiry {
             batch.insert(Table::Meta, identity::EXPIRY_KEY, identity::write_expiry(expiry));

@@ -1,4 +1,4 @@
-//! The marks of one bucket, and the replay positions of one table. Key: `m` and the bucket, `p` and the table. Value: for each
+//! The marks of one bucket, and the marks from which one table is replayed. Key: `m` and the bucket, `p` and the table. Value: for each
 //! partition that has one, its number and the numbers of the mark.
 
 use std::collections::BTreeMap;
@@ -11,14 +11,12 @@ use super::{fields, value};
 
 /// Marks by partition.
 pub(in crate::store) type Marks = BTreeMap<PartitionId, Mark>;
-/// Offsets by partition.
-pub(in crate::store) type Offsets = BTreeMap<PartitionId, Offset>;
 
 pub(in crate::store) const fn marks_key(bucket: u8) -> [u8; 2] {
     [b'm', bucket]
 }
 
-pub(in crate::store) const fn offsets_key(table: u8) -> [u8; 2] {
+pub(in crate::store) const fn replay_key(table: u8) -> [u8; 2] {
     [b'p', table]
 }
 
@@ -42,36 +40,15 @@ pub(in crate::store) fn read_marks(bytes: Bytes) -> Result<Marks, DecodeError> {
     Ok(marks)
 }
 
-pub(in crate::store) fn write_offsets(offsets: &Offsets) -> Vec<u8> {
-    value(|writer| {
-        for (partition, offset) in offsets {
-            writer.u8(partition.0);
-            writer.u64(offset.0);
-        }
-    })
-}
-
-pub(in crate::store) fn read_offsets(bytes: Bytes) -> Result<Offsets, DecodeError> {
-    let mut reader = fields(bytes)?;
-    let mut offsets = Offsets::new();
-    while !reader.is_empty() {
-        offsets.insert(PartitionId(reader.u8()?), Offset(reader.u64()?));
-    }
-    Ok(offsets)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::hex;
     use super::*;
 
     #[test]
-    fn golden_marks_and_offsets() {
+    fn golden_marks() {
         let marks = Marks::from([(PartitionId(3), Mark { claim: Claim(Offset(1)), next: Offset(9) })]);
         assert_eq!(hex(&write_marks(&marks)), "010300000000000000010000000000000009");
         assert_eq!(read_marks(write_marks(&marks).into()), Ok(marks));
-        let offsets = Offsets::from([(PartitionId(0), Offset(4)), (PartitionId(255), Offset(5))]);
-        assert_eq!(hex(&write_offsets(&offsets)), "01000000000000000004ff0000000000000005");
-        assert_eq!(read_offsets(write_offsets(&offsets).into()), Ok(offsets));
     }
 }

@@ -1,7 +1,7 @@
 //! What memory holds of one user: the newest entries, the list rows that were touched, cursors. Pure but for the tables it is
 //! loaded from.
 
-use anser_backend::{Counted, Placed, Side, StoreError, StoredEntry, TimelineEntry};
+use anser_backend::{Counted, Online, Placed, Side, StoreError, StoredEntry, TimelineEntry};
 use anser_types::{Conversation, DeviceId, Position, Timestamp, UserKey};
 use bytes::Bytes;
 
@@ -124,7 +124,7 @@ impl UserBox {
         let cost = self.window.push(StoredEntry { position, side: entry.side, record: entry.record });
         self.held += cost;
         self.spend_lifts();
-        (Placed { previous, position }, cost)
+        (Placed { previous, position, online: Online::new() }, cost)
     }
 
     /// The user has read a conversation, whose row has been loaded.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anser_backend::memory::{MemoryHistory, MemoryMailbox};
 use anser_backend::{History, HistoryQuery, ListQuery, Mailbox, Order, Placed, RangeQuery};
 use anser_types::{
-    AppKey, Conversation, ConversationType, DeviceId, LogId, Position, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, Claim, Conversation, ConversationType, DeviceId, LogId, Mark, Position, Subject, TargetId, Timestamp,
+    UserId, UserKey,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -164,7 +165,7 @@ impl World {
         for record in &self.log.records {
             let from = Mailbox::replay_from(self.store(), record.partition).await.unwrap();
             let from = from.min(History::replay_from(self.store(), record.partition).await.unwrap());
-            if record.offset.plus(back) >= from {
+            if record.offset.plus(back) >= from.next {
                 write(self.store(), self.store(), record).await;
             }
         }
@@ -233,8 +234,9 @@ async fn write(mailbox: &dyn Mailbox, history: &dyn History, record: &Record) ->
     for batch in record.batches() {
         placed.extend(mailbox.apply(batch).await.unwrap().into_iter().flatten());
     }
-    history.write(record.partition, record.offset.next(), record.writes.clone()).await.unwrap();
-    mailbox.applied(record.partition, record.offset.next()).await.unwrap();
+    let mark = Mark { claim: Claim::default(), next: record.offset.next() };
+    history.write(record.partition, mark, record.writes.clone()).await.unwrap();
+    mailbox.applied(record.partition, mark).await.unwrap();
     placed
 }
 

@@ -40,7 +40,7 @@ impl Fixture {
 }
 
 macro_rules! fixture {
-    ($fixture:ident, $port:ident) => {
+    ($fixture:ident, $port:ident $(, $more:item)?) => {
         impl $fixture for Fixture {
             fn create(&self) -> BoxFuture<'_, Arc<dyn $port>> {
                 Box::pin(std::future::ready(self.open() as Arc<dyn $port>))
@@ -50,11 +50,19 @@ macro_rules! fixture {
                 drop(old);
                 Box::pin(std::future::ready(self.reopen() as Arc<dyn $port>))
             }
+
+            $($more)?
         }
     };
 }
 
-fixture!(MailboxFixture, Mailbox);
+fixture!(
+    MailboxFixture,
+    Mailbox,
+    fn keeps_presence(&self) -> bool {
+        false
+    }
+);
 fixture!(HistoryFixture, History);
 fixture!(DirectoryFixture, Directory);
 

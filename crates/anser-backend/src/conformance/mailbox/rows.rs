@@ -1,10 +1,10 @@
 //! Timelines: positions, marks, pages, lifts, expiry.
 
-use anser_types::{ConnectionId, Offset, Position, Timestamp};
+use anser_types::{ConnectionId, Mark, Offset, Position, Timestamp};
 
 use super::{MailboxFixture, all_after, page, positions};
-use crate::conformance::sample::{P0, P1, batch, bucket, entry, part, received, record, sent, user};
-use crate::{BucketBatch, Mailbox, MailboxRow, PartitionRows, Placed, Side, StoreError};
+use crate::conformance::sample::{P0, P1, batch, bucket, entry, mark, part, received, record, sent, user};
+use crate::{BucketBatch, Mailbox, MailboxRow, Online, PartitionRows, Placed, Side, StoreError};
 
 type Rows = Vec<Vec<Option<Placed>>>;
 
@@ -12,8 +12,8 @@ async fn apply(mailbox: &dyn Mailbox, owner: &str, parts: Vec<PartitionRows>) ->
     mailbox.apply(batch(owner, parts)).await.expect("a batch is applied")
 }
 
-const fn at(previous: u64, position: u64) -> Option<Placed> {
-    Some(Placed { previous: Position(previous), position: Position(position) })
+fn at(previous: u64, position: u64) -> Option<Placed> {
+    Some(Placed { previous: Position(previous), position: Position(position), online: Online::new() })
 }
 
 /// `count` entries in partition 0 with sent times 100, 101 …
@@ -216,14 +216,14 @@ pub async fn expired_entries_are_gone(fixture: &impl MailboxFixture) {
 /// A store never asks for less than it may have forgotten, and in the end for no more.
 pub async fn replay_starts_where_applying_ended(fixture: &impl MailboxFixture) {
     let mailbox = fixture.create().await;
-    assert_eq!(mailbox.replay_from(P0).await.expect("an offset"), Offset::START);
+    assert_eq!(mailbox.replay_from(P0).await.expect("a mark"), Mark::default());
     fill(&*mailbox, "bob", 2).await;
-    mailbox.applied(P0, Offset(9)).await.expect("noted");
-    mailbox.applied(P0, Offset(3)).await.expect("noted");
-    assert!(mailbox.replay_from(P0).await.expect("an offset") <= Offset(9));
+    mailbox.applied(P0, mark(9)).await.expect("noted");
+    mailbox.applied(P0, mark(3)).await.expect("noted");
+    assert!(mailbox.replay_from(P0).await.expect("a mark") <= mark(9));
     let mailbox = fixture.settle(mailbox).await;
-    assert_eq!(mailbox.replay_from(P0).await.expect("an offset"), Offset(9));
-    assert_eq!(mailbox.replay_from(P1).await.expect("an offset"), Offset::START);
+    assert_eq!(mailbox.replay_from(P0).await.expect("a mark"), mark(9));
+    assert_eq!(mailbox.replay_from(P1).await.expect("a mark"), Mark::default());
 }
 
 /// Users of one bucket, and users of the same name in two apps, are apart.
