@@ -8,6 +8,7 @@ mod access;
 mod apps;
 mod directory;
 mod message;
+mod peers;
 mod refusal;
 
 pub use access::{AccessService, Arrival, Deliver, SignOut};
@@ -17,6 +18,7 @@ pub use message::{
     Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem,
     PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
 };
+pub use peers::{Forward, Forwarded, OwnerService, Owners, PeerService};
 pub use refusal::Refusal;
 
 /// What the methods of a service return: a future on the heap, so that services can be trait objects.

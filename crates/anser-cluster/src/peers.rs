@@ -1,0 +1,88 @@
+//! What message nodes ask of each other: a publish leaves the queue of its sender on one node, and is decided by the owner
+//! of its conversation's partition on another.
+
+use bytes::Bytes;
+
+use anser_types::{
+    AppKey, ConversationType, Extras, MessageClass, MessageFlags, NodeId, Origin, PartitionId, TargetId, Timestamp,
+    UserId,
+};
+
+use crate::{BoxFuture, Outcome, Refusal};
+
+/// A message on its way from the queue of its sender to the owner of its partition.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// Names it among those that this node forwards.
+    pub id: u64,
+    /// The app.
+    pub app: AppKey,
+    /// The conversation's type.
+    pub kind: ConversationType,
+    /// Who sends it.
+    pub sender: UserId,
+    /// Whom it is for.
+    pub target: TargetId,
+    /// Its storage class.
+    pub class: MessageClass,
+    /// Its flags.
+    pub flags: MessageFlags,
+    /// The name of its content type.
+    pub object_name: Bytes,
+    /// Its content.
+    pub content: Bytes,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether the sender's timeline gets it.
+    pub sender_copy: bool,
+    /// Whether everything has to be allowed, or the conversation only has to exist.
+    pub check_permission: bool,
+    /// The rarer fields.
+    pub extras: Option<Box<Extras>>,
+    /// It sorts after this time.
+    pub floor: Timestamp,
+}
+
+/// What became of a forwarded message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarded {
+    /// It was decided.
+    Settled(Outcome),
+    /// It could not be decided there, and nothing of it is in the log: it goes back to its queue.
+    Returned,
+}
+
+/// Which node owns each partition, as this node sees it; by partition number. `None`: nobody is known.
+pub type Owners = std::sync::Arc<[Option<NodeId>]>;
+
+/// What a message node asks of the others. No method waits but `archived`.
+pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
+    /// Passes messages on to the owner, in order. Each is answered through [`OwnerService::answered`]; if the way to the node
+    /// breaks, [`OwnerService::lost`] tells so, and none of the unanswered ones is answered afterwards.
+    fn forward(&self, to: NodeId, forwards: Vec<Forward>);
+
+    /// Answers messages that this node forwarded to us, each by its id.
+    fn answer(&self, to: NodeId, answers: Vec<(u64, Forwarded)>);
+
+    /// Returns when everything that was acked in the partition at the call is in history and directory; asks its owner.
+    fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// What a message node does for the others. No method waits but `archived`.
+pub trait OwnerService: Send + Sync + std::fmt::Debug + 'static {
+    /// Another node forwards messages to us, in order. Each is answered through [`PeerService::answer`].
+    fn forwarded(&self, from: NodeId, forwards: Vec<Forward>);
+
+    /// A node answers what we forwarded to it.
+    fn answered(&self, from: NodeId, answers: Vec<(u64, Forwarded)>);
+
+    /// The way to a node is broken: what was forwarded there and not answered is to be tried again.
+    fn lost(&self, node: NodeId);
+
+    /// The members have changed: which partitions are ours, and where the others are.
+    fn owners_changed(&self, owners: Owners);
+
+    /// Returns when everything that was acked in the partition at the call is in history and directory. Refused as
+    /// retryable if we do not own it.
+    fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>>;
+}
