@@ -26,6 +26,9 @@ use crate::server::Connection;
 use crate::switch::{Switch, Trial};
 use crate::workload::{Fault, Workload};
 
+/// Claims are renewed often, so that every world sees it.
+const CLAIM_RENEW_RECORDS: u64 = 25;
+
 /// Something that happens at a time.
 #[derive(Debug)]
 pub(crate) enum Happening {
@@ -132,6 +135,7 @@ impl World {
             message_config: MessageConfig {
                 pull_messages_max: plan.page,
                 duplicate_window_seconds: plan.window_seconds,
+                claim_renew_records: CLAIM_RENEW_RECORDS,
                 ..MessageConfig::default()
             },
             next_connection: 0,

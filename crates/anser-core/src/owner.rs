@@ -14,6 +14,7 @@ mod duplicates;
 mod effect;
 mod fence;
 mod permission;
+mod renewal;
 mod spin;
 mod takeover;
 
@@ -31,6 +32,7 @@ use conversation::{Conversation, Held};
 use duplicates::Duplicates;
 pub use effect::{Committed, Effect, Loaded, Turn};
 pub use fence::Fence;
+use renewal::Writing;
 use spin::Spin;
 pub use takeover::Replayed;
 
@@ -61,6 +63,8 @@ enum Phase {
 struct InFlight {
     body: Arc<Body>,
     record: Bytes,
+    /// The claim under which it counts.
+    claim: Claim,
     recipients: Arc<[UserId]>,
     hash: Option<u64>,
     ticket: Ticket,
@@ -83,7 +87,11 @@ pub struct Owner {
     now: Timestamp,
     /// Above every sent time in the partition at the claim.
     floor: Timestamp,
-    sequence: u64,
+    /// The name that goes into claims.
+    node: String,
+    writing: Writing,
+    /// How many records were decided: the number of the newest in flight.
+    decided: u64,
     /// Where the next record must land.
     expected: Offset,
     /// Below this the tables contain everything.
@@ -111,7 +119,9 @@ impl Owner {
             told: Timestamp::ZERO,
             now: Timestamp::ZERO,
             floor: Timestamp::ZERO,
-            sequence: 0,
+            node: String::new(),
+            writing: Writing::default(),
+            decided: 0,
             expected: Offset::START,
             applied: Offset::START,
             outgoing: Vec::new(),

@@ -21,6 +21,9 @@ pub struct MessageConfig {
     pub duplicate_window_seconds: u64,
     /// How many accepted messages each partition remembers for that, about 40 bytes each. Default 262144. Since 0.1.
     pub duplicate_entries_max: usize,
+    /// After how many records of a partition its owner renews the claim in the log. Who begins to read in the middle of the log
+    /// has to read up to the next claim. Default 100000. Since 0.1.
+    pub claim_renew_records: u64,
     /// Publishes that one user may have waiting. Beyond it they are refused as retryable. Default 1024. Since 0.1.
     pub user_waiting_max: usize,
     /// How long messages wait for terminals that are away. Default 7. Since 0.1.
@@ -42,6 +45,7 @@ impl Default for MessageConfig {
             history_page_max: limits.history_page_max,
             duplicate_window_seconds: limits.duplicate_window_ms / 1000,
             duplicate_entries_max: limits.duplicate_entries_max,
+            claim_renew_records: limits.claim_renew_records,
             user_waiting_max: limits.user_waiting_max,
             offline_days: limits.offline_retention_ms / DAY_MS,
             history_days: limits.history_retention_ms / DAY_MS,
@@ -60,6 +64,7 @@ impl MessageConfig {
             history_page_max: self.history_page_max.max(1),
             duplicate_window_ms: self.duplicate_window_seconds.saturating_mul(1000),
             duplicate_entries_max: self.duplicate_entries_max.max(1),
+            claim_renew_records: self.claim_renew_records.max(1),
             user_waiting_max: self.user_waiting_max.max(1),
             offline_retention_ms: self.offline_days.saturating_mul(DAY_MS),
             history_retention_ms: self.history_days.saturating_mul(DAY_MS),

@@ -128,7 +128,9 @@ impl MessageLoop {
         if start > needed {
             return Err(RoleError::Lost { partition, start, applied: needed });
         }
-        let since = (self.clock)().minus(self.limits.duplicate_window_ms);
+        // Reading has to meet a claim before the window begins. Twice the time between two, because the log's clock is not ours.
+        let margin = self.limits.claim_renew_ms.saturating_mul(2);
+        let since = (self.clock)().minus(self.limits.duplicate_window_ms.saturating_add(margin));
         let window = self.backends.log.offset_at(partition, since).await?;
         Ok(needed.min(window.max(start)))
     }

@@ -19,6 +19,10 @@ pub struct Limits {
     pub duplicate_window_ms: u64,
     /// How many accepted messages a partition remembers for that.
     pub duplicate_entries_max: usize,
+    /// How long a claim lasts before its owner renews it in front of the next record.
+    pub claim_renew_ms: u64,
+    /// After how many records a claim is renewed.
+    pub claim_renew_records: u64,
     /// How far a sent time or position may run ahead of the clock before a conversation refuses more.
     pub ahead_ms_max: u64,
     /// Publishes that one user may have waiting.
@@ -43,6 +47,8 @@ impl Default for Limits {
             history_page_max: 100,
             duplicate_window_ms: 3600 * 1000,
             duplicate_entries_max: 262_144,
+            claim_renew_ms: 600 * 1000,
+            claim_renew_records: 100_000,
             ahead_ms_max: 2_000,
             user_waiting_max: 1_024,
             user_waiting_bytes_max: 32 * 1024 * 1024,

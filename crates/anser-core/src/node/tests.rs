@@ -13,6 +13,7 @@ use super::*;
 use crate::owner::Fence;
 
 mod accidents;
+mod renewal;
 
 const COUNT: PartitionCount = PartitionCount::EMBEDDED;
 const LOG: LogId = LogId(7);
@@ -37,12 +38,17 @@ struct World {
     committed: Vec<Committed>,
     passed: usize,
     publishes: u64,
+    limits: Limits,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
         let mut world = Self {
-            node: Node::new(LOG, COUNT, COUNT.all(), Limits::default()),
+            node: Node::new(LOG, COUNT, COUNT.all(), limits),
             now: Timestamp(1_000_000),
             effects: Vec::new(),
             log: HashMap::new(),
@@ -52,6 +58,7 @@ impl World {
             committed: Vec::new(),
             passed: 0,
             publishes: 0,
+            limits,
         };
         world.take_over();
         world
@@ -59,7 +66,7 @@ impl World {
 
     /// Kills the node and starts another one on the same log.
     fn restart(&mut self) {
-        self.node = Node::new(LOG, COUNT, COUNT.all(), Limits::default());
+        self.node = Node::new(LOG, COUNT, COUNT.all(), self.limits);
         self.appending.clear();
         self.effects.clear();
         self.take_over();

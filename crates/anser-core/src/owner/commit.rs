@@ -2,7 +2,7 @@
 
 use anser_cluster::{Accepted, Outcome};
 use anser_types::record::Body;
-use anser_types::{Claim, Message, Offset, UserKey};
+use anser_types::{Message, Offset, UserKey};
 
 use super::effect::{Committed, Effect};
 use super::{InFlight, Owner, Phase};
@@ -17,26 +17,30 @@ impl Owner {
             self.lose(effects);
             return false;
         }
-        let Phase::Serving { claim } = self.phase else {
+        if !self.is_serving() {
             return true;
-        };
+        }
         for offset in (first.0..).take(count).map(Offset) {
             let Some(done) = self.in_flight.pop_front() else {
                 self.lose(effects);
                 return false;
             };
             self.in_flight_bytes -= done.record.len();
-            self.commit(done, claim, offset, effects);
+            self.commit(done, offset, effects);
         }
         true
     }
 
-    fn commit(&mut self, done: InFlight, claim: Claim, offset: Offset, effects: &mut Vec<Effect>) {
+    fn commit(&mut self, done: InFlight, offset: Offset, effects: &mut Vec<Effect>) {
+        let claim = done.claim;
         if let Some(hash) = done.hash {
             self.duplicates.accept(hash, offset, self.now);
         }
         let mut waits = done.ticket;
         let mut number = None;
+        if let Body::Claim { .. } = &*done.body {
+            self.phase = Phase::Serving { claim };
+        }
         if let Body::Message(message) = &*done.body {
             let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
             settle_all(message, done.ticket, done.also, outcome, effects);

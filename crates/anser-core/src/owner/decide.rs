@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::conversation::{Held, Hold};
 use super::effect::{Effect, Turn};
-use super::{InFlight, Owner, Phase, draft_settled, permission, refuse_call};
+use super::{InFlight, Owner, Writing, draft_settled, permission, refuse_call};
 use crate::draft::{Check, Draft, Ticket, duplicate_hash_of};
 use crate::horizon::Horizon;
 
@@ -76,6 +76,7 @@ impl Owner {
             turn.effects.push(Effect::Pass { message: Arc::new(draft.into_message(sent, uid)), recipients });
             return;
         }
+        self.renew_claim_when_due();
         let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
             conversation.note(offset, sent);
@@ -132,6 +133,7 @@ impl Owner {
             Body::Claim { .. } | Body::Message(_) => return,
         }
         // The roster moves when the record is decided, not when it is durable: what is decided next comes after it in the log.
+        self.renew_claim_when_due();
         let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
             conversation.note(offset, time);
@@ -140,38 +142,25 @@ impl Owner {
         self.enqueue(Decided { body, recipients: Arc::from([]), hash: None, ticket, check: Check::Existence });
     }
 
-    /// Where the record that is decided next will lie.
-    fn next_offset(&self) -> Offset {
-        self.expected.plus(self.outgoing.len() as u64)
-    }
-
     fn enqueue(&mut self, decided: Decided) {
         let Decided { body, recipients, hash, ticket, check } = decided;
-        let Phase::Serving { claim } = self.phase else {
+        if !self.is_serving() {
             return;
-        };
-        self.sequence += 1;
-        let record = body.encode(Header { log: self.log, claim, sequence: self.sequence });
-        if let Some(hash) = hash {
-            self.duplicates.begin(hash, self.sequence);
         }
-        self.in_flight_bytes += record.len();
-        self.outgoing.push(record.clone());
-        self.in_flight.push_back(InFlight {
-            body: Arc::new(body),
-            record,
-            recipients,
-            hash,
-            ticket,
-            check,
-            also: Vec::new(),
-        });
+        self.writing.sequence += 1;
+        let Writing { claim, sequence, .. } = self.writing;
+        let record = body.encode(Header { log: self.log, claim, sequence });
+        let body = Arc::new(body);
+        self.put_in_flight(InFlight { body, record, claim, recipients, hash, ticket, check, also: Vec::new() });
+        if let Some(hash) = hash {
+            self.duplicates.begin(hash, self.decided);
+        }
     }
 
-    /// Where in the queue the record with this sequence number is.
-    fn in_flight_place(&self, sequence: u64) -> usize {
-        let first = (self.sequence + 1).saturating_sub(self.in_flight.len() as u64);
-        usize::try_from(sequence.wrapping_sub(first)).unwrap_or(usize::MAX)
+    /// Where in the queue the record is that was decided as the `number`th.
+    fn in_flight_place(&self, number: u64) -> usize {
+        let first = (self.decided + 1).saturating_sub(self.in_flight.len() as u64);
+        usize::try_from(number.wrapping_sub(first)).unwrap_or(usize::MAX)
     }
 
     fn hold_for_fetch(&mut self, subject: &Subject, draft: Box<Draft>, offset: Offset, turn: &mut Turn<'_>) {

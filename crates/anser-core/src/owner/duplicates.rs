@@ -36,7 +36,7 @@ pub(super) struct Duplicates {
     accepted: Map<Offset>,
     /// In the order of acceptance, with the time.
     order: VecDeque<(u64, Timestamp)>,
-    /// On the way into the log: the sequence number of the record.
+    /// On the way into the log: as the how-manieth record it was decided.
     pending: Map<u64>,
 }
 
@@ -58,8 +58,8 @@ impl Duplicates {
         self.accepted.get(&hash).copied()
     }
 
-    pub(super) fn begin(&mut self, hash: u64, sequence: u64) {
-        self.pending.insert(hash, sequence);
+    pub(super) fn begin(&mut self, hash: u64, number: u64) {
+        self.pending.insert(hash, number);
     }
 
     pub(super) fn accept(&mut self, hash: u64, offset: Offset, time: Timestamp) {

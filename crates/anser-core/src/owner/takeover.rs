@@ -9,7 +9,7 @@ use anser_cluster::Accepted;
 use anser_types::record::{Body, Header, Record};
 use anser_types::{Claim, Offset, Status, Subject, Timestamp};
 
-use super::{Committed, Effect, Owner, Phase};
+use super::{Committed, Effect, Owner, Phase, Writing};
 use crate::draft::{Draft, Ticket, duplicate_hash_of};
 
 /// What a replayed record needs before it can be taken in.
@@ -30,6 +30,7 @@ impl Owner {
         self.expected = end.next();
         self.duplicates.clear();
         self.conversations.clear();
+        node.clone_into(&mut self.node);
         let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
         let record = Body::Claim { node: node.to_owned(), time }.encode(header);
         Effect::Append { expected: end, records: vec![record] }
@@ -39,7 +40,7 @@ impl Owner {
     /// [`Owner::replay`], then [`Owner::serve`] ends the take-over.
     pub fn claimed(&mut self, offset: Offset) {
         self.phase = Phase::Reading { claim: Claim(offset) };
-        self.sequence = 0;
+        self.writing = Writing::under(Claim(offset), self.now);
         self.expected = offset.next();
     }
 
@@ -170,7 +171,8 @@ impl Owner {
                         effects.push(Effect::Return(Box::new(Draft::from_message(message, lost.check, ticket))));
                     }
                 }
-                _ => effects.push(super::refuse_call(lost.ticket, Status::UNAVAILABLE)),
+                Body::Claim { .. } => {}
+                Body::Roster(_) | Body::User(_) => effects.push(super::refuse_call(lost.ticket, Status::UNAVAILABLE)),
             }
         }
     }
