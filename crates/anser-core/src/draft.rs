@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use anser_cluster::{Publish, ServerPublish};
+use anser_cluster::{Forward, Publish, ServerPublish};
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, Extras, Message, MessageClass, MessageFlags, MessageUid, Origin, Subject,
-    TargetId, Timestamp, UserId, UserKey,
+    AppKey, ConnectionId, ConversationType, Extras, Message, MessageClass, MessageFlags, MessageUid, NodeId, Origin,
+    Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 /// Who waits for an outcome.
@@ -21,8 +21,22 @@ pub enum Ticket {
     },
     /// A call of another role.
     Call(u64),
+    /// Another node, on which the message has passed its sender's queue.
+    Forward {
+        /// The node.
+        node: NodeId,
+        /// The node's name for it.
+        id: u64,
+    },
     /// Nobody.
     None,
+}
+
+impl Ticket {
+    /// Whether a message with this ticket passes a queue of this node.
+    pub const fn passes_queue(self, sender_copy: bool) -> bool {
+        sender_copy && !matches!(self, Self::Forward { .. })
+    }
 }
 
 /// What has to be allowed before a message is accepted.
@@ -80,9 +94,9 @@ impl Draft {
         UserKey::new(self.app.clone(), self.sender.clone())
     }
 
-    /// The user whose queue it passes: every message that the sender's own timeline gets, for the order there.
+    /// The user whose queue on this node it passes: every message that the sender's own timeline gets, for the order there.
     pub fn queue_key(&self) -> Option<UserKey> {
-        self.sender_copy.then(|| self.sender_key())
+        self.ticket.passes_queue(self.sender_copy).then(|| self.sender_key())
     }
 
     /// About how many bytes it holds.
@@ -202,6 +216,29 @@ impl Draft {
             floor: Timestamp::ZERO,
             submitted: Timestamp::ZERO,
             ticket,
+        }
+    }
+}
+
+impl Draft {
+    /// What another node forwards.
+    pub fn from_peer(node: NodeId, forward: Forward) -> Self {
+        Self {
+            app: forward.app,
+            kind: forward.kind,
+            sender: forward.sender,
+            target: forward.target,
+            class: forward.class,
+            flags: forward.flags,
+            object_name: forward.object_name,
+            content: forward.content,
+            origin: forward.origin,
+            sender_copy: forward.sender_copy,
+            check: if forward.check_permission { Check::Full } else { Check::Existence },
+            extras: forward.extras,
+            floor: forward.floor,
+            submitted: Timestamp::ZERO,
+            ticket: Ticket::Forward { node, id: forward.id },
         }
     }
 }

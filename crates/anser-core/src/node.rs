@@ -7,14 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use anser_cluster::{Outcome, Refusal, Settled};
+use anser_cluster::{Forward, Forwarded, Outcome, Owners, Refusal, Settled};
 use anser_types::record::{Body, Record};
-use anser_types::{Claim, Limits, LogId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
+use anser_types::{Claim, Limits, LogId, NodeId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
 
 use crate::draft::{Draft, Ticket};
 use crate::horizon::Horizon;
 use crate::owner::{self, Committed, Loaded, Owner, Replayed, Turn};
 use crate::user_queue::{self, UserQueues};
+
+mod forwards;
+mod handover;
+
+use forwards::Forwards;
 
 /// What the node wants done. Effects are performed in order; acks come before the commits that show their messages.
 #[derive(Debug)]
@@ -33,8 +38,14 @@ pub enum Effect {
     Commit(Committed),
     /// Pass a status message on.
     Pass(std::sync::Arc<anser_types::Message>, std::sync::Arc<[anser_types::UserId]>),
-    /// The partition lost its claim: take it over again.
+    /// The partition lost its claim: take it over again; or, if it is leaving, find out what became of its records.
     Reclaim(PartitionId),
+    /// Nothing of a partition that was let go is on its way any more.
+    Released(PartitionId),
+    /// Send messages on to the owner of their partition on another node; answered with [`Node::answered`] or [`Node::lost`].
+    Forward(NodeId, Forward),
+    /// Answer a message that another node forwarded, by its id.
+    AnswerForward(NodeId, u64, Forwarded),
 }
 
 /// Records on their way into the log.
@@ -54,6 +65,10 @@ pub struct Append {
 struct Owned {
     owner: Owner,
     epoch: u64,
+    /// Whether it is being let go.
+    leaving: bool,
+    /// Where the first record was to land that did not land where it was to.
+    lost_at: Offset,
 }
 
 /// The clock of a node: all its owners and queues decide by it. It follows the machine's, never goes back, and goes on at
@@ -83,7 +98,16 @@ impl NodeClock {
 /// The message machine of one node.
 #[derive(Debug)]
 pub struct Node {
+    log: LogId,
+    limits: Limits,
     count: PartitionCount,
+    /// Which node this is, and who owns the partitions that are not here.
+    me: NodeId,
+    elsewhere: Owners,
+    forwards: Forwards,
+    outgoing_forwards: Vec<(NodeId, Forward)>,
+    /// Where the epochs of the next partition begin that comes here.
+    epochs: u64,
     clock: NodeClock,
     queues: UserQueues,
     owners: BTreeMap<PartitionId, Owned>,
@@ -101,10 +125,17 @@ impl Node {
         partitions: impl IntoIterator<Item = PartitionId>,
         limits: Limits,
     ) -> Self {
-        let owners =
-            partitions.into_iter().map(|p| (p, Owned { owner: Owner::new(p, log, limits), epoch: 0 })).collect();
+        let owned = |p| Owned { owner: Owner::new(p, log, limits), epoch: 0, leaving: false, lost_at: Offset::START };
+        let owners = partitions.into_iter().map(|p| (p, owned(p))).collect();
         Self {
+            log,
+            limits,
             count,
+            me: NodeId::default(),
+            elsewhere: Owners::from([]),
+            forwards: Forwards::default(),
+            outgoing_forwards: Vec::new(),
+            epochs: 1 << 32,
             clock: NodeClock::default(),
             queues: UserQueues::new(limits),
             owners,
@@ -156,7 +187,7 @@ impl Node {
             return;
         };
         let ticket = Ticket::Call(call);
-        match self.owners.get_mut(&partition) {
+        match self.owners.get_mut(&partition).filter(|owned| !owned.leaving) {
             Some(owned) => {
                 let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
                 owned.owner.command(ticket, body, turn);
@@ -202,10 +233,12 @@ impl Node {
             }
         };
         if !kept {
+            owned.lost_at = expected;
             owned.epoch += 1;
             effects.push(Effect::Reclaim(partition));
         }
         self.settle_down(now, effects);
+        self.finish_release(partition, effects);
     }
 
     /// What is known of a conversation.
@@ -330,6 +363,7 @@ impl Node {
             owned.owner.serve(now, &mut self.owner_effects);
         }
         self.settle_down(now, effects);
+        self.finish_release(partition, effects);
     }
 
     /// Works off what owners and queues want of each other; the rest is for the shell.
@@ -345,17 +379,18 @@ impl Node {
                 self.take(effect, now, effects);
             }
         }
+        effects.extend(self.outgoing_forwards.drain(..).map(|(to, forward)| Effect::Forward(to, forward)));
     }
 
     fn forward(&mut self, draft: Box<Draft>, now: Timestamp) {
         let partition = draft.subject().partition(self.count);
-        match self.owners.get_mut(&partition) {
+        match self.owners.get_mut(&partition).filter(|owned| !owned.leaving) {
             Some(owned) => {
                 let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
                 owned.owner.publish(draft, turn);
                 self.dirty.insert(partition);
             }
-            None => self.owner_effects.push(owner::Effect::Return(draft)),
+            None => self.send_on(partition, draft),
         }
     }
 
@@ -380,7 +415,10 @@ impl Node {
 
     /// What passed a queue goes back to it, to be tried again in order; the rest is refused as retryable.
     fn returned(&mut self, draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
-        if draft.queue_key().is_some() {
+        if let Ticket::Forward { node, id } = draft.ticket {
+            self.forwards.gave_back(node, id);
+            effects.push(Effect::AnswerForward(node, id, Forwarded::Returned));
+        } else if draft.queue_key().is_some() {
             self.queues.returned(draft, now, &mut self.queue_effects);
         } else {
             settle(draft.ticket, Err(Refusal::new(Status::UNAVAILABLE)), effects);
@@ -435,6 +473,7 @@ fn settle(ticket: Ticket, outcome: Outcome, effects: &mut Vec<Effect>) {
             effects.push(Effect::Settle(Settled { connection, publish: number, outcome }))
         }
         Ticket::Call(call) => effects.push(Effect::Answer(call, outcome)),
+        Ticket::Forward { node, id } => effects.push(Effect::AnswerForward(node, id, Forwarded::Settled(outcome))),
         Ticket::None => {}
     }
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::owner::Fence;
 
 mod accidents;
+mod cluster;
 mod renewal;
 
 const COUNT: PartitionCount = PartitionCount::EMBEDDED;
@@ -121,6 +122,9 @@ impl World {
                 Effect::Commit(committed) => self.committed.push(committed),
                 Effect::Pass(..) => self.passed += 1,
                 Effect::Reclaim(partition) => self.take_over_one(partition),
+                Effect::Released(_) | Effect::Forward(..) | Effect::AnswerForward(..) => {
+                    panic!("a node by itself has nobody to talk to")
+                }
             }
         }
         self.perform();

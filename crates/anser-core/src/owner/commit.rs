@@ -71,7 +71,8 @@ pub(super) fn settle_all(
     effects: &mut Vec<Effect>,
 ) {
     for ticket in std::iter::once(first).chain(also) {
-        let queue = message.sender_copy.then(|| UserKey::new(message.app.clone(), message.sender.clone()));
+        let passed = ticket.passes_queue(message.sender_copy);
+        let queue = passed.then(|| UserKey::new(message.app.clone(), message.sender.clone()));
         effects.push(Effect::Settle { ticket, queue, outcome });
     }
 }

@@ -21,6 +21,11 @@ impl Fence {
         Self { log, newest: None }
     }
 
+    /// A reader at a place of which it is known which record counts next.
+    pub(super) const fn at(log: LogId, claim: Claim, next: u64) -> Self {
+        Self { log, newest: Some((claim, next)) }
+    }
+
     /// Whether the record at this offset counts. Must be asked of every record, in order.
     pub fn admits(&mut self, offset: Offset, header: Header, body: &Body) -> bool {
         self.admits_kind(offset, header, matches!(body, Body::Claim { .. }))

@@ -113,7 +113,7 @@ impl Owner {
 
     /// If this is a record whose append had an unknown outcome, it is in the log after all. A message is settled; the
     /// ticket of anything else is for whoever applies it.
-    fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) -> Ticket {
+    pub(super) fn settle_found(&mut self, body: &Body, effects: &mut Vec<Effect>) -> Ticket {
         let place = self.in_flight.iter().position(|waiting| *waiting.body == *body);
         let Some(found) = place.and_then(|place| self.in_flight.remove(place)) else {
             return Ticket::None;
@@ -144,15 +144,20 @@ impl Owner {
         self.outgoing.clear();
         self.duplicates.abandon_pending();
         self.held_bytes = 0;
+        for held in self.take_holds() {
+            super::refuse_held(held, effects);
+        }
+    }
+
+    /// Forgets the conversations, and returns what waited for them.
+    pub(super) fn take_holds(&mut self) -> Vec<super::Held> {
         // In the order of their keys: effects must not depend on the order of a hash map.
         let conversations = std::mem::take(&mut self.conversations).into_iter();
         let mut holds: Vec<_> = conversations.filter_map(|(subject, c)| Some((subject.key(), c.hold?))).collect();
         holds.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        for (_, hold) in holds {
-            for held in hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue) {
-                super::refuse_held(held, effects);
-            }
-        }
+        let held =
+            |hold: super::conversation::Hold| hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue);
+        holds.into_iter().flat_map(|(_, hold)| held(hold)).collect()
     }
 
     /// The records of an append are not in the log. Whatever was sent behind them does not count either, wherever it lands:
@@ -162,7 +167,7 @@ impl Owner {
         self.give_back(effects);
     }
 
-    fn give_back(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn give_back(&mut self, effects: &mut Vec<Effect>) {
         self.in_flight_bytes = 0;
         for lost in std::mem::take(&mut self.in_flight) {
             match &*lost.body {

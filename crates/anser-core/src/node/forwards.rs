@@ -1,0 +1,117 @@
+//! Messages between the queue of their sender on one node and the owner of their partition on another.
+//!
+//! Several messages of a conversation are on their way at a time. When the owner cannot decide one of them, it must not decide
+//! those that follow it either, or a later message would be accepted before an earlier one that comes again (**in-order**).
+//! So each names the one before it of the same sender that was not answered when it left, and the owner gives back whatever
+//! follows something that it gave back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anser_cluster::Forward;
+use anser_types::{MessageClass, NodeId, UserKey};
+
+use crate::draft::{Check, Draft};
+
+/// Bytes of messages that may be on their way to one node.
+const ON_THEIR_WAY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What this node has forwarded to one other and has no answer for.
+#[derive(Debug, Default)]
+struct OnTheirWay {
+    drafts: BTreeMap<u64, Box<Draft>>,
+    bytes: usize,
+    /// The newest one of each sender: one conversation of a user is in flight at a time.
+    newest: HashMap<UserKey, u64>,
+}
+
+impl OnTheirWay {
+    fn take(&mut self, id: u64) -> Option<Box<Draft>> {
+        let draft = self.drafts.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(draft.bytes());
+        let sender = draft.sender_key();
+        if self.newest.get(&sender) == Some(&id) {
+            self.newest.remove(&sender);
+        }
+        Some(draft)
+    }
+}
+
+/// The messages that this node forwards, and what it has given back of those that others forward to it.
+#[derive(Debug, Default)]
+pub(super) struct Forwards {
+    last_id: u64,
+    to: BTreeMap<NodeId, OnTheirWay>,
+    /// By the node they came from: what was given back, as long as something that follows it may be on its way.
+    given_back: BTreeMap<NodeId, BTreeSet<u64>>,
+}
+
+impl Forwards {
+    /// Notes that a draft goes to a node, and makes it ready for the way. A status message is not kept: nobody waits for it.
+    /// Gives the draft back if too much is on its way already.
+    pub(super) fn send(&mut self, to: NodeId, draft: Box<Draft>) -> Result<Forward, Box<Draft>> {
+        let way = self.to.entry(to).or_default();
+        if way.bytes >= ON_THEIR_WAY_BYTES_MAX {
+            return Err(draft);
+        }
+        self.last_id += 1;
+        let id = self.last_id;
+        let sender = draft.sender_key();
+        let after = way.newest.get(&sender).copied();
+        let oldest = way.drafts.keys().next().copied().unwrap_or(id);
+        let forward = forward(id, after, oldest, &draft);
+        if draft.class != MessageClass::Status {
+            way.bytes += draft.bytes();
+            way.newest.insert(sender, id);
+            way.drafts.insert(id, draft);
+        }
+        Ok(forward)
+    }
+
+    /// The draft that a node answers for; `None` if it was taken back before.
+    pub(super) fn answered(&mut self, from: NodeId, id: u64) -> Option<Box<Draft>> {
+        self.to.get_mut(&from)?.take(id)
+    }
+
+    /// The way to and from a node is broken: returns what was on its way there, in order. What comes from there from now on
+    /// follows nothing that came before.
+    pub(super) fn lost(&mut self, node: NodeId) -> Vec<Box<Draft>> {
+        self.given_back.remove(&node);
+        self.to.remove(&node).map(|way| way.drafts.into_values().collect()).unwrap_or_default()
+    }
+
+    /// Whether a message that comes from a node may be decided, as far as order goes.
+    pub(super) fn may_follow(&mut self, from: NodeId, forward: &Forward) -> bool {
+        let Some(given_back) = self.given_back.get_mut(&from) else {
+            return true;
+        };
+        // Nothing that is still on its way follows what was answered before the oldest unanswered one left.
+        *given_back = given_back.split_off(&forward.oldest);
+        !forward.after.is_some_and(|after| given_back.contains(&after))
+    }
+
+    /// A message that came from a node is given back.
+    pub(super) fn gave_back(&mut self, from: NodeId, id: u64) {
+        self.given_back.entry(from).or_default().insert(id);
+    }
+}
+
+fn forward(id: u64, after: Option<u64>, oldest: u64, draft: &Draft) -> Forward {
+    Forward {
+        id,
+        after,
+        oldest,
+        app: draft.app.clone(),
+        kind: draft.kind,
+        sender: draft.sender.clone(),
+        target: draft.target.clone(),
+        class: draft.class,
+        flags: draft.flags,
+        object_name: draft.object_name.clone(),
+        content: draft.content.clone(),
+        origin: draft.origin,
+        sender_copy: draft.sender_copy,
+        check_permission: draft.check == Check::Full,
+        extras: draft.extras.clone(),
+        floor: draft.floor,
+    }
+}

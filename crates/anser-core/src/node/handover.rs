@@ -1,0 +1,172 @@
+//! Partitions that come to a node and leave it while it runs.
+//!
+//! A partition that leaves is not decided any more at once; what is on its way into the log is waited for, so that nothing
+//! that the log takes is refused. Whoever takes the partition over does not wait: its claim ends what is still on its way, and
+//! whoever reads the log sees what counted before it.
+
+use anser_cluster::{Forward, Forwarded, Owners, Refusal};
+use anser_types::{NodeId, Offset, PartitionId, Timestamp};
+use bytes::Bytes;
+
+use super::{Effect, Node, Owned};
+use crate::draft::Draft;
+use crate::owner::{Owner, Resolved};
+
+impl Node {
+    /// Says which node this is, and who owns the partitions. Until then, and on a node by itself, nothing is forwarded.
+    pub fn set_owners(&mut self, me: NodeId, owners: Owners) {
+        self.me = me;
+        self.elsewhere = owners;
+    }
+
+    /// Adds a partition, to be claimed. Returns `false` if it is here already.
+    pub fn adopt(&mut self, partition: PartitionId) -> bool {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            return std::mem::take(&mut owned.leaving);
+        }
+        let owner = Owner::new(partition, self.log, self.limits);
+        self.owners.insert(partition, Owned { owner, epoch: self.epochs, leaving: false, lost_at: Offset::START });
+        // An answer to an append of an earlier ownership must not be taken for one of this.
+        self.epochs += 1 << 32;
+        true
+    }
+
+    /// Lets a partition go: nothing is decided in it any more. [`Effect::Released`] tells when nothing of it is on its way.
+    pub fn release(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
+        let Some(owned) = self.owners.get_mut(&partition) else {
+            return;
+        };
+        owned.leaving = true;
+        // What was decided in this turn goes to the log; what waits for something goes back.
+        self.flush(effects);
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.leave(&mut self.owner_effects);
+        }
+        self.settle_down(now, effects);
+        self.finish_release(partition, effects);
+    }
+
+    /// Whether a partition is being let go.
+    pub fn is_leaving(&self, partition: PartitionId) -> bool {
+        self.owners.get(&partition).is_some_and(|owned| owned.leaving)
+    }
+
+    /// The partitions that are here, in order.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionId> {
+        self.owners.keys().copied()
+    }
+
+    /// Where to read what became of the records of a partition that was lost on its way out.
+    pub fn unresolved_from(&self, partition: PartitionId) -> Option<Offset> {
+        let owned = self.owners.get(&partition)?;
+        (!owned.owner.has_nothing_on_its_way()).then_some(owned.lost_at)
+    }
+
+    /// What the log holds from [`Node::unresolved_from`] to its present end. If another node has claimed, the outcomes of all
+    /// that was on its way are known; otherwise the partition has to be claimed once more, to end what is still on its way.
+    pub fn resolve(
+        &mut self,
+        partition: PartitionId,
+        entries: &[(Offset, Bytes)],
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Resolved {
+        let now = self.clock.advance(now);
+        let Some(owned) = self.owners.get_mut(&partition) else {
+            return Resolved::Known;
+        };
+        let resolved = owned.owner.resolve(entries, &mut self.owner_effects);
+        self.settle_down(now, effects);
+        if resolved == Resolved::Known {
+            self.finish_release(partition, effects);
+        }
+        resolved
+    }
+
+    /// Gives up a partition of which nothing can be found out now: whoever waits is told to try again, and is recognised then.
+    pub fn abandon(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
+        if let Some(mut owned) = self.owners.remove(&partition) {
+            owned.owner.lose_for_sure(&mut self.owner_effects);
+            self.settle_down(now, effects);
+            effects.push(Effect::Released(partition));
+        }
+    }
+
+    pub(super) fn finish_release(&mut self, partition: PartitionId, effects: &mut Vec<Effect>) {
+        let is_done = |owned: &Owned| owned.leaving && owned.owner.has_nothing_on_its_way();
+        if self.owners.get(&partition).is_some_and(is_done) {
+            self.owners.remove(&partition);
+            self.dirty.remove(&partition);
+            effects.push(Effect::Released(partition));
+        }
+    }
+
+    /// Another node forwards a message to the owner here. Answered with [`Effect::AnswerForward`].
+    pub fn forwarded(&mut self, from: NodeId, forward: Forward, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
+        let may_follow = self.forwards.may_follow(from, &forward);
+        let draft = Box::new(Draft::from_peer(from, forward));
+        let partition = draft.subject().partition(self.count);
+        if may_follow && self.owners.get(&partition).is_some_and(|owned| !owned.leaving) {
+            self.forward(draft, now);
+        } else {
+            self.returned(draft, now, effects);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// The owner of a message that was forwarded has answered.
+    pub fn answered(&mut self, from: NodeId, id: u64, answer: Forwarded, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
+        let Some(draft) = self.forwards.answered(from, id) else {
+            return;
+        };
+        match answer {
+            Forwarded::Returned => self.returned(draft, now, effects),
+            Forwarded::Settled(outcome) => {
+                super::settle(draft.ticket, outcome, effects);
+                if let Some(user) = draft.queue_key() {
+                    let sent = outcome.ok().map(|accepted| accepted.sent);
+                    self.queues.settled(&user, sent, now, &mut self.queue_effects);
+                }
+            }
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// The way to a node is broken. What was forwarded there and not answered is tried again, in order; the owner recognises
+    /// what it has accepted.
+    pub fn lost(&mut self, node: NodeId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.clock.advance(now);
+        for draft in self.forwards.lost(node) {
+            self.returned(draft, now, effects);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// Sends a draft to the node that owns its partition, if one is known.
+    pub(super) fn send_on(&mut self, partition: PartitionId, draft: Box<Draft>) {
+        let owner = self.elsewhere.get(usize::from(partition.0)).copied().flatten().filter(|node| *node != self.me);
+        let Some(to) = owner else {
+            self.owner_effects.push(crate::owner::Effect::Return(draft));
+            return;
+        };
+        let is_status = draft.class == anser_types::MessageClass::Status;
+        let queue = draft.queue_key();
+        match self.forwards.send(to, draft) {
+            Ok(forward) => self.outgoing_forwards.push((to, forward)),
+            Err(draft) => {
+                self.owner_effects.push(crate::owner::Effect::Return(draft));
+                return;
+            }
+        }
+        if is_status {
+            // Nobody waits for it but its user's queue.
+            let outcome = Err(Refusal::UNAVAILABLE);
+            let ticket = crate::draft::Ticket::None;
+            self.owner_effects.push(crate::owner::Effect::Settle { ticket, queue, outcome });
+        }
+    }
+}

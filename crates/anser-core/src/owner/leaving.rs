@@ -1,0 +1,61 @@
+//! Letting a partition go, and finding out what became of what was on its way when somebody else claimed it.
+
+use bytes::Bytes;
+
+use anser_types::Offset;
+use anser_types::codec::Reader;
+use anser_types::record::{Body, Header, Record};
+
+use super::{Effect, Fence, Owner, refuse_held};
+
+/// What reading the log has told about records on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved {
+    /// Another claim ends what was on its way: each record counts, or never will.
+    Known,
+    /// Nobody has claimed yet: records may still arrive, and count.
+    Open,
+}
+
+impl Owner {
+    /// Decides nothing any more. What waits for a conversation goes back; what is on its way into the log stays until the log
+    /// has answered.
+    pub fn leave(&mut self, effects: &mut Vec<Effect>) {
+        self.held_bytes = 0;
+        for held in self.take_holds() {
+            refuse_held(held, effects);
+        }
+    }
+
+    /// Whether everything that was decided has an outcome.
+    pub fn has_nothing_on_its_way(&self) -> bool {
+        self.in_flight.is_empty() && self.outgoing.is_empty()
+    }
+
+    /// Reads on from where the oldest record on its way was to land: what is there before another claim is acked, its effects are the next owner's;
+    /// what is not goes back.
+    pub fn resolve(&mut self, entries: &[(Offset, Bytes)], effects: &mut Vec<Effect>) -> Resolved {
+        let Some(mut fence) = self.in_flight.front().and_then(|first| self.fence_before(&first.record)) else {
+            return Resolved::Known;
+        };
+        for (offset, bytes) in entries {
+            let Ok(record) = Record::decode(bytes.clone()) else {
+                continue;
+            };
+            let is_ours = self.in_flight.front().is_some_and(|front| front.record == *bytes);
+            if matches!(record.body, Body::Claim { .. }) && !is_ours {
+                self.give_back(effects);
+                return Resolved::Known;
+            }
+            if fence.admits(*offset, record.header, &record.body) && is_ours {
+                self.settle_found(&record.body, effects);
+            }
+        }
+        Resolved::Open
+    }
+
+    fn fence_before(&self, record: &Bytes) -> Option<Fence> {
+        let (header, _) = Header::decode(&mut Reader(record.clone())).ok()?;
+        Some(Fence::at(self.log, header.claim, header.sequence))
+    }
+}
