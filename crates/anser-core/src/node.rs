@@ -26,8 +26,8 @@ use forwards::Forwards;
 pub enum Effect {
     /// Append records to a partition; answer with [`Node::appended`] under the same epoch.
     Append(Append),
-    /// Load what is known of a conversation; answer with [`Node::loaded`] or [`Node::load_failed`].
-    Load(PartitionId, Subject),
+    /// Load what is known of a conversation; answer with [`Node::loaded`] or [`Node::load_failed`], under the same epoch.
+    Load(PartitionId, u64, Subject),
     /// Read one record; answer with [`Node::fetched`].
     Fetch(PartitionId, Subject, Offset),
     /// Tell a connection the outcome of a publish.
@@ -241,17 +241,18 @@ impl Node {
         self.finish_release(partition, effects);
     }
 
-    /// What is known of a conversation.
+    /// What is known of a conversation. What was asked for under an earlier epoch may be older than what has been read since,
+    /// and is ignored.
     pub fn loaded(
         &mut self,
-        partition: PartitionId,
+        (partition, epoch): (PartitionId, u64),
         subject: &Subject,
         loaded: Loaded,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
         let now = self.clock.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
             let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.loaded(subject, loaded, turn);
             self.dirty.insert(partition);
@@ -262,13 +263,13 @@ impl Node {
     /// A conversation could not be loaded.
     pub fn load_failed(
         &mut self,
-        partition: PartitionId,
+        (partition, epoch): (PartitionId, u64),
         subject: &Subject,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
         let now = self.clock.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
             owned.owner.load_failed(subject, &mut self.owner_effects);
         }
         self.settle_down(now, effects);
@@ -403,7 +404,10 @@ impl Node {
                 }
             }
             owner::Effect::Return(draft) => self.returned(draft, now, effects),
-            owner::Effect::Load(partition, subject) => effects.push(Effect::Load(partition, subject)),
+            owner::Effect::Load(partition, subject) => {
+                let epoch = self.epoch(partition).unwrap_or_default();
+                effects.push(Effect::Load(partition, epoch, subject));
+            }
             owner::Effect::Fetch { partition, offset, subject } => {
                 effects.push(Effect::Fetch(partition, subject, offset))
             }

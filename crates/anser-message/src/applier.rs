@@ -101,7 +101,24 @@ impl Applier {
     }
 
     async fn write_bucket(&self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
-        self.backends.mailbox.apply(batch.clone()).await
+        match self.backends.mailbox.apply(batch.clone()).await {
+            Err(StoreError::StaleClaim) => {}
+            other => return other,
+        }
+        // Some of the partitions have a newer owner, which applies their records again. The others are still ours.
+        let mut placed = Vec::with_capacity(batch.parts.len());
+        for part in &batch.parts {
+            let alone = BucketBatch { bucket: batch.bucket, parts: vec![part.clone()] };
+            match self.backends.mailbox.apply(alone).await {
+                Ok(one) => placed.extend(one),
+                Err(StoreError::StaleClaim) => {
+                    tracing::info!(partition = %part.partition, "a newer owner applies these records");
+                    placed.push(Vec::new());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(placed)
     }
 
     fn tell(&mut self, committed: Committed, deliver: Vec<Deliver>) {

@@ -1,6 +1,6 @@
 //! The loop that decides: publishes and calls in, records to the log, outcomes back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +12,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use anser_backend::AppendError;
-use anser_cluster::{AccessService, Arrival, Deliver, Outcome, Publish, Refusal, Settled};
+use anser_cluster::{
+    AccessService, Arrival, Deliver, Forward, Forwarded, Outcome, PeerService, Publish, Refusal, Settled,
+};
 use anser_core::draft::{Draft, Ticket};
 use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
 use anser_core::owner::{Committed, Loaded};
 use anser_types::record::Body;
-use anser_types::{Limits, Message, Offset, PartitionId, Position, Subject, UserId};
+use anser_types::{Limits, Message, NodeId, Offset, PartitionId, Position, Subject, UserId};
 
 use crate::applier::ToApply;
+use crate::ownership::PeerInbox;
 use crate::progress::Progress;
-use crate::role::{Backends, Clock, RoleError};
+use crate::role::{Backends, Clock, Cluster, RoleError};
+use crate::takeover::{Step, TakeOver};
 
 /// Inputs taken in one turn.
 const TURN_INPUTS_MAX: usize = 256;
@@ -46,11 +50,12 @@ pub(crate) enum Input {
 /// An answer of a backend.
 #[derive(Debug)]
 enum Answered {
-    Loaded(PartitionId, Subject, Option<Loaded>),
+    Loaded((PartitionId, u64), Subject, Option<Loaded>),
     Fetched(PartitionId, Subject, Option<Bytes>),
 }
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+type Stepping = Pin<Box<dyn Future<Output = Step> + Send>>;
 type Appending = Pin<Box<dyn Future<Output = (AppendOutcome, Option<AppendError>)> + Send>>;
 
 /// What the loop is connected to.
@@ -61,6 +66,8 @@ pub(crate) struct Wires {
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) applies: mpsc::Sender<ToApply>,
     pub(crate) progress: Progress,
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) peer_inbox: Arc<PeerInbox>,
 }
 
 pub(crate) struct MessageLoop {
@@ -71,6 +78,14 @@ pub(crate) struct MessageLoop {
     pub(crate) clock: Clock,
     pub(crate) node: Node,
     pub(crate) applies: mpsc::Sender<ToApply>,
+    /// This node, and the others if there are any.
+    pub(crate) me: NodeId,
+    peers: Option<Arc<dyn PeerService>>,
+    pub(crate) peer_inbox: Arc<PeerInbox>,
+    /// Answers of backends for partitions that come and go.
+    pub(crate) steps: FuturesUnordered<Stepping>,
+    pub(crate) take_overs: BTreeMap<u64, TakeOver>,
+    pub(crate) last_take_over: u64,
     progress: Progress,
     inputs: mpsc::Receiver<Input>,
     appends: FuturesOrdered<Appending>,
@@ -79,7 +94,7 @@ pub(crate) struct MessageLoop {
     next_call: u64,
     pub(crate) effects: Vec<Effect>,
     /// Partitions that lost their claim, and are claimed again.
-    unowned: Vec<PartitionId>,
+    pub(crate) unowned: Vec<PartitionId>,
 }
 
 impl std::fmt::Debug for MessageLoop {
@@ -90,16 +105,25 @@ impl std::fmt::Debug for MessageLoop {
 
 impl MessageLoop {
     pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
-        let Wires { backends, access, clock, inputs, applies, progress } = wires;
+        let Wires { backends, access, clock, inputs, applies, progress, cluster, peer_inbox } = wires;
         let count = backends.log.partitions();
+        // A node by itself owns everything; in a cluster it is told what.
+        let owned: Vec<PartitionId> = if cluster.is_some() { Vec::new() } else { count.all().collect() };
+        let (me, peers) = cluster.map_or((NodeId::default(), None), |cluster| (cluster.me, Some(cluster.peers)));
         Self {
             name: name.to_owned(),
             limits,
-            node: Node::new(backends.log.id(), count, count.all(), limits),
+            node: Node::new(backends.log.id(), count, owned, limits),
             backends,
             access,
             clock,
             applies,
+            me,
+            peers,
+            peer_inbox,
+            steps: FuturesUnordered::new(),
+            take_overs: BTreeMap::new(),
+            last_take_over: 0,
             progress,
             inputs,
             appends: FuturesOrdered::new(),
@@ -111,16 +135,20 @@ impl MessageLoop {
         }
     }
 
-    /// Takes over all partitions, tells `ready`, and decides until every handle is gone.
+    /// Takes over all its partitions, tells `ready`, and decides until every handle is gone.
     pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) -> Result<(), RoleError> {
-        let all: Vec<PartitionId> = self.backends.log.partitions().all().collect();
-        self.take_over(&all).await?;
-        ready.send(()).ok();
+        self.take_over(self.node.partitions().collect());
+        let mut ready = Some(ready);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut since_reclaim = 0;
         let mut turn = Vec::with_capacity(TURN_INPUTS_MAX);
-        while self.turn(&mut turn, &mut ticks, &mut since_reclaim).await? {}
+        while self.turn(&mut turn, &mut ticks, &mut since_reclaim).await? {
+            if let Some(ready) = ready.take_if(|_| self.node.is_serving()) {
+                // Whoever waited may have gone.
+                ready.send(()).ok();
+            }
+        }
         self.drain().await
     }
 
@@ -142,21 +170,34 @@ impl MessageLoop {
                 }
             }
             Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.answered(answer),
-            _ = ticks.tick() => self.tick(since_reclaim).await?,
+            () = self.peer_inbox.changed() => self.take_from_peers(),
+            _ = ticks.tick() => self.tick(since_reclaim),
+            Some(step) = self.steps.next(), if !self.steps.is_empty() => {
+                self.step(step).await?;
+                // Partitions that come to this node do not keep the others waiting.
+                if let Some(1..) = self.inputs.recv_many(inputs, TURN_INPUTS_MAX).now_or_never() {
+                    self.take_all(inputs).await?;
+                }
+            }
             taken = self.inputs.recv_many(inputs, TURN_INPUTS_MAX) => {
                 if taken == 0 {
                     return Ok(false);
                 }
-                for input in inputs.drain(..) {
-                    self.take(input).await?;
-                }
+                self.take_all(inputs).await?;
             }
         }
         self.perform().await?;
         Ok(true)
     }
 
-    async fn tick(&mut self, since_reclaim: &mut u32) -> Result<(), RoleError> {
+    async fn take_all(&mut self, inputs: &mut Vec<Input>) -> Result<(), RoleError> {
+        for input in inputs.drain(..) {
+            self.take(input).await?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, since_reclaim: &mut u32) {
         for (partition, next) in self.progress.applied() {
             self.node.applied(partition, next);
         }
@@ -165,9 +206,8 @@ impl MessageLoop {
         *since_reclaim += 1;
         if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
             *since_reclaim = 0;
-            self.reclaim().await?;
+            self.reclaim();
         }
-        Ok(())
     }
 
     async fn take(&mut self, input: Input) -> Result<(), RoleError> {
@@ -218,11 +258,11 @@ impl MessageLoop {
     fn answered(&mut self, answer: Answered) {
         let now = (self.clock)();
         match answer {
-            Answered::Loaded(partition, subject, Some(loaded)) => {
-                self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
+            Answered::Loaded(place, subject, Some(loaded)) => {
+                self.node.loaded(place, &subject, loaded, now, &mut self.effects);
             }
-            Answered::Loaded(partition, subject, None) => {
-                self.node.load_failed(partition, &subject, now, &mut self.effects);
+            Answered::Loaded(place, subject, None) => {
+                self.node.load_failed(place, &subject, now, &mut self.effects);
             }
             Answered::Fetched(partition, subject, record) => {
                 self.node.fetched(partition, &subject, record, now, &mut self.effects);
@@ -234,6 +274,7 @@ impl MessageLoop {
     pub(crate) async fn perform(&mut self) -> Result<(), RoleError> {
         let mut settled = Vec::new();
         let mut committed = Vec::new();
+        let mut to_peers = ToPeers::default();
         // What is answered at once may decide more, which goes to the log in the same turn.
         loop {
             self.node.flush(&mut self.effects);
@@ -244,6 +285,10 @@ impl MessageLoop {
                 match effect {
                     Effect::Settle(one) => settled.push(one),
                     Effect::Commit(one) => committed.push(one),
+                    Effect::Forward(to, forward) => to_peers.forwards.entry(to).or_default().push(forward),
+                    Effect::AnswerForward(to, id, answer) => {
+                        to_peers.answers.entry(to).or_default().push((id, answer));
+                    }
                     other => self.start(other),
                 }
             }
@@ -251,13 +296,16 @@ impl MessageLoop {
         if !settled.is_empty() {
             self.access.settle(settled);
         }
+        if let Some(peers) = &self.peers {
+            to_peers.send(&**peers);
+        }
         self.hand_on(committed).await
     }
 
     fn start(&mut self, effect: Effect) {
         match effect {
             Effect::Append(append) => self.append(append),
-            Effect::Load(partition, subject) => self.load(partition, subject),
+            Effect::Load(partition, epoch, subject) => self.load((partition, epoch), subject),
             Effect::Fetch(partition, subject, offset) => self.fetch(partition, subject, offset),
             Effect::Answer(call, outcome) => {
                 if let Some(answer) = self.calls.remove(&call) {
@@ -266,12 +314,9 @@ impl MessageLoop {
                 }
             }
             Effect::Pass(message, recipients) => self.pass(message, &recipients),
-            Effect::Reclaim(partition) => {
-                if !self.unowned.contains(&partition) {
-                    self.unowned.push(partition);
-                }
-            }
-            Effect::Settle(_) | Effect::Commit(_) => {}
+            Effect::Reclaim(partition) => self.reclaim_or_resolve(partition),
+            Effect::Released(partition) => tracing::info!(%partition, "the partition has left"),
+            Effect::Settle(_) | Effect::Commit(_) | Effect::Forward(..) | Effect::AnswerForward(..) => {}
         }
     }
 
@@ -289,11 +334,11 @@ impl MessageLoop {
         }));
     }
 
-    fn load(&mut self, partition: PartitionId, subject: Subject) {
+    fn load(&mut self, place: (PartitionId, u64), subject: Subject) {
         let backends = self.backends.clone();
         let mut load: Answering = Box::pin(async move {
             let loaded = load_conversation(&backends, &subject).await;
-            Answered::Loaded(partition, subject, loaded.ok())
+            Answered::Loaded(place, subject, loaded.ok())
         });
         // What the tables have in memory is here at once.
         match (&mut load).now_or_never() {
@@ -331,20 +376,6 @@ impl MessageLoop {
         self.applies.send(ToApply::Records(committed)).await.map_err(|_| RoleError::Ended)
     }
 
-    async fn reclaim(&mut self) -> Result<(), RoleError> {
-        let partitions = std::mem::take(&mut self.unowned);
-        match self.take_over(&partitions).await {
-            Err(RoleError::Append(AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))) => {
-                tracing::warn!(?partitions, "the log takes no records; publishes are refused until it does");
-                self.unowned.extend(partitions);
-                self.unowned.sort_unstable();
-                self.unowned.dedup();
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
     /// The handles are gone: what is on its way is brought to its end.
     async fn drain(&mut self) -> Result<(), RoleError> {
         while let Some((outcome, error)) = self.appends.next().await {
@@ -352,6 +383,24 @@ impl MessageLoop {
             self.perform().await?;
         }
         Ok(())
+    }
+}
+
+/// What a turn has for other nodes.
+#[derive(Debug, Default)]
+struct ToPeers {
+    forwards: BTreeMap<NodeId, Vec<Forward>>,
+    answers: BTreeMap<NodeId, Vec<(u64, Forwarded)>>,
+}
+
+impl ToPeers {
+    fn send(self, peers: &dyn PeerService) {
+        for (to, answers) in self.answers {
+            peers.answer(to, answers);
+        }
+        for (to, forwards) in self.forwards {
+            peers.forward(to, forwards);
+        }
     }
 }
 

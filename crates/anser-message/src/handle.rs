@@ -5,19 +5,23 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
-    AccessService, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish,
-    PullReply, PullRequest, Recall, Refusal, ServerPublish,
+    AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService,
+    Outcome, OwnerService, Owners, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
-use anser_types::{ConnectionId, ConversationType, Effect, Limits, Origin, Status, Subject, Timestamp, UserKey};
+use anser_types::{
+    ConnectionId, ConversationType, Effect, Limits, NodeId, Origin, PartitionId, Status, Subject, Timestamp, UserKey,
+};
 
 use crate::event_loop::{Input, refuse_all};
+use crate::ownership::{FromPeer, PeerInbox};
 use crate::role::{Backends, Clock};
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
 pub struct MessageHandle {
     inputs: parking::Closable<mpsc::Sender<Input>>,
+    peer_inbox: Arc<PeerInbox>,
     pub(crate) backends: Backends,
     access: Arc<dyn AccessService>,
     pub(crate) clock: Clock,
@@ -55,13 +59,13 @@ impl std::fmt::Debug for MessageHandle {
 
 impl MessageHandle {
     pub(crate) fn new(
-        inputs: mpsc::Sender<Input>,
+        (inputs, peer_inbox): (mpsc::Sender<Input>, Arc<PeerInbox>),
         backends: Backends,
         access: Arc<dyn AccessService>,
         clock: Clock,
         limits: Limits,
     ) -> Self {
-        Self { inputs: parking::Closable::new(inputs), backends, access, clock, limits }
+        Self { inputs: parking::Closable::new(inputs), peer_inbox, backends, access, clock, limits }
     }
 
     /// Takes nothing more: the loop ends when what it has is done, and the applier after it. Later calls are refused as
@@ -166,5 +170,27 @@ impl MessageService for MessageHandle {
 
     fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome> {
         Box::pin(self.run_recall(recall))
+    }
+}
+
+impl OwnerService for MessageHandle {
+    fn forwarded(&self, from: NodeId, forwards: Vec<Forward>) {
+        self.peer_inbox.put(FromPeer::Forwarded(from, forwards));
+    }
+
+    fn answered(&self, from: NodeId, answers: Vec<(u64, Forwarded)>) {
+        self.peer_inbox.put(FromPeer::Answered(from, answers));
+    }
+
+    fn lost(&self, node: NodeId) {
+        self.peer_inbox.put(FromPeer::Lost(node));
+    }
+
+    fn owners_changed(&self, owners: Owners) {
+        self.peer_inbox.put(FromPeer::Owners(owners));
+    }
+
+    fn archived(&self, _: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(self.wait_applied())
     }
 }

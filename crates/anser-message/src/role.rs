@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use anser_backend::{AppendError, Directory, History, Mailbox, MessageLog, ReadError, StoreError};
-use anser_cluster::AccessService;
-use anser_types::{PartitionId, Timestamp};
+use anser_cluster::{AccessService, PeerService};
+use anser_types::{NodeId, PartitionId, Timestamp};
 
 use crate::applier::{Applier, ToApply};
 use crate::config::MessageConfig;
 use crate::event_loop::{Input, MessageLoop, Wires};
 use crate::handle::MessageHandle;
+use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 
 /// Batches of publishes and calls that may wait for the loop.
@@ -34,6 +35,15 @@ pub struct Backends {
     pub history: Arc<dyn History>,
     /// Users, groups, settings.
     pub directory: Arc<dyn Directory>,
+}
+
+/// What the role of one node needs of the others.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// This node.
+    pub me: NodeId,
+    /// The way to the other message nodes.
+    pub peers: Arc<dyn PeerService>,
 }
 
 /// Why the role could not start, or had to stop.
@@ -74,6 +84,28 @@ pub enum RoleError {
     Ended,
 }
 
+impl RoleError {
+    /// Whether the same may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Read(error) => matches!(error, ReadError::Unavailable(_)),
+            Self::Append(error) => {
+                matches!(error, AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))
+            }
+            Self::Store(error) => error.is_retryable(),
+            Self::Record { .. } | Self::Lost { .. } | Self::Ended => false,
+        }
+    }
+}
+
+/// What the role is connected to.
+struct Outside {
+    backends: Backends,
+    access: Arc<dyn AccessService>,
+    clock: Clock,
+    cluster: Option<Cluster>,
+}
+
 /// The role before its tasks run.
 #[derive(Debug)]
 pub struct MessageRole {
@@ -82,7 +114,8 @@ pub struct MessageRole {
 }
 
 impl MessageRole {
-    /// Builds the role. `name` is the node, in words for people; it goes into claims.
+    /// Builds the role of a node by itself, which owns all partitions. `name` is the node, in words for people; it goes into
+    /// claims.
     pub fn new(
         name: &str,
         config: &MessageConfig,
@@ -90,13 +123,37 @@ impl MessageRole {
         access: Arc<dyn AccessService>,
         clock: Clock,
     ) -> (Self, Arc<MessageHandle>) {
+        Self::build(name, config, Outside { backends, access, clock, cluster: None })
+    }
+
+    /// Builds the role of one of several nodes. It owns nothing until it is told so.
+    pub fn in_cluster(
+        name: &str,
+        config: &MessageConfig,
+        backends: Backends,
+        access: Arc<dyn AccessService>,
+        clock: Clock,
+        cluster: Cluster,
+    ) -> (Self, Arc<MessageHandle>) {
+        Self::build(name, config, Outside { backends, access, clock, cluster: Some(cluster) })
+    }
+
+    fn build(name: &str, config: &MessageConfig, outside: Outside) -> (Self, Arc<MessageHandle>) {
+        let Outside { backends, access, clock, cluster } = outside;
         let limits = config.limits();
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
         let (applies, apply) = mpsc::channel::<ToApply>(APPLIES_MAX);
-        let handle = MessageHandle::new(inputs, backends.clone(), Arc::clone(&access), Arc::clone(&clock), limits);
+        let peer_inbox = Arc::new(PeerInbox::default());
+        let handle = MessageHandle::new(
+            (inputs, Arc::clone(&peer_inbox)),
+            backends.clone(),
+            Arc::clone(&access),
+            Arc::clone(&clock),
+            limits,
+        );
         let progress = Progress::new(backends.log.partitions());
         let applier = Applier::new(backends.clone(), Arc::clone(&access), apply, progress.clone());
-        let wires = Wires { backends, access, clock, inputs: input, applies, progress };
+        let wires = Wires { backends, access, clock, inputs: input, applies, progress, cluster, peer_inbox };
         let message_loop = MessageLoop::new(name, limits, wires);
         (Self { message_loop, applier }, Arc::new(handle))
     }

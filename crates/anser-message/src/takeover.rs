@@ -1,177 +1,242 @@
-//! Taking partitions over: a claim in each, then everything up to the claims is read. Every start is a take-over.
+//! Taking partitions over: a claim in each, then everything up to the claims is read. Every start is a take-over, and so is
+//! every partition that comes to this node while it runs.
+//!
+//! The loop goes on serving meanwhile: whatever waits for a backend is a [`Step`] that comes back to it, and what was read is
+//! taken in piece by piece.
 
-use std::collections::BTreeMap;
+mod place;
+mod read;
 
-use anser_backend::{LogEntry, ReadError, StoreError};
-use anser_core::node::{Append, Replay};
-use anser_core::owner::{Fence, Replayed};
-use anser_types::codec::Reader;
-use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, Mark, Offset, PartitionId};
+use std::collections::{BTreeMap, VecDeque};
+
+use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, ReadError, StoreError};
+use anser_core::node::Append;
+use anser_core::owner::{Fence, Loaded};
+use anser_types::{Offset, PartitionId, Subject};
 
 use crate::applier::ToApply;
-use crate::event_loop::{MessageLoop, load_conversation};
+use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
+use place::Place;
 
-/// Bytes read from the log in one go.
-const READ_BYTES: usize = 4 * 1024 * 1024;
-/// Effects after which the replay hands on what it has.
-const HAND_ON: usize = 4_096;
+/// Bytes read from the log in one go. What one piece takes to be taken in is what others wait meanwhile.
+const READ_BYTES: usize = 2 * 1024 * 1024;
+
+/// Names a take-over among those of this life of the node.
+type Id = u64;
+/// A reader, and what it has read.
+type Piece = (Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>);
+
+/// What comes back of a backend.
+pub(crate) enum Step {
+    /// Where the partitions end.
+    Bounds(Vec<(PartitionId, Result<Offset, ReadError>)>),
+    /// Which claims are in the log.
+    Claims(Vec<(PartitionId, Result<Offset, AppendError>)>),
+    /// From where to read.
+    Places(Vec<Result<Place, (PartitionId, RoleError)>>),
+    /// The next piece of the log.
+    Piece(Id, Piece),
+    /// What is known of a conversation of which the log speaks.
+    Loaded(Id, PartitionId, Subject, Result<Loaded, StoreError>),
+    /// Go on with what was read.
+    GoOn(Id),
+    /// The applier has done everything that was read.
+    Applied(Id),
+    /// What the log holds of a partition that was lost on its way out.
+    Found(PartitionId, Result<Vec<(Offset, bytes::Bytes)>, ReadError>),
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Step")
+    }
+}
 
 /// Where a partition stands while it is read.
 #[derive(Debug)]
 struct Reading {
+    /// The attempt to own it to which this belongs.
+    epoch: u64,
     fence: Fence,
     /// From here on some table may not have applied the records.
     replay_from: Offset,
     /// The claim; reading ends behind it.
     claim: Offset,
+    /// Behind the newest entry that was looked at, and whether that one counts.
+    seen: Offset,
+    counts: bool,
     done: bool,
 }
 
+/// Some partitions on their way to this node.
+#[derive(Default)]
+pub(crate) struct TakeOver {
+    reading: BTreeMap<PartitionId, Reading>,
+    /// What was read and is being taken in.
+    entries: VecDeque<LogEntry>,
+    /// What was read meanwhile, with the reader that goes on from there.
+    ahead: Option<(Box<dyn LogReader>, Vec<LogEntry>)>,
+    /// Whether a conversation is being loaded.
+    is_loading: bool,
+}
+
+impl std::fmt::Debug for TakeOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TakeOver").field("reading", &self.reading).finish_non_exhaustive()
+    }
+}
+
 impl MessageLoop {
-    /// Claims these partitions, reads them up to the claims, and serves them. When it returns, the tables have applied all.
-    pub(crate) async fn take_over(&mut self, partitions: &[PartitionId]) -> Result<(), RoleError> {
-        let claims = self.claim_all(partitions).await?;
-        let mut reading = BTreeMap::new();
-        let mut from = Vec::new();
-        for &(partition, claim) in &claims {
-            let replay_from = self.replay_from(partition).await?;
-            let start = self.read_from(partition, replay_from).await?;
-            let fence = Fence::new(self.backends.log.id());
-            reading.insert(partition, Reading { fence, replay_from: replay_from.next, claim, done: false });
-            from.push((partition, start));
+    /// Begins to take partitions over that this node has adopted.
+    pub(crate) fn take_over(&mut self, partitions: Vec<PartitionId>) {
+        if partitions.is_empty() {
+            return;
         }
-        let mut reader = self.backends.log.reader(from);
-        let mut entries = reader.next(READ_BYTES).await?;
-        while reading.values().any(|r| !r.done) {
-            if entries.is_empty() {
-                return self.claim_missing(&reading).await;
+        let log = self.backends.log.clone();
+        self.steps.push(Box::pin(async move {
+            let mut bounds = Vec::with_capacity(partitions.len());
+            for partition in partitions {
+                bounds.push((partition, log.bounds(partition).await.map(|bounds| bounds.end)));
             }
-            // The next piece comes from the disk, on a thread of its own, while this one is taken in.
-            let (next, taken) = tokio::join!(reader.next(READ_BYTES), self.take_in(entries, &mut reading));
-            taken?;
-            entries = next?;
-        }
-        self.perform().await?;
-        self.wait_applied().await?;
-        let now = (self.clock)();
-        for (partition, _) in claims {
-            self.node.serve(partition, now, &mut self.effects);
-        }
-        self.perform().await
+            Step::Bounds(bounds)
+        }));
     }
 
-    async fn take_in(
-        &mut self,
-        entries: Vec<LogEntry>,
-        reading: &mut BTreeMap<PartitionId, Reading>,
-    ) -> Result<(), RoleError> {
-        for entry in entries {
-            if let Some(reading) = reading.get_mut(&entry.partition).filter(|r| !r.done) {
-                self.read(entry, reading).await?;
+    /// Does what a backend's answer allows.
+    pub(crate) async fn step(&mut self, step: Step) -> Result<(), RoleError> {
+        match step {
+            Step::Bounds(bounds) => self.claim_all(bounds),
+            Step::Claims(claims) => self.claimed(claims),
+            Step::Places(places) => self.begin_reading(places),
+            Step::Piece(id, (reader, entries)) => self.read_piece(id, reader, entries).await,
+            Step::Loaded(id, partition, subject, loaded) => self.loaded_for(id, partition, &subject, loaded).await,
+            Step::GoOn(id) => self.go_on(id).await,
+            Step::Applied(id) => {
+                self.serve_all(id);
+                Ok(())
+            }
+            Step::Found(partition, found) => {
+                self.found(partition, found);
+                Ok(())
             }
         }
+    }
+
+    /// Whatever went wrong with a partition that may be better soon, it is tried again.
+    fn try_again(&mut self, partition: PartitionId, error: RoleError) -> Result<(), RoleError> {
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        let source = std::error::Error::source(&error);
+        tracing::warn!(%partition, %error, ?source, "the partition cannot be taken over now, it is tried again");
+        self.node.claim_failed(partition);
+        self.note_unowned(partition);
         Ok(())
     }
 
-    /// The log ends before a claim that it has acknowledged. Serving on would forget what lies between.
-    async fn claim_missing(&mut self, reading: &BTreeMap<PartitionId, Reading>) -> Result<(), RoleError> {
-        let mut missing = reading.iter().filter(|(_, reading)| !reading.done);
-        let Some((&partition, reading)) = missing.next() else {
-            return Ok(());
-        };
-        let end = self.backends.log.bounds(partition).await?.end;
-        let asked = reading.claim;
-        Err(RoleError::Read(ReadError::BeyondEnd { partition, asked, end }))
-    }
-
-    async fn claim_all(&mut self, partitions: &[PartitionId]) -> Result<Vec<(PartitionId, Offset)>, RoleError> {
-        let mut pending = Vec::new();
-        for &partition in partitions {
-            let end = self.backends.log.bounds(partition).await?.end;
+    fn claim_all(&mut self, bounds: Vec<(PartitionId, Result<Offset, ReadError>)>) -> Result<(), RoleError> {
+        let mut pending: Vec<(PartitionId, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
+        for (partition, end) in bounds {
+            let end = match end {
+                Ok(end) => end,
+                Err(error) => {
+                    self.try_again(partition, error.into())?;
+                    continue;
+                }
+            };
             let now = (self.clock)();
             let Some(Append { expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {
                 continue;
             };
             pending.push((partition, self.backends.log.append_at(partition, expected, records)));
         }
-        let mut claims = Vec::new();
-        let mut failed = None;
-        for (partition, append) in pending {
-            match append.await {
-                Ok(offset) => {
-                    self.node.claimed(partition, offset);
-                    claims.push((partition, offset));
-                }
-                Err(error) => {
-                    self.node.claim_failed(partition);
-                    failed = Some(error);
-                }
+        self.steps.push(Box::pin(async move {
+            let mut claims = Vec::with_capacity(pending.len());
+            for (partition, append) in pending {
+                claims.push((partition, append.await));
             }
-        }
-        failed.map_or(Ok(claims), |error| Err(error.into()))
-    }
-
-    /// Below this every table has applied the partition.
-    async fn replay_from(&mut self, partition: PartitionId) -> Result<Mark, StoreError> {
-        let mailbox = self.backends.mailbox.replay_from(partition).await?;
-        let history = self.backends.history.replay_from(partition).await?;
-        let directory = self.backends.directory.replay_from(partition).await?;
-        Ok(mailbox.min(history).min(directory))
-    }
-
-    /// Where reading begins: at the claim under which the tables go on, and with the window in which resends are recognised.
-    async fn read_from(&mut self, partition: PartitionId, replay_from: Mark) -> Result<Offset, RoleError> {
-        let start = self.backends.log.bounds(partition).await?.start;
-        let needed = replay_from.first_needed();
-        if start > needed {
-            return Err(RoleError::Lost { partition, start, applied: needed });
-        }
-        // Reading has to meet a claim before the window begins. Twice the time between two, because the log's clock is not ours.
-        let margin = self.limits.claim_renew_ms.saturating_mul(2);
-        let since = (self.clock)().minus(self.limits.duplicate_window_ms.saturating_add(margin));
-        let window = self.backends.log.offset_at(partition, since).await?;
-        Ok(needed.min(window.max(start)))
-    }
-
-    async fn read(&mut self, entry: LogEntry, reading: &mut Reading) -> Result<(), RoleError> {
-        let LogEntry { partition, offset, time, bytes } = entry;
-        reading.done = offset >= reading.claim;
-        let bad = |source| RoleError::Record { partition, offset, source };
-        let (header, _) = Header::decode(&mut Reader(bytes.clone())).map_err(bad)?;
-        let record = Record::decode(bytes.clone()).map_err(bad)?;
-        if !reading.fence.admits(offset, header, &record.body) {
-            tracing::warn!(%partition, %offset, "record does not count: its claim is not the newest or its sequence has a gap");
-            return Ok(());
-        }
-        self.node.remember(partition, offset, time, &record.body);
-        if offset < reading.replay_from {
-            return Ok(());
-        }
-        // The tables are written under the new claim: they have seen newer ones than that of an old record.
-        let claim = Claim(reading.claim);
-        loop {
-            let now = (self.clock)();
-            let replay = Replay { partition, claim, offset, bytes: &bytes, record: &record };
-            match self.node.replay(replay, now, &mut self.effects) {
-                Replayed::Done => break,
-                Replayed::Needs(subject) => {
-                    let loaded = load_conversation(&self.backends, &subject).await?;
-                    self.node.loaded(partition, &subject, loaded, now, &mut self.effects);
-                }
-            }
-        }
-        if self.effects.len() >= HAND_ON || matches!(record.body, Body::Claim { .. }) {
-            self.perform().await?;
-        }
+            Step::Claims(claims)
+        }));
         Ok(())
     }
 
-    /// Waits until the applier has done everything that it was handed.
-    async fn wait_applied(&mut self) -> Result<(), RoleError> {
+    fn claimed(&mut self, claims: Vec<(PartitionId, Result<Offset, AppendError>)>) -> Result<(), RoleError> {
+        let mut claimed = Vec::with_capacity(claims.len());
+        for (partition, claim) in claims {
+            match claim {
+                Ok(offset) => {
+                    self.node.claimed(partition, offset);
+                    claimed.push((partition, offset));
+                }
+                Err(error) => self.try_again(partition, error.into())?,
+            }
+        }
+        let (backends, limits, clock) = (self.backends.clone(), self.limits, self.clock.clone());
+        self.steps.push(Box::pin(async move {
+            let mut places = Vec::with_capacity(claimed.len());
+            for (partition, claim) in claimed {
+                let place = place::find(&backends, &limits, clock(), partition, claim).await;
+                places.push(place.map_err(|error| (partition, error)));
+            }
+            Step::Places(places)
+        }));
+        Ok(())
+    }
+
+    fn begin_reading(&mut self, places: Vec<Result<Place, (PartitionId, RoleError)>>) -> Result<(), RoleError> {
+        let mut take_over = TakeOver::default();
+        let mut from = Vec::with_capacity(places.len());
+        for place in places {
+            let Place { partition, claim, start, replay_from } = match place {
+                Ok(place) => place,
+                Err((partition, error)) => {
+                    self.try_again(partition, error)?;
+                    continue;
+                }
+            };
+            let Some(epoch) = self.node.epoch(partition) else {
+                continue;
+            };
+            let fence = Fence::new(self.backends.log.id());
+            take_over.reading.insert(
+                partition,
+                Reading { epoch, fence, replay_from, claim, seen: Offset::START, counts: false, done: false },
+            );
+            from.push((partition, start));
+        }
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.last_take_over += 1;
+        self.take_overs.insert(self.last_take_over, take_over);
+        let reader = self.backends.log.reader(from);
+        self.read_on(self.last_take_over, reader);
+        Ok(())
+    }
+
+    /// The applier is told to say when it has done everything that was read.
+    async fn wait_until_applied(&mut self, id: Id) -> Result<(), RoleError> {
+        self.perform().await?;
         let (done, applied) = tokio::sync::oneshot::channel();
         self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
-        applied.await.map_err(|_| RoleError::Ended)
+        self.steps.push(Box::pin(async move {
+            // If the applier has gone, the role ends anyway.
+            applied.await.ok();
+            Step::Applied(id)
+        }));
+        Ok(())
+    }
+
+    fn serve_all(&mut self, id: Id) {
+        let Some(take_over) = self.take_overs.remove(&id) else {
+            return;
+        };
+        let now = (self.clock)();
+        for (partition, reading) in take_over.reading {
+            if self.node.epoch(partition) == Some(reading.epoch) {
+                self.node.serve(partition, now, &mut self.effects);
+            }
+        }
     }
 }

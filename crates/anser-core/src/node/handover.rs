@@ -52,6 +52,11 @@ impl Node {
         self.owners.get(&partition).is_some_and(|owned| owned.leaving)
     }
 
+    /// Which attempt to own a partition is the present one. An attempt ends when its claim is lost, or the partition leaves.
+    pub fn epoch(&self, partition: PartitionId) -> Option<u64> {
+        self.owners.get(&partition).map(|owned| owned.epoch)
+    }
+
     /// The partitions that are here, in order.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionId> {
         self.owners.keys().copied()

@@ -94,7 +94,13 @@ impl World {
             self.node.remember(partition, offset, self.now, &record.body);
             let replay = Replay { partition, claim: fence.claim().unwrap(), offset, bytes: &bytes, record: &record };
             if let Replayed::Needs(subject) = self.node.replay(replay, self.now, &mut self.effects) {
-                self.node.loaded(partition, &subject, Loaded::default(), self.now, &mut self.effects);
+                self.node.loaded(
+                    (partition, self.node.epoch(partition).unwrap()),
+                    &subject,
+                    Loaded::default(),
+                    self.now,
+                    &mut self.effects,
+                );
                 assert_eq!(self.node.replay(replay, self.now, &mut self.effects), Replayed::Done);
             }
         }
@@ -110,8 +116,8 @@ impl World {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Append(append) => self.appending.push(append),
-                Effect::Load(partition, subject) => {
-                    self.node.loaded(partition, &subject, Loaded::default(), self.now, &mut self.effects);
+                Effect::Load(partition, epoch, subject) => {
+                    self.node.loaded((partition, epoch), &subject, Loaded::default(), self.now, &mut self.effects);
                 }
                 Effect::Fetch(partition, subject, offset) => {
                     let record = self.log[&partition][usize::try_from(offset.0).unwrap()].clone();

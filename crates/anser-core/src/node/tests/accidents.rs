@@ -106,7 +106,7 @@ fn one_order_a_conversation_stays_in_memory_until_the_tables_have_its_newest_rec
     world.crowd(partition, 20_000);
     let third = world.private("alice", "bob", "third", None);
     world.publish_alone(third);
-    let loads = |effect: &Effect| matches!(effect, Effect::Load(_, of) if *of == subject);
+    let loads = |effect: &Effect| matches!(effect, Effect::Load(_, _, of) if *of == subject);
     assert!(world.effects.iter().any(loads), "it was let go of");
 }
 
@@ -133,11 +133,11 @@ impl World {
     }
 
     /// Takes the effects that say what to load, unperformed.
-    fn loads(&mut self) -> Vec<(PartitionId, Subject)> {
+    fn loads(&mut self) -> Vec<((PartitionId, u64), Subject)> {
         let loads = std::mem::take(&mut self.effects).into_iter();
         loads
             .filter_map(|effect| match effect {
-                Effect::Load(partition, subject) => Some((partition, subject)),
+                Effect::Load(partition, epoch, subject) => Some(((partition, epoch), subject)),
                 _ => None,
             })
             .collect()
@@ -149,14 +149,14 @@ fn one_order_what_was_loaded_for_an_earlier_claim_does_not_undo_what_came_since(
     let mut world = World::new();
     let publish = world.private("alice", "bob", "first", None);
     world.publish_alone(publish);
-    let (partition, subject) = world.loads().remove(0);
+    let ((partition, epoch), subject) = world.loads().remove(0);
     world.take_over_one(partition);
     world.tick_for(500);
     world.say("alice", "bob", "second");
     world.sync();
     // Now the answer to the first question comes, and one that failed.
-    world.node.loaded(partition, &subject, Loaded::default(), world.now, &mut world.effects);
-    world.node.load_failed(partition, &subject, world.now, &mut world.effects);
+    world.node.loaded((partition, epoch), &subject, Loaded::default(), world.now, &mut world.effects);
+    world.node.load_failed((partition, epoch), &subject, world.now, &mut world.effects);
     world.perform();
     world.say("alice", "bob", "third");
     world.sync();

@@ -88,7 +88,13 @@ impl Cluster {
             node.remember(partition, offset, now, &record.body);
             let replay = Replay { partition, claim: Claim(end), offset, bytes, record: &record };
             if let Replayed::Needs(subject) = node.replay(replay, now, &mut effects) {
-                node.loaded(partition, &subject, Loaded::default(), now, &mut effects);
+                node.loaded(
+                    (partition, node.epoch(partition).unwrap()),
+                    &subject,
+                    Loaded::default(),
+                    now,
+                    &mut effects,
+                );
                 assert_eq!(node.replay(replay, now, &mut effects), Replayed::Done);
             }
         }
@@ -111,9 +117,9 @@ impl Cluster {
             for effect in std::mem::take(&mut effects) {
                 match effect {
                     Effect::Append(append) => self.appending.push((id, append)),
-                    Effect::Load(partition, subject) => {
+                    Effect::Load(partition, epoch, subject) => {
                         let now = self.now;
-                        self.node(id).loaded(partition, &subject, Loaded::default(), now, &mut effects);
+                        self.node(id).loaded((partition, epoch), &subject, Loaded::default(), now, &mut effects);
                     }
                     Effect::Fetch(partition, subject, offset) => {
                         let record = self.log[&partition][usize::try_from(offset.0).unwrap()].clone();

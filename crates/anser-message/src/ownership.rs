@@ -1,0 +1,165 @@
+//! Which partitions this node owns, and what it has to do with the owners of the others.
+
+use anser_backend::ReadError;
+use anser_cluster::{Forward, Forwarded, Owners};
+use anser_core::owner::Resolved;
+use anser_types::codec::Reader;
+use anser_types::record::Header;
+use anser_types::{NodeId, Offset, PartitionId};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::event_loop::MessageLoop;
+use crate::takeover::Step;
+
+/// Bytes read in one go to find out what became of records.
+const READ_BYTES: usize = 256 * 1024;
+
+/// What other message nodes, and the router, have to say.
+#[derive(Debug)]
+pub(crate) enum FromPeer {
+    /// A node forwards messages to us.
+    Forwarded(NodeId, Vec<Forward>),
+    /// A node answers what we forwarded.
+    Answered(NodeId, Vec<(u64, Forwarded)>),
+    /// The way to a node is broken.
+    Lost(NodeId),
+    /// The members have changed.
+    Owners(Owners),
+}
+
+/// What other nodes have to say, in order, until the loop takes it. Bounded by what is on its way: of forwards each node sends no
+/// more than a limit without an answer, and answers come only for what we have sent.
+#[derive(Debug, Default)]
+pub(crate) struct PeerInbox {
+    waiting: Mutex<Vec<FromPeer>>,
+    changed: Notify,
+}
+
+impl PeerInbox {
+    pub(crate) fn put(&self, input: FromPeer) {
+        self.waiting.lock().push(input);
+        self.changed.notify_one();
+    }
+
+    /// Returns when there is something. Cancel-safe.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn take(&self) -> Vec<FromPeer> {
+        std::mem::take(&mut self.waiting.lock())
+    }
+}
+
+impl MessageLoop {
+    /// Takes in all that other nodes have said.
+    pub(crate) fn take_from_peers(&mut self) {
+        for input in self.peer_inbox.take() {
+            self.take_from_peer(input);
+        }
+    }
+
+    fn take_from_peer(&mut self, input: FromPeer) {
+        let now = (self.clock)();
+        match input {
+            FromPeer::Forwarded(from, forwards) => {
+                for forward in forwards {
+                    self.node.forwarded(from, forward, now, &mut self.effects);
+                }
+            }
+            FromPeer::Answered(from, answers) => {
+                for (id, answer) in answers {
+                    self.node.answered(from, id, answer, now, &mut self.effects);
+                }
+            }
+            FromPeer::Lost(node) => self.node.lost(node, now, &mut self.effects),
+            FromPeer::Owners(owners) => self.change_owners(owners),
+        }
+    }
+
+    /// Lets go of what belongs to others now, and takes over what belongs to this node.
+    fn change_owners(&mut self, owners: Owners) {
+        let now = (self.clock)();
+        self.node.set_owners(self.me, owners.clone());
+        let is_ours = |partition: PartitionId| owners.get(usize::from(partition.0)) == Some(&Some(self.me));
+        let (stay, go): (Vec<_>, Vec<_>) = self.node.partitions().partition(|partition| is_ours(*partition));
+        let come: Vec<_> = self.backends.log.partitions().all().filter(|p| is_ours(*p) && !stay.contains(p)).collect();
+        for partition in go.iter().filter(|partition| !self.node.is_leaving(**partition)).copied().collect::<Vec<_>>() {
+            tracing::info!(%partition, "the partition goes to another node");
+            self.node.release(partition, now, &mut self.effects);
+        }
+        for partition in stay {
+            // It was on its way out, and stays after all.
+            self.node.adopt(partition);
+        }
+        let adopted: Vec<_> = come.into_iter().filter(|partition| self.node.adopt(*partition)).collect();
+        if !adopted.is_empty() {
+            tracing::info!(partitions = adopted.len(), "taking partitions over");
+        }
+        self.take_over(adopted);
+    }
+
+    /// A partition lost its claim. It is claimed again; or, on its way out, the log is asked what became of its records.
+    pub(crate) fn reclaim_or_resolve(&mut self, partition: PartitionId) {
+        match self.node.unresolved_from(partition).filter(|_| self.node.is_leaving(partition)) {
+            Some(from) => self.find_out(partition, from),
+            None => self.note_unowned(partition),
+        }
+    }
+
+    fn find_out(&mut self, partition: PartitionId, from: Offset) {
+        let log = self.backends.log.clone();
+        self.steps.push(Box::pin(async move {
+            let mut reader = log.reader(vec![(partition, from)]);
+            let mut found = Vec::new();
+            loop {
+                let entries = match reader.next(READ_BYTES).await {
+                    Ok(entries) => entries,
+                    Err(error) => return Step::Found(partition, Err(error)),
+                };
+                // Behind another claim nothing of ours counts.
+                let is_end = entries.is_empty() || entries.iter().any(|entry| is_claim(&entry.bytes));
+                found.extend(entries.into_iter().map(|entry| (entry.offset, entry.bytes)));
+                if is_end {
+                    return Step::Found(partition, Ok(found));
+                }
+            }
+        }));
+    }
+
+    pub(crate) fn found(&mut self, partition: PartitionId, found: Result<Vec<(Offset, Bytes)>, ReadError>) {
+        let now = (self.clock)();
+        match found {
+            Ok(entries) => {
+                if self.node.resolve(partition, &entries, now, &mut self.effects) == Resolved::Open {
+                    // Nobody has claimed: a claim of our own ends what may still be on its way.
+                    self.take_over(vec![partition]);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%partition, %error, "it cannot be found out what became of records; their senders try again");
+                self.node.abandon(partition, now, &mut self.effects);
+            }
+        }
+    }
+
+    pub(crate) fn note_unowned(&mut self, partition: PartitionId) {
+        if !self.unowned.contains(&partition) {
+            self.unowned.push(partition);
+        }
+    }
+
+    /// Claims again what lost its claim, or could not be claimed.
+    pub(crate) fn reclaim(&mut self) {
+        let mut partitions = std::mem::take(&mut self.unowned);
+        partitions.sort_unstable();
+        partitions.retain(|partition| self.node.epoch(*partition).is_some());
+        self.take_over(partitions);
+    }
+}
+
+fn is_claim(bytes: &Bytes) -> bool {
+    Header::decode(&mut Reader(bytes.clone())).is_ok_and(|(header, _)| header.sequence == 0)
+}
