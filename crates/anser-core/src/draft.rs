@@ -63,8 +63,8 @@ pub struct Draft {
     pub extras: Option<Box<Extras>>,
     /// It sorts after this time.
     pub floor: Timestamp,
-    /// When its user's queue first took it; zero before.
-    pub submitted: Timestamp,
+    /// When its user's queue first took it, as the time that had passed then.
+    pub submitted_ms: Option<u64>,
     /// Who waits for the outcome.
     pub ticket: Ticket,
 }
@@ -154,7 +154,7 @@ impl Draft {
             check,
             extras: message.extras.clone(),
             floor: message.sent.minus(1),
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket,
         }
     }
@@ -177,7 +177,7 @@ impl From<Publish> for Draft {
             check: Check::Full,
             extras,
             floor,
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket: Ticket::Publish { connection: origin.connection, number: origin.publish },
         }
     }
@@ -200,7 +200,7 @@ impl Draft {
             check: if publish.check_permission { Check::Full } else { Check::Existence },
             extras: publish.extras,
             floor: Timestamp::ZERO,
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket,
         }
     }

@@ -134,7 +134,7 @@ impl MessageLoop {
     }
 
     async fn read(&mut self, entry: LogEntry, reading: &mut Reading) -> Result<(), RoleError> {
-        let LogEntry { partition, offset, time, bytes } = entry;
+        let LogEntry { partition, offset, bytes, .. } = entry;
         reading.done = offset >= reading.claim;
         let bad = |source| RoleError::Record { partition, offset, source };
         let (header, _) = Header::decode(&mut Reader(bytes.clone())).map_err(bad)?;
@@ -143,7 +143,7 @@ impl MessageLoop {
             tracing::warn!(%partition, %offset, "record does not count: its claim is not the newest or its sequence has a gap");
             return Ok(());
         }
-        self.node.remember(partition, offset, time, &record.body);
+        self.node.remember(partition, offset, &record.body);
         if offset < reading.replay_from {
             return Ok(());
         }

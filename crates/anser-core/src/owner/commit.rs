@@ -33,7 +33,7 @@ impl Owner {
 
     fn commit(&mut self, done: InFlight, claim: Claim, offset: Offset, effects: &mut Vec<Effect>) {
         if let Some(hash) = done.hash {
-            self.duplicates.accept(hash, offset, self.now);
+            self.duplicates.accept(hash, offset, self.passed_ms);
         }
         let mut waits = done.ticket;
         let mut number = None;
