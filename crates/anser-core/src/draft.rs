@@ -77,8 +77,8 @@ pub struct Draft {
     pub extras: Option<Box<Extras>>,
     /// It sorts after this time.
     pub floor: Timestamp,
-    /// When its user's queue first took it; zero before.
-    pub submitted: Timestamp,
+    /// When its user's queue first took it, as the time that had passed then.
+    pub submitted_ms: Option<u64>,
     /// Who waits for the outcome.
     pub ticket: Ticket,
 }
@@ -168,7 +168,7 @@ impl Draft {
             check,
             extras: message.extras.clone(),
             floor: message.sent.minus(1),
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket,
         }
     }
@@ -191,7 +191,7 @@ impl From<Publish> for Draft {
             check: Check::Full,
             extras,
             floor,
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket: Ticket::Publish { connection: origin.connection, number: origin.publish },
         }
     }
@@ -214,7 +214,7 @@ impl Draft {
             check: if publish.check_permission { Check::Full } else { Check::Existence },
             extras: publish.extras,
             floor: Timestamp::ZERO,
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket,
         }
     }
@@ -237,7 +237,7 @@ impl Draft {
             check: if forward.check_permission { Check::Full } else { Check::Existence },
             extras: forward.extras,
             floor: forward.floor,
-            submitted: Timestamp::ZERO,
+            submitted_ms: None,
             ticket: Ticket::Forward { node, id: forward.id },
         }
     }

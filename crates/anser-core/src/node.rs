@@ -11,6 +11,7 @@ use anser_cluster::{Forward, Forwarded, Outcome, Owners, Refusal, Settled};
 use anser_types::record::{Body, Record};
 use anser_types::{Claim, Limits, LogId, NodeId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
 
+use crate::clock::{Moment, NodeClock};
 use crate::draft::{Draft, Ticket};
 use crate::horizon::Horizon;
 use crate::owner::{self, Committed, Loaded, Owner, Replayed, Turn};
@@ -69,30 +70,6 @@ struct Owned {
     leaving: bool,
     /// Where the first record was to land that did not land where it was to.
     lost_at: Offset,
-}
-
-/// The clock of a node: all its owners and queues decide by it. It follows the machine's, never goes back, and goes on at
-/// the same pace where that has gone back or the log is ahead of it.
-///
-/// One clock for all partitions, so that what a user sends sorts behind what the user was acked or shown, in whichever
-/// partition that was, though the machine's clock was set back by an hour.
-#[derive(Debug, Default)]
-struct NodeClock {
-    told: Timestamp,
-    now: Timestamp,
-}
-
-impl NodeClock {
-    fn advance(&mut self, told: Timestamp) -> Timestamp {
-        let passed_ms = told.since(self.told).min(1_000);
-        self.told = told;
-        self.now = told.max(self.now.plus(passed_ms));
-        self.now
-    }
-
-    fn raise(&mut self, floor: Timestamp) {
-        self.now = self.now.max(floor);
-    }
 }
 
 /// The message machine of one node.
@@ -304,7 +281,7 @@ impl Node {
     /// Time passes. Call it a few times a second.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.clock.advance(now);
-        self.horizon.forget(now);
+        self.horizon.forget(now.now);
         self.queues.tick(now, &mut self.queue_effects);
         self.settle_down(now, effects);
     }
@@ -335,10 +312,10 @@ impl Node {
         }
     }
 
-    /// Takes in a counted record that was applied before: for resends, and for the partition's floor.
-    pub fn remember(&mut self, partition: PartitionId, offset: Offset, taken: Timestamp, body: &Body) {
+    /// Takes in a counted record, applied or not: for resends, and for the partition's floor.
+    pub fn remember(&mut self, partition: PartitionId, offset: Offset, body: &Body) {
         if let Some(owned) = self.owners.get_mut(&partition) {
-            owned.owner.remember(offset, taken, body);
+            owned.owner.remember(offset, body);
         }
     }
 
@@ -357,7 +334,8 @@ impl Node {
     /// Ends a take-over: the partition is served.
     pub fn serve(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
         if let Some(owned) = self.owners.get(&partition) {
-            self.clock.raise(owned.owner.floor());
+            // Above all that anybody was acked there: what they send next may go to another partition.
+            self.clock.raise(owned.owner.floor().next());
         }
         let now = self.clock.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
@@ -368,7 +346,7 @@ impl Node {
     }
 
     /// Works off what owners and queues want of each other; the rest is for the shell.
-    fn settle_down(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn settle_down(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         while !self.queue_effects.is_empty() || !self.owner_effects.is_empty() {
             for effect in std::mem::take(&mut self.queue_effects) {
                 match effect {
@@ -383,7 +361,7 @@ impl Node {
         effects.extend(self.outgoing_forwards.drain(..).map(|(to, forward)| Effect::Forward(to, forward)));
     }
 
-    fn forward(&mut self, draft: Box<Draft>, now: Timestamp) {
+    fn forward(&mut self, draft: Box<Draft>, now: Moment) {
         let partition = draft.subject().partition(self.count);
         match self.owners.get_mut(&partition).filter(|owned| !owned.leaving) {
             Some(owned) => {
@@ -395,12 +373,17 @@ impl Node {
         }
     }
 
-    fn take(&mut self, effect: owner::Effect, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn take(&mut self, effect: owner::Effect, now: Moment, effects: &mut Vec<Effect>) {
         match effect {
             owner::Effect::Settle { ticket, queue, outcome } => {
                 settle(ticket, outcome, effects);
                 if let Some(user) = queue {
                     self.queues.settled(&user, outcome.ok().map(|a| a.sent), now, &mut self.queue_effects);
+                }
+            }
+            owner::Effect::Passed { queue } => {
+                if let Some(user) = queue {
+                    self.queues.settled(&user, None, now, &mut self.queue_effects);
                 }
             }
             owner::Effect::Return(draft) => self.returned(draft, now, effects),
@@ -418,7 +401,7 @@ impl Node {
     }
 
     /// What passed a queue goes back to it, to be tried again in order; the rest is refused as retryable.
-    fn returned(&mut self, draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn returned(&mut self, draft: Box<Draft>, now: Moment, effects: &mut Vec<Effect>) {
         if let Ticket::Forward { node, id } = draft.ticket {
             self.forwards.gave_back(node, id);
             effects.push(Effect::AnswerForward(node, id, Forwarded::Returned));

@@ -5,7 +5,7 @@
 //! the append), **nothing-twice** (the window of accepted client ids, rebuilt from the log with the claim), **in-order** and
 //! **one-order** (one sequence per partition), **causal** (a sent time is above its floor), **unique-ids**.
 //!
-//! A plain value: calls come in, [`Effect`]s go out. It never reads a clock; `now` never moves it backwards.
+//! A plain value: calls come in, [`Effect`]s go out. It never reads a clock; a [`Moment`] never moves it backwards.
 
 mod commit;
 mod conversation;
@@ -28,6 +28,7 @@ use anser_cluster::{Outcome, Refusal};
 use anser_types::record::Body;
 use anser_types::{Claim, Limits, LogId, Offset, PartitionId, Status, Subject, Timestamp, UserId};
 
+use crate::clock::Moment;
 use crate::draft::{Check, Draft, Ticket};
 use conversation::{Conversation, Held};
 use duplicates::Duplicates;
@@ -83,10 +84,9 @@ pub struct Owner {
     log: LogId,
     limits: Limits,
     phase: Phase,
-    /// The time of the last call, as it was told.
-    told: Timestamp,
-    /// The owner's own clock, from [`Owner::advance`].
+    /// The newest moment that it was told, and never below the floor.
     now: Timestamp,
+    passed_ms: u64,
     /// Above every sent time in the partition at the claim.
     floor: Timestamp,
     /// The name that goes into claims.
@@ -118,8 +118,8 @@ impl Owner {
             log,
             limits,
             phase: Phase::Idle,
-            told: Timestamp::ZERO,
             now: Timestamp::ZERO,
+            passed_ms: 0,
             floor: Timestamp::ZERO,
             node: String::new(),
             writing: Writing::default(),
@@ -157,12 +157,10 @@ impl Owner {
         self.floor
     }
 
-    /// Moves the owner's clock on. It follows `now`, never goes back, and goes on at the same pace where `now` has gone back
-    /// or the log is ahead of it: a clock that is set back must not stop a conversation.
-    fn advance(&mut self, now: Timestamp) -> Timestamp {
-        let passed_ms = now.since(self.told).min(1_000);
-        self.told = now;
-        self.now = now.max(self.now.plus(passed_ms));
+    /// Moves the owner's clock on.
+    fn advance(&mut self, now: Moment) -> Timestamp {
+        self.now = now.now.max(self.now);
+        self.passed_ms = now.passed_ms.max(self.passed_ms);
         self.now
     }
 

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use anser_types::{Limits, Subject, Timestamp, UserKey};
 
+use crate::clock::Moment;
 use crate::draft::Draft;
 
 /// How long a publish is tried before it is given back as retryable. Below the 30 s after which published clients give up.
@@ -37,13 +38,13 @@ struct Queue {
     in_flight: usize,
     waiting: VecDeque<Box<Draft>>,
     waiting_bytes: usize,
-    /// Nothing is passed on before this time.
-    pause_until: Timestamp,
+    /// Nothing is passed on before so much time has passed.
+    pause_until_ms: u64,
 }
 
 impl Queue {
-    fn is_idle(&self, now: Timestamp) -> bool {
-        self.in_flight == 0 && self.waiting.is_empty() && self.acked < now
+    fn is_idle(&self, now: Moment) -> bool {
+        self.in_flight == 0 && self.waiting.is_empty() && self.acked < now.now
     }
 
     fn insert(&mut self, place: usize, draft: Box<Draft>) {
@@ -58,8 +59,8 @@ impl Queue {
     }
 
     /// Passes on the head of the queue and what follows it in the same conversation.
-    fn advance(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if now < self.pause_until {
+    fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if now.passed_ms < self.pause_until_ms {
             return;
         }
         while let Some(first) = self.waiting.front() {
@@ -81,9 +82,9 @@ impl Queue {
         effects.push(Effect::Forward(draft));
     }
 
-    fn give_up_old(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn give_up_old(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         while let Some(first) = self.waiting.front() {
-            if now.since(first.submitted) < TRY_MS {
+            if now.passed_ms.saturating_sub(first.submitted_ms.unwrap_or(now.passed_ms)) < TRY_MS {
                 return;
             }
             let subject = first.subject();
@@ -123,10 +124,10 @@ impl UserQueues {
     }
 
     /// Takes a publish: passes it on at once if nothing of its user is in the way, keeps it otherwise.
-    pub fn submit(&mut self, mut draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
-        draft.submitted = now;
+    pub fn submit(&mut self, mut draft: Box<Draft>, now: Moment, effects: &mut Vec<Effect>) {
+        draft.submitted_ms = Some(now.passed_ms);
         let queue = self.users.entry(draft.sender_key()).or_default();
-        if queue.waiting.is_empty() && now >= queue.pause_until {
+        if queue.waiting.is_empty() && now.passed_ms >= queue.pause_until_ms {
             let subject = draft.subject();
             if queue.in_flight == 0 || queue.active.as_ref() == Some(&subject) {
                 queue.forward(draft, subject, effects);
@@ -145,7 +146,7 @@ impl UserQueues {
     }
 
     /// A publish that was passed on is settled; `sent` if it was accepted.
-    pub fn settled(&mut self, user: &UserKey, sent: Option<Timestamp>, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn settled(&mut self, user: &UserKey, sent: Option<Timestamp>, now: Moment, effects: &mut Vec<Effect>) {
         let Some(queue) = self.users.get_mut(user) else {
             return;
         };
@@ -161,7 +162,7 @@ impl UserQueues {
     ///
     /// It goes behind whatever was sent before it on the same connection, wherever that waits, and else to the front: what
     /// another connection sent has no order with it.
-    pub fn returned(&mut self, mut draft: Box<Draft>, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn returned(&mut self, mut draft: Box<Draft>, now: Moment, effects: &mut Vec<Effect>) {
         let Some(queue) = self.users.get_mut(&draft.sender_key()) else {
             effects.push(Effect::GiveUp(draft));
             return;
@@ -170,16 +171,14 @@ impl UserQueues {
         if queue.in_flight == 0 {
             queue.active = None;
         }
-        if draft.submitted == Timestamp::ZERO {
-            draft.submitted = now;
-        }
-        queue.pause_until = now.plus(RETRY_MS);
+        draft.submitted_ms.get_or_insert(now.passed_ms);
+        queue.pause_until_ms = now.passed_ms + RETRY_MS;
         let place = queue.waiting.iter().rposition(|earlier| follows(earlier, &draft)).map_or(0, |earlier| earlier + 1);
         queue.insert(place, draft);
     }
 
     /// Time passes: what was given back is passed on again, what was tried for too long is given up, idle queues go.
-    pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         // In the order of users' names: effects must not depend on the order of a hash map.
         let mut busy: Vec<UserKey> = Vec::new();
         self.waiting_bytes = self.users.values().map(|queue| queue.waiting_bytes).sum();

@@ -4,7 +4,7 @@
 //! that the log takes is refused. Whoever takes the partition over does not wait: its claim ends what is still on its way, and
 //! whoever reads the log sees what counted before it.
 
-use anser_cluster::{Forward, Forwarded, Owners, Refusal};
+use anser_cluster::{Forward, Forwarded, Owners};
 use anser_types::{NodeId, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
@@ -169,9 +169,7 @@ impl Node {
         }
         if is_status {
             // Nobody waits for it but its user's queue.
-            let outcome = Err(Refusal::UNAVAILABLE);
-            let ticket = crate::draft::Ticket::None;
-            self.owner_effects.push(crate::owner::Effect::Settle { ticket, queue, outcome });
+            self.owner_effects.push(crate::owner::Effect::Passed { queue });
         }
     }
 }

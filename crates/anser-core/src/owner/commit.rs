@@ -34,7 +34,7 @@ impl Owner {
     fn commit(&mut self, done: InFlight, offset: Offset, effects: &mut Vec<Effect>) {
         let claim = done.claim;
         if let Some(hash) = done.hash {
-            self.duplicates.accept(hash, offset, self.now);
+            self.duplicates.accept(hash, offset, self.passed_ms);
         }
         let mut waits = done.ticket;
         let mut number = None;

@@ -41,7 +41,7 @@ impl Owner {
                     return;
                 }
             }
-            if let Some(offset) = self.duplicates.find(hash, self.now) {
+            if let Some(offset) = self.duplicates.find(hash, self.passed_ms) {
                 self.hold_for_fetch(subject, draft, offset, turn);
                 return;
             }
@@ -64,18 +64,14 @@ impl Owner {
             return;
         }
         let recipients = conversation.recipients(&draft);
-        let last = if draft.class == MessageClass::Status { Timestamp::ZERO } else { conversation.last };
-        let Some((sent, uid)) = self.stamp(last, &draft, &recipients, turn.horizon) else {
+        if draft.class == MessageClass::Status {
+            self.pass(*draft, recipients, turn.effects);
+            return;
+        }
+        let Some((sent, uid)) = self.stamp(conversation.last, &draft, &recipients, turn.horizon) else {
             turn.effects.push(Effect::Return(draft));
             return;
         };
-        if draft.class == MessageClass::Status {
-            // Nobody waits for it but its user's queue.
-            let queue = draft.queue_key();
-            turn.effects.push(Effect::Settle { ticket: Ticket::None, queue, outcome: Ok(Accepted { uid, sent }) });
-            turn.effects.push(Effect::Pass { message: Arc::new(draft.into_message(sent, uid)), recipients });
-            return;
-        }
         self.renew_claim_when_due();
         let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
@@ -85,6 +81,19 @@ impl Owner {
         let (ticket, check) = (draft.ticket, draft.check);
         let body = Body::Message(draft.into_message(sent, uid));
         self.enqueue(Decided { body, recipients, hash, ticket, check });
+    }
+
+    /// Passes a status message on. It has no place in any order, so it takes none: the next message of its sender is stamped as
+    /// if it had not been there. Nobody waits for its outcome but its user's queue.
+    fn pass(&mut self, draft: Draft, recipients: Arc<[UserId]>, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Passed { queue: draft.queue_key() });
+        let hash = target_hash(draft.target.as_str());
+        let limit = self.now.plus(self.limits.ahead_ms_max);
+        // So many at once that one more would be ahead of the clock are too many to be of use.
+        if let Some((sent, spin)) = self.spin.take_status(draft.kind, hash, self.now, limit) {
+            let uid = MessageUid::new(sent, spin, draft.kind, hash);
+            effects.push(Effect::Pass { message: Arc::new(draft.into_message(sent, uid)), recipients });
+        }
     }
 
     /// T = max(now, last of the conversation + 1, floor of the partition + 1, floor of the draft + 1), and a UID for it.

@@ -1,11 +1,12 @@
 //! The window of accepted messages against which resends are recognised: hash → offset, bounded in time and entries.
 //!
-//! A hit says only that a message with the same hash was accepted; the owner reads that record to be sure.
+//! A hit says only that a message with the same hash was accepted; the owner reads that record to be sure. Time is what has
+//! passed, not what a clock shows: a clock that is set ends no window.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use anser_types::{Offset, Timestamp};
+use anser_types::Offset;
 
 /// Keys are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
@@ -30,12 +31,19 @@ impl Hasher for Identity {
 type Map<V> = HashMap<u64, V, BuildHasherDefault<Identity>>;
 
 #[derive(Debug)]
+struct Accepted {
+    hash: u64,
+    offset: Offset,
+    at_ms: u64,
+}
+
+#[derive(Debug)]
 pub(super) struct Duplicates {
     window_ms: u64,
     entries_max: usize,
     accepted: Map<Offset>,
-    /// In the order of acceptance, with the time.
-    order: VecDeque<(u64, Timestamp)>,
+    /// In the order of acceptance.
+    order: VecDeque<Accepted>,
     /// On the way into the log: as the how-manieth record it was decided.
     pending: Map<u64>,
 }
@@ -53,8 +61,8 @@ impl Duplicates {
         self.pending.get(&hash).copied()
     }
 
-    pub(super) fn find(&mut self, hash: u64, now: Timestamp) -> Option<Offset> {
-        self.forget_old(now);
+    pub(super) fn find(&mut self, hash: u64, now_ms: u64) -> Option<Offset> {
+        self.forget_old(now_ms);
         self.accepted.get(&hash).copied()
     }
 
@@ -62,11 +70,11 @@ impl Duplicates {
         self.pending.insert(hash, number);
     }
 
-    pub(super) fn accept(&mut self, hash: u64, offset: Offset, time: Timestamp) {
+    pub(super) fn accept(&mut self, hash: u64, offset: Offset, at_ms: u64) {
         self.pending.remove(&hash);
         self.accepted.insert(hash, offset);
-        self.order.push_back((hash, time));
-        self.forget_old(time);
+        self.order.push_back(Accepted { hash, offset, at_ms });
+        self.forget_old(at_ms);
     }
 
     /// What was on its way into the log did not get there.
@@ -81,13 +89,16 @@ impl Duplicates {
         self.pending.clear();
     }
 
-    fn forget_old(&mut self, now: Timestamp) {
-        while let Some(&(hash, time)) = self.order.front() {
-            if now.since(time) <= self.window_ms && self.order.len() <= self.entries_max {
+    fn forget_old(&mut self, now_ms: u64) {
+        while let Some(oldest) = self.order.front() {
+            if now_ms.saturating_sub(oldest.at_ms) <= self.window_ms && self.order.len() <= self.entries_max {
                 return;
             }
+            // The same message may have been accepted again, after its window: then the newer one stays.
+            if self.accepted.get(&oldest.hash) == Some(&oldest.offset) {
+                self.accepted.remove(&oldest.hash);
+            }
             self.order.pop_front();
-            self.accepted.remove(&hash);
         }
     }
 }
@@ -99,13 +110,22 @@ mod tests {
     #[test]
     fn the_window_is_bounded_in_time_and_entries() {
         let mut window = Duplicates::new(100, 2);
-        window.accept(1, Offset(10), Timestamp(0));
-        assert_eq!(window.find(1, Timestamp(100)), Some(Offset(10)));
-        assert_eq!(window.find(1, Timestamp(101)), None, "too old");
+        window.accept(1, Offset(10), 0);
+        assert_eq!(window.find(1, 100), Some(Offset(10)));
+        assert_eq!(window.find(1, 101), None, "too old");
         for hash in 2..=4 {
-            window.accept(hash, Offset(hash), Timestamp(200));
+            window.accept(hash, Offset(hash), 200);
         }
-        assert_eq!(window.find(2, Timestamp(200)), None, "too many");
-        assert_eq!(window.find(3, Timestamp(200)), Some(Offset(3)));
+        assert_eq!(window.find(2, 200), None, "too many");
+        assert_eq!(window.find(3, 200), Some(Offset(3)));
+    }
+
+    #[test]
+    fn forgetting_the_older_of_two_equal_messages_keeps_the_newer() {
+        let mut window = Duplicates::new(100, 2);
+        window.accept(1, Offset(10), 0);
+        window.accept(1, Offset(11), 90);
+        assert_eq!(window.find(1, 150), Some(Offset(11)));
+        assert_eq!(window.find(1, 200), None);
     }
 }

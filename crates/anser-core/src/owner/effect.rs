@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anser_backend::{GroupView, Head, PrivateBlocks};
 use anser_cluster::Outcome;
 use anser_types::record::Body;
-use anser_types::{Claim, Mark, Message, Offset, PartitionId, Subject, Timestamp, UserId, UserKey};
+use anser_types::{Claim, Mark, Message, Offset, PartitionId, Subject, UserId, UserKey};
 use bytes::Bytes;
 
+use crate::clock::Moment;
 use crate::draft::{Draft, Ticket};
 use crate::horizon::Horizon;
 
@@ -84,6 +85,11 @@ pub enum Effect {
         /// What became of it.
         outcome: Outcome,
     },
+    /// The user's queue is done with a status message: there is no outcome to tell, and no time to sort behind.
+    Passed {
+        /// The user whose queue the message passed, if it passed one.
+        queue: Option<UserKey>,
+    },
     /// The publish could not be decided now; here it is back. Nothing of it is in the log.
     Return(Box<Draft>),
     /// A record counts: derive the tables from it.
@@ -101,7 +107,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Turn<'a> {
     /// The clock.
-    pub now: Timestamp,
+    pub now: Moment,
     /// The newest sent times on their way to users, as far as this node knows.
     pub horizon: &'a mut Horizon,
     /// What is to be done, in order.

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use anser_cluster::Accepted;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, Offset, Status, Subject, Timestamp};
+use anser_types::{Claim, Offset, Status, Subject};
 
 use super::{Committed, Effect, Owner, Phase, Writing};
+use crate::clock::Moment;
 use crate::draft::{Draft, Ticket, duplicate_hash_of};
 
 /// What a replayed record needs before it can be taken in.
@@ -24,7 +25,7 @@ pub enum Replayed {
 impl Owner {
     /// Makes a claim: appends it at the end of the partition. Returns the effect to perform; answer with
     /// [`Owner::claimed`], or [`Owner::claim_failed`].
-    pub fn claim(&mut self, node: &str, end: Offset, now: Timestamp) -> Effect {
+    pub fn claim(&mut self, node: &str, end: Offset, now: Moment) -> Effect {
         let time = self.advance(now);
         self.phase = Phase::Claiming;
         self.expected = end.next();
@@ -54,17 +55,21 @@ impl Owner {
         matches!(self.phase, Phase::Idle)
     }
 
-    /// Takes in a record that all tables have applied: for the window of resends, and the floor.
-    pub fn remember(&mut self, offset: Offset, taken: Timestamp, body: &Body) {
+    /// Takes in a record that counts: for the floor, and the window of resends.
+    ///
+    /// The window begins anew with the claim. How old a record is only clocks could say: that of the log, which may have been
+    /// set since, and ours. Whoever reads chooses how far back a resend is recognised; nothing is forgotten sooner.
+    pub fn remember(&mut self, offset: Offset, body: &Body) {
+        if matches!(body, Body::Claim { .. }) {
+            // Its clock may be wrong; nothing was stamped by it that is not seen on its own.
+            return;
+        }
         self.floor = self.floor.max(body.time());
         if let Body::Message(message) = body
             && let Some(hash) = duplicate_hash_of(message)
         {
-            // The clock of the log and that of the owner may differ; neither may end the window too early.
-            let accepted = taken.max(message.sent);
-            self.duplicates.accept(hash, offset, accepted);
+            self.duplicates.accept(hash, offset, self.passed_ms);
         }
-        // A claim's clock may be wrong; nothing was stamped by it that is not seen on its own.
     }
 
     /// Takes in a record that some table may not have applied. Its effects happen once, whatever has happened before.
@@ -128,7 +133,7 @@ impl Owner {
 
     /// Everything up to the claim was replayed: the owner decides from now on. What was on its way when the last claim broke
     /// off and is not in the log goes back to where it came from.
-    pub fn serve(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn serve(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.advance(now);
         self.now = self.now.max(self.floor);
         if let Phase::Reading { claim } = self.phase {

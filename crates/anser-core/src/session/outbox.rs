@@ -4,7 +4,7 @@
 //! in the order of their numbers, on every connection anew, so that the server sees them in order however often the
 //! connection breaks. What was settled is forgotten.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anser_rmtp::PublishTopic;
 use anser_rmtp::frame::PubAck;
@@ -71,6 +71,9 @@ pub(super) struct Outbox {
     hold_until: Option<Timestamp>,
     /// A lane could not write because too many requests of the connection were unanswered.
     starved: bool,
+    /// Messages that a pull settled while an attempt to send them was unanswered. Beyond the server's window for resends
+    /// that attempt becomes a message of its own, and its answer names it.
+    doubled: BTreeSet<u64>,
     /// Who signs; known while signed in.
     me: Option<UserId>,
 }
@@ -130,8 +133,9 @@ impl Outbox {
 
     /// Takes the server's answer to a message. Its UID, if it was accepted.
     pub(super) fn answered(&mut self, number: u64, ack: &PubAck, turn: &mut Turn<'_>) -> Option<MessageUid> {
+        let is_doubled = self.doubled.remove(&number);
         match ack.uid.filter(|_| ack.status.is_ok()) {
-            Some(uid) => self.accepted(number, uid, ack.sent, turn).then_some(uid),
+            Some(uid) => (self.accepted(number, uid, ack.sent, turn) || is_doubled).then_some(uid),
             None if ack.status.is_ok() || ack.status.is_retryable() => {
                 self.put_off(number, turn);
                 None
@@ -154,8 +158,14 @@ impl Outbox {
         sent: Timestamp,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let number = self.pending.iter().find(|(_, pending)| pending.client_id == client_id).map(|(&number, _)| number);
-        number.is_some_and(|number| self.accepted(number, uid, sent, turn))
+        let found = self.pending.iter().find(|(_, pending)| pending.client_id == client_id);
+        let Some((number, in_flight)) = found.map(|(&number, pending)| (number, pending.in_flight)) else {
+            return false;
+        };
+        if in_flight {
+            self.doubled.insert(number);
+        }
+        self.accepted(number, uid, sent, turn)
     }
 
     /// No answer in time: once more, or never again.
@@ -167,6 +177,7 @@ impl Outbox {
 
     /// The connection is gone before the answer came; the message waits again.
     pub(super) fn unanswered(&mut self, number: u64) {
+        self.doubled.remove(&number);
         let Some(pending) = self.pending.get_mut(&number).filter(|pending| pending.in_flight) else {
             return;
         };

@@ -21,9 +21,13 @@ fn draft(number: u64, to: &str) -> Box<Draft> {
         check: Check::Full,
         extras: None,
         floor: Timestamp::ZERO,
-        submitted: Timestamp::ZERO,
+        submitted_ms: None,
         ticket: Ticket::Publish { connection, number },
     })
+}
+
+const fn at(millis: u64) -> Moment {
+    Moment { now: Timestamp(millis), passed_ms: millis }
 }
 
 fn alice() -> UserKey {
@@ -46,12 +50,12 @@ fn numbers(effects: &mut Vec<Effect>) -> Vec<i64> {
 fn the_next_conversation_waits_and_gets_a_floor_above_the_last_ack() {
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
     for (number, to) in [(1, "bob"), (2, "bob"), (3, "carol"), (4, "bob")] {
-        queues.submit(draft(number, to), Timestamp(10), &mut effects);
+        queues.submit(draft(number, to), at(10), &mut effects);
     }
     assert_eq!(numbers(&mut effects), [1, 2]);
-    queues.settled(&alice(), Some(Timestamp(50)), Timestamp(11), &mut effects);
+    queues.settled(&alice(), Some(Timestamp(50)), at(11), &mut effects);
     assert_eq!(numbers(&mut effects), [0i64; 0]);
-    queues.settled(&alice(), Some(Timestamp(51)), Timestamp(11), &mut effects);
+    queues.settled(&alice(), Some(Timestamp(51)), at(11), &mut effects);
     assert!(matches!(&effects[..], [Effect::Forward(draft)] if draft.floor == Timestamp(51)));
     assert_eq!(numbers(&mut effects), [3]);
 }
@@ -60,31 +64,31 @@ fn the_next_conversation_waits_and_gets_a_floor_above_the_last_ack() {
 fn what_comes_back_is_passed_on_again_before_what_followed_it() {
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
     for number in 1..=3 {
-        queues.submit(draft(number, "bob"), Timestamp(10), &mut effects);
+        queues.submit(draft(number, "bob"), at(10), &mut effects);
     }
     assert_eq!(numbers(&mut effects), [1, 2, 3]);
     for number in 1..=3 {
-        queues.returned(draft(number, "bob"), Timestamp(10), &mut effects);
+        queues.returned(draft(number, "bob"), at(10), &mut effects);
     }
-    queues.submit(draft(4, "bob"), Timestamp(10), &mut effects);
-    queues.tick(Timestamp(100), &mut effects);
+    queues.submit(draft(4, "bob"), at(10), &mut effects);
+    queues.tick(at(100), &mut effects);
     assert_eq!(numbers(&mut effects), [0i64; 0], "not at once");
-    queues.tick(Timestamp(300), &mut effects);
+    queues.tick(at(300), &mut effects);
     assert_eq!(numbers(&mut effects), [1, 2, 3, 4]);
 }
 
 #[test]
 fn what_was_tried_for_too_long_is_given_up_with_all_that_followed_in_its_conversation() {
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
-    queues.submit(draft(1, "bob"), Timestamp(10), &mut effects);
+    queues.submit(draft(1, "bob"), at(10), &mut effects);
     let mut first = draft(1, "bob");
-    first.submitted = Timestamp(10);
-    queues.returned(first, Timestamp(10), &mut effects);
+    first.submitted_ms = Some(10);
+    queues.returned(first, at(10), &mut effects);
     for (number, to) in [(2, "carol"), (3, "bob")] {
-        queues.submit(draft(number, to), Timestamp(20), &mut effects);
+        queues.submit(draft(number, to), at(20), &mut effects);
     }
     effects.clear();
-    queues.tick(Timestamp(20_011), &mut effects);
+    queues.tick(at(20_011), &mut effects);
     assert_eq!(numbers(&mut effects), [-1, -3, 2]);
 }
 
@@ -93,22 +97,22 @@ fn slow_is_alone_a_full_queue_refuses_its_own_user_only() {
     let limits = Limits { user_waiting_max: 2, ..Limits::default() };
     let (mut queues, mut effects) = (UserQueues::new(limits), Vec::new());
     for (number, to) in [(1, "bob"), (2, "carol"), (3, "carol"), (4, "carol")] {
-        queues.submit(draft(number, to), Timestamp(10), &mut effects);
+        queues.submit(draft(number, to), at(10), &mut effects);
     }
     let mut other = draft(9, "bob");
     other.sender = UserId::new("zoe").unwrap();
-    queues.submit(other, Timestamp(10), &mut effects);
+    queues.submit(other, at(10), &mut effects);
     assert_eq!(numbers(&mut effects), [1, -4, 9]);
 }
 
 #[test]
 fn idle_queues_cost_nothing() {
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
-    queues.submit(draft(1, "bob"), Timestamp(10), &mut effects);
-    queues.settled(&alice(), Some(Timestamp(12)), Timestamp(11), &mut effects);
-    queues.tick(Timestamp(12), &mut effects);
+    queues.submit(draft(1, "bob"), at(10), &mut effects);
+    queues.settled(&alice(), Some(Timestamp(12)), at(11), &mut effects);
+    queues.tick(at(12), &mut effects);
     assert_eq!(queues.len(), 1, "the floor still matters");
-    queues.tick(Timestamp(13), &mut effects);
+    queues.tick(at(13), &mut effects);
     assert!(queues.is_empty());
 }
 
@@ -122,7 +126,7 @@ fn in_order_what_comes_back_of_two_connections_keeps_the_order_of_each() {
     let sent = [(1, 1), (2, 1), (2, 2), (1, 2), (1, 3), (2, 3)];
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
     for (connection, number) in sent {
-        queues.submit(on(connection, number), Timestamp(10), &mut effects);
+        queues.submit(on(connection, number), at(10), &mut effects);
     }
     for round in 1..=4 {
         let forwarded: Vec<(u64, u64)> = effects
@@ -137,8 +141,8 @@ fn in_order_what_comes_back_of_two_connections_keeps_the_order_of_each() {
             assert!(of_one.map(|(_, number)| number).is_sorted(), "{forwarded:?}");
         }
         for (connection, number) in forwarded {
-            queues.returned(on(connection, number), Timestamp(10), &mut effects);
+            queues.returned(on(connection, number), at(10), &mut effects);
         }
-        queues.tick(Timestamp(10 + round * (RETRY_MS + 1)), &mut effects);
+        queues.tick(at(10 + round * (RETRY_MS + 1)), &mut effects);
     }
 }

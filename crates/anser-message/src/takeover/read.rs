@@ -97,7 +97,7 @@ impl MessageLoop {
 
     /// Takes an entry in. Returns the conversation that has to be loaded first, if one has to be.
     fn take_in(&mut self, entry: &LogEntry, reading: &mut Reading) -> Result<Option<Subject>, RoleError> {
-        let LogEntry { partition, offset, time, ref bytes } = *entry;
+        let LogEntry { partition, offset, ref bytes, .. } = *entry;
         if self.node.epoch(partition) != Some(reading.epoch) {
             // It has left this node again.
             reading.done = true;
@@ -109,7 +109,7 @@ impl MessageLoop {
             reading.seen = offset.next();
             reading.counts = reading.fence.admits(offset, record.header, &record.body);
             if reading.counts {
-                self.node.remember(partition, offset, time, &record.body);
+                self.node.remember(partition, offset, &record.body);
             } else if offset >= reading.replay_from {
                 tracing::warn!(%partition, %offset, "record does not count: its claim is not the newest or its sequence has a gap");
             }

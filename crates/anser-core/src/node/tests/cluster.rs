@@ -85,7 +85,7 @@ impl Cluster {
             if !fence.admits(offset, record.header, &record.body) {
                 continue;
             }
-            node.remember(partition, offset, now, &record.body);
+            node.remember(partition, offset, &record.body);
             let replay = Replay { partition, claim: Claim(end), offset, bytes, record: &record };
             if let Replayed::Needs(subject) = node.replay(replay, now, &mut effects) {
                 node.loaded(

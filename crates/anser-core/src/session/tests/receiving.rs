@@ -133,6 +133,26 @@ fn nothing_twice_an_own_message_is_known_again_behind_a_long_backlog() {
 }
 
 #[test]
+fn nothing_twice_a_resend_that_became_a_message_of_its_own_is_known_by_its_ack() {
+    let mut rig = Rig::synced(|_| {});
+    rig.send("peer", 1);
+    let client_id = rig.published()[0].2;
+    rig.take();
+    // The ack is lost, and the resend comes so late that the server takes it for another message.
+    rig.reconnect();
+    let resend = rig.published()[0].1;
+    rig.answer_pull(&[own(t(10), client_id)], at(10), true);
+    rig.take();
+    rig.now = Timestamp(t(20));
+    rig.ack(resend, Status::OK);
+    rig.notify(at(20));
+    let second = DownStreamMessage { msg_id: Some(uid(t(20), resend).to_string()), ..own(t(20), client_id) };
+    rig.answer_pull(&[second], at(20), true);
+    assert_eq!(rig.received().count(), 0, "it went up from here");
+    assert!(!rig.notices().any(|n| matches!(n, Notice::Acked { .. })), "told once, with the first");
+}
+
+#[test]
 fn a_cursor_never_goes_back() {
     let mut rig = Rig::synced(|_| {});
     rig.notify(at(20));
