@@ -190,6 +190,11 @@ impl MessageLoop {
         Ok(true)
     }
 
+    /// Whether there are no other message nodes.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.peers.is_none()
+    }
+
     async fn take_all(&mut self, inputs: &mut Vec<Input>) -> Result<(), RoleError> {
         for input in inputs.drain(..) {
             self.take(input).await?;

@@ -30,11 +30,11 @@ type Piece = (Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>);
 /// What comes back of a backend.
 pub(crate) enum Step {
     /// Where the partitions end.
-    Bounds(Vec<(PartitionId, Result<Offset, ReadError>)>),
+    Bounds(Vec<(PartitionId, Result<Offset, RoleError>)>),
     /// Which claims are in the log.
-    Claims(Vec<(PartitionId, Result<Offset, AppendError>)>),
+    Claims(Vec<(PartitionId, Result<Offset, RoleError>)>),
     /// From where to read.
-    Places(Vec<Result<Place, (PartitionId, RoleError)>>),
+    Places(Vec<(PartitionId, Result<Place, RoleError>)>),
     /// The next piece of the log.
     Piece(Id, Piece),
     /// What is known of a conversation of which the log speaks.
@@ -97,7 +97,8 @@ impl MessageLoop {
         self.steps.push(Box::pin(async move {
             let mut bounds = Vec::with_capacity(partitions.len());
             for partition in partitions {
-                bounds.push((partition, log.bounds(partition).await.map(|bounds| bounds.end)));
+                let end = log.bounds(partition).await.map(|bounds| bounds.end);
+                bounds.push((partition, end.map_err(RoleError::from)));
             }
             Step::Bounds(bounds)
         }));
@@ -135,16 +136,36 @@ impl MessageLoop {
         Ok(())
     }
 
-    fn claim_all(&mut self, bounds: Vec<(PartitionId, Result<Offset, ReadError>)>) -> Result<(), RoleError> {
-        let mut pending: Vec<(PartitionId, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
-        for (partition, end) in bounds {
-            let end = match end {
-                Ok(end) => end,
+    /// The answers that go on. What failed is tried again; on a node by itself together with all the others, because there the
+    /// records of all partitions are replayed in the one order in which they lie in the log: it gives entries the places that
+    /// they had before a crash.
+    fn sort_out<T>(
+        &mut self,
+        answers: Vec<(PartitionId, Result<T, RoleError>)>,
+    ) -> Result<Vec<(PartitionId, T)>, RoleError> {
+        let mut good = Vec::with_capacity(answers.len());
+        let mut has_failed = false;
+        for (partition, answer) in answers {
+            match answer {
+                Ok(answer) => good.push((partition, answer)),
                 Err(error) => {
-                    self.try_again(partition, error.into())?;
-                    continue;
+                    has_failed = true;
+                    self.try_again(partition, error)?;
                 }
-            };
+            }
+        }
+        if has_failed && self.is_alone() {
+            for (partition, _) in good.drain(..) {
+                self.node.claim_failed(partition);
+                self.note_unowned(partition);
+            }
+        }
+        Ok(good)
+    }
+
+    fn claim_all(&mut self, bounds: Vec<(PartitionId, Result<Offset, RoleError>)>) -> Result<(), RoleError> {
+        let mut pending: Vec<(PartitionId, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
+        for (partition, end) in self.sort_out(bounds)? {
             let now = (self.clock)();
             let Some(Append { expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {
                 continue;
@@ -154,47 +175,35 @@ impl MessageLoop {
         self.steps.push(Box::pin(async move {
             let mut claims = Vec::with_capacity(pending.len());
             for (partition, append) in pending {
-                claims.push((partition, append.await));
+                claims.push((partition, append.await.map_err(RoleError::from)));
             }
             Step::Claims(claims)
         }));
         Ok(())
     }
 
-    fn claimed(&mut self, claims: Vec<(PartitionId, Result<Offset, AppendError>)>) -> Result<(), RoleError> {
-        let mut claimed = Vec::with_capacity(claims.len());
-        for (partition, claim) in claims {
-            match claim {
-                Ok(offset) => {
-                    self.node.claimed(partition, offset);
-                    claimed.push((partition, offset));
-                }
-                Err(error) => self.try_again(partition, error.into())?,
-            }
+    fn claimed(&mut self, claims: Vec<(PartitionId, Result<Offset, RoleError>)>) -> Result<(), RoleError> {
+        let claimed = self.sort_out(claims)?;
+        for &(partition, offset) in &claimed {
+            self.node.claimed(partition, offset);
         }
         let (backends, limits, clock) = (self.backends.clone(), self.limits, self.clock.clone());
         self.steps.push(Box::pin(async move {
             let mut places = Vec::with_capacity(claimed.len());
             for (partition, claim) in claimed {
                 let place = place::find(&backends, &limits, clock(), partition, claim).await;
-                places.push(place.map_err(|error| (partition, error)));
+                places.push((partition, place));
             }
             Step::Places(places)
         }));
         Ok(())
     }
 
-    fn begin_reading(&mut self, places: Vec<Result<Place, (PartitionId, RoleError)>>) -> Result<(), RoleError> {
+    fn begin_reading(&mut self, places: Vec<(PartitionId, Result<Place, RoleError>)>) -> Result<(), RoleError> {
         let mut take_over = TakeOver::default();
         let mut from = Vec::with_capacity(places.len());
-        for place in places {
-            let Place { partition, claim, start, replay_from } = match place {
-                Ok(place) => place,
-                Err((partition, error)) => {
-                    self.try_again(partition, error)?;
-                    continue;
-                }
-            };
+        for (partition, place) in self.sort_out(places)? {
+            let Place { claim, start, replay_from } = place;
             let Some(epoch) = self.node.epoch(partition) else {
                 continue;
             };

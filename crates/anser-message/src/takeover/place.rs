@@ -1,5 +1,7 @@
 //! Where the reading of a partition begins that is taken over.
 
+use anser_types::codec::Reader;
+use anser_types::record::Header;
 use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
 
 use crate::role::{Backends, RoleError};
@@ -7,7 +9,6 @@ use crate::role::{Backends, RoleError};
 /// From where a partition is read, and up to where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    pub(super) partition: PartitionId,
     /// Our claim, behind which reading ends.
     pub(super) claim: Offset,
     /// Where reading begins.
@@ -30,11 +31,23 @@ pub(super) async fn find(
     if start > needed {
         return Err(RoleError::Lost { partition, start, applied: needed });
     }
-    // Reading has to meet a claim before the window begins. Twice the time between two, because the log's clock is not ours.
-    let margin = limits.claim_renew_ms.saturating_mul(2);
-    let since = now.minus(limits.duplicate_window_ms.saturating_add(margin));
+    let since = now.minus(limits.duplicate_window_ms);
     let window = backends.log.offset_at(partition, since).await?;
-    Ok(Place { partition, claim, start: needed.min(window.max(start)), replay_from: mark.next })
+    let window = claim_before(backends, partition, window).await?;
+    Ok(Place { claim, start: needed.min(window.max(start)), replay_from: mark.next })
+}
+
+/// A claim at or before an offset, from which everything is met that decides whether the record there counts: the claim under
+/// which that record was written. It may be the newest there; if the record is a zombie's, it is an older one.
+async fn claim_before(backends: &Backends, partition: PartitionId, offset: Offset) -> Result<Offset, RoleError> {
+    let Some(bytes) = backends.log.read_at(partition, offset).await? else {
+        return Ok(offset);
+    };
+    let bad = |source| RoleError::Record { partition, offset, source };
+    let (header, _) = Header::decode(&mut Reader(bytes)).map_err(bad)?;
+    // A claim's own header says only where it was expected to land.
+    let is_claim = header.sequence == 0;
+    Ok(if is_claim { offset } else { header.claim.0.min(offset) })
 }
 
 /// Below this every table has applied the partition.
