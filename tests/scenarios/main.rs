@@ -2,6 +2,7 @@
 
 mod crash;
 mod first_steps;
+mod groups;
 mod lifecycle;
 mod one_way_in;
 mod restart;

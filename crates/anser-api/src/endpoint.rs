@@ -22,6 +22,9 @@ pub(crate) enum Endpoint {
     SyncGroups,
     QueryGroupUsers,
     QueryUserGroups,
+    MuteMembers,
+    UnmuteMembers,
+    QueryMuted,
     PublishPrivate,
     PublishGroup,
     PublishSystem,
@@ -30,7 +33,7 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint with its path.
-    pub(crate) const ALL: [(&str, Self); 23] = [
+    pub(crate) const ALL: [(&str, Self); 26] = [
         ("/user/getToken", Self::GetToken),
         ("/user/refresh", Self::RefreshUser),
         ("/user/info", Self::UserInfo),
@@ -50,6 +53,9 @@ impl Endpoint {
         ("/group/sync", Self::SyncGroups),
         ("/group/user/query", Self::QueryGroupUsers),
         ("/user/group/query", Self::QueryUserGroups),
+        ("/group/user/gag/add", Self::MuteMembers),
+        ("/group/user/gag/rollback", Self::UnmuteMembers),
+        ("/group/user/gag/list", Self::QueryMuted),
         ("/message/private/publish", Self::PublishPrivate),
         ("/message/group/publish", Self::PublishGroup),
         ("/message/system/publish", Self::PublishSystem),

@@ -66,11 +66,7 @@ pub(crate) async fn sync(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError>
     let present: BTreeMap<TargetId, String> =
         groups_of(api, &call.key(user.clone()), GROUPS_MAX).await?.into_iter().collect();
     let changes = sync_changes(&user, &wanted, &present);
-    let mut outcomes = stream::iter(changes.into_iter().map(|(group, roster)| change(api, call, group, roster)))
-        .buffer_unordered(CHANGES_AT_ONCE);
-    while let Some(outcome) = outcomes.next().await {
-        outcome?;
-    }
+    change_all(api, call, changes).await?;
     Ok(done())
 }
 
@@ -111,6 +107,20 @@ fn sync_changes(
     changes
 }
 
+/// Changes several groups, some of them at the same time. Returns when all are changed, or one was refused.
+pub(crate) async fn change_all(
+    api: &Api,
+    call: &Call<'_>,
+    changes: Vec<(TargetId, RosterChange)>,
+) -> Result<(), ApiError> {
+    let mut outcomes = stream::iter(changes.into_iter().map(|(group, roster)| change(api, call, group, roster)))
+        .buffer_unordered(CHANGES_AT_ONCE);
+    while let Some(outcome) = outcomes.next().await {
+        outcome?;
+    }
+    Ok(())
+}
+
 async fn change(api: &Api, call: &Call<'_>, group: TargetId, change: RosterChange) -> Result<(), ApiError> {
     let subject = Subject::group(call.app.key.clone(), group);
     api.messages.command(Command::Roster { subject, change }).await?;
@@ -147,6 +157,11 @@ fn page_size(call: &Call<'_>) -> Result<usize, ApiError> {
         (None, None) => GROUPS_MAX,
     };
     Ok(size.clamp(1, GROUPS_MAX))
+}
+
+/// All groups of a user that anybody asks about at once, by id.
+pub(crate) async fn all_groups_of(api: &Api, user: &UserKey) -> Result<Vec<TargetId>, ApiError> {
+    Ok(groups_of(api, user, GROUPS_MAX).await?.into_iter().map(|(group, _)| group).collect())
 }
 
 /// At most `max` groups of a user, by id.

@@ -15,6 +15,7 @@ mod error;
 mod form;
 mod group;
 mod message;
+mod mute;
 mod publish;
 mod rate;
 mod router;

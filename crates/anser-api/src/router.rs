@@ -18,7 +18,7 @@ use crate::call::Call;
 use crate::endpoint::Endpoint;
 use crate::rate::RateLimiter;
 use crate::signature::{Freshness, authenticate};
-use crate::{ApiConfig, ApiError, Params, blacklist, group, message, sign_in, user};
+use crate::{ApiConfig, ApiError, Params, blacklist, group, message, mute, sign_in, user};
 
 #[cfg(test)]
 mod tests;
@@ -149,6 +149,9 @@ impl Api {
             Endpoint::SyncGroups => group::sync(self, &call).await,
             Endpoint::QueryGroupUsers => group::query_users(self, &call).await,
             Endpoint::QueryUserGroups => group::query_of_user(self, &call).await,
+            Endpoint::MuteMembers => mute::add(self, &call).await,
+            Endpoint::UnmuteMembers => mute::remove(self, &call).await,
+            Endpoint::QueryMuted => mute::query(self, &call).await,
             Endpoint::PublishPrivate => message::publish_private(self, &call).await,
             Endpoint::PublishGroup => message::publish_group(self, &call).await,
             Endpoint::PublishSystem => message::publish_system(self, &call).await,

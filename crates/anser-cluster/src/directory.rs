@@ -35,6 +35,8 @@ pub struct GroupProfile {
     pub created: Timestamp,
     /// Its present members and since when, by user id.
     pub members: Vec<(UserId, Timestamp)>,
+    /// The members who were muted, and until when, by user id. The end may have passed.
+    pub muted: Vec<(UserId, Timestamp)>,
 }
 
 /// A setting of one conversation of one user.

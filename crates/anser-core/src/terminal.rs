@@ -145,7 +145,10 @@ impl Terminal {
             ClientFrame::Query(query) => self.on_query(query, now, out),
             ClientFrame::PubAck { message_id } => self.on_puback(message_id, now, out),
             ClientFrame::QueryCon { message_id } => self.sync.on_confirmed(message_id),
-            ClientFrame::PingReq => out.send(ServerFrameRef::PingResp),
+            ClientFrame::PingReq => {
+                out.send(ServerFrameRef::PingResp);
+                self.sync.heard(now, &self.config);
+            }
             ClientFrame::Disconnect { .. } => self.close(Close::Quiet, out),
             ClientFrame::Connect(_) => self.close(Close::Told(DisconnectStatus::ProtocolError), out),
         }

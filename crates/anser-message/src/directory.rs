@@ -1,6 +1,6 @@
 //! Reads of users, groups, blocks and settings for the other roles.
 
-use anser_backend::StoreError;
+use anser_backend::{GroupView, StoreError};
 use anser_cluster::{
     BoxFuture, DirectoryService, GroupProfile, Refusal, SettingItem, SettingsPage, SignInView, UserProfile,
 };
@@ -18,6 +18,11 @@ where
     U: 'a,
 {
     Box::pin(async move { reading.await.map(show).map_err(storage) })
+}
+
+fn muted(group: &GroupView) -> Vec<(UserId, Timestamp)> {
+    let muted = group.present().filter(|member| member.muted_until > Timestamp::ZERO);
+    muted.map(|member| (member.user.clone(), member.muted_until)).collect()
 }
 
 impl DirectoryService for MessageHandle {
@@ -40,6 +45,7 @@ impl DirectoryService for MessageHandle {
         read(self.backends.directory.group(app, group), |view| {
             view.filter(|group| group.exists).map(|group| GroupProfile {
                 members: group.present().map(|m| (m.user.clone(), m.joined)).collect(),
+                muted: muted(&group),
                 name: group.name,
                 created: group.created,
             })

@@ -5,6 +5,7 @@ mod conventions;
 mod fakes;
 mod groups;
 mod messages;
+mod mutes;
 mod users;
 
 use std::sync::Arc;

@@ -23,7 +23,8 @@ pub struct TerminalConfig {
     pub direct_queue_max: usize,
     /// As `direct_timeout_ms`, where messages wait for the push. Default 1,000.
     pub direct_queue_ms: u64,
-    /// After how long a notice that no pull followed is repeated; each time twice as long, five times. Default 5,000.
+    /// After how long a notice that no pull followed is repeated; each time twice as long, five times. Also how long a new
+    /// client may be there without a pull until it is looked after. Default 5,000.
     pub notice_repeat_ms: u64,
     /// After how long a failed pull is tried again for the client; each time twice as long, five times. Default 1,000.
     pub probe_ms: u64,

@@ -139,7 +139,9 @@ impl Terminal {
             let until = now.plus(self.config.question_timeout_ms);
             let nobody = Asked { message_id: 0, qos: Qos::AtMostOnce };
             let ticket = self.questions.add(nobody, until, About::Probe { after });
-            out.ask(ticket, self.pull_request(after));
+            // Without a device: what the client itself asked for last is not forgotten for it.
+            let user = self.identity.user.clone();
+            out.ask(ticket, Request::Pull(PullRequest { user, device: None, after }));
         }
     }
 

@@ -123,7 +123,9 @@ pub(super) struct Sync {
     confirmed: Position,
     /// Runs while a notice waits for its pull.
     notice: Wait,
-    /// Runs after a pull that failed; with the cursor that it had asked for.
+    /// Whether the client ever pulled.
+    pulled: bool,
+    /// Runs after a pull that failed, or that never came; with the cursor to look from.
     probe: Wait,
     probe_after: Position,
 }
@@ -269,6 +271,7 @@ impl Sync {
         self.fall_behind();
         self.flight = None;
         self.pulls = self.pulls.saturating_add(1);
+        self.pulled = true;
         self.notice = Wait::default();
         self.probe.until = None;
         self.asked = self.asked.max(asked);
@@ -329,6 +332,14 @@ impl Sync {
     pub(super) fn fail_pull(&mut self, after: Position, now: Timestamp, config: &TerminalConfig) {
         self.pulls = self.pulls.saturating_sub(1);
         self.probe_again(after, now, config);
+    }
+
+    /// The client is there. Some come back after a cut and then do not pull: for them it is found out as well.
+    pub(super) fn heard(&mut self, now: Timestamp, config: &TerminalConfig) {
+        if !self.pulled && self.wanted == Position::START && self.probe.until.is_none() {
+            self.probe_after = Position::START;
+            self.probe.until = Some(now.plus(config.notice_repeat_ms));
+        }
     }
 
     pub(super) fn probe_again(&mut self, after: Position, now: Timestamp, config: &TerminalConfig) {

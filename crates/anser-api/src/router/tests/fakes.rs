@@ -48,6 +48,7 @@ struct State {
     refusals: HashMap<String, Status>,
     blacklist: Vec<String>,
     blocked: Vec<(String, Timestamp)>,
+    muted: Vec<(String, Timestamp)>,
 }
 
 pub(super) fn user(name: &str) -> UserId {
@@ -94,6 +95,11 @@ impl Fakes {
         let mut state = self.state.lock();
         state.blacklist = blacklist.iter().map(|&u| u.to_owned()).collect();
         state.blocked = blocked.iter().map(|&(u, t)| (u.to_owned(), t)).collect();
+    }
+
+    /// In every group these members are muted.
+    pub(super) fn mutes(&self, muted: &[(&str, Timestamp)]) {
+        self.state.lock().muted = muted.iter().map(|&(user, until)| (user.to_owned(), until)).collect();
     }
 
     fn refusal(&self, id: &str) -> Option<Refusal> {
@@ -205,6 +211,7 @@ impl DirectoryService for Fakes {
             name: format!("name of {group}"),
             created: NOW,
             members: members.iter().map(|name| (user(name), NOW)).collect(),
+            muted: self.state.lock().muted.iter().map(|(name, until)| (user(name), *until)).collect(),
         })))
     }
 

@@ -15,7 +15,7 @@ fn users(names: &[&str]) -> Vec<UserId> {
 }
 
 /// The changes that were made, by group.
-fn changes(backend: &Backend) -> HashMap<String, Vec<RosterChange>> {
+pub(super) fn changes(backend: &Backend) -> HashMap<String, Vec<RosterChange>> {
     let mut changes: HashMap<String, Vec<RosterChange>> = HashMap::new();
     for command in backend.fakes.commands() {
         let Command::Roster { subject: Subject::Shared { app, conversation }, change } = command else {

@@ -95,3 +95,47 @@ fn changed_settings_are_told_to_the_other_terminals() {
     bench.event(Event::SettingsChanged { time: Timestamp(5), by: ELSEWHERE });
     assert_eq!(bench.pushes(), [Pushed::Settings(5)]);
 }
+
+#[test]
+fn nothing_lost_a_client_that_comes_back_and_never_pulls_is_told_that_there_is_something() {
+    let mut bench = Bench::new(old_web());
+    bench.frame(ClientFrame::PingReq);
+    bench.out.clear();
+    assert_eq!(bench.terminal.deadline(), Some(bench.now.plus(5_000)));
+    bench.wait(4_999);
+    assert!(bench.out.is_empty());
+    bench.wait(1);
+    match bench.out.pop() {
+        Some(Effect::Ask(ticket, Request::Pull(request))) => {
+            assert_eq!((request.after, request.device), (Position::START, None), "its own cursor stays what it was");
+            bench.answers(ticket, Ok(read(0, vec![item(10)], 30)));
+        }
+        other => panic!("instead of a question: {other:?}"),
+    }
+    assert_eq!(bench.pushes(), [Pushed::Notice(30)]);
+    bench.frame(ClientFrame::PingReq);
+    bench.out.clear();
+    bench.wait(5_000);
+    assert_eq!(bench.pushes(), [Pushed::Notice(30)], "as any notice is, it is repeated; nothing is looked up again");
+}
+
+#[test]
+fn a_client_that_pulls_or_has_nothing_to_pull_is_left_in_peace() {
+    let mut bench = Bench::new(new_web());
+    bench.frame(ClientFrame::PingReq);
+    bench.pulls(5, read(5, vec![], 5));
+    bench.frame(ClientFrame::PingReq);
+    bench.out.clear();
+    bench.wait(60_000);
+    assert!(bench.out.is_empty());
+
+    let mut bench = Bench::new(new_web());
+    bench.frame(ClientFrame::PingReq);
+    bench.out.clear();
+    bench.wait(5_000);
+    let (ticket, _) = bench.pull_request();
+    bench.out.clear();
+    bench.answers(ticket, Ok(PullReply { finished: true, ..PullReply::default() }));
+    bench.wait(60_000);
+    assert!(bench.out.is_empty());
+}
