@@ -1,5 +1,6 @@
 //! Telling tests where the servers are.
 
+use crate::install::jars;
 use crate::service::Kind;
 use crate::shape::{Brokers, RedisShape};
 use crate::stack::Stack;
@@ -10,7 +11,8 @@ pub const REQUIRED: &str = "ANSER_TEST_BACKENDS";
 impl Stack {
     /// The variables by which tests find this stack: names and values.
     ///
-    /// `ANSER_TEST_KAFKA` or, of three brokers, `ANSER_TEST_KAFKA3`; `ANSER_TEST_REDIS`, with a replica `ANSER_TEST_REDIS_REPLICA`
+    /// `ANSER_TEST_KAFKA` or, of three brokers, `ANSER_TEST_KAFKA3`, with `ANSER_TEST_KAFKA_LIB` besides, the folder of its jars;
+    /// `ANSER_TEST_REDIS`, with a replica `ANSER_TEST_REDIS_REPLICA`
     /// besides, or of a cluster `ANSER_TEST_REDIS_CLUSTER`; `ANSER_TEST_HBASE`; and `ANSER_TEST_STACK`, or `ANSER_TEST_STACK3` with
     /// three brokers, the folder, for tests that kill and pause. Several addresses are separated by commas.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
@@ -20,6 +22,8 @@ impl Stack {
         let kafka = self.addresses(Kind::Kafka, "");
         if !kafka.is_empty() {
             found.push((if three { "ANSER_TEST_KAFKA3" } else { "ANSER_TEST_KAFKA" }, kafka.join(",")));
+            let jars = jars::KAFKA.folder(&self.record.jars).display().to_string();
+            found.push(("ANSER_TEST_KAFKA_LIB", jars));
         }
         let redis = self.addresses(Kind::Redis, "redis://");
         match (shape.redis, &redis[..]) {
@@ -59,6 +63,8 @@ pub fn wanted(variable: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::shape::Shape;
     use crate::stack::Record;
@@ -71,10 +77,12 @@ mod tests {
     #[test]
     fn each_shape_is_found_by_names_of_its_own() {
         let text = str::to_owned;
+        let jars = jars::KAFKA.folder(Path::new("/jars")).display().to_string();
         assert_eq!(
             environment(Shape::default()),
             [
                 ("ANSER_TEST_KAFKA", text("127.0.0.1:20000")),
+                ("ANSER_TEST_KAFKA_LIB", jars.clone()),
                 ("ANSER_TEST_REDIS", text("redis://127.0.0.1:20008")),
                 ("ANSER_TEST_HBASE", text("127.0.0.1:20016")),
                 ("ANSER_TEST_STACK", text("/stack")),
@@ -85,6 +93,7 @@ mod tests {
             environment(big),
             [
                 ("ANSER_TEST_KAFKA3", text("127.0.0.1:20000,127.0.0.1:20001,127.0.0.1:20002")),
+                ("ANSER_TEST_KAFKA_LIB", jars),
                 (
                     "ANSER_TEST_REDIS_CLUSTER",
                     text("redis://127.0.0.1:20008,redis://127.0.0.1:20009,redis://127.0.0.1:20010")
