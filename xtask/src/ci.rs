@@ -4,7 +4,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::part::{self, Count};
-use crate::tools;
+use crate::{backends, tools};
+
+const BACKENDS: &str = "backends";
 
 /// A part of the whole.
 struct Part {
@@ -14,7 +16,7 @@ struct Part {
     command: fn() -> Command,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part {
         name: "fmt",
         what: "the code is formatted",
@@ -24,6 +26,12 @@ const PARTS: [Part; 10] = [
     Part { name: "house", what: "the house rules", minutes_max: 2, command: || xtask(&["house"]) },
     Part { name: "clippy", what: "no lint speaks", minutes_max: 12, command: clippy },
     Part { name: "unit", what: "unit, integration and documentation tests", minutes_max: 15, command: unit },
+    Part {
+        name: BACKENDS,
+        what: "the adapters on real Kafka, Redis and HBase",
+        minutes_max: 15,
+        command: || xtask(&["backends", "test"]),
+    },
     Part { name: "build", what: "the server and the simulator build", minutes_max: 15, command: build },
     Part {
         name: "reference",
@@ -78,6 +86,10 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
         let mut command = (part.command)();
         command.env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_PROGRESS_WHEN", "never");
         let count = part::run(part.name, command, Duration::from_secs(60 * part.minutes_max), &logs)?;
+        if part.name == BACKENDS {
+            // It does so itself, unless it was cut off. Its servers belong to no process group that could be ended with it.
+            backends::end_suites()?;
+        }
         lines.push(format!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what));
         total = total.plus(count);
     }

@@ -1,5 +1,6 @@
 //! The project's chores: `cargo xtask COMMAND`. Knows the house, nothing of messages.
 
+mod backends;
 mod ci;
 mod house;
 mod part;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
   reference [--write]    is config/reference.toml what the code says? --write makes it so
   sim [ARGUMENT …]       the simulator: --seeds N [--from S], --seed S --trace, --zoo
   sdk                    published SDKs against a server of this checkout
+  backends COMMAND       real Kafka, Redis and HBase on this machine; `backends help` tells more
   bench-restart [N]      how long a restart takes with N messages stored (1,000,000 if not given)";
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn run(words: &[&str]) -> anyhow::Result<bool> {
         ["reference", "--write"] => reference::write(),
         ["sim", arguments @ ..] => tools::cargo_run_fast("anser-sim", arguments),
         ["sdk"] => sdk::run(),
+        ["backends", words @ ..] => backends::run(words),
         ["bench-restart"] => restart::run(1_000_000),
         ["bench-restart", messages] => restart::run(messages.replace(',', "").parse()?),
         _ => {

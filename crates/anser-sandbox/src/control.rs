@@ -1,0 +1,175 @@
+//! Doing something to one server: what faults are made of.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::Signal;
+
+use crate::identity::{Condition, Identity};
+use crate::service::{Kind, Service};
+use crate::shape::RedisShape;
+use crate::spawn::Home;
+use crate::stack::Stack;
+use crate::{address, redis_group, wait};
+
+/// How long an orderly end may take before the server is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How long the system may take to end what was killed.
+const KILL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a server may take from its start until it answers. Eight times what it takes on two busy cores.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(180);
+
+impl Stack {
+    /// Starts a server that is down and waits until it answers. If it is up, that is fine.
+    pub fn start(&self, name: &str) -> anyhow::Result<()> {
+        let service = self.service(name)?;
+        ensure!(!self.is_paused(&service), "{name} is paused: `resume` it");
+        self.start_service(&service)
+    }
+
+    /// Ends a server in its own order, and kills it when that takes too long. If it is down, that is fine.
+    pub fn stop(&self, name: &str) -> anyhow::Result<()> {
+        self.stop_service(&self.service(name)?, STOP_LIMIT)
+    }
+
+    /// Ends a server without a warning, as a loss of power would. If it is down, that is fine.
+    pub fn kill(&self, name: &str) -> anyhow::Result<()> {
+        let service = self.service(name)?;
+        let Some(process) = self.process(&service) else {
+            return Ok(());
+        };
+        process.signal(Signal::KILL)?;
+        self.await_end(&service, KILL_LIMIT).with_context(|| format!("{name} cannot be killed"))?;
+        self.tell(&format!("{name}: killed"));
+        Ok(())
+    }
+
+    /// Stops a server where it is, without its knowing. It answers nothing until it is resumed; its connections stay open.
+    pub fn pause(&self, name: &str) -> anyhow::Result<()> {
+        self.send(name, Signal::STOP, Condition::Paused, "paused")
+    }
+
+    /// Lets a server that was paused go on.
+    pub fn resume(&self, name: &str) -> anyhow::Result<()> {
+        self.send(name, Signal::CONT, Condition::Running, "resumed")
+    }
+
+    /// Makes the Redis replica of this name a primary, for good. Nothing is done to the former one.
+    pub fn promote(&self, name: &str) -> anyhow::Result<()> {
+        let service = self.one_of_a_pair(name)?;
+        redis_group::follow(service.port, None)?;
+        self.tell(&format!("{name}: is a primary now"));
+        Ok(())
+    }
+
+    /// Makes the Redis server of this name a replica of another one, for good, and waits until it has its copy. What it
+    /// knew before is lost.
+    pub fn follow(&self, name: &str, primary: &str) -> anyhow::Result<()> {
+        let service = self.one_of_a_pair(name)?;
+        redis_group::follow(service.port, Some(self.one_of_a_pair(primary)?.port))?;
+        let has_it = wait::until(START_LIMIT, || redis_group::has_its_copy(service.port).then_some(()));
+        has_it.with_context(|| format!("{name} does not get its copy from {primary}"))?;
+        self.tell(&format!("{name}: follows {primary} now"));
+        Ok(())
+    }
+
+    fn one_of_a_pair(&self, name: &str) -> anyhow::Result<Service> {
+        let service = self.service(name)?;
+        let paired = self.record.shape.redis == Some(RedisShape::Replica) && service.kind == Kind::Redis;
+        ensure!(paired, "{name} is not one of a primary and its replica");
+        Ok(service)
+    }
+
+    pub(crate) fn start_service(&self, service: &Service) -> anyhow::Result<()> {
+        let begun = wait::now();
+        let home = self.home(service);
+        {
+            let _one_at_a_time = home.lock()?;
+            if home.process().is_none() {
+                check_ports(service)?;
+                let program = self.site().prepare(service, &home)?;
+                self.tell(&format!("{}: starting on port {}", service.name, service.port));
+                home.spawn(&program)?;
+            }
+        }
+        self.await_answer(service, &home, begun)
+    }
+
+    fn await_answer(&self, service: &Service, home: &Home, begun: Instant) -> anyhow::Result<()> {
+        let name = &service.name;
+        let ended = wait::until(START_LIMIT, || {
+            let answers = self.answers(service, Duration::from_secs(5));
+            // Looked at afterwards: a server that has ended does not answer any more.
+            let there = home.process().is_some();
+            (answers || !there).then_some(answers && there)
+        });
+        let log = home.log();
+        match ended {
+            Some(true) => {
+                let seconds = begun.elapsed().as_secs_f32();
+                self.tell(&format!("{name}: answers on 127.0.0.1:{} ({seconds:.1} s)", service.port));
+                Ok(())
+            }
+            Some(false) => bail!("{name} has ended; the last lines of {}:\n{}", log.display(), home.last_lines()),
+            None => bail!(
+                "{name} does not answer after {} s; the last lines of {}:\n{}",
+                START_LIMIT.as_secs(),
+                log.display(),
+                home.last_lines()
+            ),
+        }
+    }
+
+    pub(crate) fn stop_service(&self, service: &Service, patience: Duration) -> anyhow::Result<()> {
+        let Some(process) = self.process(service) else {
+            return Ok(());
+        };
+        process.signal(Signal::TERM)?;
+        // One that is paused takes no notice before it goes on.
+        process.signal(Signal::CONT)?;
+        if self.await_end(service, patience).is_ok() {
+            self.tell(&format!("{}: stopped", service.name));
+            return Ok(());
+        }
+        self.tell(&format!("{}: does not stop within {} s and is killed", service.name, patience.as_secs()));
+        process.signal(Signal::KILL)?;
+        self.await_end(service, KILL_LIMIT).with_context(|| format!("{} cannot be killed", service.name))
+    }
+
+    fn send(&self, name: &str, signal: Signal, wanted: Condition, done: &str) -> anyhow::Result<()> {
+        let service = self.service(name)?;
+        let process = self.process(&service).with_context(|| format!("{name} is down"))?;
+        process.signal(signal)?;
+        let arrived = wait::until(KILL_LIMIT, || (process.condition() == wanted).then_some(()));
+        arrived.with_context(|| format!("{name} cannot be {done}"))?;
+        self.tell(&format!("{name}: {done}"));
+        Ok(())
+    }
+
+    pub(crate) fn is_paused(&self, service: &Service) -> bool {
+        self.home(service).process().is_some_and(|(_, condition)| condition == Condition::Paused)
+    }
+
+    fn process(&self, service: &Service) -> Option<Identity> {
+        self.home(service).process().map(|(process, _)| process)
+    }
+
+    fn await_end(&self, service: &Service, patience: Duration) -> anyhow::Result<()> {
+        let gone = wait::until(patience, || self.process(service).is_none().then_some(()));
+        gone.with_context(|| format!("{} is still there", service.name))
+    }
+}
+
+/// Says which port of a server is taken, before the server does so in its own words.
+fn check_ports(service: &Service) -> anyhow::Result<()> {
+    let taken =
+        [service.port].into_iter().chain(service.other_ports.iter().copied()).find(|port| !address::is_free(*port));
+    match taken {
+        Some(port) => bail!(
+            "{} needs port {port} of 127.0.0.1, and another program has it; end that one, or `down` this stack and \
+             choose other ports with --base-port",
+            service.name
+        ),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,98 @@
+//! What each server is started with: its settings files and its command line.
+
+mod hbase;
+mod kafka;
+mod redis;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::address::Ports;
+use crate::install::{self, jars, java};
+use crate::service::{Kind, Service};
+use crate::shape::Shape;
+use crate::spawn::{Home, Program};
+
+/// What is the same for all servers of a stack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) shape: Shape,
+    pub(crate) ports: Ports,
+    /// Where the jars are kept.
+    pub(crate) jars: &'a Path,
+    pub(crate) tell: fn(&str),
+}
+
+impl Site<'_> {
+    /// Sees to it that the programs are there, so that nothing is started if one cannot be had.
+    pub(crate) fn install(self) -> anyhow::Result<()> {
+        if self.shape.redis.is_some() {
+            install::redis::find_or_install(self.jars, self.tell)?;
+        }
+        if self.shape.kafka.is_some() || self.shape.hbase {
+            java::find()?;
+        }
+        if self.shape.kafka.is_some() {
+            jars::KAFKA.fetch(self.jars, self.tell)?;
+        }
+        if self.shape.hbase {
+            jars::HBASE.fetch(self.jars, self.tell)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what a server needs before it starts, and says how to start it.
+    pub(crate) fn prepare(self, service: &Service, home: &Home) -> anyhow::Result<Program> {
+        match service.kind {
+            Kind::Kafka => kafka::prepare(self, service.number, home),
+            Kind::Redis => redis::prepare(self, service.number, home),
+            Kind::HBase => hbase::prepare_server(self, home),
+            Kind::Thrift => hbase::prepare_gateway(self, home),
+        }
+    }
+
+    /// A JVM with these jars and this much memory, that keeps what it makes for a while in the server's folder.
+    fn jvm(self, set: jars::Set, home: &Home, memory_max: &str) -> anyhow::Result<Jvm> {
+        let temporary = home.join("tmp");
+        std::fs::create_dir_all(&temporary)?;
+        let mut options = vec![
+            "-Xms64m".to_owned(),
+            format!("-Xmx{memory_max}"),
+            "-XX:+UseSerialGC".to_owned(),
+            "-XX:+ExitOnOutOfMemoryError".to_owned(),
+            "-XX:-UsePerfData".to_owned(),
+            format!("-Djava.io.tmpdir={}", temporary.display()),
+        ];
+        if !self.shape.full_jit {
+            options.push("-XX:TieredStopAtLevel=1".to_owned());
+        }
+        Ok(Jvm { java: java::find()?, options, class_path: vec![set.fetch(self.jars, self.tell)?.join("*")] })
+    }
+}
+
+/// A Java program that is yet to be told its main class.
+#[derive(Debug, Clone)]
+struct Jvm {
+    java: PathBuf,
+    options: Vec<String>,
+    class_path: Vec<PathBuf>,
+}
+
+impl Jvm {
+    fn program(self, main: &str, arguments: &[&str]) -> Program {
+        let class_path: Vec<String> = self.class_path.iter().map(|path| path.display().to_string()).collect();
+        let own = ["-cp".to_owned(), class_path.join(":"), main.to_owned()];
+        let arguments = arguments.iter().map(|word| (*word).to_owned());
+        Program { path: self.java, arguments: self.options.into_iter().chain(own).chain(arguments).collect() }
+    }
+}
+
+/// `name=value` lines, as Java and Redis read them with `=` or a blank between.
+fn lines(settings: &[(&str, String)], between: &str) -> String {
+    settings.iter().map(|(name, value)| format!("{name}{between}{value}\n")).collect()
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

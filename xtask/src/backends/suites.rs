@@ -1,0 +1,57 @@
+//! `cargo xtask backends test`: the adapters' suites against real servers, on stacks of their own.
+
+use std::path::PathBuf;
+
+use anser_sandbox::{Brokers, Leave, REQUIRED, RedisShape, Shape, Stack, Up};
+
+use super::{cache, down, tell};
+use crate::tools;
+
+/// Those that have tests which want servers. Of the adapters, those that are in the workspace.
+const PACKAGES: [&str; 4] = ["anser-sandbox", "anser-backend-kafka", "anser-backend-redis", "anser-backend-hbase"];
+
+/// The stacks: what nearly all tests need, and what tests of failing over need.
+const STACKS: [(&str, Shape); 2] = [
+    ("one", Shape { kafka: Some(Brokers::One), redis: Some(RedisShape::Single), hbase: true, full_jit: false }),
+    ("three", Shape { kafka: Some(Brokers::Three), redis: Some(RedisShape::Cluster), hbase: false, full_jit: false }),
+];
+
+/// Brings the stacks up, runs the suites, ends the stacks. After a failure their data and logs are left to be looked at.
+pub(super) fn run() -> anyhow::Result<bool> {
+    // Whatever a run left that was cut off, or that failed.
+    end(Leave::Nothing)?;
+    let passed = up().and_then(|stacks| test(&stacks));
+    let all_well = matches!(passed, Ok(true));
+    if !all_well {
+        println!("what the servers said is in {}", tools::shown(&folder("*/*/log")));
+    }
+    end(if all_well { Leave::Nothing } else { Leave::Data })?;
+    passed
+}
+
+/// Ends the stacks of the suites, whatever of them there is.
+pub(super) fn end(leave: Leave) -> anyhow::Result<()> {
+    STACKS.iter().try_for_each(|(name, _)| down(&folder(name), leave))
+}
+
+fn folder(name: &str) -> PathBuf {
+    tools::target().join("ci/backends").join(name)
+}
+
+fn up() -> anyhow::Result<Vec<Stack>> {
+    let up = |(name, shape): (&str, Shape)| {
+        println!("-- the stack \"{name}\"");
+        Up { folder: folder(name), jars: cache(), shape: Some(shape), base_port: None, tell }.run()
+    };
+    STACKS.into_iter().map(up).collect()
+}
+
+fn test(stacks: &[Stack]) -> anyhow::Result<bool> {
+    let present = |package: &&&str| tools::root().join("crates").join(package).join("Cargo.toml").exists();
+    let packages: Vec<&str> = PACKAGES.iter().filter(present).copied().collect();
+    println!("-- the suites of {}", packages.join(", "));
+    let mut command = tools::cargo(&["test", "--no-fail-fast"]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    command.envs(stacks.iter().flat_map(Stack::environment)).env(REQUIRED, "required");
+    Ok(command.status()?.success())
+}
