@@ -10,6 +10,8 @@ use anser_types::Offset;
 use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 
+use crate::health::Health;
+
 /// Where the answer of an append goes.
 pub(crate) type Done = oneshot::Sender<Result<Offset, AppendError>>;
 
@@ -43,13 +45,38 @@ struct Call {
     done: Done,
 }
 
-/// What ended with an event.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What ended with an event, and has yet to be told.
+#[derive(Debug, Default)]
+#[must_use = "whoever appended waits for the answer"]
 pub(crate) struct Ended {
     /// Bytes that no longer wait.
-    pub(crate) bytes: usize,
+    bytes: usize,
     /// Appends whose outcome is unknown.
-    pub(crate) unknown: u64,
+    unknown: u64,
+    answers: Vec<(Done, Result<Offset, AppendError>)>,
+}
+
+impl Ended {
+    /// How many outcomes are unknown.
+    pub(crate) const fn unknown(&self) -> u64 {
+        self.unknown
+    }
+
+    /// Counts, and then answers: whoever has an answer finds it counted.
+    pub(crate) fn tell(self, health: &Health) {
+        health.free_room(self.bytes);
+        health.note_unknown(self.unknown);
+        for (done, answer) in self.answers {
+            // Whoever dropped the future does not want to know.
+            drop(done.send(answer));
+        }
+    }
+
+    fn add(&mut self, bytes: usize, done: Done, answer: Result<Offset, AppendError>) {
+        self.bytes += bytes;
+        self.unknown += u64::from(answer.is_err());
+        self.answers.push((done, answer));
+    }
 }
 
 /// The appends under way, by their first ticket.
@@ -76,7 +103,7 @@ impl Calls {
         };
         if taken == 0 {
             let bytes = self.open.remove(&ticket).map_or(0, |call| call.bytes);
-            return Ended { bytes, unknown: 0 };
+            return Ended { bytes, ..Ended::default() };
         }
         call.records = taken;
         call.fault = Some(Undelivered::Cut(error));
@@ -114,10 +141,7 @@ impl Calls {
     pub(crate) fn give_up(&mut self) -> Ended {
         let mut ended = Ended::default();
         for call in std::mem::take(&mut self.open).into_values() {
-            ended.bytes += call.bytes;
-            ended.unknown += 1;
-            // Whoever dropped the future does not want to know.
-            drop(call.done.send(Err(AppendError::Unknown(Undelivered::GivenUp.into()))));
+            ended.add(call.bytes, call.done, Err(AppendError::Unknown(Undelivered::GivenUp.into())));
         }
         ended
     }
@@ -140,13 +164,13 @@ impl Calls {
         let Some(call) = self.open.remove(&ticket) else {
             return Ended::default();
         };
-        let unknown = u64::from(call.fault.is_some());
         let answer = match (call.fault, call.first) {
             (None, Some(first)) => Ok(first),
             (fault, _) => Err(AppendError::Unknown(fault.unwrap_or(Undelivered::NoOffset).into())),
         };
-        drop(call.done.send(answer));
-        Ended { bytes: call.bytes, unknown }
+        let mut ended = Ended::default();
+        ended.add(call.bytes, call.done, answer);
+        ended
     }
 }
 
@@ -161,6 +185,15 @@ mod tests {
     fn open(calls: &mut Calls, records: usize) -> (usize, Answer) {
         let (done, answer) = oneshot::channel();
         (calls.open(records, records * 10, done), answer)
+    }
+
+    /// Tells the answers. Returns the bytes that no longer wait and the number of unknown outcomes.
+    fn told(ended: Ended) -> (usize, u64) {
+        let health = Health::new(usize::MAX);
+        health.take_room(1000);
+        ended.tell(&health);
+        let health = health.snapshot();
+        (1000 - health.waiting_bytes, health.unknown_appends)
     }
 
     fn failed() -> KafkaError {
@@ -179,13 +212,13 @@ mod tests {
         let mut calls = Calls::default();
         let (a, mut first) = open(&mut calls, 3);
         let (b, mut second) = open(&mut calls, 1);
-        assert_eq!(calls.delivered(a, Ok(Offset(7))), Ended::default());
-        assert_eq!(calls.delivered(a + 1, Ok(Offset(8))), Ended::default());
+        assert_eq!(told(calls.delivered(a, Ok(Offset(7)))), (0, 0));
+        assert_eq!(told(calls.delivered(a + 1, Ok(Offset(8)))), (0, 0));
         assert!(first.try_recv().is_err());
-        assert_eq!(calls.delivered(a + 2, Ok(Offset(9))), Ended { bytes: 30, unknown: 0 });
+        assert_eq!(told(calls.delivered(a + 2, Ok(Offset(9)))), (30, 0));
         assert!(matches!(first.try_recv(), Ok(Ok(Offset(7)))));
         assert!(calls.waiting());
-        assert_eq!(calls.delivered(b, Ok(Offset(10))), Ended { bytes: 10, unknown: 0 });
+        assert_eq!(told(calls.delivered(b, Ok(Offset(10)))), (10, 0));
         assert!(matches!(second.try_recv(), Ok(Ok(Offset(10)))));
         assert_eq!((calls.waiting(), calls.acked()), (false, 4));
     }
@@ -195,8 +228,8 @@ mod tests {
         for offsets in [[7, 9], [8, 7], [7, 7], [0, 0]] {
             let mut calls = Calls::default();
             let (ticket, answer) = open(&mut calls, 2);
-            calls.delivered(ticket, Ok(Offset(offsets[0])));
-            assert_eq!(calls.delivered(ticket + 1, Ok(Offset(offsets[1]))).unknown, 1);
+            told(calls.delivered(ticket, Ok(Offset(offsets[0]))));
+            assert_eq!(told(calls.delivered(ticket + 1, Ok(Offset(offsets[1])))).1, 1);
             assert_eq!(unknown(answer), "the records of the append do not lie together");
         }
     }
@@ -208,7 +241,7 @@ mod tests {
             let (ticket, answer) = open(&mut calls, 3);
             for at in 0..3 {
                 let outcome = if at == bad { Err(Undelivered::Failed(failed())) } else { Ok(Offset(at as u64)) };
-                calls.delivered(ticket + at, outcome);
+                told(calls.delivered(ticket + at, outcome));
             }
             assert_eq!(unknown(answer), "the producer reports a failure");
             assert!(!calls.waiting());
@@ -219,7 +252,7 @@ mod tests {
     fn what_the_producer_never_took_was_not_appended() {
         let mut calls = Calls::default();
         let (ticket, mut answer) = open(&mut calls, 2);
-        assert_eq!(calls.cut(ticket, 0, failed()), Ended { bytes: 20, unknown: 0 });
+        assert_eq!(told(calls.cut(ticket, 0, failed())), (20, 0));
         assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
     }
 
@@ -229,11 +262,11 @@ mod tests {
             let mut calls = Calls::default();
             let (ticket, answer) = open(&mut calls, 3);
             if reported_before {
-                calls.delivered(ticket, Ok(Offset(0)));
+                told(calls.delivered(ticket, Ok(Offset(0))));
             }
-            calls.cut(ticket, 1, failed());
+            told(calls.cut(ticket, 1, failed()));
             if !reported_before {
-                calls.delivered(ticket, Ok(Offset(0)));
+                told(calls.delivered(ticket, Ok(Offset(0))));
             }
             assert_eq!(unknown(answer), "the producer did not take all records");
         }
@@ -244,13 +277,13 @@ mod tests {
         let mut calls = Calls::default();
         let (ticket, first) = open(&mut calls, 2);
         let (_, second) = open(&mut calls, 1);
-        calls.delivered(ticket, Ok(Offset(0)));
-        assert_eq!(calls.give_up(), Ended { bytes: 30, unknown: 2 });
+        told(calls.delivered(ticket, Ok(Offset(0))));
+        assert_eq!(told(calls.give_up()), (30, 2));
         assert_eq!([unknown(first), unknown(second)], ["the producer was given up"; 2]);
-        assert_eq!(calls.delivered(ticket + 1, Ok(Offset(1))), Ended::default());
+        assert_eq!(told(calls.delivered(ticket + 1, Ok(Offset(1)))), (0, 0));
         let (next, mut answer) = open(&mut calls, 1);
-        assert_eq!(calls.delivered(ticket + 1, Ok(Offset(1))), Ended::default());
-        calls.delivered(next, Ok(Offset(5)));
+        assert_eq!(told(calls.delivered(ticket + 1, Ok(Offset(1)))), (0, 0));
+        told(calls.delivered(next, Ok(Offset(5))));
         assert!(matches!(answer.try_recv(), Ok(Ok(Offset(5)))));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::{BATCH_BYTES_MAX, KafkaConfig};
 use crate::health::Health;
@@ -26,6 +26,10 @@ impl ClientContext for Complaints {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // The others come by the hundred while a broker is away.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            tracing::warn!(reason, "no kafka broker can be reached");
+        }
         self.0.note_error(format!("{error}: {reason}"));
     }
 }
@@ -74,7 +78,8 @@ pub(crate) fn reading(config: &KafkaConfig) -> ClientConfig {
         .set("check.crcs", "true")
         .set("fetch.message.max.bytes", FETCH_BYTES.to_string())
         .set("fetch.max.bytes", BATCH_BYTES_MAX.to_string())
-        .set("fetch.wait.max.ms", "500")
+        // A client that changes hands first has to wait for the answer to its last question.
+        .set("fetch.wait.max.ms", "5")
         .set("fetch.error.backoff.ms", "50")
         .set("fetch.queue.backoff.ms", "10")
         .set("queued.max.messages.kbytes", ahead_kib.to_string());

@@ -78,8 +78,9 @@ pub struct KafkaConfig {
     pub retention_ms: u64,
     /// How long an append may take before its outcome is called unknown, in milliseconds; 10,000 by default.
     pub delivery_timeout_ms: u32,
-    /// How long a producer may go without one acknowledgement although appends wait, in milliseconds; 15,000 by default.
-    /// After that it is given up with all that waits, and another one is made. Longer than `delivery_timeout_ms`.
+    /// How long appends may have waited for a producer since its last acknowledgement, in milliseconds; 15,000 by default.
+    /// After that it is given up with all that waits, and another one is made. Longer than `delivery_timeout_ms`,
+    /// and at least 2,000, because a new producer takes a second to get going.
     pub stall_timeout_ms: u32,
     /// How long one question to the brokers may take, in milliseconds; 5,000 by default.
     pub request_timeout_ms: u32,
@@ -93,9 +94,10 @@ pub struct KafkaConfig {
     pub queue_bytes_max: usize,
     /// How many bytes a reader may have read ahead, 4 MiB by default.
     pub read_ahead_bytes: usize,
-    /// How many readers may be open at a time, 64 by default. More are told to try again.
+    /// How many readers may be under way at a time, 64 by default; one that has read everything does not count. More are
+    /// told to try again.
     pub readers_max: usize,
-    /// How many connections of closed readers are kept for the next ones, 4 by default.
+    /// How many clients that no reader needs any more are kept for the next ones, 4 by default.
     pub readers_idle_max: usize,
 }
 
@@ -163,8 +165,8 @@ impl KafkaConfig {
             Err("producers must be 1 to 16".to_owned())
         } else if self.request_timeout_ms < 100 || self.delivery_timeout_ms < 100 {
             Err("request_timeout_ms and delivery_timeout_ms must be at least 100".to_owned())
-        } else if self.stall_timeout_ms <= self.delivery_timeout_ms {
-            Err("stall_timeout_ms must be larger than delivery_timeout_ms".to_owned())
+        } else if self.stall_timeout_ms <= self.delivery_timeout_ms || self.stall_timeout_ms < 2_000 {
+            Err("stall_timeout_ms must be larger than delivery_timeout_ms, and at least 2000".to_owned())
         } else if self.readers_max == 0 || self.read_ahead_bytes < 1024 {
             Err("readers_max must be at least 1 and read_ahead_bytes at least 1024".to_owned())
         } else {

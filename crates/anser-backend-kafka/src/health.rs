@@ -47,7 +47,7 @@ impl Health {
     }
 
     pub(crate) fn note_error(&self, what: String) {
-        tracing::warn!(error = what, "kafka complains");
+        tracing::debug!(error = what, "kafka complains");
         self.errors.fetch_add(1, Ordering::Relaxed);
         *self.last_error.lock() = Some(what);
     }

@@ -26,7 +26,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use tokio::sync::{oneshot, watch};
 
-use crate::calls::{Calls, Ended, Undelivered};
+use crate::calls::{Calls, Undelivered};
 use crate::client::Complaints;
 use crate::health::Health;
 use crate::watchdog::Watchdog;
@@ -180,7 +180,7 @@ impl Core {
             if let Err((error, _record)) = working.native.send(record) {
                 self.health.note_error(format!("a record was not taken: {error}"));
                 let ended = working.calls.lock().cut(ticket, at, error);
-                self.note(&ended);
+                ended.tell(&self.health);
                 if at == 0 {
                     return Err(AppendError::Full);
                 }
@@ -188,11 +188,6 @@ impl Core {
             }
         }
         Ok(answer)
-    }
-
-    fn note(&self, ended: &Ended) {
-        self.health.free_room(ended.bytes);
-        self.health.note_unknown(ended.unknown);
     }
 
     fn close(&self) {
@@ -224,8 +219,9 @@ fn run(core: &Arc<Core>, first: Arc<Working>) {
         core.current.lock().working = None;
         core.health.note_given_up();
         let ended = working.calls.lock().give_up();
-        core.note(&ended);
-        tracing::error!(appends = ended.unknown, "a kafka producer is given up, the outcome of its appends is unknown");
+        let appends = ended.unknown();
+        tracing::error!(appends, "a kafka producer is given up, the outcome of its appends is unknown");
+        ended.tell(&core.health);
         see_off(core, working);
         match core.replace() {
             Some(next) => working = next,
@@ -320,8 +316,7 @@ impl ProducerContext for Deliveries {
             Err((error, _message)) => Err(Undelivered::Failed(error.clone())),
         };
         let ended = self.calls.lock().delivered(ticket, outcome);
-        self.complaints.0.free_room(ended.bytes);
-        self.complaints.0.note_unknown(ended.unknown);
+        ended.tell(&self.complaints.0);
     }
 }
 
@@ -330,3 +325,6 @@ impl std::fmt::Debug for Core {
         f.debug_struct("Core").field("topic", &self.topic).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@
 //! * A time is the clock of the broker that leads the partition. With another leader it may step back a little.
 //! * Records are dense: there are no transactions and no compaction, so an offset that is missing is an error.
 //!
-//! One connection carries five requests at a time, each for one partition, so a few producers share the partitions (`lanes`).
+//! How producers are shared and when one is replaced: `docs/adr/0010-a-few-producers-share-the-partitions.md`.
 
 mod ask;
 mod birth;

@@ -127,6 +127,10 @@ impl Reading {
     /// record if there is one.
     fn fill(&mut self, bytes_max: usize) -> Result<(), ReadError> {
         let filled = self.fill_held(bytes_max);
+        if self.at_known_ends() {
+            // Somebody else may have it, and no broker is asked for what comes next until somebody wants to know.
+            self.client = None;
+        }
         self.note_behind();
         match filled {
             // What was read before it is handed out first. The next call comes upon it again.

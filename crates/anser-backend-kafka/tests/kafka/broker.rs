@@ -1,13 +1,14 @@
 //! A broker of a test's own, which may be killed, stopped and started again.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
-use crate::world::from_environment;
+use crate::world::{from_environment, until};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,7 +22,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// A new broker, from the jars that the environment names, if it names any.
-    pub(crate) fn of_environment() -> Option<Self> {
+    pub(crate) async fn of_environment() -> Option<Self> {
         let jars = from_environment("ANSER_TEST_KAFKA_LIB")?;
         let folder = tempfile::tempdir().unwrap();
         let [port, controller] = free_ports();
@@ -29,7 +30,7 @@ impl Broker {
         let mut broker = Self { jars: format!("{jars}/*"), folder, port, process: None };
         let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"];
         assert!(broker.java(&format, "format.log").wait().unwrap().success());
-        broker.start();
+        broker.start().await;
         Some(broker)
     }
 
@@ -38,13 +39,11 @@ impl Broker {
     }
 
     /// Starts the process and waits until it takes connections.
-    pub(crate) fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         self.process = Some(self.java(&["kafka.Kafka"], "broker.log"));
-        let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            assert!(Instant::now() < deadline, "the broker does not start, see {}", self.folder.path().display());
-            std::thread::yield_now();
-        }
+        let starts = until(async || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_ok());
+        let folder = self.folder.path().display();
+        tokio::time::timeout(START_TIMEOUT, starts).await.unwrap_or_else(|_| panic!("it does not start, see {folder}"));
     }
 
     /// Ends the process as a loss of power would, but for what is on the disk.

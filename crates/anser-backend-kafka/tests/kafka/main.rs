@@ -4,6 +4,8 @@
 //! so and do nothing, or fail if `ANSER_TEST_BACKENDS=required`. Tests that stop and kill a broker start one for
 //! themselves from the jars of a Kafka distribution in the folder `ANSER_TEST_KAFKA_LIB`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod accidents;
 mod broker;
 mod setup;

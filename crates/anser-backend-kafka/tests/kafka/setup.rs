@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use anser_backend::{AppendError, MessageLog, ReadError};
+use anser_backend::{AppendError, LogReader, MessageLog, ReadError};
 use anser_backend_kafka::{BirthFault, Durability, KafkaConfig, KafkaLog, RECORD_BYTES_MAX, SetupError, init};
 use anser_types::{Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use crate::world::{P0, WEEK_MS, World, read_all};
+use crate::world::{P0, WEEK_MS, World, read_all, until};
 
 async fn refused(config: &KafkaConfig) -> String {
     KafkaLog::open(config, WEEK_MS).await.expect_err("this log must not be opened").to_string()
@@ -174,16 +174,33 @@ async fn more_readers_than_allowed_are_told_to_try_again() {
     init(&world.config, WEEK_MS).await.unwrap();
     let config = KafkaConfig { readers_max: 2, ..world.config.clone() };
     let log = KafkaLog::open(&config, WEEK_MS).await.unwrap();
-    log.append(P0, vec![Bytes::from_static(b"a")]).await.unwrap();
+    log.append(P0, [b"a", b"b", b"c"].map(|text| Bytes::from_static(text)).to_vec()).await.unwrap();
     let mut readers: Vec<_> = (0..3).map(|_| log.reader(vec![(P0, Offset(0))])).collect();
     for reader in &mut readers[..2] {
-        assert_eq!(reader.next(100).await.unwrap().len(), 1);
+        assert_eq!(reader.next(1).await.unwrap().len(), 1);
     }
-    assert!(matches!(readers[2].next(100).await, Err(ReadError::Unavailable(_))));
+    assert!(matches!(readers[2].next(1).await, Err(ReadError::Unavailable(_))));
     drop(readers.remove(0));
     // The place is free as soon as the reader's client is cleared, beside us.
-    while readers[1].next(100).await.is_err() {
-        tokio::task::yield_now().await;
+    until(async || log.read_at(P0, Offset(0)).await.is_ok()).await;
+    assert_eq!(read_on(&mut *readers[1]).await, 3);
+    // One that has read everything leaves its place, and goes on when there is more.
+    assert_eq!(read_on(&mut *readers[0]).await, 2);
+    until(async || log.read_at(P0, Offset(0)).await.is_ok()).await;
+    log.append(P0, vec![Bytes::from_static(b"d")]).await.unwrap();
+    assert_eq!((read_on(&mut *readers[0]).await, read_on(&mut *readers[1]).await), (1, 1));
+}
+
+/// Reads up to the end, and says how many records came. Without a place it tries again.
+async fn read_on(reader: &mut dyn LogReader) -> usize {
+    let mut count = 0;
+    loop {
+        match reader.next(1 << 20).await {
+            Ok(entries) if entries.is_empty() => return count,
+            Ok(entries) => count += entries.len(),
+            Err(ReadError::Unavailable(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anser_backend::conformance::log::LogFixture;
 use anser_backend::{BoxFuture, MessageLog};
 use anser_backend_kafka::KafkaConfig;
+use anser_runtime::Clock;
 use anser_types::{Offset, PartitionCount, PartitionId};
 
 use crate::world::{World, port};
@@ -37,8 +38,8 @@ impl LogFixture for Fixture {
     fn tick(&self) -> BoxFuture<'_, ()> {
         // The broker's clock is this machine's clock.
         Box::pin(async {
-            let began = std::time::SystemTime::now();
-            while began.elapsed().unwrap().as_millis() < 2 {
+            let began = Clock::system().now();
+            while Clock::system().now().since(began) < 2 {
                 tokio::task::yield_now().await;
             }
         })

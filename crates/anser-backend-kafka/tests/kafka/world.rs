@@ -121,3 +121,11 @@ pub(crate) async fn read_all(log: &dyn MessageLog, partition: PartitionId, from:
 pub(crate) fn port(log: KafkaLog) -> Arc<dyn MessageLog> {
     Arc::new(log)
 }
+
+/// Returns when a condition holds. It is looked at now and then.
+pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    while !holds().await {
+        looks.tick().await;
+    }
+}
