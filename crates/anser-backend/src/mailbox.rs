@@ -192,7 +192,12 @@ pub struct ListRow {
 /// * Atomicity: one `apply` happens as a whole or not at all, together with its marks.
 /// * Idempotency: a repeated or overlapping batch changes nothing below the mark. An older claim gets
 ///   [`StoreError::StaleClaim`].
-/// * Durability: a store may forget its newest writes, for at most a minute; the log brings them again.
+/// * Durability: a store may forget its newest writes, for at most a minute; the log brings them again. A handle remembers up to
+///   where it has written each bucket. When the store has less than that, `apply` fails with [`StoreError::RolledBack`] and
+///   changes nothing: rows that were lost must come before newer ones, because the mark of the newer ones would hide them.
+///   The caller then begins a replay. It also does so when `rollbacks` has risen: nothing else tells of a loss in a bucket
+///   that nobody writes to.
+/// * No-gap: whatever a rolled back store appends is above everything that it has shown before.
 /// * What one `range` returned is never followed by anything new at or below its `head`.
 pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     /// Applies a batch. Returns, for each part and row in order, where an entry went; `None` for rows that were skipped or
@@ -223,12 +228,29 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     /// know which records count.
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>>;
 
+    /// The caller replays a partition from the mark that is returned, as by `replay_from`: from now on it applies the records
+    /// of the partition in order from there. Up to where this handle had written the partition before is of no account any
+    /// more. Called at each take-over, and after the store came back without its newest writes.
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        self.replay_from(partition)
+    }
+
+    /// How many times this handle has found that the store came back, perhaps without its newest writes. It looks, so it is
+    /// to be asked about once a second, and after [`StoreError::RolledBack`]. When the number has risen, every partition
+    /// that this node applies is replayed. It may rise without need; a replay changes nothing where nothing is missing.
+    ///
+    /// A store that loses nothing but what its own crash recovery settles before it opens stays at zero.
+    fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// Notes that everything below the mark's `next` has been applied in all buckets. The store passes it on as a place to
     /// replay from once it cannot forget those effects any more.
     fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Notes that a user has a terminal at an access node, by its connection there. Returns the nodes at which the user has
-    /// terminals now. An entry that is applied afterwards is placed with them. A hint: it may be lost.
+    /// Notes that a user has a terminal at an access node, by its connection there; the newest connection stays noted.
+    /// Returns the nodes at which the user has terminals now. An entry that is applied afterwards is placed with them. A
+    /// hint: it may be lost.
     ///
     /// A store for a single node keeps none of this: its users are nowhere else.
     fn set_online(

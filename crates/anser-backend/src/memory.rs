@@ -9,5 +9,5 @@ mod membership;
 pub use directory::MemoryDirectory;
 pub use history::MemoryHistory;
 pub use log::MemoryLog;
-pub use mailbox::MemoryMailbox;
+pub use mailbox::{MemoryMailbox, SavedMailbox};
 pub use membership::MemoryMembership;

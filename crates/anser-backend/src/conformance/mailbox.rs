@@ -5,6 +5,7 @@
 
 mod lists;
 mod presence;
+mod rollback;
 mod rows;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::{BoxFuture, Mailbox, Page, RangeQuery};
 
 pub use lists::*;
 pub use presence::*;
+pub use rollback::*;
 pub use rows::*;
 
 /// How the suite gets at a mailbox of one kind. One fixture serves one case.
@@ -25,6 +27,17 @@ pub trait MailboxFixture: Sync {
     /// Makes everything that was written durable, drops what is held in memory, and gives the mailbox back.
     fn settle(&self, mailbox: Arc<dyn Mailbox>) -> BoxFuture<'_, Arc<dyn Mailbox>>;
 
+    /// Notes what the store holds, to come back to.
+    fn save(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// The store comes back as it was at `save`, while the handles to it remember what they wrote since. Returns false if a
+    /// store of this kind cannot do that to an open handle.
+    fn roll_back(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
     /// Whether it is for several nodes, and so keeps where users are. One for a single node answers that they are nowhere else.
     fn keeps_presence(&self) -> bool {
         true
@@ -32,9 +45,11 @@ pub trait MailboxFixture: Sync {
 }
 
 /// Runs every case of the suite as a test of its own, each with a new fixture. The caller's crate needs `tokio` with macros.
+///
+/// With `maybe`, the expression is an option: without a fixture a case does nothing. It is for the caller to say why.
 #[macro_export]
 macro_rules! mailbox_suite {
-    ($fixture:expr) => {
+    (maybe $fixture:expr) => {
         $crate::mailbox_suite!(@cases $fixture;
             positions_strictly_rise_and_are_the_sent_time_where_they_can,
             a_repeated_batch_changes_nothing,
@@ -60,13 +75,21 @@ macro_rules! mailbox_suite {
             cursors_never_move_back,
             entries_are_placed_with_where_their_users_are,
             a_late_sign_out_hides_no_newer_terminal,
+            what_was_lost_comes_before_anything_newer,
+            a_rollback_shows_without_a_write,
+            nothing_new_is_at_or_below_what_was_shown_before_a_rollback,
         );
+    };
+    ($fixture:expr) => {
+        $crate::mailbox_suite!(maybe Some($fixture));
     };
     (@cases $fixture:expr; $($case:ident,)*) => {
         $(
             #[tokio::test]
             async fn $case() {
-                $crate::conformance::mailbox::$case(&$fixture).await;
+                if let Some(fixture) = $fixture {
+                    $crate::conformance::mailbox::$case(&fixture).await;
+                }
             }
         )*
     };

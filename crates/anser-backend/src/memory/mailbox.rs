@@ -1,4 +1,4 @@
-//! A mailbox in memory: the reference for what every other one must do. Forgets nothing but what expires.
+//! A mailbox in memory: the reference for what every other one must do. Forgets nothing but what expires, unless it is told to.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use anser_types::{
-    BucketId, ConnectionId, Conversation, ConversationType, DeviceId, Mark, NodeId, PartitionId, Position, Timestamp,
-    UserKey,
+    BucketId, ConnectionId, Conversation, ConversationType, DeviceId, Mark, NodeId, Offset, PartitionId, Position,
+    Timestamp, UserKey,
 };
 
 use crate::{
@@ -22,15 +22,32 @@ pub struct MemoryMailbox {
     tables: Arc<Mutex<Tables>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Tables {
     boxes: HashMap<UserKey, UserBox>,
     marks: HashMap<(BucketId, PartitionId), Mark>,
     applied: HashMap<PartitionId, Mark>,
     expired_before: Timestamp,
+    seen: Seen,
 }
 
-#[derive(Debug, Default)]
+/// What the handles remember, whatever happens to the tables.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// Up to where each bucket was written, since the partition's replay began.
+    written: HashMap<(BucketId, PartitionId), Offset>,
+    /// The newest position of each bucket.
+    shown: HashMap<BucketId, Position>,
+    /// What new positions of a bucket are above: what it had shown when it was rolled back.
+    floors: HashMap<BucketId, Position>,
+    rollbacks: u64,
+}
+
+/// The state of a [`MemoryMailbox`] at one time, to come back to.
+#[derive(Debug, Clone)]
+pub struct SavedMailbox(Tables);
+
+#[derive(Debug, Clone, Default)]
 struct UserBox {
     last: Position,
     timeline: BTreeMap<Position, (Side, Bytes)>,
@@ -40,7 +57,7 @@ struct UserBox {
 }
 
 /// A conversation as the list keeps it; `last` is `None` while it is not on the list.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Row {
     last: Option<(Timestamp, Side, Bytes)>,
     unread: Unread,
@@ -78,6 +95,12 @@ impl Tables {
                 return Err(StoreError::StaleClaim);
             }
         }
+        for part in &batch.parts {
+            let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
+            if self.seen.written.get(&(bucket, part.partition)).is_some_and(|written| mark.next < *written) {
+                return Err(StoreError::RolledBack);
+            }
+        }
         Ok(batch.parts.into_iter().map(|part| self.apply_part(bucket, part)).collect())
     }
 
@@ -85,13 +108,19 @@ impl Tables {
         let mark = self.marks.entry((bucket, part.partition)).or_default();
         let from = mark.next;
         *mark = Mark { claim: mark.claim.max(part.claim), next: from.max(part.next) };
+        self.seen.written.insert((bucket, part.partition), mark.next);
         let rows = part.rows.into_iter();
         rows.map(|(offset, row)| if offset < from { None } else { self.apply_row(row) }).collect()
     }
 
     fn apply_row(&mut self, row: MailboxRow) -> Option<Placed> {
         match row {
-            MailboxRow::Entry(entry) => Some(self.boxes.entry(entry.user.clone()).or_default().append(entry)),
+            MailboxRow::Entry(entry) => {
+                let bucket = entry.user.bucket();
+                let placed = self.open(&entry.user).append(entry);
+                self.seen.show(bucket, placed.position);
+                Some(placed)
+            }
             MailboxRow::Read { user, conversation, until } => {
                 let list = &mut self.boxes.entry(user).or_default().list;
                 list.entry(conversation).or_default().unread.read(until);
@@ -107,11 +136,24 @@ impl Tables {
         }
     }
 
+    /// The box of a user that is about to be written to.
+    fn open(&mut self, user: &UserKey) -> &mut UserBox {
+        let last = self.head(user);
+        let user_box = self.boxes.entry(user.clone()).or_default();
+        user_box.last = last;
+        user_box
+    }
+
+    fn head(&self, user: &UserKey) -> Position {
+        let last = self.boxes.get(user).map_or(Position::START, |user| user.last);
+        last.max(self.seen.floors.get(&user.bucket()).copied().unwrap_or_default())
+    }
+
     fn range(&self, query: &RangeQuery) -> Page {
+        let mut page = Page { entries: Vec::new(), head: self.head(&query.user), finished: true };
         let Some(user) = self.boxes.get(&query.user) else {
-            return Page { finished: true, ..Page::default() };
+            return page;
         };
-        let mut page = Page { entries: Vec::new(), head: user.last, finished: true };
         let mut bytes = 0usize;
         let after = query.after.max(Position(self.expired_before.0.saturating_sub(1)));
         for (position, (side, record)) in
@@ -138,6 +180,13 @@ impl Tables {
         sort_list(&mut rows);
         rows.truncate(query.count);
         rows
+    }
+}
+
+impl Seen {
+    fn show(&mut self, bucket: BucketId, position: Position) {
+        let shown = self.shown.entry(bucket).or_default();
+        *shown = position.max(*shown);
     }
 }
 
@@ -170,6 +219,20 @@ impl MemoryMailbox {
         Self::default()
     }
 
+    /// What it holds now, to come back to.
+    pub fn save(&self) -> SavedMailbox {
+        SavedMailbox(self.tables.lock().clone())
+    }
+
+    /// Forgets what was written since: the tables are as they were, and new positions are above all that was ever shown.
+    pub fn roll_back(&self, saved: &SavedMailbox) {
+        let mut tables = self.tables.lock();
+        let mut seen = std::mem::take(&mut tables.seen);
+        seen.floors.clone_from(&seen.shown);
+        seen.rollbacks += 1;
+        *tables = Tables { seen, ..saved.0.clone() };
+    }
+
     fn ready<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables) -> T,
@@ -190,13 +253,14 @@ impl Mailbox for MemoryMailbox {
     }
 
     fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.ready(|tables| tables.boxes.get(user).map_or(Position::START, |user| user.last))
+        self.ready(|tables| tables.head(user))
     }
 
     fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
-            let user = tables.boxes.entry(user.clone()).or_default();
-            user.last = user.last.max(floor);
+            let user_box = tables.open(user);
+            user_box.last = user_box.last.max(floor);
+            tables.seen.show(user.bucket(), floor);
         })
     }
 
@@ -219,6 +283,17 @@ impl Mailbox for MemoryMailbox {
         self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
     }
 
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        self.ready(|tables| {
+            tables.seen.written.retain(|(_, written), _| *written != partition);
+            tables.applied.get(&partition).copied().unwrap_or_default()
+        })
+    }
+
+    fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ready(|tables| tables.seen.rollbacks)
+    }
+
     fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ready(|tables| {
             let applied = tables.applied.entry(partition).or_default();
@@ -234,7 +309,8 @@ impl Mailbox for MemoryMailbox {
     ) -> BoxFuture<'_, Result<Online, StoreError>> {
         self.ready(|tables| {
             let user = tables.boxes.entry(user.clone()).or_default();
-            user.online.insert(node, connection);
+            let newest = user.online.entry(node).or_default();
+            *newest = connection.max(*newest);
             user.online()
         })
     }
@@ -271,11 +347,25 @@ mod tests {
     use super::*;
     use crate::conformance::mailbox::MailboxFixture;
 
-    struct Fixture;
+    #[derive(Default)]
+    struct Fixture {
+        mailbox: MemoryMailbox,
+        saved: Mutex<Option<SavedMailbox>>,
+    }
 
     impl MailboxFixture for Fixture {
         fn create(&self) -> BoxFuture<'_, Arc<dyn Mailbox>> {
-            Box::pin(std::future::ready(Arc::new(MemoryMailbox::new()) as Arc<dyn Mailbox>))
+            Box::pin(std::future::ready(Arc::new(self.mailbox.clone()) as Arc<dyn Mailbox>))
+        }
+
+        fn save(&self) -> BoxFuture<'_, ()> {
+            *self.saved.lock() = Some(self.mailbox.save());
+            Box::pin(std::future::ready(()))
+        }
+
+        fn roll_back(&self) -> BoxFuture<'_, bool> {
+            self.mailbox.roll_back(self.saved.lock().as_ref().unwrap());
+            Box::pin(std::future::ready(true))
         }
 
         fn settle(&self, mailbox: Arc<dyn Mailbox>) -> BoxFuture<'_, Arc<dyn Mailbox>> {
@@ -283,5 +373,5 @@ mod tests {
         }
     }
 
-    crate::mailbox_suite!(Fixture);
+    crate::mailbox_suite!(Fixture::default());
 }

@@ -1,0 +1,306 @@
+//! The mailbox in Redis.
+//!
+//! * One atomic call for each batch: the script `apply`.
+//! * A store that came back without its newest writes is known by the life of its server, by marks that are below what this process
+//!   wrote, and by a number of our own that went back. Its buckets go on above all that they may have shown.
+//! * A partition is replayed from a mark that was stored when it was as old as the window within which Redis may forget, and
+//!   nothing had been forgotten since.
+
+mod apply;
+mod commits;
+mod reads;
+mod seen;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use anser_backend::{
+    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Online, Page, Placed, RangeQuery, StoreError,
+};
+use anser_runtime::Clock;
+use anser_types::{BUCKETS, BucketId, ConnectionId, DeviceId, Mark, NodeId, PartitionId, Position, Timestamp, UserKey};
+use futures_util::TryStreamExt;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use self::commits::Commits;
+use self::reads::number;
+use self::seen::Seen;
+use self::watch::Watch;
+use crate::config::RedisConfig;
+use crate::error::{CallError, damaged};
+use crate::format::{digits, mark, place};
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::script::{NamedScript, Scripts};
+use crate::store::parse;
+
+/// How much longer than asked for the keys of a user are kept.
+const KEEP_MARGIN_MS: u64 = 24 * 3600 * 1000;
+/// Cursors of so many terminals of a user are kept, those furthest on.
+const CURSORS_MAX: isize = 64;
+/// Buckets that are told of expiry at the same time.
+const BUCKETS_AT_ONCE: usize = 16;
+
+type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A [`Mailbox`] in Redis.
+pub struct RedisMailbox {
+    config: Arc<RedisConfig>,
+    keys: Keys,
+    scripts: Arc<Scripts>,
+    /// For how long the keys of a user are kept, in milliseconds.
+    keep_ms: String,
+    clock: Now,
+    writes: Link,
+    reads: Link,
+    seen: Mutex<Seen>,
+    commits: Mutex<Commits>,
+    /// Held while looking.
+    watch: tokio::sync::Mutex<Watch>,
+    rollbacks: AtomicU64,
+    /// Whether a batch was refused since we last looked, because rows are missing.
+    was_refused: AtomicBool,
+}
+
+impl std::fmt::Debug for RedisMailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisMailbox").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl RedisMailbox {
+    /// `handle` is a number that no other process has.
+    pub(crate) fn new(
+        config: Arc<RedisConfig>,
+        keys: Keys,
+        scripts: Arc<Scripts>,
+        retention_ms: u64,
+        clock: Clock,
+        handle: u64,
+    ) -> Self {
+        let (writes, reads) = (Link::new(&config), Link::new(&config));
+        Self {
+            keep_ms: number(retention_ms.saturating_add(KEEP_MARGIN_MS)),
+            clock: Box::new(move || clock.now()),
+            writes,
+            reads,
+            seen: Mutex::new(Seen::new()),
+            commits: Mutex::new(Commits::new(config.forget_window())),
+            watch: tokio::sync::Mutex::new(Watch::new(keys.beat(handle))),
+            rollbacks: AtomicU64::new(0),
+            was_refused: AtomicBool::new(false),
+            config,
+            keys,
+            scripts,
+        }
+    }
+
+    /// Begins a bucket that Redis does not have, above all that it may have shown if it ever was there.
+    pub(crate) async fn begin_bucket(&self, bucket: BucketId) -> Result<(), CallError> {
+        let floor = self.floor(Position::START).to_string();
+        self.writes.eval(&self.scripts.birth, &[self.keys.bucket(bucket)], &[floor.as_bytes()]).await.map(drop)
+    }
+
+    /// Returns when everything that was noted as applied is what a replay begins behind: as long as it takes until Redis cannot
+    /// forget it any more.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        loop {
+            self.store_commits().await?;
+            let Some(ripe_at) = self.commits.lock().last_ripe_at() else {
+                return Ok(());
+            };
+            tokio::time::sleep_until(ripe_at).await;
+        }
+    }
+
+    /// Looks for signs that Redis lost something.
+    pub(crate) async fn look(&self) -> Result<(), CallError> {
+        let mut watch = self.watch.lock().await;
+        let has_lost = watch.look(&self.writes).await?;
+        if self.was_refused.swap(false, Ordering::Relaxed) || has_lost {
+            self.commits.lock().clear();
+            self.rollbacks.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("redis came back, maybe without its newest writes");
+        }
+        Ok(())
+    }
+
+    fn note_refusal(&self) {
+        self.commits.lock().clear();
+        self.was_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Stores the marks that are old enough. Looks first: what they stand for has been there for as long.
+    async fn store_commits(&self) -> Result<(), CallError> {
+        self.look().await?;
+        let ripe = self.commits.lock().ripe(Instant::now());
+        if ripe.is_empty() {
+            return Ok(());
+        }
+        let args: Vec<String> =
+            ripe.iter().flat_map(|(partition, ripe)| [partition.0.to_string(), mark::write(*ripe)]).collect();
+        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
+        self.writes.eval(&self.scripts.commit, &[self.keys.commits()], &args).await?;
+        let mut commits = self.commits.lock();
+        for (partition, stored) in ripe {
+            commits.note_stored(partition, stored);
+        }
+        Ok(())
+    }
+
+    async fn read_commit(&self, partition: PartitionId) -> Result<Mark, StoreError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys.commits()).arg(partition.0);
+        let stored: Option<Vec<u8>> = parse("HGET", self.writes.call("HGET", &command).await?)?;
+        stored.map_or(Ok(Mark::default()), |stored| mark::read(&stored).map_err(damaged("commits")))
+    }
+
+    /// Runs a small script on the state of a user.
+    async fn on_state(&self, script: &NamedScript, user: &UserKey, args: &[&str]) -> Result<redis::Value, CallError> {
+        let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        self.writes.eval(script, &[self.keys.state(user)], &args).await
+    }
+
+    async fn note_online(
+        &self,
+        sign: &str,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> Result<Online, StoreError> {
+        let args = [sign, &place::node(node), &digits(connection.0), &self.keep_ms];
+        let places: Vec<u8> = parse("online", self.on_state(&self.scripts.online, user, &args).await?)?;
+        place::read_online(&places).map_err(damaged("online"))
+    }
+
+    async fn write_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> Result<(), StoreError> {
+        let key = self.keys.cursors(user);
+        let mut commands = redis::pipe();
+        commands.cmd("ZADD").arg(&key).arg("GT").arg(number(cursor.0)).arg(device.as_str());
+        commands.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-CURSORS_MAX - 1);
+        commands.cmd("PEXPIRE").arg(&key).arg(&self.keep_ms);
+        Ok(self.writes.pipeline("set_cursor", &commands).await.map(drop)?)
+    }
+
+    async fn read_cursor(&self, user: &UserKey, device: &DeviceId) -> Result<Option<Position>, StoreError> {
+        let mut command = redis::cmd("ZSCORE");
+        command.arg(self.keys.cursors(user)).arg(device.as_str());
+        let cursor: Option<u64> = parse("ZSCORE", self.reads.call("ZSCORE", &command).await?)?;
+        Ok(cursor.map(Position))
+    }
+
+    async fn expire_all(&self, time: Timestamp) -> Result<(), StoreError> {
+        let time = number(time.0);
+        let buckets = (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()).map(|bucket| Ok(BucketId(bucket)));
+        futures_util::stream::iter(buckets)
+            .try_for_each_concurrent(BUCKETS_AT_ONCE, |bucket| {
+                let (key, args) = ([self.keys.bucket(bucket)], [b"expired".as_slice(), time.as_bytes()]);
+                async move { self.writes.eval(&self.scripts.raise, &key, &args).await.map(drop) }
+            })
+            .await
+            .map_err(StoreError::from)
+    }
+}
+
+impl Mailbox for RedisMailbox {
+    fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
+        Box::pin(async move { self.apply_batch(&batch).await })
+    }
+
+    fn range(&self, query: RangeQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(self.read_range(query))
+    }
+
+    fn head(&self, user: &UserKey) -> BoxFuture<'_, Result<Position, StoreError>> {
+        let user = user.clone();
+        Box::pin(async move { self.read_head(&user).await })
+    }
+
+    fn lift(&self, user: &UserKey, floor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
+        let user = user.clone();
+        Box::pin(async move {
+            self.on_state(&self.scripts.lift, &user, &[&number(floor.0), &self.keep_ms]).await?;
+            self.seen.lock().show(user.bucket(), floor);
+            Ok(())
+        })
+    }
+
+    fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        Box::pin(self.read_list(query))
+    }
+
+    fn set_cursor(&self, user: &UserKey, device: &DeviceId, cursor: Position) -> BoxFuture<'_, Result<(), StoreError>> {
+        let (user, device) = (user.clone(), device.clone());
+        Box::pin(async move { self.write_cursor(&user, &device, cursor).await })
+    }
+
+    fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>> {
+        let (user, device) = (user.clone(), device.clone());
+        Box::pin(async move { self.read_cursor(&user, &device).await })
+    }
+
+    fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        Box::pin(self.read_commit(partition))
+    }
+
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        Box::pin(async move {
+            let mark = self.read_commit(partition).await?;
+            self.seen.lock().begin_replay(partition);
+            Ok(mark)
+        })
+    }
+
+    fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            self.store_commits().await?;
+            Ok(self.rollbacks.load(Ordering::Relaxed))
+        })
+    }
+
+    fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let is_due = {
+                let (mut commits, now) = (self.commits.lock(), Instant::now());
+                commits.note(now, partition, mark);
+                commits.is_due(now)
+            };
+            if is_due && let Err(error) = self.store_commits().await {
+                // Nothing is lost by it: a replay would begin earlier.
+                tracing::debug!(%error, "places to replay from are not stored");
+            }
+            Ok(())
+        })
+    }
+
+    fn set_online(
+        &self,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<Online, StoreError>> {
+        let user = user.clone();
+        Box::pin(async move { self.note_online("+", &user, node, connection).await })
+    }
+
+    fn set_offline(
+        &self,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let user = user.clone();
+        Box::pin(async move { self.note_online("-", &user, node, connection).await.map(drop) })
+    }
+
+    fn online(&self, user: &UserKey) -> BoxFuture<'_, Result<Online, StoreError>> {
+        let user = user.clone();
+        Box::pin(async move { self.read_online(&user).await })
+    }
+
+    fn expire(&self, time: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.expire_all(time))
+    }
+}

@@ -1,0 +1,77 @@
+//! One batch in one call.
+
+use anser_backend::{BucketBatch, Placed, StoreError};
+use anser_types::Position;
+use bytes::Bytes;
+use redis::Value;
+
+use super::RedisMailbox;
+use crate::error::{CallError, damaged};
+use crate::format::{EXACT_MAX, batch, place};
+
+type Rows = Vec<Vec<Option<Placed>>>;
+
+impl RedisMailbox {
+    pub(super) async fn apply_batch(&self, batch: &BucketBatch) -> Result<Rows, StoreError> {
+        let bucket = batch.bucket;
+        let (packed, life, shown) = {
+            let seen = self.seen.lock();
+            let packed = batch::pack(batch, |partition| seen.written(bucket, partition));
+            (packed, seen.life(bucket), seen.shown(bucket))
+        };
+        let mut keys = Vec::with_capacity(1 + 3 * packed.users.len());
+        keys.push(self.keys.bucket(bucket));
+        for user in &packed.users {
+            keys.extend([self.keys.state(user), self.keys.timeline(user), self.keys.list(user)]);
+        }
+        let (floor, entries_max) = (self.floor(shown).to_string(), self.config.timeline_entries_max.to_string());
+        let fixed = [floor.as_bytes(), &life, self.keep_ms.as_bytes(), entries_max.as_bytes(), &packed.rows];
+        let args: Vec<&[u8]> = fixed.into_iter().chain(packed.strings.iter().map(Vec::as_slice)).collect();
+        let answer = self.writes.eval(&self.scripts.apply, &keys, &args).await.map_err(StoreError::from);
+        if matches!(answer, Err(StoreError::RolledBack)) {
+            self.note_refusal();
+        }
+        let answer = answer?;
+        let rows = read_answer(batch, answer, |life| self.seen.lock().note_life(bucket, life))?;
+        self.note_written(batch, &rows);
+        Ok(rows)
+    }
+
+    /// Above whatever a bucket has shown: positions never run further ahead of the time than the lead, clocks included.
+    pub(super) fn floor(&self, shown: Position) -> u64 {
+        (self.clock)().plus(self.config.rollback_lead_ms).0.max(shown.0).min(EXACT_MAX)
+    }
+
+    fn note_written(&self, batch: &BucketBatch, rows: &Rows) {
+        let mut seen = self.seen.lock();
+        for part in &batch.parts {
+            seen.write(batch.bucket, part.partition, part.next);
+        }
+        if let Some(newest) = rows.iter().flatten().flatten().map(|placed| placed.position).max() {
+            seen.show(batch.bucket, newest);
+        }
+    }
+}
+
+/// Reads where the rows of each part went.
+fn read_answer(batch: &BucketBatch, answer: Value, note_life: impl FnOnce(Vec<u8>)) -> Result<Rows, StoreError> {
+    let unexpected = || StoreError::from(CallError::new("apply", "redis", "the answer has another form"));
+    let Value::Array(values) = answer else {
+        return Err(unexpected());
+    };
+    let mut strings = values.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    });
+    note_life(strings.next().flatten().ok_or_else(unexpected)?);
+    let mut rows = Vec::with_capacity(batch.parts.len());
+    for part in &batch.parts {
+        let mut placed = Vec::with_capacity(part.rows.len());
+        for _ in &part.rows {
+            let bytes = strings.next().flatten().ok_or_else(unexpected)?;
+            placed.push(place::read(Bytes::from(bytes)).map_err(damaged("online"))?);
+        }
+        rows.push(placed);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,70 @@
+//! The members of the cluster, by leases in Redis. The clock of Redis decides when a lease ends, not those of the nodes.
+
+use std::sync::Arc;
+
+use anser_backend::{BoxFuture, Member, Membership, StoreError};
+use anser_types::NodeId;
+use bytes::Bytes;
+
+use crate::config::RedisConfig;
+use crate::format::{member, place};
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::script::Scripts;
+use crate::store::parse;
+
+/// A [`Membership`] in Redis.
+#[derive(Debug)]
+pub struct RedisMembership {
+    key: [Vec<u8>; 1],
+    scripts: Arc<Scripts>,
+    lease_ms: String,
+    link: Link,
+}
+
+impl RedisMembership {
+    pub(crate) fn new(config: &RedisConfig, keys: &Keys, scripts: Arc<Scripts>) -> Self {
+        Self { key: [keys.members()], scripts, lease_ms: config.lease_ms.to_string(), link: Link::new(config) }
+    }
+
+    async fn renew(&self, member: Member) -> Result<(), StoreError> {
+        let (id, bytes) = (place::node(member.id), member::write(&member));
+        let args = [self.lease_ms.as_bytes(), id.as_bytes(), &bytes];
+        Ok(self.link.eval(&self.scripts.announce, &self.key, &args).await.map(drop)?)
+    }
+
+    async fn remove(&self, id: NodeId) -> Result<(), StoreError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(&self.key[0]).arg(place::node(id));
+        Ok(self.link.call("HDEL", &command).await.map(drop)?)
+    }
+
+    async fn read(&self) -> Result<Vec<Member>, StoreError> {
+        let answer = self.link.eval(&self.scripts.members, &self.key, &[self.lease_ms.as_bytes()]).await?;
+        let found: Vec<Vec<u8>> = parse("members", answer)?;
+        let mut members = Vec::with_capacity(found.len());
+        for bytes in found {
+            match member::read(Bytes::from(bytes)) {
+                Ok(member) => members.push(member),
+                // Most likely of a newer program, with which this one could not talk anyway.
+                Err(error) => tracing::warn!(%error, "a member cannot be read"),
+            }
+        }
+        members.sort_unstable_by_key(|member| member.id);
+        Ok(members)
+    }
+}
+
+impl Membership for RedisMembership {
+    fn announce(&self, member: Member) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.renew(member))
+    }
+
+    fn leave(&self, id: NodeId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.remove(id))
+    }
+
+    fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, StoreError>> {
+        Box::pin(self.read())
+    }
+}

@@ -1,0 +1,266 @@
+-- Applies one batch to one bucket, as a whole or not at all.
+--
+-- KEYS: the bucket, then for each user of the batch: state, timeline, list.
+-- ARGV: 1 the floor for a bucket that came back without its newest writes, 2 the server's life as the caller last saw it or
+--   '', 3 for how long keys are kept after their last entry (ms), 4 the most entries of a timeline, 5 the parts and rows,
+--   then the strings that rows refer to by number.
+-- Returns the server's life, then for each row: '' if it was skipped or is no entry; else 8 bytes of previous position, 8 bytes
+--   of position, and where the user is online.
+--
+-- Everything is read before anything is written, so that what goes wrong changes nothing.
+
+local bucket_key, keep_ms, entries_max = KEYS[1], ARGV[3], tonumber(ARGV[4])
+local STRINGS_BEFORE = 5
+local ROW_VERSION = 1
+-- Of how many unread messages the times are kept, and the bytes of one of them.
+local TIMES_MAX, TIME_BYTES = 128, 6
+-- Keys of a user are trimmed and their expiry renewed when its positions have moved on by so much, or after so many changes.
+local TIDY_MS, TIDY_CHANGES = 3600000, 64
+-- So many entries are trimmed at once.
+local TRIM_MAX = 1000
+local NO_MARK = string.rep('0', 40)
+
+local function read_row(packed, at)
+  local row = {}
+  row.kind, row.offset, row.user, row.time, row.conversation, row.body, row.counts, at =
+    struct.unpack('>c1c20I4I8I4I4B', packed, at)
+  -- Number 0 is no string.
+  row.conversation = row.conversation > 0 and ARGV[STRINGS_BEFORE + row.conversation] or nil
+  row.body = row.body > 0 and ARGV[STRINGS_BEFORE + row.body] or nil
+  return row, at
+end
+
+local function read_parts(packed)
+  local parts, at = {}, 1
+  while at <= #packed do
+    local part, count = { rows = {} }, 0
+    part.partition, part.claim, part.next, part.written, count, at = struct.unpack('>Bc20c20c20I4', packed, at)
+    for number = 1, count do
+      part.rows[number], at = read_row(packed, at)
+    end
+    parts[#parts + 1] = part
+  end
+  return parts
+end
+
+local function read_bucket(parts)
+  local fields, marks = { 'life', 'floor', 'expired' }, {}
+  for _, part in ipairs(parts) do
+    fields[#fields + 1] = part.partition
+  end
+  local values = redis.call('HMGET', bucket_key, unpack(fields))
+  for number, part in ipairs(parts) do
+    local mark = values[number + 3] or NO_MARK
+    marks[part.partition] = { claim = string.sub(mark, 1, 20), next = string.sub(mark, 21) }
+  end
+  return { life = values[1], floor = tonumber(values[2]) or 0, expired = tonumber(values[3]) or 0, marks = marks }
+end
+
+local function parse_list_row(bytes)
+  if not bytes then
+    return { count = 0, read_until = 0, times = '', last = '' }
+  end
+  local version, count, read_until, times, at = struct.unpack('>BI8I8I2', bytes)
+  if version ~= ROW_VERSION then
+    error({ err = 'DAMAGED version ' .. version .. ' of a list row is not known' })
+  end
+  local last = at + times * TIME_BYTES
+  return { count = count, read_until = read_until, times = string.sub(bytes, at, last - 1), last = string.sub(bytes, last) }
+end
+
+local function write_list_row(row)
+  return struct.pack('>BI8I8I2', ROW_VERSION, row.count, row.read_until, #row.times / TIME_BYTES) .. row.times .. row.last
+end
+
+-- One more unread message; what is read already does not count.
+local function add_unread(row, time)
+  if time <= row.read_until then
+    return
+  end
+  row.count = row.count + 1
+  if #row.times == TIMES_MAX * TIME_BYTES then
+    row.times = string.sub(row.times, TIME_BYTES + 1)
+  end
+  row.times = row.times .. struct.pack('>I6', time)
+end
+
+-- What was sent until then is read. If any of the kept times is among it, or all times are kept, then the rest is what counts.
+local function read_until(row, time)
+  if time <= row.read_until then
+    return
+  end
+  row.read_until = time
+  local at = 1
+  while at < #row.times and struct.unpack('>I6', row.times, at) <= time do
+    at = at + TIME_BYTES
+  end
+  if at > 1 or row.count * TIME_BYTES == #row.times then
+    row.times = string.sub(row.times, at)
+    row.count = #row.times / TIME_BYTES
+  end
+end
+
+local parts = read_parts(ARGV[5])
+local bucket = read_bucket(parts)
+local life = server_life()
+
+for _, part in ipairs(parts) do
+  if part.claim < bucket.marks[part.partition].claim then
+    return redis.error_reply('STALE a newer claim than ' .. part.claim .. ' has written')
+  end
+end
+
+-- The bucket came back without its newest writes if a mark is below what the caller wrote, or may have if the server lives anew.
+local is_behind = false
+for _, part in ipairs(parts) do
+  is_behind = is_behind or bucket.marks[part.partition].next < part.written
+end
+if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
+  bucket.floor = math.max(bucket.floor, tonumber(ARGV[1]))
+  redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
+end
+if is_behind then
+  return redis.error_reply('ROLLED the store came back without its newest writes')
+end
+
+local users = {}
+
+local function open_user(number)
+  local user = users[number]
+  if not user then
+    local at = 3 * number - 1
+    user = { state = KEYS[at], timeline = KEYS[at + 1], list = KEYS[at + 2], changes = 0, added = {}, rows = {} }
+    local values = redis.call('HMGET', user.state, 'last', 'online', 'tidied', 'changes')
+    user.last = math.max(tonumber(values[1]) or 0, bucket.floor)
+    user.online = values[2] or ''
+    user.tidied = tonumber(values[3])
+    user.changes = tonumber(values[4]) or 0
+    users[number] = user
+  end
+  user.changes = user.changes + 1
+  return user
+end
+
+local function open_list_row(user, conversation)
+  local row = user.rows[conversation]
+  if not row then
+    row = parse_list_row(redis.call('HGET', user.state, conversation))
+    user.rows[conversation] = row
+  end
+  return row
+end
+
+-- What each kind of row does. Returns the answer for it.
+local kinds = {}
+
+-- An entry for the timeline; with a conversation, for the list.
+function kinds.E(user, row)
+  local previous = user.last
+  local position = math.max(row.time, previous + 1)
+  user.last = position
+  user.added[#user.added + 1] = position
+  user.added[#user.added + 1] = struct.pack('>I8', position) .. row.body
+  if row.conversation then
+    local listed = open_list_row(user, row.conversation)
+    listed.last = struct.pack('>I8', row.time) .. row.body
+    listed.shown_at = row.time
+    if row.counts == 1 then
+      add_unread(listed, row.time)
+    end
+  end
+  return struct.pack('>I8I8', previous, position) .. user.online
+end
+
+-- The user has read a conversation up to a time.
+function kinds.R(user, row)
+  read_until(open_list_row(user, row.conversation), row.time)
+  return ''
+end
+
+-- A conversation leaves the list.
+function kinds.X(user, row)
+  local listed = open_list_row(user, row.conversation)
+  listed.last, listed.shown_at, listed.is_removed = '', nil, true
+  listed.count, listed.times = 0, ''
+  return ''
+end
+
+-- Trims a timeline by age and by number, and lets the keys of the user live on.
+local function tidy(user)
+  local old = redis.call('ZCOUNT', user.timeline, '-inf', '(' .. digits(bucket.expired))
+  old = math.min(math.max(old, redis.call('ZCARD', user.timeline) - entries_max), TRIM_MAX)
+  if old > 0 then
+    redis.call('ZREMRANGEBYRANK', user.timeline, 0, old - 1)
+  end
+  for _, key in ipairs({ user.state, user.timeline, user.list }) do
+    redis.call('PEXPIRE', key, keep_ms)
+  end
+end
+
+local function add_all(key, scores_and_members)
+  for first = 1, #scores_and_members, 1000 do
+    redis.call('ZADD', key, unpack(scores_and_members, first, math.min(first + 999, #scores_and_members)))
+  end
+end
+
+local function write_user(user)
+  local is_tidied = not user.tidied or user.last - user.tidied >= TIDY_MS or user.changes >= TIDY_CHANGES
+  if is_tidied then
+    user.tidied, user.changes = user.last, 0
+  end
+  local fields = { 'changes', user.changes, 'tidied', digits(user.tidied) }
+  if #user.added > 0 then
+    fields[#fields + 1] = 'last'
+    fields[#fields + 1] = digits(user.last)
+    add_all(user.timeline, user.added)
+  end
+  local shown = {}
+  for conversation, row in pairs(user.rows) do
+    if row.last == '' and row.read_until == 0 then
+      redis.call('HDEL', user.state, conversation)
+    else
+      fields[#fields + 1] = conversation
+      fields[#fields + 1] = write_list_row(row)
+    end
+    if row.shown_at then
+      shown[#shown + 1] = digits(row.shown_at)
+      shown[#shown + 1] = conversation
+    elseif row.is_removed then
+      redis.call('ZREM', user.list, conversation)
+    end
+  end
+  add_all(user.list, shown)
+  for first = 1, #fields, 1000 do
+    redis.call('HSET', user.state, unpack(fields, first, math.min(first + 999, #fields)))
+  end
+  if is_tidied then
+    tidy(user)
+  end
+end
+
+local answers = { life }
+for _, part in ipairs(parts) do
+  local mark = bucket.marks[part.partition]
+  local from = mark.next
+  for _, row in ipairs(part.rows) do
+    local answer = ''
+    if row.offset >= from then
+      answer = kinds[row.kind](open_user(row.user), row)
+    end
+    answers[#answers + 1] = answer
+  end
+  mark.claim = part.claim > mark.claim and part.claim or mark.claim
+  mark.next = part.next > mark.next and part.next or mark.next
+end
+for _, user in pairs(users) do
+  write_user(user)
+end
+local marks = {}
+for partition, mark in pairs(bucket.marks) do
+  marks[#marks + 1] = partition
+  marks[#marks + 1] = mark.claim .. mark.next
+end
+if #marks > 0 then
+  redis.call('HSET', bucket_key, unpack(marks))
+end
+return answers

@@ -1,0 +1,28 @@
+-- Reads the leases of all members. KEYS: the members, a hash of ids to the end of the lease (20 digits) and the member's bytes.
+--
+-- Leases run by the clock of this server. When the server lives anew, its clock may be another's, or nobody could renew while it
+-- was away: then each lease begins again, so that nobody is gone for this alone.
+local function read_leases(now, lease_ms)
+  local life, fields, leases, is_known = server_life(), redis.call('HGETALL', KEYS[1]), {}, false
+  for at = 1, #fields, 2 do
+    local id, value = fields[at], fields[at + 1]
+    if id == 'life' then
+      is_known = value == life
+    else
+      leases[id] = { ends = tonumber(string.sub(value, 1, 20)), bytes = string.sub(value, 21) }
+    end
+  end
+  if not is_known then
+    redis.call('HSET', KEYS[1], 'life', life)
+    for id, lease in pairs(leases) do
+      lease.ends = math.max(lease.ends, now + lease_ms)
+      redis.call('HSET', KEYS[1], id, string.format('%020.0f', lease.ends) .. lease.bytes)
+    end
+  end
+  return leases
+end
+
+local function server_time()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end

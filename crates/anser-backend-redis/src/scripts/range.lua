@@ -1,0 +1,37 @@
+-- Reads a timeline after a position: entries, head and whether that was all, as of one moment.
+--
+-- KEYS: bucket, state, timeline. ARGV: after, the most entries, the most bytes of records.
+-- Returns the head, 1 if nothing came after the last entry, else 0, and the entries, oldest first.
+
+local CHUNK = 64
+-- Bytes of an entry before its record: position, version and side; in the outbox also the connection.
+local INBOX_BYTES, OUTBOX_BYTES = 10, 18
+
+local function record_bytes(entry)
+  return #entry - (string.byte(entry, 10) == 0 and INBOX_BYTES or OUTBOX_BYTES)
+end
+
+server_life()
+local bucket = redis.call('HMGET', KEYS[1], 'floor', 'expired')
+local last = redis.call('HGET', KEYS[2], 'last')
+local head = math.max(tonumber(last or 0), tonumber(bucket[1] or 0))
+local after = math.max(tonumber(ARGV[1]), tonumber(bucket[2] or 0) - 1)
+local entries_max, bytes_max = tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local answer, count, bytes = { head, 1 }, 0, 0
+while true do
+  local chunk = redis.call('ZRANGE', KEYS[3], '(' .. digits(after), '+inf', 'BYSCORE', 'LIMIT', 0, CHUNK)
+  for _, entry in ipairs(chunk) do
+    bytes = bytes + record_bytes(entry)
+    if count > 0 and (count >= entries_max or bytes > bytes_max) then
+      answer[2] = 0
+      return answer
+    end
+    count = count + 1
+    answer[count + 2] = entry
+  end
+  if #chunk < CHUNK then
+    return answer
+  end
+  after = struct.unpack('>I8', chunk[CHUNK])
+end

@@ -1,0 +1,95 @@
+//! One Redis, checked, and the backends that are in it.
+
+use std::sync::Arc;
+
+use anser_runtime::Clock;
+use anser_types::{BUCKETS, BucketId, LogId};
+
+use crate::check;
+use crate::config::RedisConfig;
+use crate::error::{CallError, RedisOpenError};
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::mailbox::RedisMailbox;
+use crate::membership::RedisMembership;
+use crate::script::Scripts;
+
+/// A Redis that can be used. Its backends share the settings, and have connections of their own.
+#[derive(Debug)]
+pub struct RedisStore {
+    config: Arc<RedisConfig>,
+    keys: Keys,
+    scripts: Arc<Scripts>,
+}
+
+impl RedisStore {
+    /// Connects, and checks that Redis is set up as it has to be.
+    pub async fn connect(config: RedisConfig) -> Result<Self, RedisOpenError> {
+        config.check().map_err(RedisOpenError::Config)?;
+        check::servers(&Link::new(&config), &config).await?;
+        let keys = Keys::new(&config.prefix);
+        Ok(Self { config: Arc::new(config), keys, scripts: Arc::new(Scripts::new()) })
+    }
+
+    /// The mailbox that is derived from a log. Refused if the keys belong to another log. Timelines are kept for
+    /// `retention_ms` after a user's last entry, and a day longer.
+    pub async fn mailbox(
+        &self,
+        log: LogId,
+        retention_ms: u64,
+        clock: Clock,
+    ) -> Result<Arc<RedisMailbox>, RedisOpenError> {
+        let mailbox = RedisMailbox::new(
+            Arc::clone(&self.config),
+            self.keys.clone(),
+            Arc::clone(&self.scripts),
+            retention_ms,
+            clock,
+            random()?,
+        );
+        if self.bind(log).await? {
+            // Whatever the buckets held before is gone, and may have been shown.
+            for bucket in (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()) {
+                mailbox.begin_bucket(BucketId(bucket)).await?;
+            }
+        }
+        mailbox.look().await?;
+        Ok(Arc::new(mailbox))
+    }
+
+    /// The members of the cluster.
+    pub fn membership(&self) -> Arc<RedisMembership> {
+        Arc::new(RedisMembership::new(&self.config, &self.keys, Arc::clone(&self.scripts)))
+    }
+
+    /// Notes whose the keys are. Returns whether they were nobody's.
+    async fn bind(&self, log: LogId) -> Result<bool, RedisOpenError> {
+        let link = Link::new(&self.config);
+        let (key, ours) = (self.keys.cluster(), format!("1 {:016x}", log.0));
+        let mut command = redis::cmd("SET");
+        command.arg(&key).arg(&ours).arg("NX").arg("GET");
+        let found = link.call("bind", &command).await?;
+        let unknown = || RedisOpenError::Unknown { key: String::from_utf8_lossy(&key).into_owned() };
+        let found: Option<String> = redis::from_redis_value(found).map_err(|_| unknown())?;
+        let Some(found) = found else {
+            return Ok(true);
+        };
+        let id = found.strip_prefix("1 ").and_then(|id| u64::from_str_radix(id, 16).ok()).ok_or_else(unknown)?;
+        if id != log.0 {
+            return Err(RedisOpenError::other_cluster(self.keys.prefix(), LogId(id), log));
+        }
+        Ok(false)
+    }
+}
+
+/// The answer of a call as what it has to be.
+pub(crate) fn parse<T: redis::FromRedisValue>(name: &'static str, value: redis::Value) -> Result<T, CallError> {
+    redis::from_redis_value(value).map_err(|error| CallError::new(name, "redis", &error.to_string()))
+}
+
+/// A number that no other process draws.
+fn random() -> Result<u64, CallError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| CallError::new("random", "this machine", &error.to_string()))?;
+    Ok(u64::from_be_bytes(bytes))
+}
