@@ -5,14 +5,17 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
-    AccessService, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish,
+    AccessService, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Online, Outcome, Publish,
     PullReply, PullRequest, Recall, Refusal, ServerPublish,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
-use anser_types::{ConnectionId, ConversationType, Effect, Limits, Origin, Status, Subject, Timestamp, UserKey};
+use anser_types::{
+    ConnectionId, ConversationType, Effect, Limits, NodeId, Origin, Status, Subject, Timestamp, UserKey,
+};
 
 use crate::event_loop::{Input, refuse_all};
+use crate::reads::storage;
 use crate::role::{Backends, Clock};
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
@@ -136,8 +139,7 @@ impl MessageService for MessageHandle {
         }
     }
 
-    fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome> {
-        let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
+    fn publish_for_server(&self, publish: ServerPublish, origin: Origin) -> BoxFuture<'_, Outcome> {
         Box::pin(self.send_draft(Draft::from_server(publish, origin, Ticket::None)))
     }
 
@@ -166,5 +168,25 @@ impl MessageService for MessageHandle {
 
     fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome> {
         Box::pin(self.run_recall(recall))
+    }
+
+    fn signed_in(
+        &self,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<Online, Refusal>> {
+        let noted = self.backends.mailbox.set_online(user, node, connection);
+        Box::pin(async move { noted.await.map_err(storage) })
+    }
+
+    fn signed_out(&self, user: &UserKey, node: NodeId, connection: ConnectionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        let noted = self.backends.mailbox.set_offline(user, node, connection);
+        Box::pin(async move { noted.await.map_err(storage) })
+    }
+
+    fn online(&self, user: &UserKey) -> BoxFuture<'_, Result<Online, Refusal>> {
+        let known = self.backends.mailbox.online(user);
+        Box::pin(async move { known.await.map_err(storage) })
     }
 }
