@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use anser_cluster::{AccessService, Arrival, Settled, SignOut};
-use anser_types::{ConnectionId, Position, Timestamp, UserKey};
+use anser_cluster::{AccessService, Arrival, BoxFuture, Refusal, Settled, SignOut};
+use anser_types::{ConnectionId, NodeId, Position, Timestamp, UserKey};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -52,15 +52,16 @@ impl AccessService for SimAccess {
         self.push(Told::Arrived(arrival));
     }
 
-    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
 
-    fn moved(&self, user: &UserKey, head: Position) {
+    fn moved(&self, user: &UserKey, head: Position, _: Option<&[NodeId]>) {
         self.push(Told::Moved(user.clone(), head));
     }
 
     fn sign_out(&self, _: &UserKey, _: SignOut) {}
 
-    fn is_online(&self, user: &UserKey) -> bool {
-        self.online.lock().contains(user)
+    fn is_online(&self, user: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        let online = self.online.lock().contains(user);
+        Box::pin(std::future::ready(Ok(online)))
     }
 }

@@ -6,7 +6,7 @@ use anser_cluster::{Command, MessageService, Outcome, ServerPublish};
 use anser_testkit::trace::{CallId, Conversation as Seen, Event as Fact, Keep, Kind, Name, RosterStep};
 use anser_types::record::RosterChange;
 use anser_types::{
-    ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Subject, TargetId, UserId,
+    ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Origin, Subject, TargetId, UserId,
 };
 use bytes::Bytes;
 
@@ -267,8 +267,9 @@ impl World {
             check_permission: false,
             extras: None,
         };
-        self.answers
-            .push(Box::pin(async move { RoleAnswer::Published(call, handle.publish_for_server(publish).await) }));
+        self.answers.push(Box::pin(async move {
+            RoleAnswer::Published(call, handle.publish_for_server(publish, Origin::NONE).await)
+        }));
     }
 
     pub(crate) fn on_published(&self, call: CallId, outcome: Outcome) {

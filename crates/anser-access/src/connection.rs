@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     pub(crate) user: UserKey,
     pub(crate) platform: Platform,
     pub(crate) device: Option<DeviceId>,
+    /// When it signed in.
+    pub(crate) entered: Timestamp,
     /// When the token was issued that signed it in.
     pub(crate) token_issued: Timestamp,
     pub(crate) generation: &'static Generation,

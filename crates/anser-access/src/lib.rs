@@ -12,6 +12,7 @@ mod handshake;
 mod io;
 mod listener;
 mod outbox;
+mod presence;
 mod registry;
 mod server;
 mod services;

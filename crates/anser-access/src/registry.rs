@@ -4,18 +4,20 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use anser_cluster::{AccessService, Arrival, Settled, SignOut};
+use anser_cluster::{AccessService, Arrival, BoxFuture, Newcomer, Refusal, Settled, SignOut};
 use anser_core::terminal::Arrived;
-use anser_rmtp::DisconnectStatus;
-use anser_types::{ConnectionId, Position, Timestamp, UserId, UserKey};
+use anser_rmtp::{DisconnectStatus, Platform};
+use anser_types::{ConnectionId, DeviceId, NodeId, Position, Timestamp, UserId, UserKey};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use tokio::sync::mpsc;
 
 use crate::connection::Connection;
 use crate::outbox::End;
+use crate::presence::{DEPARTURES_MAX, Departure};
 
 const SHARDS: usize = 64;
 /// Arrivals that may wait for one connection, until the configuration says otherwise.
@@ -23,13 +25,23 @@ const ARRIVALS_MAX: usize = 256;
 
 type Connections = SmallVec<[Arc<Connection>; 1]>;
 
+/// The connections of one user.
+#[derive(Debug, Default)]
+struct Present {
+    connections: Connections,
+    /// The newest that there was since the first of them came.
+    newest: ConnectionId,
+}
+
 /// The connections of this node. It is made before the roles that use it, and outlives them.
 pub struct Registry {
-    by_user: [Mutex<HashMap<UserKey, Connections>>; SHARDS],
+    by_user: [Mutex<HashMap<UserKey, Present>>; SHARDS],
     by_id: [Mutex<HashMap<u64, Arc<Connection>>>; SHARDS],
     hasher: std::hash::RandomState,
     count: AtomicUsize,
     arrivals_max: AtomicUsize,
+    /// Where to tell that the last terminal of a user has gone, if anybody wants to know.
+    departures: OnceLock<mpsc::Sender<Departure>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -46,6 +58,7 @@ impl Default for Registry {
             hasher: std::hash::RandomState::new(),
             count: AtomicUsize::new(0),
             arrivals_max: AtomicUsize::new(ARRIVALS_MAX),
+            departures: OnceLock::new(),
         }
     }
 }
@@ -87,11 +100,24 @@ impl Registry {
         self.len() == 0
     }
 
+    /// Whether a terminal of the user is signed in here.
+    pub fn has(&self, user: &UserKey) -> bool {
+        self.users(user).lock().contains_key(user)
+    }
+
     pub(crate) fn set_arrivals_max(&self, arrivals_max: usize) {
         self.arrivals_max.store(arrivals_max, Ordering::Relaxed);
     }
 
-    fn users(&self, user: &UserKey) -> &Mutex<HashMap<UserKey, Connections>> {
+    /// From now on the departures of users are told. To be called once.
+    pub(crate) fn report_departures(&self) -> mpsc::Receiver<Departure> {
+        let (departures, departed) = mpsc::channel(DEPARTURES_MAX);
+        // A second receiver would hear nothing, and end.
+        self.departures.set(departures).ok();
+        departed
+    }
+
+    fn users(&self, user: &UserKey) -> &Mutex<HashMap<UserKey, Present>> {
         let place = usize::try_from(self.hasher.hash_one(user) % 64).unwrap_or(0);
         // A remainder of 64 is below the number of shards.
         &self.by_user[place % SHARDS]
@@ -109,22 +135,16 @@ impl Registry {
         let entry = Entry { connection: Arc::clone(connection), registry: Arc::clone(self) };
         self.ids(connection.id).lock().insert(connection.id.0, Arc::clone(connection));
         self.count.fetch_add(1, Ordering::Relaxed);
-        let older: Connections = {
+        let rival = Rival { platform: &connection.platform, device: connection.device.as_ref(), one_per_platform };
+        let older = {
             let mut users = self.users(&connection.user).lock();
             let present = users.entry(connection.user.clone()).or_default();
-            let gives_way = |other: &Arc<Connection>| {
-                is_same_device(other, connection) || (one_per_platform && other.platform == connection.platform)
-            };
-            let older = present.iter().filter(|other| gives_way(other)).cloned().collect();
-            // From now on they hear of nothing any more; by their ids they are known until they are gone.
-            present.retain(|other| !gives_way(other));
-            present.push(Arc::clone(connection));
+            let older = take_older(present, |other| rival.ends(other));
+            present.connections.push(Arc::clone(connection));
+            present.newest = present.newest.max(connection.id);
             older
         };
-        for other in older {
-            let same = is_same_device(&other, connection);
-            other.outbox.end(if same { End::Quiet } else { End::Told(DisconnectStatus::Kicked) });
-        }
+        end_all(older);
         entry
     }
 
@@ -140,10 +160,21 @@ impl Registry {
     fn remove_user(&self, connection: &Connection) {
         let mut users = self.users(&connection.user).lock();
         if let Some(present) = users.get_mut(&connection.user) {
-            present.retain(|other| other.id != connection.id);
-            if present.is_empty() {
-                users.remove(&connection.user);
-            }
+            present.connections.retain(|other| other.id != connection.id);
+        }
+        self.forget_absent(&mut users, &connection.user);
+    }
+
+    /// Drops a user without connections, and tells that.
+    fn forget_absent(&self, users: &mut HashMap<UserKey, Present>, user: &UserKey) {
+        if users.get(user).is_none_or(|present| !present.connections.is_empty()) {
+            return;
+        }
+        if let Some((user, present)) = users.remove_entry(user)
+            && let Some(departures) = self.departures.get()
+        {
+            // Told under the lock: whoever comes back later is announced by a newer connection. Full: a hint is lost.
+            departures.try_send(Departure { user, newest: present.newest }).ok();
         }
     }
 
@@ -157,16 +188,54 @@ impl Registry {
     }
 
     fn with_user(&self, user: &UserKey, mut visit: impl FnMut(&Connection)) {
-        if let Some(connections) = self.users(user).lock().get(user) {
-            for connection in connections {
+        if let Some(present) = self.users(user).lock().get(user) {
+            for connection in &present.connections {
                 visit(connection);
             }
         }
     }
 }
 
-fn is_same_device(one: &Connection, other: &Connection) -> bool {
-    one.device.is_some() && one.device == other.device && one.platform == other.platform
+/// A new terminal, as older ones of its user see it.
+struct Rival<'a> {
+    platform: &'a Platform,
+    device: Option<&'a DeviceId>,
+    one_per_platform: bool,
+}
+
+impl Rival<'_> {
+    /// How an older terminal ends before it: the same installation silently, another one with the word that it was
+    /// replaced; `None` if it may stay.
+    fn ends(&self, other: &Connection) -> Option<End> {
+        if other.platform != *self.platform {
+            return None;
+        }
+        if other.device.is_some() && other.device.as_ref() == self.device {
+            return Some(End::Quiet);
+        }
+        self.one_per_platform.then_some(End::Told(DisconnectStatus::Kicked))
+    }
+}
+
+type Older = SmallVec<[(Arc<Connection>, End); 1]>;
+
+/// Takes out those that end. From then on they hear of nothing any more; by their ids they are known until they are gone.
+fn take_older(present: &mut Present, ends: impl Fn(&Connection) -> Option<End>) -> Older {
+    let mut older = Older::new();
+    present.connections.retain(|other| match ends(other) {
+        Some(end) => {
+            older.push((Arc::clone(other), end));
+            false
+        }
+        None => true,
+    });
+    older
+}
+
+fn end_all(older: Older) {
+    for (other, end) in older {
+        other.outbox.end(end);
+    }
 }
 
 impl AccessService for Registry {
@@ -199,7 +268,7 @@ impl AccessService for Registry {
         }
     }
 
-    fn settings_changed(&self, user: &UserKey, time: Timestamp, by: ConnectionId) {
+    fn settings_changed(&self, user: &UserKey, time: Timestamp, by: ConnectionId, _: Option<&[NodeId]>) {
         self.with_user(user, |connection| {
             if connection.id != by {
                 connection.outbox.settings(time, by);
@@ -207,7 +276,7 @@ impl AccessService for Registry {
         });
     }
 
-    fn moved(&self, user: &UserKey, head: Position) {
+    fn moved(&self, user: &UserKey, head: Position, _: Option<&[NodeId]>) {
         self.with_user(user, |connection| connection.outbox.behind(head));
     }
 
@@ -221,7 +290,24 @@ impl AccessService for Registry {
         });
     }
 
-    fn is_online(&self, user: &UserKey) -> bool {
-        self.users(user).lock().contains_key(user)
+    fn gives_way(&self, newcomer: &Newcomer, _: &[NodeId]) {
+        let one_per_platform = newcomer.one_per_platform;
+        let rival = Rival { platform: &newcomer.platform, device: newcomer.device.as_ref(), one_per_platform };
+        let older = {
+            let mut users = self.users(&newcomer.user).lock();
+            let Some(present) = users.get_mut(&newcomer.user) else { return };
+            let older = take_older(present, |other| {
+                let is_older = other.id != newcomer.connection && other.entered <= newcomer.time;
+                rival.ends(other).filter(|_| is_older)
+            });
+            self.forget_absent(&mut users, &newcomer.user);
+            older
+        };
+        end_all(older);
+    }
+
+    fn is_online(&self, user: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        let online = self.has(user);
+        Box::pin(std::future::ready(Ok(online)))
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_cluster::{AppRegistry, DirectoryService, MessageService};
+use anser_cluster::{AccessService, AppRegistry, ConnectionIds, DirectoryService, MessageService};
 use anser_rmtp::DisconnectStatus;
 use anser_runtime::{Clock, Fate, Tasks};
 
@@ -13,9 +13,9 @@ use crate::handshake::Speaks;
 use crate::listener::{Doors, Port, accept, bind};
 use crate::outbox::End;
 use crate::services::Services;
-use crate::sweeper;
 use crate::tls::{Certificate, TlsError};
 use crate::{AccessConfig, Registry};
+use crate::{presence, sweeper};
 
 /// The steps in which a drain closes connections.
 const DRAIN_STEP: Duration = Duration::from_millis(100);
@@ -31,6 +31,10 @@ pub struct AccessDeps {
     pub directory: Arc<dyn DirectoryService>,
     /// The registry that the message role was given.
     pub registry: Arc<Registry>,
+    /// The ids for this node's connections.
+    pub ids: Arc<ConnectionIds>,
+    /// The access roles of all nodes. `None`: there is one node, and nobody has to be told who is where.
+    pub cluster: Option<Arc<dyn AccessService>>,
     /// The time.
     pub clock: Clock,
     /// Where its tasks run, and the drain that ends them.
@@ -92,6 +96,10 @@ impl AccessServer {
         let tasks = deps.tasks.clone();
         let services = Arc::new(Services::new(config, deps));
         let doors = Arc::new(Doors::default());
+        if services.cluster.is_some() {
+            let departed = services.registry.report_departures();
+            tasks.spawn("departures", Fate::CutOff, presence::tell_departures(Arc::clone(&services), departed));
+        }
         tasks.spawn("access sweeper", Fate::CutOff, sweeper::sweep(Arc::clone(&services)));
         for port in ports {
             let accepting = accept(port, Arc::clone(&services), tasks.clone(), Arc::clone(&doors));

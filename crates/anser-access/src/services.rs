@@ -1,12 +1,11 @@
 //! What connections need of the rest of the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use anser_cluster::{AppRegistry, BoxFuture, DirectoryService, MessageService, Refusal};
+use anser_cluster::{AccessService, AppRegistry, BoxFuture, ConnectionIds, DirectoryService, MessageService, Refusal};
 use anser_core::terminal::{Reply, Request, TerminalConfig};
 use anser_runtime::Clock;
-use anser_types::{ConnectionId, Timestamp};
+use anser_types::Timestamp;
 
 use crate::sweeper::Seconds;
 use crate::{AccessConfig, Registry};
@@ -22,13 +21,12 @@ pub(crate) struct Services {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Clock,
     pub(crate) seconds: Seconds,
-    ids: AtomicU64,
+    pub(crate) ids: Arc<ConnectionIds>,
+    pub(crate) cluster: Option<Arc<dyn AccessService>>,
 }
 
 impl Services {
     pub(crate) fn new(config: AccessConfig, deps: crate::AccessDeps) -> Self {
-        // Unique over restarts: no process lives through 2^32 connections within a second of its start.
-        let first = (deps.clock.now().0 / 1000) << 32;
         Self {
             terminal: Arc::new(config.terminal()),
             config,
@@ -38,12 +36,9 @@ impl Services {
             registry: deps.registry,
             clock: deps.clock,
             seconds: Seconds::default(),
-            ids: AtomicU64::new(first),
+            ids: deps.ids,
+            cluster: deps.cluster,
         }
-    }
-
-    pub(crate) fn next_id(&self) -> ConnectionId {
-        ConnectionId(self.ids.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
 
     /// Asks what a terminal wants to know.

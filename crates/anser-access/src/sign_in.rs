@@ -7,6 +7,7 @@ use anser_types::UserKey;
 
 use crate::connection::{Connection, Stamps};
 use crate::outbox::{End, Outbox};
+use crate::presence;
 use crate::registry::Entry;
 use crate::services::Services;
 
@@ -20,14 +21,15 @@ pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Entry
     if services.registry.len() >= services.config.connections_max {
         return Err(ConnAckStatus::Unavailable);
     }
-    let entry = enter(services, &app, connection(services, asked, user, &claims)).await;
+    let entry = enter(services, &app, connection(services, asked, user, &claims)).await?;
     tracing::debug!(conn = %entry.connection.id, user = %entry.connection.user, ?asked, "signed in");
     Ok(entry)
 }
 
 fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &TokenClaims) -> Connection {
     Connection {
-        id: services.next_id(),
+        id: services.ids.next(),
+        entered: services.clock.now(),
         user,
         platform: asked.platform.clone(),
         device: asked.device_id.clone(),
@@ -42,12 +44,23 @@ fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &Token
     }
 }
 
-/// Enters a connection into the registry, and looks once more: whoever was blocked in between was not told so there.
-async fn enter(services: &Services, app: &App, connection: Connection) -> Entry {
-    let entry = services.registry.insert(connection, app.options.one_terminal_per_platform);
+/// Enters a connection into the registry, tells the other nodes, and looks once more: whoever was blocked in between was
+/// not told so there.
+async fn enter(services: &Services, app: &App, connection: Connection) -> Result<Entry, ConnAckStatus> {
+    let one_per_platform = app.options.one_terminal_per_platform;
+    let entry = services.registry.insert(connection, one_per_platform);
     let now = services.clock.now();
     let connection = &entry.connection;
-    match view(services, &connection.user).await {
+    let view = match &services.cluster {
+        None => view(services, &connection.user).await,
+        Some(cluster) => {
+            let announced = presence::announce(services, cluster.as_ref(), connection, one_per_platform);
+            let (announced, view) = tokio::join!(announced, view(services, &connection.user));
+            announced?;
+            view
+        }
+    };
+    match view {
         Ok(view) if view.blocked_until > now => connection.outbox.end(End::Told(DisconnectStatus::Blocked)),
         Ok(view) if connection.token_issued < view.tokens_from => {
             connection.outbox.end(End::Told(DisconnectStatus::TokenExpired));
@@ -56,7 +69,7 @@ async fn enter(services: &Services, app: &App, connection: Connection) -> Entry 
         // It cannot be known: the client comes back and is judged then.
         Err(_) => connection.outbox.end(End::Quiet),
     }
-    entry
+    Ok(entry)
 }
 
 async fn view(services: &Services, user: &UserKey) -> Result<SignInView, ConnAckStatus> {

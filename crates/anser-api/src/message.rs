@@ -1,9 +1,7 @@
 //! Messages that the server sends, and takes back.
 
 use anser_cluster::{Recall, RecallTarget, ServerPublish};
-use anser_types::{
-    ConnectionId, ConversationType, Extras, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp,
-};
+use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -72,7 +70,7 @@ pub(crate) async fn recall(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErro
         check_permission: false,
         extras: Some(Box::new(Extras { effect: Some(effect.effect()), ..Extras::default() })),
     };
-    let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
+    let origin = Origin::NONE;
     api.messages.recall(Recall { command, origin, effect }).await?;
     Ok(done())
 }

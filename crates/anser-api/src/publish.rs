@@ -1,7 +1,7 @@
 //! One request, several messages: what all endpoints that publish have in common.
 
 use anser_cluster::{Accepted, Outcome, Refusal, ServerPublish};
-use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Status, TargetId, UserId};
+use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, UserId};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn extras(call: &Call<'_>) -> Result<Option<Box<Extras>>, ApiError> {
 /// Publishes a draft to each target, several at a time, and waits until every one of them is durable or refused.
 pub(crate) async fn to_all(api: &Api, draft: &Draft, targets: Vec<TargetId>) -> Vec<(TargetId, Outcome)> {
     let publishes = targets.into_iter().map(|target| {
-        let publish = api.messages.publish_for_server(draft.to(target.clone()));
+        let publish = api.messages.publish_for_server(draft.to(target.clone()), Origin::NONE);
         async move { (target, publish.await) }
     });
     stream::iter(publishes).buffered(PUBLISHES_AT_ONCE).collect().await

@@ -133,7 +133,7 @@ impl Api {
             Endpoint::GetToken => user::get_token(self, &call).await,
             Endpoint::RefreshUser => user::refresh(self, &call).await,
             Endpoint::UserInfo => user::info(self, &call).await,
-            Endpoint::CheckOnline => user::check_online(self, &call),
+            Endpoint::CheckOnline => user::check_online(self, &call).await,
             Endpoint::ExpireTokens => sign_in::expire_tokens(self, &call).await,
             Endpoint::Block => sign_in::block(self, &call).await,
             Endpoint::Unblock => sign_in::unblock(self, &call).await,

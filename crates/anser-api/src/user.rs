@@ -62,8 +62,8 @@ pub(crate) async fn info(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError>
 }
 
 /// `/user/checkOnline`.
-pub(crate) fn check_online(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(crate) async fn check_online(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.key(call.user("userId")?);
-    let status = if api.access.is_online(&user) { "1" } else { "0" };
+    let status = if api.access.is_online(&user).await? { "1" } else { "0" };
     Ok(fields([("status", json!(status))]))
 }

@@ -6,13 +6,15 @@
 
 mod access;
 mod apps;
+mod connection_ids;
 mod directory;
 mod message;
 mod peers;
 mod refusal;
 
-pub use access::{AccessService, Arrival, Deliver, SignOut};
+pub use access::{AccessService, Arrival, Deliver, Newcomer, Online, SignOut};
 pub use apps::{App, AppOptions, AppRegistry, AppSecret};
+pub use connection_ids::ConnectionIds;
 pub use directory::{DirectoryService, GroupProfile, SettingItem, SettingsPage, SignInView, UserProfile};
 pub use message::{
     Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem,

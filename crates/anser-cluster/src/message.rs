@@ -5,13 +5,13 @@ use bytes::Bytes;
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
     AppKey, ConnectionId, Conversation, ConversationType, DeviceId, Effect, Extras, Message, MessageClass,
-    MessageFlags, MessageUid, Origin, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
+    MessageFlags, MessageUid, NodeId, Origin, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
-use crate::{BoxFuture, Refusal};
+use crate::{BoxFuture, Online, Refusal};
 
 /// A message that a terminal sends, checked for form by the access role.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
     /// Who sends it.
     pub sender: UserKey,
@@ -59,7 +59,7 @@ pub struct Settled {
 }
 
 /// A message that the server API sends, to one target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerPublish {
     /// The app.
     pub app: AppKey,
@@ -86,7 +86,7 @@ pub struct ServerPublish {
 }
 
 /// A change that is decided in the log: by the server API, or by a user about itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Of a group, or of who blocks whom in a private chat.
     Roster {
@@ -105,7 +105,7 @@ pub enum Command {
 }
 
 /// A terminal asks for what is after its cursor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
     /// Whose terminal.
     pub user: UserKey,
@@ -116,7 +116,7 @@ pub struct PullRequest {
 }
 
 /// One entry of a pull answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullItem {
     /// Its place in the timeline.
     pub position: Position,
@@ -127,7 +127,7 @@ pub struct PullItem {
 }
 
 /// What is after a cursor.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PullReply {
     /// The entries, oldest first. Own messages are among them; the terminal machine leaves out those of its own connection.
     pub items: Vec<PullItem>,
@@ -140,7 +140,7 @@ pub struct PullReply {
 }
 
 /// A terminal asks for a page of history.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRead {
     /// Who asks. Only what this user may see is answered.
     pub user: UserKey,
@@ -155,7 +155,7 @@ pub struct HistoryRead {
 }
 
 /// One message of a history page.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryItem {
     /// The message.
     pub message: Message,
@@ -164,7 +164,7 @@ pub struct HistoryItem {
 }
 
 /// A page of history.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistoryReply {
     /// In the order asked for.
     pub items: Vec<HistoryItem>,
@@ -173,7 +173,7 @@ pub struct HistoryReply {
 }
 
 /// One row of a conversation list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListItem {
     /// Which conversation.
     pub conversation: Conversation,
@@ -195,8 +195,9 @@ pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
     /// retryable.
     fn publish(&self, publishes: Vec<Publish>);
 
-    /// Publishes for the server API. Returns when the message is durable.
-    fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome>;
+    /// Publishes for the server API. Returns when the message is durable. By an origin other than [`Origin::NONE`] a repeat
+    /// is recognised.
+    fn publish_for_server(&self, publish: ServerPublish, origin: Origin) -> BoxFuture<'_, Outcome>;
 
     /// Changes a roster or a user. Returns when the change is durable *and* visible to the reads below; the time is the
     /// decision's, and the version of a setting.
@@ -220,10 +221,36 @@ pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
     /// A recall by a user: refused with [`Status::NOT_YOUR_MESSAGE`] unless `by` sent the message (or is `None`: the server
     /// API as an administrator). Publishes the recall command and takes the message out of history.
     fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome>;
+
+    /// A user has a terminal at an access node, by its connection there. Returns where the user has terminals now. Called
+    /// before the terminal hears that it is in, so that whatever is placed afterwards finds it.
+    fn signed_in(
+        &self,
+        _user: &UserKey,
+        _node: NodeId,
+        _connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<Online, Refusal>> {
+        Box::pin(std::future::ready(Ok(Online::new())))
+    }
+
+    /// The last terminal of a user at an access node has gone, as of `connection`: the newest that the node had for anybody.
+    fn signed_out(
+        &self,
+        _user: &UserKey,
+        _node: NodeId,
+        _connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Where a user has terminals, as far as known.
+    fn online(&self, _user: &UserKey) -> BoxFuture<'_, Result<Online, Refusal>> {
+        Box::pin(std::future::ready(Ok(Online::new())))
+    }
 }
 
 /// A recall.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {
     /// The recall command, as it goes to the participants.
     pub command: ServerPublish,

@@ -11,7 +11,7 @@ use anser_types::{
 use crate::{BoxFuture, Outcome, Refusal};
 
 /// A message on its way from the queue of its sender to the owner of its partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
     /// Names it among those that this node forwards; the ids rise.
     pub id: u64,

@@ -201,6 +201,7 @@ impl Placements {
                 position: Some(placed.position),
                 previous: placed.previous,
                 sent_on,
+                online: Some(placed.online.clone()),
             });
         }
     }

@@ -126,7 +126,8 @@ impl Applier {
             Body::Message(message) if committed.replayed => {
                 for to in deliver {
                     if let Some(position) = to.position {
-                        self.access.moved(&UserKey::new(message.app.clone(), to.user), position);
+                        let user = UserKey::new(message.app.clone(), to.user);
+                        self.access.moved(&user, position, to.online.as_deref());
                     }
                 }
             }
@@ -136,7 +137,7 @@ impl Applier {
             }
             Body::User(record) => {
                 if let UserChange::Setting { .. } = record.change {
-                    self.access.settings_changed(&record.user, record.time, ConnectionId::NONE);
+                    self.access.settings_changed(&record.user, record.time, ConnectionId::NONE, None);
                 }
                 self.answer(&committed);
             }

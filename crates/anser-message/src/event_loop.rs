@@ -361,9 +361,14 @@ impl MessageLoop {
     }
 
     fn pass(&self, message: Arc<Message>, recipients: &[UserId]) {
-        let deliver =
-            |user: &UserId, sent_on| Deliver { user: user.clone(), position: None, previous: Position::START, sent_on };
-        let to = recipients.iter().map(|user| deliver(user, None)).collect();
+        let deliver = |user: &UserId| Deliver {
+            user: user.clone(),
+            position: None,
+            previous: Position::START,
+            sent_on: None,
+            online: None,
+        };
+        let to = recipients.iter().map(deliver).collect();
         self.access.arrive(Arrival { app: message.app.clone(), message, to });
     }
 

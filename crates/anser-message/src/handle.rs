@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
-    AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService,
+    AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService, Online,
     Outcome, OwnerService, Owners, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
 };
 use anser_core::draft::{Draft, Ticket};
@@ -16,6 +16,7 @@ use anser_types::{
 
 use crate::event_loop::{Input, refuse_all};
 use crate::ownership::{FromPeer, PeerInbox};
+use crate::reads::storage;
 use crate::role::{Backends, Clock};
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
@@ -140,8 +141,7 @@ impl MessageService for MessageHandle {
         }
     }
 
-    fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome> {
-        let origin = Origin { connection: ConnectionId::NONE, publish: 0, client_id: None };
+    fn publish_for_server(&self, publish: ServerPublish, origin: Origin) -> BoxFuture<'_, Outcome> {
         Box::pin(self.send_draft(Draft::from_server(publish, origin, Ticket::None)))
     }
 
@@ -170,6 +170,26 @@ impl MessageService for MessageHandle {
 
     fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome> {
         Box::pin(self.run_recall(recall))
+    }
+
+    fn signed_in(
+        &self,
+        user: &UserKey,
+        node: NodeId,
+        connection: ConnectionId,
+    ) -> BoxFuture<'_, Result<Online, Refusal>> {
+        let noted = self.backends.mailbox.set_online(user, node, connection);
+        Box::pin(async move { noted.await.map_err(storage) })
+    }
+
+    fn signed_out(&self, user: &UserKey, node: NodeId, connection: ConnectionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        let noted = self.backends.mailbox.set_offline(user, node, connection);
+        Box::pin(async move { noted.await.map_err(storage) })
+    }
+
+    fn online(&self, user: &UserKey) -> BoxFuture<'_, Result<Online, Refusal>> {
+        let known = self.backends.mailbox.online(user);
+        Box::pin(async move { known.await.map_err(storage) })
     }
 }
 

@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
 use anser_cluster::{
-    AccessService, Arrival, Command, DirectoryService, HistoryRead, MessageService, Outcome, Publish, PullRequest,
-    Recall, RecallTarget, ServerPublish, Settled, SignOut,
+    AccessService, Arrival, BoxFuture, Command, DirectoryService, HistoryRead, MessageService, Outcome, Publish,
+    PullRequest, Recall, RecallTarget, Refusal, ServerPublish, Settled, SignOut,
 };
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
     AppKey, ClientMessageId, ConnectionId, Conversation, ConversationType, Extras, LogId, MessageClass, MessageFlags,
-    Origin, PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
+    NodeId, Origin, PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 #[derive(Debug, Default)]
@@ -39,16 +39,16 @@ impl AccessService for Access {
         self.changed.notify_waiters();
     }
 
-    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
 
-    fn moved(&self, user: &UserKey, _: Position) {
+    fn moved(&self, user: &UserKey, _: Position, _: Option<&[NodeId]>) {
         self.moved.lock().push(user.clone());
     }
 
     fn sign_out(&self, _: &UserKey, _: SignOut) {}
 
-    fn is_online(&self, _: &UserKey) -> bool {
-        false
+    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 }
 

@@ -140,6 +140,16 @@ pub struct ConnectionId(pub u64);
 impl ConnectionId {
     /// No connection: what the server API sends.
     pub const NONE: Self = Self(0);
+
+    /// The connection of a node with this number. The numbers of a node rise from 1 while it runs, and so do the ids.
+    pub const fn of_node(node: NodeId, number: u32) -> Self {
+        Self((node.0 & NodeId::HALF) | number as u64)
+    }
+
+    /// Whether the connection is, or was, at this node. Another node answers to it with a chance of one to 2^32.
+    pub const fn is_of(self, node: NodeId) -> bool {
+        self.0 != 0 && self.0 & NodeId::HALF == node.0 & NodeId::HALF
+    }
 }
 
 impl fmt::Display for ConnectionId {
@@ -151,6 +161,17 @@ impl fmt::Display for ConnectionId {
 /// One run of a node of a cluster, drawn at random at its start: a node that was restarted is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// The half that the ids of its connections begin with.
+    const HALF: u64 = 0xffff_ffff_0000_0000;
+
+    /// The id for a run, from a number drawn at random. The upper half is never zero, so that no connection of the node is
+    /// [`ConnectionId::NONE`].
+    pub const fn drawn(random: u64) -> Self {
+        if random & Self::HALF == 0 { Self(random | 1 << 32) } else { Self(random) }
+    }
+}
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,5 +190,16 @@ mod tests {
         assert_eq!(UserId::new("a\0b"), Err(IdError::Control));
         assert_eq!(UserId::new(&"x".repeat(257)), Err(IdError::TooLong));
         assert_eq!(UserId::new("张三 😀").map(|u| u.to_string()), Ok("张三 😀".into()));
+    }
+
+    #[test]
+    fn a_connection_id_names_its_node_and_rises_within_it() {
+        let (node, other) = (NodeId::drawn(0x0123_4567_89ab_cdef), NodeId::drawn(0x0123_4568_89ab_cdef));
+        let first = ConnectionId::of_node(node, 1);
+        assert_eq!(first, ConnectionId(0x0123_4567_0000_0001));
+        assert!(first < ConnectionId::of_node(node, u32::MAX));
+        assert!(first.is_of(node) && ConnectionId::of_node(node, u32::MAX).is_of(node) && !first.is_of(other));
+        assert!(!ConnectionId::NONE.is_of(NodeId(7)), "the server API is at no node");
+        assert_ne!(ConnectionId::of_node(NodeId::drawn(7), 0), ConnectionId::NONE);
     }
 }

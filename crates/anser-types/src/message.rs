@@ -23,6 +23,11 @@ pub struct Origin {
     pub client_id: Option<ClientMessageId>,
 }
 
+impl Origin {
+    /// From no connection and without a name: no repeat of it is ever recognised.
+    pub const NONE: Self = Self { connection: ConnectionId::NONE, publish: 0, client_id: None };
+}
+
 /// What a message does beside being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {

@@ -7,7 +7,7 @@ use anser_core::terminal::{Arrived, Effect, Event};
 use anser_rmtp::body::{Direction, DownStreamMessage, DownStreamMessages, DownStreamRef, NotifyMsg};
 use anser_rmtp::frame::{Qos, ServerPublish as Push};
 use anser_rmtp::{PushTopic, ServerFrame, ServerTopic};
-use anser_types::{ConnectionId, ConversationType, Message, MessageUid, Position, Status, Timestamp};
+use anser_types::{ConnectionId, ConversationType, Message, MessageUid, Origin, Position, Status, Timestamp};
 use prost::Message as _;
 
 use crate::plan::Kind;
@@ -144,7 +144,7 @@ impl World {
             extras: publish.extras,
         };
         self.answers.push(Box::pin(async move {
-            let outcome = handle.publish_for_server(publish).await;
+            let outcome = handle.publish_for_server(publish, Origin::NONE).await;
             RoleAnswer::Bypassed(Settled { connection, publish: number, outcome })
         }));
     }

@@ -37,7 +37,7 @@ impl Output for Shell<'_> {
     }
 
     fn announce_settings(&mut self, time: Timestamp) {
-        self.services.registry.settings_changed(&self.connection.user, time, self.connection.id);
+        self.services.registry.settings_changed(&self.connection.user, time, self.connection.id, None);
     }
 
     fn close(&mut self, how: Close) {

@@ -11,8 +11,8 @@ use anser_cluster::{
     ServerPublish, SettingsPage, Settled, SignInView, UserProfile,
 };
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, Message, MessageClass, MessageUid, Position, TargetId, Timestamp, UserId,
-    UserKey, target_hash,
+    AppKey, ConnectionId, ConversationType, Message, MessageClass, MessageUid, Origin, Position, TargetId, Timestamp,
+    UserId, UserKey, target_hash,
 };
 use parking_lot::Mutex;
 
@@ -82,13 +82,13 @@ impl State {
 
     fn deliver(&mut self, message: &Message, user: UserId, sent_on: Option<ConnectionId>) -> Deliver {
         if message.class == MessageClass::Status {
-            return Deliver { user, position: None, previous: Position::START, sent_on };
+            return Deliver { user, position: None, previous: Position::START, sent_on, online: None };
         }
         let timeline = self.timelines.entry(UserKey::new(message.app.clone(), user.clone())).or_default();
         let previous = timeline.last().map_or(Position::START, |item| item.position);
         let position = Position::after(previous, message.sent);
         timeline.push(PullItem { position, sent_on, message: message.clone() });
-        Deliver { user, position: Some(position), previous, sent_on }
+        Deliver { user, position: Some(position), previous, sent_on, online: None }
     }
 }
 
@@ -100,7 +100,7 @@ impl MessageService for FakeMessages {
         publishes.into_iter().for_each(|publish| self.accept(publish));
     }
 
-    fn publish_for_server(&self, _: ServerPublish) -> BoxFuture<'_, Outcome> {
+    fn publish_for_server(&self, _: ServerPublish, _: Origin) -> BoxFuture<'_, Outcome> {
         Box::pin(async { Err(Refusal::UNAVAILABLE) })
     }
 

@@ -33,7 +33,7 @@ async fn both_transports_and_both_versions_sign_in() {
         let mut native = Client::tcp(world.tcp(), "app", &world.token("bob"), "d", "PC--5.46.1", version).await;
         assert_eq!(native.accepted().await.0, "bob");
         native.ping().await;
-        assert!(world.registry.is_online(&world.key("bob")));
+        assert!(world.registry.has(&world.key("bob")));
     }
 }
 
@@ -96,7 +96,7 @@ async fn the_same_installation_comes_back_without_a_kick() {
     assert_eq!(first.next().await, None);
     again.ping().await;
     until(|| world.registry.len() == 1).await;
-    assert!(world.registry.is_online(&world.key("alice")), "the end of the old one hides the new one");
+    assert!(world.registry.has(&world.key("alice")), "the end of the old one hides the new one");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_sign_in_that_is_given_up_half_way_leaves_nobody_online() {
     world.directory.answers_max.store(1, std::sync::atomic::Ordering::Relaxed);
     let mut alice = Client::tcp(world.tcp(), "app", &world.token("alice"), "d", "PC--5.46.1", 3).await;
     assert!(alice.next().await.is_none());
-    until(|| !world.registry.is_online(&world.key("alice"))).await;
+    until(|| !world.registry.has(&world.key("alice"))).await;
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_client_that_signs_out_is_offline_at_once() {
     let mut alice = world.ours("alice", "web-1").await;
     alice.send(&ClientFrame::Disconnect { status: 4 }).await;
     assert_eq!(alice.next().await, None);
-    until(|| !world.registry.is_online(&world.key("alice"))).await;
+    until(|| !world.registry.has(&world.key("alice"))).await;
 }
 
 #[tokio::test]

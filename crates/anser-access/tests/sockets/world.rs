@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anser_access::{AccessConfig, AccessDeps, AccessServer, Registry};
-use anser_cluster::{App, AppRegistry, AppSecret};
+use anser_cluster::{App, AppRegistry, AppSecret, ConnectionIds};
 use anser_rmtp::token::TokenClaims;
 use anser_runtime::{Clock, Drain, Tasks};
-use anser_types::{AppKey, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, NodeId, Timestamp, UserId, UserKey};
 
 use crate::client::Client;
 use crate::fake::{FakeDirectory, FakeMessages};
@@ -51,6 +51,8 @@ impl World {
             messages: Arc::clone(&messages) as _,
             directory: Arc::clone(&directory) as _,
             registry: Arc::clone(&registry),
+            ids: Arc::new(ConnectionIds::new(NodeId::drawn(9))),
+            cluster: None,
             clock: Clock::system(),
             tasks: tasks.clone(),
         };

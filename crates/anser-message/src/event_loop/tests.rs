@@ -1,8 +1,9 @@
 //! Single turns of the loop.
 
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
+use anser_cluster::BoxFuture;
 use anser_cluster::SignOut;
-use anser_types::{ConnectionId, LogId, PartitionCount, Timestamp, UserKey};
+use anser_types::{ConnectionId, LogId, NodeId, PartitionCount, Timestamp, UserKey};
 
 use super::*;
 
@@ -12,11 +13,11 @@ struct NoAccess;
 impl AccessService for NoAccess {
     fn settle(&self, _: Vec<Settled>) {}
     fn arrive(&self, _: Arrival) {}
-    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId) {}
-    fn moved(&self, _: &UserKey, _: Position) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
+    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {}
     fn sign_out(&self, _: &UserKey, _: SignOut) {}
-    fn is_online(&self, _: &UserKey) -> bool {
-        false
+    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 }
 

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anser_access::{AccessDeps, AccessServer, Registry, StartError};
+use anser_cluster::ConnectionIds;
 use anser_navi::{Address, Endpoint, Transport};
 use anser_runtime::{Clock, Tasks};
+use anser_types::NodeId;
 
 use crate::ServeError;
 use crate::config::NodeConfig;
@@ -42,6 +44,8 @@ pub(crate) fn start(
         messages: Arc::clone(&message.handle) as Arc<dyn anser_cluster::MessageService>,
         directory: Arc::clone(&message.handle) as Arc<dyn anser_cluster::DirectoryService>,
         registry: Arc::clone(registry),
+        ids: Arc::new(ConnectionIds::new(draw_node()?)),
+        cluster: None,
         clock: clock.clone(),
         tasks: tasks.clone(),
     };
@@ -49,6 +53,12 @@ pub(crate) fn start(
         StartError::Bind { address, source } => ServeError::listen(address, flag_of(&flags, address), source),
         other => ServeError::Access(other),
     })
+}
+
+/// Draws the id of this run.
+fn draw_node() -> Result<NodeId, ServeError> {
+    let random = crate::apps::random_number().map_err(crate::AppFileError::from)?;
+    Ok(NodeId::drawn(random))
 }
 
 /// The flag that chose an address.

@@ -9,8 +9,8 @@ use anser_cluster::{
     ServerPublish, SettingsPage, Settled, SignInView, SignOut, UserProfile,
 };
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, MessageUid, Position, Status, TargetId, Timestamp, UserId, UserKey,
-    target_hash,
+    AppKey, ConnectionId, ConversationType, MessageUid, NodeId, Origin, Position, Status, TargetId, Timestamp, UserId,
+    UserKey, target_hash,
 };
 use parking_lot::Mutex;
 
@@ -120,7 +120,7 @@ impl MessageService for Fakes {
         unreachable!("the server API is no terminal")
     }
 
-    fn publish_for_server(&self, publish: ServerPublish) -> BoxFuture<'_, Outcome> {
+    fn publish_for_server(&self, publish: ServerPublish, _origin: Origin) -> BoxFuture<'_, Outcome> {
         if let Some(refusal) = self.refusal(publish.target.as_str()) {
             return ready(Err(refusal));
         }
@@ -178,9 +178,9 @@ impl AccessService for Fakes {
 
     fn arrive(&self, _arrival: Arrival) {}
 
-    fn settings_changed(&self, _user: &UserKey, _time: Timestamp, _by: ConnectionId) {}
+    fn settings_changed(&self, _user: &UserKey, _time: Timestamp, _by: ConnectionId, _online: Option<&[NodeId]>) {}
 
-    fn moved(&self, _user: &UserKey, _head: Position) {}
+    fn moved(&self, _user: &UserKey, _head: Position, _online: Option<&[NodeId]>) {}
 
     fn sign_out(&self, user: &UserKey, why: SignOut) {
         let mut state = self.state.lock();
@@ -188,8 +188,8 @@ impl AccessService for Fakes {
         state.signed_out.push((user.clone(), why, after));
     }
 
-    fn is_online(&self, user: &UserKey) -> bool {
-        self.state.lock().online.iter().any(|online| online == user.user.as_str())
+    fn is_online(&self, user: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        ready(Ok(self.state.lock().online.iter().any(|online| online == user.user.as_str())))
     }
 }
 
