@@ -13,8 +13,13 @@ use crate::{BoxFuture, Outcome, Refusal};
 /// A message on its way from the queue of its sender to the owner of its partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
-    /// Names it among those that this node forwards.
+    /// Names it among those that this node forwards; the ids rise.
     pub id: u64,
+    /// The one before it of the same sender that was not answered when this one left. If that one is given back, this one is,
+    /// too: nothing overtakes what comes again.
+    pub after: Option<u64>,
+    /// The oldest one that was not answered when this one left.
+    pub oldest: u64,
     /// The app.
     pub app: AppKey,
     /// The conversation's type.
