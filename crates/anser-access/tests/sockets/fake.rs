@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use anser_access::Registry;
 use anser_cluster::{
     Accepted, AccessService as _, Arrival, BoxFuture, Command, Deliver, DirectoryService, GroupProfile, HistoryRead,
-    HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem, PullReply, PullRequest, Recall, Refusal,
-    ServerPublish, SettingsPage, Settled, SignInView, UserProfile,
+    HistoryReply, ListItem, MessageService, Online, Outcome, Publish, PullItem, PullReply, PullRequest, Recall,
+    Refusal, ServerPublish, SettingsPage, Settled, SignInView, UserProfile,
 };
 use anser_types::{
-    AppKey, ConnectionId, ConversationType, Message, MessageClass, MessageUid, Origin, Position, TargetId, Timestamp,
-    UserId, UserKey, target_hash,
+    AppKey, ConnectionId, ConversationType, Message, MessageClass, MessageUid, NodeId, Origin, Position, TargetId,
+    Timestamp, UserId, UserKey, target_hash,
 };
 use parking_lot::Mutex;
 
@@ -22,6 +22,12 @@ pub(crate) struct FakeMessages {
     state: Mutex<State>,
     /// While set, pulls do not return.
     pub(crate) hold_pulls: AtomicBool,
+    /// While set, nobody can be announced.
+    pub(crate) refuses: AtomicBool,
+    pub(crate) signed_in: Mutex<Vec<(UserKey, ConnectionId)>>,
+    pub(crate) signed_out: Mutex<Vec<(UserKey, ConnectionId)>>,
+    /// Where every user is.
+    pub(crate) online: Mutex<Online>,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +39,15 @@ struct State {
 
 impl FakeMessages {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, state: Mutex::default(), hold_pulls: AtomicBool::new(false) }
+        Self {
+            registry,
+            state: Mutex::default(),
+            hold_pulls: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
+            signed_in: Mutex::default(),
+            signed_out: Mutex::default(),
+            online: Mutex::default(),
+        }
     }
 
     pub(crate) fn published(&self) -> Vec<Publish> {
@@ -137,6 +151,20 @@ impl MessageService for FakeMessages {
 
     fn recall(&self, _: Recall) -> BoxFuture<'_, Outcome> {
         Box::pin(async { Err(Refusal::UNAVAILABLE) })
+    }
+
+    fn signed_in(&self, user: &UserKey, _: NodeId, connection: ConnectionId) -> BoxFuture<'_, Result<Online, Refusal>> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(Refusal::UNAVAILABLE) });
+        }
+        self.signed_in.lock().push((user.clone(), connection));
+        let online = self.online.lock().clone();
+        Box::pin(async move { Ok(online) })
+    }
+
+    fn signed_out(&self, user: &UserKey, _: NodeId, connection: ConnectionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.signed_out.lock().push((user.clone(), connection));
+        Box::pin(async { Ok(()) })
     }
 }
 

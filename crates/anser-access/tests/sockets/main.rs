@@ -6,6 +6,7 @@ mod client;
 mod delivery;
 mod fake;
 mod faults;
+mod presence;
 mod secure;
 mod sign_in;
 mod world;

@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anser_access::{AccessConfig, AccessDeps, AccessServer, Registry};
-use anser_cluster::{App, AppRegistry, AppSecret, ConnectionIds};
+use anser_cluster::{AccessService, App, AppRegistry, AppSecret, ConnectionIds};
 use anser_rmtp::token::TokenClaims;
 use anser_runtime::{Clock, Drain, Tasks};
 use anser_types::{AppKey, NodeId, Timestamp, UserId, UserKey};
 
 use crate::client::Client;
 use crate::fake::{FakeDirectory, FakeMessages};
+
+/// The node.
+pub(crate) const HERE: NodeId = NodeId::drawn(9 << 32);
 
 pub(crate) struct World {
     pub(crate) server: AccessServer,
@@ -41,6 +44,15 @@ impl World {
     }
 
     pub(crate) fn with(config: AccessConfig) -> Self {
+        Self::start(config, None)
+    }
+
+    /// One node among others.
+    pub(crate) fn among(config: AccessConfig, cluster: Arc<dyn AccessService>) -> Self {
+        Self::start(config, Some(cluster))
+    }
+
+    fn start(config: AccessConfig, cluster: Option<Arc<dyn AccessService>>) -> Self {
         let registry = Registry::new();
         let messages = Arc::new(FakeMessages::new(Arc::clone(&registry)));
         let directory = Arc::new(FakeDirectory::default());
@@ -51,8 +63,8 @@ impl World {
             messages: Arc::clone(&messages) as _,
             directory: Arc::clone(&directory) as _,
             registry: Arc::clone(&registry),
-            ids: Arc::new(ConnectionIds::new(NodeId::drawn(9))),
-            cluster: None,
+            ids: Arc::new(ConnectionIds::new(HERE)),
+            cluster,
             clock: Clock::system(),
             tasks: tasks.clone(),
         };

@@ -1,0 +1,183 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anser_cluster::{Accepted, Arrival, BoxFuture, SignOut};
+use anser_types::{AppKey, MessageFlags, MessageUid, Origin, Position, Timestamp, UserId};
+use bytes::Bytes;
+
+use super::*;
+
+const ONE: NodeId = NodeId(1 << 32);
+const OTHER: NodeId = NodeId(2 << 32);
+
+#[derive(Debug, Default)]
+struct Access(Mutex<Vec<Settled>>);
+
+impl AccessService for Access {
+    fn settle(&self, settled: Vec<Settled>) {
+        self.0.lock().extend(settled);
+    }
+    fn arrive(&self, _: Arrival) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
+    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {}
+    fn sign_out(&self, _: &UserKey, _: SignOut) {}
+    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}
+
+/// Where users are, which ways are open, and what was sent: to whom, which attempt, which publish.
+#[derive(Default)]
+struct World {
+    users: Mutex<BTreeMap<String, NodeId>>,
+    open: Mutex<Vec<NodeId>>,
+    sent: Mutex<Vec<(NodeId, u32, u64)>>,
+    /// Settles at once, from within, what is sent.
+    answers: Mutex<Option<Arc<Kept>>>,
+}
+
+impl Ways for World {
+    fn node_of(&self, user: &UserKey) -> Option<NodeId> {
+        self.users.lock().get(user.user.as_str()).copied()
+    }
+
+    fn send(&self, to: NodeId, attempt: u32, publishes: Vec<Publish>) -> bool {
+        if !self.open.lock().contains(&to) {
+            return false;
+        }
+        let kept = self.answers.lock().clone();
+        for publish in publishes {
+            self.sent.lock().push((to, attempt, publish.origin.publish));
+            if let Some(kept) = &kept {
+                kept.settled(to, vec![accepted(publish.origin.publish)]);
+            }
+        }
+        true
+    }
+}
+
+fn accepted(publish: u64) -> Settled {
+    let accepted = Accepted { uid: MessageUid::from_bytes([1; 10]), sent: Timestamp(1) };
+    Settled { connection: ConnectionId(9), publish, outcome: Ok(accepted) }
+}
+
+fn refused(publish: u64) -> Settled {
+    Settled { connection: ConnectionId(9), publish, outcome: Err(Refusal::UNAVAILABLE) }
+}
+
+fn publish(number: u64, target: &str) -> Publish {
+    Publish {
+        sender: UserKey::new(AppKey::new("app").unwrap(), UserId::new("alice").unwrap()),
+        kind: ConversationType::Private,
+        target: TargetId::new(target).unwrap(),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::PERSIST,
+        object_name: Bytes::from_static(b"RC:TxtMsg"),
+        content: Bytes::from_static(b"{}"),
+        origin: Origin { connection: ConnectionId(9), publish: number, client_id: None },
+        floor: Timestamp::ZERO,
+        extras: None,
+    }
+}
+
+fn setting(config: &PeerConfig) -> (Arc<Access>, Arc<Kept>, World) {
+    let access = Arc::new(Access::default());
+    let kept = Arc::new(Kept::new(config, Arc::clone(&access) as Arc<dyn AccessService>));
+    let world = World::default();
+    world.users.lock().insert("alice".into(), ONE);
+    world.open.lock().push(ONE);
+    (access, kept, world)
+}
+
+#[tokio::test]
+async fn in_order_after_a_break_everything_comes_again_before_what_is_new() {
+    let (access, kept, world) = setting(&PeerConfig::default());
+    let now = Instant::now();
+    kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, now);
+    kept.settled(ONE, vec![accepted(2)]);
+    world.open.lock().clear();
+    kept.publish(vec![publish(4, "bob")], &world, now);
+    kept.opened(ONE, &world, || world.open.lock().push(ONE));
+    kept.publish(vec![publish(5, "bob")], &world, now);
+    let sent = std::mem::take(&mut *world.sent.lock());
+    assert_eq!(sent, [(ONE, 0, 1), (ONE, 0, 2), (ONE, 0, 3), (ONE, 1, 1), (ONE, 1, 3), (ONE, 0, 4), (ONE, 0, 5)]);
+    kept.settled(ONE, (1..=5).map(accepted).collect());
+    kept.settled(ONE, (1..=5).map(accepted).collect());
+    let settled: Vec<_> = access.0.lock().iter().map(|one| one.publish).collect();
+    assert_eq!(settled, [2, 1, 3, 4, 5], "each once");
+    assert_eq!(kept.len(), 0);
+}
+
+#[tokio::test]
+async fn in_order_with_another_node_everything_goes_there_and_old_refusals_count_no_more() {
+    let (access, kept, world) = setting(&PeerConfig::default());
+    let now = Instant::now();
+    kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, now);
+    world.sent.lock().clear();
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.rerouted(&world);
+    kept.rerouted(&world);
+    assert_eq!(*world.sent.lock(), [(OTHER, 1, 1), (OTHER, 1, 2), (OTHER, 1, 3)]);
+    kept.settled(ONE, vec![refused(1), accepted(2)]);
+    kept.settled(OTHER, vec![accepted(1), refused(3)]);
+    let settled: Vec<_> = access.0.lock().iter().map(|one| (one.publish, one.outcome.is_ok())).collect();
+    assert_eq!(settled, [(2, true), (1, true), (3, false)]);
+}
+
+#[tokio::test]
+async fn told_why_without_an_outcome_a_conversation_is_refused_together() {
+    let config = PeerConfig { publish_timeout: Duration::from_secs(20), ..PeerConfig::default() };
+    let (access, kept, world) = setting(&config);
+    let start = Instant::now();
+    kept.publish(vec![publish(1, "bob"), publish(2, "carol")], &world, start);
+    kept.publish(vec![publish(3, "bob"), publish(4, "dave")], &world, start + Duration::from_secs(10));
+    kept.settled(ONE, vec![accepted(2)]);
+    kept.expire(start + Duration::from_secs(19));
+    assert_eq!(access.0.lock().len(), 1);
+    kept.expire(start + Duration::from_secs(20));
+    assert_eq!(access.0.lock()[1..], [refused(1), refused(3)], "what follows would stand before what comes again");
+    assert_eq!(kept.len(), 1);
+}
+
+#[tokio::test]
+async fn slow_is_alone_a_full_node_refuses_only_its_own() {
+    let config = PeerConfig { kept_max: 2, ..PeerConfig::default() };
+    let (access, kept, world) = setting(&config);
+    world.users.lock().insert("zoe".into(), OTHER);
+    world.open.lock().push(OTHER);
+    let now = Instant::now();
+    kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, now);
+    assert_eq!(*access.0.lock(), [refused(3)]);
+    let mut other = publish(7, "bob");
+    other.sender.user = UserId::new("zoe").unwrap();
+    kept.publish(vec![other], &world, now);
+    kept.settled(ONE, vec![accepted(1)]);
+    kept.publish(vec![publish(4, "bob")], &world, now);
+    assert_eq!(access.0.lock().len(), 2, "room again, and another node's was never taken");
+    let mut typing = publish(5, "bob");
+    typing.class = MessageClass::Status;
+    kept.publish(vec![typing], &world, now);
+    assert_eq!(kept.len(), 3, "a status message is not kept");
+    assert_eq!(world.sent.lock().last(), Some(&(ONE, 0, 5)));
+}
+
+#[tokio::test]
+async fn an_outcome_that_comes_at_once_and_from_within_is_told() {
+    let (access, kept, world) = setting(&PeerConfig::default());
+    *world.answers.lock() = Some(Arc::clone(&kept));
+    kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, Instant::now());
+    assert_eq!(access.0.lock().len(), 3);
+    assert_eq!(kept.len(), 0);
+}
+
+#[tokio::test]
+async fn while_nobody_is_known_publishes_wait() {
+    let (access, kept, world) = setting(&PeerConfig::default());
+    world.users.lock().clear();
+    kept.publish(vec![publish(1, "bob"), publish(2, "bob")], &world, Instant::now());
+    world.users.lock().insert("alice".into(), ONE);
+    kept.rerouted(&world);
+    assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (ONE, 0, 2)]);
+    assert!(access.0.lock().is_empty());
+}

@@ -1,0 +1,182 @@
+use std::sync::Arc;
+
+use anser_cluster::Deliver;
+use anser_types::{
+    AppKey, ConversationType, Message, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp, UserId,
+};
+
+use super::*;
+use crate::wire;
+
+const NODE: NodeId = NodeId(1 << 32);
+
+fn link(hint_bytes_max: usize) -> Link {
+    Link::new(NODE, &PeerConfig { hint_bytes_max, ..PeerConfig::default() })
+}
+
+fn key(name: &str) -> UserKey {
+    UserKey::new(AppKey::new("app").unwrap(), UserId::new(name).unwrap())
+}
+
+fn arrival(user: &str, position: u64, content: usize) -> Arrival {
+    let message = Message {
+        app: AppKey::new("app").unwrap(),
+        kind: ConversationType::Private,
+        sender: UserId::new("x").unwrap(),
+        target: TargetId::new(user).unwrap(),
+        sent: Timestamp(position),
+        uid: MessageUid::from_bytes([0; 10]),
+        class: MessageClass::Persisted,
+        flags: MessageFlags(3),
+        object_name: Bytes::new(),
+        content: vec![b'x'; content].into(),
+        origin: Origin::NONE,
+        sender_copy: true,
+        extras: None,
+    };
+    let to = Deliver {
+        user: UserId::new(user).unwrap(),
+        position: Some(Position(position)),
+        previous: Position(0),
+        sent_on: None,
+        online: None,
+    };
+    Arrival { app: message.app.clone(), message: Arc::new(message), to: vec![to] }
+}
+
+fn forward(id: u64, oldest: u64) -> Forward {
+    Forward {
+        id,
+        after: None,
+        oldest,
+        app: AppKey::new("app").unwrap(),
+        kind: ConversationType::Private,
+        sender: UserId::new("x").unwrap(),
+        target: TargetId::new("y").unwrap(),
+        class: MessageClass::Persisted,
+        flags: MessageFlags(3),
+        object_name: Bytes::new(),
+        content: Bytes::new(),
+        origin: Origin::NONE,
+        sender_copy: true,
+        check_permission: true,
+        extras: None,
+        floor: Timestamp::ZERO,
+    }
+}
+
+/// Everything that waits to be sent.
+fn sent(link: &Link) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Poll::Ready(Some(batch)) = link.poll_batch(&Context::from_waker(Waker::noop())) {
+        frames.extend(wire::read(&batch).unwrap());
+    }
+    frames
+}
+
+fn moved(user: &str, head: u64) -> Frame {
+    Frame::Moved { user: key(user), head: Position(head) }
+}
+
+#[test]
+fn slow_is_alone_arrivals_without_room_become_positions() {
+    let link = link(4_000);
+    link.open();
+    for position in 1..=10 {
+        link.arrive(arrival("bob", position, 1_000));
+    }
+    link.arrive(arrival("eve", 3, 1_000));
+    let frames = sent(&link);
+    let arrived = frames.iter().filter(|frame| matches!(frame, Frame::Arrive(_))).count();
+    assert!((3..=4).contains(&arrived), "{arrived}");
+    assert_eq!(frames[arrived..], [moved("bob", 10), moved("eve", 3)], "and are told once there is room");
+}
+
+#[test]
+fn nothing_lost_what_was_not_taken_when_the_stream_broke_is_told_as_moved() {
+    let link = link(1 << 20);
+    link.open();
+    link.arrive(arrival("bob", 1, 10));
+    link.arrive(arrival("eve", 2, 10));
+    let out = Frame::SignOut { user: key("bob"), why: anser_cluster::SignOut::Blocked };
+    link.tell(out.clone());
+    assert_eq!(sent(&link).len(), 3);
+    link.taken(1);
+    assert!(!link.closed(), "nothing was forwarded");
+    link.arrive(arrival("bob", 5, 10));
+    link.open();
+    assert_eq!(sent(&link), [out.clone(), moved("bob", 5), moved("eve", 2)]);
+    link.taken(3);
+    link.closed();
+    link.open();
+    assert!(sent(&link).is_empty(), "all of it was taken");
+}
+
+#[test]
+fn in_order_what_was_forwarded_before_a_loss_was_heard_of_is_dropped() {
+    let link = link(1 << 20);
+    link.open();
+    link.forward(vec![forward(1, 1), forward(2, 1)]);
+    assert_eq!(sent(&link), [Frame::Forwards(vec![forward(1, 1), forward(2, 1)])]);
+    assert!(link.closed(), "the owner is told");
+    link.forward(vec![forward(3, 1)]);
+    link.open();
+    assert!(link.take_lost(), "and told again of what came while there was no stream");
+    // This one left before the owner heard of the loss: it comes again with the others.
+    link.forward(vec![forward(4, 1)]);
+    link.forward(vec![forward(5, 5), forward(6, 5)]);
+    assert_eq!(sent(&link), [Frame::Forwards(vec![forward(5, 5), forward(6, 5)])]);
+    assert!(!link.take_lost());
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_why_a_question_is_answered_or_fails_in_time() {
+    let link = Arc::new(link(1 << 20));
+    let ask = |wait| {
+        let link = Arc::clone(&link);
+        async move { link.call(Request::Online(key("bob")), Duration::from_secs(wait)).await }
+    };
+    assert_eq!(ask(1).await, Err(CallError::Late), "nobody is there");
+    let (first, ()) = tokio::join!(ask(9), async {
+        link.open();
+        let [Frame::Call { id, wait, .. }] = sent(&link)[..] else { panic!("one question waited") };
+        assert!(wait <= Duration::from_secs(9));
+        link.answered(id, Ok(Answer::Flag(true)));
+        link.answered(id, Ok(Answer::Flag(false)));
+    });
+    assert_eq!(first, Ok(Ok(Answer::Flag(true))));
+    let (broken, ()) = tokio::join!(ask(9), async {
+        assert_eq!(sent(&link).len(), 1);
+        link.closed();
+    });
+    assert_eq!(broken, Err(CallError::Broken));
+    assert!(link.state.lock().calls.is_empty());
+}
+
+#[test]
+fn a_new_stream_begins_with_the_greeting_alone() {
+    let link = link(1 << 20);
+    let hello = Frame::Taken { frames: 1 };
+    link.greet(&hello);
+    link.arrive(arrival("bob", 1, 10));
+    link.moved(key("eve"), Position(4));
+    assert!(!link.publish(0, Vec::new()));
+    assert_eq!(sent(&link), [hello]);
+    link.open();
+    assert_eq!(sent(&link), [moved("bob", 1), moved("eve", 4)]);
+}
+
+#[test]
+fn large_amounts_go_in_several_batches() {
+    let link = link(1 << 30);
+    link.open();
+    for position in 0..100 {
+        link.arrive(arrival("bob", position, 5_000));
+    }
+    let mut batches = 0;
+    while let Poll::Ready(Some(batch)) = link.poll_batch(&Context::from_waker(Waker::noop())) {
+        assert!(batch.len() < 80_000);
+        batches += 1;
+    }
+    assert!(batches >= 7);
+}

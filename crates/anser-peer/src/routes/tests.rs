@@ -1,0 +1,116 @@
+use anser_backend::{ClientAddresses, Roles};
+use anser_types::{Timestamp, UserId};
+use proptest::prelude::*;
+
+use super::*;
+
+fn member(number: u64) -> Member {
+    Member {
+        id: NodeId(number << 32),
+        name: format!("node-{number}"),
+        roles: Roles::all(),
+        address: String::new(),
+        clients: ClientAddresses::default(),
+        draining: false,
+        connections: 0,
+        weight: 1,
+        version: String::new(),
+        clock: Timestamp(number),
+    }
+}
+
+fn user(number: u32) -> UserKey {
+    UserKey::new(AppKey::new("app").unwrap(), UserId::new(&format!("user{number}")).unwrap())
+}
+
+fn partitions() -> PartitionCount {
+    PartitionCount::new(256).unwrap()
+}
+
+fn routes(members: &[Member]) -> Routes {
+    Routes::new(members, &Suspects::default(), partitions())
+}
+
+proptest! {
+    #[test]
+    fn only_what_a_node_takes_or_leaves_moves(count in 1u64..12, joins in 0usize..12, users in 1u32..200) {
+        let mut members: Vec<_> = (1..=count).map(member).collect();
+        let joining = member(100);
+        let before = routes(&members);
+        members.insert(joins.min(members.len()), joining.clone());
+        let after = routes(&members);
+        for key in (0..users).map(user) {
+            let (old, new) = (before.message_node(&key), after.message_node(&key));
+            prop_assert!(old == new || new == Some(joining.id));
+        }
+        for partition in partitions().all() {
+            let (old, new) = (before.owner(partition), after.owner(partition));
+            prop_assert!(old == new || new == Some(joining.id));
+        }
+        members.reverse();
+        prop_assert_eq!(routes(&members), after, "the order of the list never matters");
+    }
+}
+
+#[test]
+fn all_nodes_get_their_share() {
+    let routes = routes(&(1..=4).map(member).collect::<Vec<_>>());
+    let mut shares = std::collections::HashMap::new();
+    for partition in partitions().all() {
+        *shares.entry(routes.owner(partition)).or_insert(0) += 1;
+    }
+    assert_eq!(shares.len(), 4);
+    assert!(shares.values().all(|share| (40..90).contains(share)), "{shares:?}");
+}
+
+#[test]
+fn a_node_that_restarts_takes_back_what_it_had() {
+    let mut members: Vec<_> = (1..=3).map(member).collect();
+    let before = routes(&members);
+    let mut again = member(2);
+    again.id = NodeId(77 << 32);
+    again.clock = Timestamp(1_000);
+    // The lease of the run before still runs.
+    members.push(again.clone());
+    let after = routes(&members);
+    for partition in partitions().all() {
+        let expected = before.owner(partition).map(|node| if node == member(2).id { again.id } else { node });
+        assert_eq!(after.owner(partition), expected);
+    }
+    assert_eq!(after.members().len(), 3);
+}
+
+#[test]
+fn who_drains_or_has_other_roles_gets_nothing_new() {
+    let mut members: Vec<_> = (1..=3).map(member).collect();
+    members[0].draining = true;
+    members[1].roles = [Role::Access].into_iter().collect();
+    let routes = routes(&members);
+    assert!((0..100).all(|n| routes.message_node(&user(n)) == Some(members[2].id)));
+    assert!(partitions().all().all(|partition| routes.owner(partition) == Some(members[2].id)));
+    assert!((0..100).all(|n| routes.access_node(&user(n)) != Some(members[0].id)));
+    assert_eq!(routes.access_nodes().len(), 3, "terminals of a node that drains are told until they have gone");
+}
+
+#[test]
+fn who_does_not_answer_is_passed_over_and_loses_its_partitions_only_when_it_is_surely_gone() {
+    let members: Vec<_> = (1..=3).map(member).collect();
+    let silent = Suspects { silent: [members[0].id].into(), gone: HashSet::new() };
+    let routes = Routes::new(&members, &silent, partitions());
+    assert!((0..100).all(|n| routes.message_node(&user(n)) != Some(members[0].id)));
+    assert!(partitions().all().any(|partition| routes.owner(partition) == Some(members[0].id)));
+    let gone = Suspects { silent: [members[0].id].into(), gone: [members[0].id].into() };
+    let routes = Routes::new(&members, &gone, partitions());
+    assert!(partitions().all().all(|partition| routes.owner(partition) != Some(members[0].id)));
+    let all = Suspects { silent: members.iter().map(|member| member.id).collect(), gone: HashSet::new() };
+    assert!(Routes::new(&members, &all, partitions()).message_node(&user(1)).is_some(), "better one of them than none");
+}
+
+#[test]
+fn golden_places() {
+    let routes = routes(&(1..=3).map(member).collect::<Vec<_>>());
+    let owners: Vec<_> = partitions().all().take(8).map(|p| routes.owner(p).map(|node| node.0 >> 32)).collect();
+    let users: Vec<_> = (0..8).map(|n| routes.message_node(&user(n)).map(|node| node.0 >> 32)).collect();
+    assert_eq!(owners, [1, 2, 2, 2, 3, 1, 3, 3].map(Some), "nodes of different versions have to agree");
+    assert_eq!(users, [3, 3, 3, 2, 1, 1, 3, 3].map(Some));
+}
