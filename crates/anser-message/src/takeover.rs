@@ -1,5 +1,7 @@
 //! Taking partitions over: a claim in each, then everything up to the claims is read. Every start is a take-over.
 
+mod start;
+
 use std::collections::BTreeMap;
 
 use anser_backend::{LogEntry, ReadError, StoreError};
@@ -26,6 +28,10 @@ struct Reading {
     replay_from: Offset,
     /// The claim; reading ends behind it.
     claim: Offset,
+    /// Where reading began.
+    start: Offset,
+    /// Whether there was anything with a sent time.
+    is_quiet: bool,
     done: bool,
 }
 
@@ -39,7 +45,8 @@ impl MessageLoop {
             let replay_from = self.replay_from(partition).await?;
             let start = self.read_from(partition, replay_from).await?;
             let fence = Fence::new(self.backends.log.id());
-            reading.insert(partition, Reading { fence, replay_from: replay_from.next, claim, done: false });
+            let replay_from = replay_from.next;
+            reading.insert(partition, Reading { fence, replay_from, claim, start, is_quiet: true, done: false });
             from.push((partition, start));
         }
         let mut reader = self.backends.log.reader(from);
@@ -52,6 +59,9 @@ impl MessageLoop {
             let (next, taken) = tokio::join!(reader.next(READ_BYTES), self.take_in(entries, &mut reading));
             taken?;
             entries = next?;
+        }
+        for (&partition, reading) in reading.iter().filter(|(_, reading)| reading.is_quiet) {
+            self.read_further_back(partition, reading.start).await?;
         }
         self.perform().await?;
         self.wait_applied().await?;
@@ -121,18 +131,6 @@ impl MessageLoop {
         Ok(mailbox.min(history).min(directory))
     }
 
-    /// Where reading begins: at the claim under which the tables go on, and with the window in which resends are recognised.
-    async fn read_from(&mut self, partition: PartitionId, replay_from: Mark) -> Result<Offset, RoleError> {
-        let start = self.backends.log.bounds(partition).await?.start;
-        let needed = replay_from.first_needed();
-        if start > needed {
-            return Err(RoleError::Lost { partition, start, applied: needed });
-        }
-        let since = (self.clock)().minus(self.limits.duplicate_window_ms);
-        let window = self.backends.log.offset_at(partition, since).await?;
-        Ok(needed.min(window.max(start)))
-    }
-
     async fn read(&mut self, entry: LogEntry, reading: &mut Reading) -> Result<(), RoleError> {
         let LogEntry { partition, offset, bytes, .. } = entry;
         reading.done = offset >= reading.claim;
@@ -144,6 +142,7 @@ impl MessageLoop {
             return Ok(());
         }
         self.node.remember(partition, offset, &record.body);
+        reading.is_quiet &= matches!(record.body, Body::Claim { .. });
         if offset < reading.replay_from {
             return Ok(());
         }

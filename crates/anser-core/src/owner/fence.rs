@@ -10,12 +10,13 @@ use anser_types::{Claim, LogId, Offset};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     log: LogId,
-    /// The newest claim, and the next sequence number under it; `None` before the first record is seen.
+    /// The newest claim, and the next sequence number under it; `None` before the first claim is seen.
     newest: Option<(Claim, u64)>,
 }
 
 impl Fence {
-    /// A reader at the beginning of a partition, or at the place behind a record that counted.
+    /// A reader that begins anywhere. Nothing counts for it before it has met a claim, because it cannot know which claim is
+    /// the newest there: whoever goes on from a mark begins at the record of the mark's claim.
     pub const fn new(log: LogId) -> Self {
         Self { log, newest: None }
     }
@@ -36,16 +37,11 @@ impl Fence {
             return true;
         }
         match self.newest {
-            None => {
-                // The reader started behind a record that counted, so this writer's records were contiguous so far.
-                self.newest = Some((header.claim, header.sequence + 1));
-                true
-            }
             Some((claim, next)) if header.claim == claim && header.sequence == next => {
                 self.newest = Some((claim, next + 1));
                 true
             }
-            Some(_) => false,
+            Some(_) | None => false,
         }
     }
 
@@ -63,6 +59,15 @@ mod tests {
 
     fn header(claim: u64, sequence: u64) -> Header {
         Header { log: LOG, claim: Claim(Offset(claim)), sequence }
+    }
+
+    #[test]
+    fn whoever_begins_anywhere_waits_for_a_claim() {
+        let mut fence = Fence::new(LOG);
+        assert!(!fence.admits_kind(Offset(5), header(0, 4), false), "perhaps a zombie's");
+        assert!(!fence.admits_kind(Offset(6), header(3, 2), false), "perhaps not the newest either");
+        assert!(fence.admits_kind(Offset(7), header(7, 0), true));
+        assert!(fence.admits_kind(Offset(8), header(7, 1), false));
     }
 
     #[test]
