@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, ReadError, StoreError};
 use anser_core::node::Append;
 use anser_core::owner::{Fence, Loaded};
+use anser_types::record::Body;
 use anser_types::{Offset, PartitionId, Subject};
 
 use crate::applier::ToApply;
@@ -41,6 +42,8 @@ pub(crate) enum Step {
     Loaded(Id, PartitionId, Subject, Result<Loaded, StoreError>),
     /// Go on with what was read.
     GoOn(Id),
+    /// The newest records of partitions in which nothing was said of late.
+    Newest(Id, Vec<(PartitionId, Result<Vec<(Offset, Body)>, RoleError>)>),
     /// The applier has done everything that was read.
     Applied(Id),
     /// What the log holds of a partition that was lost on its way out.
@@ -66,6 +69,9 @@ struct Reading {
     /// Behind the newest entry that was looked at, and whether that one counts.
     seen: Offset,
     counts: bool,
+    /// Where reading began, and whether there was nothing with a sent time.
+    start: Offset,
+    is_quiet: bool,
     done: bool,
 }
 
@@ -113,6 +119,7 @@ impl MessageLoop {
             Step::Piece(id, (reader, entries)) => self.read_piece(id, reader, entries).await,
             Step::Loaded(id, partition, subject, loaded) => self.loaded_for(id, partition, &subject, loaded).await,
             Step::GoOn(id) => self.go_on(id).await,
+            Step::Newest(id, newest) => self.newest_found(id, newest).await,
             Step::Applied(id) => {
                 self.serve_all(id);
                 Ok(())
@@ -210,7 +217,17 @@ impl MessageLoop {
             let fence = Fence::new(self.backends.log.id());
             take_over.reading.insert(
                 partition,
-                Reading { epoch, fence, replay_from, claim, seen: Offset::START, counts: false, done: false },
+                Reading {
+                    epoch,
+                    fence,
+                    replay_from,
+                    claim,
+                    seen: Offset::START,
+                    counts: false,
+                    start,
+                    is_quiet: true,
+                    done: false,
+                },
             );
             from.push((partition, start));
         }

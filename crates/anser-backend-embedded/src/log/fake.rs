@@ -32,6 +32,7 @@ struct Disk {
     faults: Faults,
     /// How many syncs wait because syncs are held.
     waiting: usize,
+    bytes_read: usize,
 }
 
 /// What goes wrong.
@@ -72,6 +73,11 @@ impl FakeFolder {
     /// How much has been done so far; a point for [`Self::after_stop`].
     pub(super) fn journal_len(&self) -> usize {
         self.0.disk.lock().journal.len()
+    }
+
+    /// How many bytes were read from files so far.
+    pub(super) fn bytes_read(&self) -> usize {
+        self.0.disk.lock().bytes_read
     }
 
     pub(super) fn set_faults(&self, faults: Faults) {
@@ -290,10 +296,11 @@ impl LogFile for FakeFile {
     }
 
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
-        let disk = self.folder.0.disk.lock();
+        let mut disk = self.folder.0.disk.lock();
         let rest = disk.files[self.file].get(usize::try_from(position).unwrap()..).unwrap_or_default();
         let len = rest.len().min(buf.len());
         buf[..len].copy_from_slice(&rest[..len]);
+        disk.bytes_read += len;
         Ok(len)
     }
 

@@ -63,7 +63,7 @@ pub(super) async fn on_blocking_thread<T: Send + 'static>(
 pub(super) struct Cursor {
     /// The next offset of each wanted partition, by partition.
     wanted: Vec<Option<Offset>>,
-    /// Before everything that is wanted and not yet read; `None` where it has to be looked up.
+    /// Before everything that is wanted and not yet read; `None` before the first look.
     place: Option<Place>,
     open: Option<SegmentFile>,
 }
@@ -120,9 +120,11 @@ impl Cursor {
             return Ok(None);
         }
         // A segment that is gone held nothing that is still wanted: all offsets were just found within the bounds.
+        // What others wrote between two records of quiet partitions is stepped over.
+        let nearest = self.look_up(shared, &segments);
         let mut place = match self.place.filter(|place| segments.get(place.segment).is_some()) {
-            Some(place) => place,
-            None => self.look_up(shared, &segments),
+            Some(place) => place.max(nearest),
+            None => nearest,
         };
         while let Some(index) = segments.get(place.segment) {
             if place.position < index.file_end {

@@ -1,10 +1,18 @@
-//! Where the reading of a partition begins that is taken over.
+//! Where the reading of a partition begins when it is taken over: early enough for what is to be replayed, for the resends that
+//! have to be recognised, and for the newest sent time. Always at a claim: only behind one is it known which records count.
 
-use anser_types::codec::Reader;
-use anser_types::record::Header;
+use std::sync::Arc;
+
+use anser_backend::{LogEntry, MessageLog};
+use anser_core::owner::Fence;
+use anser_types::record::{Body, Record};
 use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
 
+use super::READ_BYTES;
 use crate::role::{Backends, RoleError};
+
+/// How far clocks may be off without ending the window for resends: that which stamped a record, and ours.
+const CLOCK_OFF_MS: u64 = 3600 * 1000;
 
 /// From where a partition is read, and up to where.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +25,7 @@ pub(crate) struct Place {
     pub(super) replay_from: Offset,
 }
 
-/// Reading begins at the claim under which the tables go on, and with the window in which resends are recognised.
+/// Where reading begins.
 pub(super) async fn find(
     backends: &Backends,
     limits: &Limits,
@@ -26,28 +34,19 @@ pub(super) async fn find(
     claim: Offset,
 ) -> Result<Place, RoleError> {
     let mark = replay_from(backends, partition).await?;
+    let search = Search { log: Arc::clone(&backends.log), partition };
+    let bounds = search.log.bounds(partition).await?;
     let needed = mark.first_needed();
-    let start = backends.log.bounds(partition).await?.start;
-    if start > needed {
-        return Err(RoleError::Lost { partition, start, applied: needed });
+    if bounds.start > needed {
+        return Err(RoleError::Lost { partition, start: bounds.start, applied: needed });
     }
-    let since = now.minus(limits.duplicate_window_ms);
-    let window = backends.log.offset_at(partition, since).await?;
-    let window = claim_before(backends, partition, window).await?;
-    Ok(Place { claim, start: needed.min(window.max(start)), replay_from: mark.next })
-}
-
-/// A claim at or before an offset, from which everything is met that decides whether the record there counts: the claim under
-/// which that record was written. It may be the newest there; if the record is a zombie's, it is an older one.
-async fn claim_before(backends: &Backends, partition: PartitionId, offset: Offset) -> Result<Offset, RoleError> {
-    let Some(bytes) = backends.log.read_at(partition, offset).await? else {
-        return Ok(offset);
-    };
-    let bad = |source| RoleError::Record { partition, offset, source };
-    let (header, _) = Header::decode(&mut Reader(bytes)).map_err(bad)?;
-    // A claim's own header says only where it was expected to land.
-    let is_claim = header.sequence == 0;
-    Ok(if is_claim { offset } else { header.claim.0.min(offset) })
+    let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
+    let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
+    // There is no use in more than the owner remembers.
+    let remembered = u64::try_from(limits.duplicate_entries_max).unwrap_or(u64::MAX);
+    let window = by_time.max(Offset(bounds.end.0.saturating_sub(remembered))).max(bounds.start);
+    let window = search.claim_of(window).await?;
+    Ok(Place { claim, start: needed.min(window.max(bounds.start)), replay_from: mark.next })
 }
 
 /// Below this every table has applied the partition.
@@ -56,4 +55,100 @@ async fn replay_from(backends: &Backends, partition: PartitionId) -> Result<Mark
     let history = backends.history.replay_from(partition).await?;
     let directory = backends.directory.replay_from(partition).await?;
     Ok(mailbox.min(history).min(directory))
+}
+
+/// The newest records with a sent time in a partition where reading from `start` on has brought none, however long nothing was
+/// said: what is stamped next has to be above them, whatever the clock shows now.
+pub(super) async fn newest_before(
+    log: Arc<dyn MessageLog>,
+    partition: PartitionId,
+    start: Offset,
+) -> Result<Vec<(Offset, Body)>, RoleError> {
+    let search = Search { log, partition };
+    let first = search.log.bounds(partition).await?.start;
+    let mut to = start;
+    while to > first {
+        let Some(claim) = search.newest_claim_with_records(first, to).await? else {
+            break;
+        };
+        let from = claim.max(first);
+        let mut fence = Fence::new(search.log.id());
+        let mut found = Vec::new();
+        for entry in search.range(from, to).await? {
+            let offset = entry.offset;
+            let record = decode(entry)?;
+            if fence.admits(offset, record.header, &record.body) && !is_claim(&record) {
+                found.push((offset, record.body));
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        to = from;
+    }
+    Ok(Vec::new())
+}
+
+/// Looks for places in one partition.
+struct Search {
+    log: Arc<dyn MessageLog>,
+    partition: PartitionId,
+}
+
+impl Search {
+    /// The claim that the record at an offset was written under, by its own word; or the record itself, if it is a claim.
+    async fn claim_of(&self, offset: Offset) -> Result<Offset, RoleError> {
+        match self.log.read_at(self.partition, offset).await? {
+            Some(bytes) => {
+                let bad = |source| RoleError::Record { partition: self.partition, offset, source };
+                Ok(claim_of(&Record::decode(bytes).map_err(bad)?, offset))
+            }
+            None => Ok(offset),
+        }
+    }
+
+    /// The claim of the newest record before `to` that is none itself.
+    async fn newest_claim_with_records(&self, first: Offset, to: Offset) -> Result<Option<Offset>, RoleError> {
+        let (mut end, mut step) = (to, 1);
+        while end > first {
+            let begin = Offset(end.0.saturating_sub(step)).max(first);
+            for entry in self.range(begin, end).await?.into_iter().rev() {
+                let offset = entry.offset;
+                let record = decode(entry)?;
+                if !is_claim(&record) {
+                    return Ok(Some(claim_of(&record, offset)));
+                }
+            }
+            // One claim for each start of a server: there may be many in a row.
+            (end, step) = (begin, (step * 4).min(1_024));
+        }
+        Ok(None)
+    }
+
+    /// The records from an offset to just before another.
+    async fn range(&self, from: Offset, to: Offset) -> Result<Vec<LogEntry>, RoleError> {
+        let mut reader = self.log.reader(vec![(self.partition, from)]);
+        let mut entries: Vec<LogEntry> = Vec::new();
+        while entries.last().map_or(from, |last| last.offset.next()) < to {
+            let next = reader.next(READ_BYTES).await?;
+            if next.is_empty() {
+                break;
+            }
+            entries.extend(next.into_iter().filter(|entry| entry.offset < to));
+        }
+        Ok(entries)
+    }
+}
+
+fn decode(entry: LogEntry) -> Result<Record, RoleError> {
+    let LogEntry { partition, offset, bytes, .. } = entry;
+    Record::decode(bytes).map_err(|source| RoleError::Record { partition, offset, source })
+}
+
+const fn is_claim(record: &Record) -> bool {
+    matches!(record.body, Body::Claim { .. })
+}
+
+fn claim_of(record: &Record, offset: Offset) -> Offset {
+    if is_claim(record) { offset } else { record.header.claim.0.min(offset) }
 }

@@ -3,10 +3,10 @@
 use anser_backend::{LogEntry, LogReader, ReadError, StoreError};
 use anser_core::node::Replay;
 use anser_core::owner::{Loaded, Replayed};
-use anser_types::record::Record;
+use anser_types::record::{Body, Record};
 use anser_types::{Claim, Offset, PartitionId, Subject};
 
-use super::{Id, READ_BYTES, Reading, Step, TakeOver};
+use super::{Id, READ_BYTES, Reading, Step, TakeOver, place};
 use crate::event_loop::{MessageLoop, load_conversation};
 use crate::role::RoleError;
 
@@ -76,7 +76,46 @@ impl MessageLoop {
         }
         let is_done = is_read && !take_over.is_loading;
         self.take_overs.insert(id, take_over);
-        if is_done { self.wait_until_applied(id).await } else { Ok(()) }
+        if is_done { self.look_further_back(id).await } else { Ok(()) }
+    }
+
+    /// Where reading has brought nothing with a sent time, the newest that there is is looked for.
+    async fn look_further_back(&mut self, id: Id) -> Result<(), RoleError> {
+        let reading = self.take_overs.get(&id).into_iter().flat_map(|take_over| &take_over.reading);
+        let quiet: Vec<_> = reading.filter(|(_, r)| r.is_quiet).map(|(&partition, r)| (partition, r.start)).collect();
+        if quiet.is_empty() {
+            return self.wait_until_applied(id).await;
+        }
+        let log = self.backends.log.clone();
+        self.steps.push(Box::pin(async move {
+            let mut newest = Vec::with_capacity(quiet.len());
+            for (partition, start) in quiet {
+                newest.push((partition, place::newest_before(log.clone(), partition, start).await));
+            }
+            Step::Newest(id, newest)
+        }));
+        Ok(())
+    }
+
+    pub(super) async fn newest_found(
+        &mut self,
+        id: Id,
+        newest: Vec<(PartitionId, Result<Vec<(Offset, Body)>, RoleError>)>,
+    ) -> Result<(), RoleError> {
+        for (partition, found) in newest {
+            let Some(reading) = self.take_overs.get(&id).and_then(|take_over| take_over.reading.get(&partition)) else {
+                return Ok(());
+            };
+            let found = match found {
+                Ok(found) if self.node.epoch(partition) == Some(reading.epoch) => found,
+                Ok(_) => continue,
+                Err(error) => return self.claim_again(id, error),
+            };
+            for (offset, body) in found {
+                self.node.remember(partition, offset, &body);
+            }
+        }
+        self.wait_until_applied(id).await
     }
 
     fn take_all_in(&mut self, id: Id, take_over: &mut TakeOver) -> Result<(), RoleError> {
@@ -110,6 +149,7 @@ impl MessageLoop {
             reading.counts = reading.fence.admits(offset, record.header, &record.body);
             if reading.counts {
                 self.node.remember(partition, offset, &record.body);
+                reading.is_quiet &= matches!(record.body, Body::Claim { .. });
             } else if offset >= reading.replay_from {
                 tracing::warn!(%partition, %offset, "record does not count: its claim is not the newest or its sequence has a gap");
             }

@@ -104,3 +104,29 @@ async fn callers_on_many_threads_keep_their_order_and_lose_nothing() {
     }
     assert_eq!(count, 400);
 }
+
+#[test]
+fn slow_is_alone_a_reader_of_quiet_partitions_steps_over_what_a_busy_one_wrote() {
+    let folder = FakeFolder::default();
+    let config = LogConfig { segment_bytes: 4 << 20, checkpoint_every_bytes: 128 * 1024, ..small() };
+    let mut log = Stepped::open_with(&folder, config).unwrap();
+    for quiet in 0..3 {
+        log.append(quiet % 2, b"quiet").unwrap();
+        for _ in 0..100 {
+            log.append(2, &[0; 64 * 1024]).unwrap();
+        }
+    }
+    let before = folder.bytes_read();
+    let mut cursor = Cursor::new(&[(PartitionId(0), Offset(0)), (PartitionId(1), Offset(0))]);
+    let mut found = Vec::new();
+    loop {
+        let entries = cursor.next(&log.shared, 1 << 20).unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        found.extend(entries.into_iter().map(|entry| (entry.partition.0, entry.offset.0)));
+    }
+    assert_eq!(found, [(0, 0), (1, 0), (0, 1)]);
+    let read = folder.bytes_read() - before;
+    assert!(read < 8 << 20, "{read} bytes of {}", log.shared.segments.read().iter().map(|s| s.file_end).sum::<u32>());
+}
