@@ -17,8 +17,8 @@ pub use apps::{App, AppOptions, AppRegistry, AppSecret};
 pub use connection_ids::ConnectionIds;
 pub use directory::{DirectoryService, GroupProfile, SettingItem, SettingsPage, SignInView, UserProfile};
 pub use message::{
-    Accepted, Command, HistoryItem, HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullItem,
-    PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
+    Accepted, Command, HistoryItem, HistoryRead, HistoryReply, LIST_BYTES_MAX, ListItem, MessageService, Outcome,
+    Publish, PullItem, PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
 };
 pub use peers::{Forward, Forwarded, OwnerService, Owners, PeerService};
 pub use refusal::Refusal;

@@ -185,6 +185,9 @@ pub struct ListItem {
     pub read_until: Timestamp,
 }
 
+/// How many bytes of contents a conversation list may have, by and large: each row carries a whole message.
+pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The message role: user queues, owners, timelines, history.
 ///
 /// Every method may be called from many tasks at once. Reads never wait for writes of others. Whatever is refused carries
@@ -209,7 +212,8 @@ pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
     /// A page of history: folded, without what the user has hidden, never before the user's joining of a group.
     fn history(&self, request: HistoryRead) -> BoxFuture<'_, Result<HistoryReply, Refusal>>;
 
-    /// The conversation list, newest first. `before`: only those whose last message was sent earlier; zero for all.
+    /// The conversation list, newest first. `before`: only those whose last message was sent earlier; zero for all. It ends
+    /// with the row whose content brings the list to [`LIST_BYTES_MAX`].
     fn conversations(
         &self,
         user: &UserKey,

@@ -18,12 +18,19 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Nothing that was sent before is for the reader.
+    pub fn first(&self) -> Timestamp {
+        match self.hidden.until {
+            Timestamp::ZERO => self.from,
+            until => self.from.max(until.plus(1)),
+        }
+    }
+
     /// What the reader sees of a row; `None` if it was recalled, hidden, or is not for them.
     pub fn fold(&self, stored: StoredRow) -> Result<Option<HistoryItem>, DecodeError> {
         let StoredRow { row, cells } = stored;
         let recalled = cells.iter().any(|cell| matches!(cell, HistoryCell::Recalled { .. }));
-        let hidden = row.sent <= self.hidden.until || self.hidden.messages.contains(&row.uid);
-        if recalled || hidden || row.sent < self.from {
+        if recalled || self.hidden.messages.contains(&row.uid) || row.sent < self.first() {
             return Ok(None);
         }
         let Record { body: Body::Message(message), .. } = Record::decode(row.record)? else {

@@ -13,7 +13,7 @@ pub struct MessageConfig {
     pub group_members_max: usize,
     /// The most messages in one pull answer. Default 200. Since 0.1.
     pub pull_messages_max: usize,
-    /// The most bytes in one pull answer; one message always fits. Default 5242880 (5 MiB). Since 0.1.
+    /// The most bytes in one pull answer or page of history; one message always fits. Default 5242880 (5 MiB). Since 0.1.
     pub pull_bytes_max: usize,
     /// The most messages in one page of history. Default 100. Since 0.1.
     pub history_page_max: usize,

@@ -1,7 +1,9 @@
 //! Reads of timelines, history and conversation lists: straight from the tables, for one user's eyes.
 
-use anser_backend::{HistoryQuery, ListQuery, Order, Page, RangeQuery, Side, StoreError, StoredEntry};
-use anser_cluster::{HistoryRead, HistoryReply, ListItem, PullItem, PullReply, PullRequest, Refusal};
+use anser_backend::{
+    HistoryQuery, ListQuery, ListRow, Order, Page, RangeQuery, Side, StoreError, StoredEntry, StoredRow,
+};
+use anser_cluster::{HistoryRead, HistoryReply, LIST_BYTES_MAX, ListItem, PullItem, PullReply, PullRequest, Refusal};
 use anser_core::history::Reader;
 use anser_types::codec::DecodeError;
 use anser_types::record::{Body, Record};
@@ -10,9 +12,43 @@ use bytes::Bytes;
 
 use crate::handle::MessageHandle;
 
-/// Raw pages read for one page of history, at most. A conversation in which nearly everything was deleted is answered with
-/// a short page and `more`.
-const RAW_PAGES_MAX: usize = 50;
+/// How many rows are looked at together, once the first look at a history found too little that the reader may see.
+const ROWS_AT_ONCE: usize = 200;
+/// How often one page of history looks, at most. Only where a user deleted tens of thousands of messages one by one it is
+/// answered with a short page and `more`.
+const LOOKS_MAX: usize = 250;
+
+/// How many rows of a conversation list are read together: each may bring a large message.
+const LIST_ROWS_AT_ONCE: usize = 100;
+
+/// A page of history that is being filled.
+struct Filling {
+    count: usize,
+    bytes_left: usize,
+    reply: HistoryReply,
+}
+
+impl Filling {
+    /// Takes what the reader may see of these rows. Whether the page is finished: it is full, or what follows is not for
+    /// this reader.
+    fn take(&mut self, rows: Vec<StoredRow>, order: Order, reader: &Reader) -> Result<bool, Refusal> {
+        for stored in rows {
+            if order == Order::Before && stored.row.sent < reader.first() {
+                return Ok(true);
+            }
+            let bytes = stored.row.record.len();
+            let Some(item) = reader.fold(stored).map_err(damaged)? else { continue };
+            let is_full = bytes > self.bytes_left && !self.reply.items.is_empty();
+            if is_full || self.reply.items.len() == self.count {
+                self.reply.more = true;
+                return Ok(true);
+            }
+            self.bytes_left = self.bytes_left.saturating_sub(bytes);
+            self.reply.items.push(item);
+        }
+        Ok(false)
+    }
+}
 
 impl MessageHandle {
     pub(crate) async fn read_timeline(&self, request: PullRequest) -> Result<PullReply, Refusal> {
@@ -58,29 +94,27 @@ impl MessageHandle {
             return Ok(HistoryReply::default());
         };
         let count = request.count.unwrap_or(self.limits.history_page_default).clamp(1, self.limits.history_page_max);
-        let order = if request.ascending { Order::After } else { Order::Before };
-        let mut reply = HistoryReply::default();
-        let mut time = request.time;
-        for _ in 0..RAW_PAGES_MAX {
-            // One more than asked for tells whether there is more that this reader sees.
-            let query = HistoryQuery { subject: subject.clone(), time, order, count: count + 1 };
-            let page = self.backends.history.page(query).await.map_err(storage)?;
-            time = page.rows.last().map(|stored| stored.row.sent);
-            for stored in page.rows {
-                if let Some(item) = reader.fold(stored).map_err(damaged)? {
-                    if reply.items.len() == count {
-                        reply.more = true;
-                        return Ok(reply);
-                    }
-                    reply.items.push(item);
-                }
+        let (order, mut time) = if request.ascending {
+            // What comes before is not for this reader, and may be long.
+            let before_first = Timestamp(reader.first().0.saturating_sub(1));
+            (Order::After, request.time.max(Some(before_first)))
+        } else {
+            (Order::Before, request.time)
+        };
+        let mut page = Filling { count, bytes_left: self.limits.pull_bytes_max, reply: HistoryReply::default() };
+        // One more than asked for tells whether there is more that this reader sees.
+        let mut rows_max = count + 1;
+        for _ in 0..LOOKS_MAX {
+            let query = HistoryQuery { subject: subject.clone(), time, order, count: rows_max };
+            let raw = self.backends.history.page(query).await.map_err(storage)?;
+            time = raw.rows.last().map(|stored| stored.row.sent);
+            if page.take(raw.rows, order, &reader)? || !raw.more {
+                return Ok(page.reply);
             }
-            if !page.more {
-                return Ok(reply);
-            }
+            rows_max = ROWS_AT_ONCE;
         }
-        reply.more = true;
-        Ok(reply)
+        page.reply.more = true;
+        Ok(page.reply)
     }
 
     /// Who reads, and from when on; `None` for somebody who may read nothing there.
@@ -114,16 +148,33 @@ impl MessageHandle {
         before: Timestamp,
         count: usize,
     ) -> Result<Vec<ListItem>, Refusal> {
-        let query = ListQuery { user, kind, before, count };
-        let rows = self.backends.mailbox.list(query).await.map_err(unavailable)?;
-        rows.into_iter()
-            .map(|row| {
-                let last = decode_message(row.record)?;
-                Ok(ListItem { conversation: row.conversation, last, unread: row.unread, read_until: row.read_until })
-            })
-            .collect::<Result<_, _>>()
-            .map_err(damaged)
+        let mut list: Vec<ListItem> = Vec::new();
+        let (mut bytes, mut before) = (0, before);
+        while list.len() < count && bytes < LIST_BYTES_MAX {
+            // The last messages of several conversations may have been sent at the same time: those are asked for again.
+            let again = list.iter().rev().take_while(|item| item.last.sent.plus(1) == before).count();
+            let wanted = LIST_ROWS_AT_ONCE.min(count - list.len()) + again;
+            let query = ListQuery { user: user.clone(), kind, before, count: wanted };
+            let rows = self.backends.mailbox.list(query).await.map_err(unavailable)?;
+            let is_last = rows.len() < wanted;
+            for row in rows {
+                let item = list_item(row).map_err(damaged)?;
+                let known = list.iter().rev().take(again).any(|known| known.conversation == item.conversation);
+                if !known && bytes < LIST_BYTES_MAX {
+                    bytes += item.last.content.len();
+                    list.push(item);
+                }
+            }
+            let Some(last) = list.last().filter(|_| !is_last) else { break };
+            before = last.last.sent.plus(1);
+        }
+        Ok(list)
     }
+}
+
+fn list_item(row: ListRow) -> Result<ListItem, DecodeError> {
+    let last = decode_message(row.record)?;
+    Ok(ListItem { conversation: row.conversation, last, unread: row.unread, read_until: row.read_until })
 }
 
 fn pull_item(entry: StoredEntry) -> Result<PullItem, DecodeError> {

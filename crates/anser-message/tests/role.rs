@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
 use anser_cluster::{
-    AccessService, Arrival, BoxFuture, Command, DirectoryService, HistoryRead, MessageService, Outcome, Publish,
-    PullRequest, Recall, RecallTarget, Refusal, ServerPublish, Settled, SignOut,
+    AccessService, Arrival, BoxFuture, Command, DirectoryService, HistoryRead, LIST_BYTES_MAX, MessageService, Outcome,
+    Publish, PullRequest, Recall, RecallTarget, Refusal, ServerPublish, Settled, SignOut,
 };
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{RosterChange, UserChange};
@@ -53,6 +53,7 @@ impl AccessService for Access {
 }
 
 struct World {
+    config: MessageConfig,
     log: MemoryLog,
     backends: Backends,
     access: Arc<Access>,
@@ -72,6 +73,10 @@ fn key(name: &str) -> UserKey {
 
 impl World {
     async fn new() -> Self {
+        Self::with(MessageConfig::default()).await
+    }
+
+    async fn with(config: MessageConfig) -> Self {
         let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
         let now = Arc::clone(&clock);
         let log = MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, move || Timestamp(now.load(Ordering::Relaxed)));
@@ -82,8 +87,8 @@ impl World {
             directory: Arc::new(MemoryDirectory::default()),
         };
         let access = Arc::new(Access::default());
-        let (handle, tasks) = start(&backends, &access, &clock).await;
-        Self { log, backends, access, clock, handle, tasks, publishes: 0 }
+        let (handle, tasks) = start(&config, &backends, &access, &clock).await;
+        Self { config, log, backends, access, clock, handle, tasks, publishes: 0 }
     }
 
     async fn restart(&mut self) {
@@ -91,7 +96,7 @@ impl World {
         for task in self.tasks.drain(..) {
             task.await.unwrap().unwrap();
         }
-        (self.handle, self.tasks) = start(&self.backends, &self.access, &self.clock).await;
+        (self.handle, self.tasks) = start(&self.config, &self.backends, &self.access, &self.clock).await;
     }
 
     fn publish(&mut self, from: &str, kind: ConversationType, to: &str, text: &str) -> Publish {
@@ -162,6 +167,7 @@ impl World {
 }
 
 async fn start(
+    config: &MessageConfig,
     backends: &Backends,
     access: &Arc<Access>,
     clock: &Arc<AtomicU64>,
@@ -170,7 +176,7 @@ async fn start(
     // Time passes with every look at the clock: what the role waits for comes, at whatever speed the test runs.
     let clock = Arc::new(move || Timestamp(now.fetch_add(5, Ordering::Relaxed)));
     let access: Arc<dyn AccessService> = Arc::clone(access) as _;
-    let (role, handle) = MessageRole::new("n1", &MessageConfig::default(), backends.clone(), access, clock);
+    let (role, handle) = MessageRole::new("n1", config, backends.clone(), access, clock);
     let (ready, is_ready) = oneshot::channel();
     let (decide, apply) = role.into_tasks(ready);
     let tasks = vec![spawn(decide), spawn(apply)];
@@ -310,6 +316,125 @@ async fn pages_lead_back_to_the_beginning_without_gap_or_repeat() {
     }
     assert_eq!(sizes, [20, 20, 5]);
     assert_eq!(seen, (1..=45).rev().collect::<Vec<_>>());
+}
+
+/// More rows than one look at a history takes.
+const MANY: usize = 130;
+
+async fn page(world: &World, read: HistoryRead) -> (Vec<String>, bool) {
+    let reply = world.handle.history(read).await.unwrap();
+    (reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect(), reply.more)
+}
+
+fn one(user: &str, kind: ConversationType, target: &str) -> HistoryRead {
+    let conversation = Conversation::new(kind, TargetId::new(target).unwrap());
+    HistoryRead { user: key(user), conversation, time: None, ascending: false, count: Some(1) }
+}
+
+#[tokio::test]
+async fn a_history_that_was_cleaned_is_empty_and_says_so_however_long_it_was() {
+    let mut world = World::new().await;
+    let mut last = Timestamp::ZERO;
+    for i in 0..MANY {
+        last = world.say("alice", PRIVATE, "bob", &i.to_string()).await.unwrap().sent;
+    }
+    world.arrived(MANY).await;
+    let conversation = Conversation::new(PRIVATE, TargetId::new("alice").unwrap());
+    let change = UserChange::HideUntil { conversation, until: last };
+    world.handle.command(Command::User { user: key("bob"), change }).await.unwrap();
+    let read = one("bob", PRIVATE, "alice");
+    assert_eq!(page(&world, read.clone()).await, (vec![], false));
+    assert_eq!(page(&world, HistoryRead { ascending: true, ..read }).await, (vec![], false));
+    world.say("alice", PRIVATE, "bob", "new").await.unwrap();
+    world.arrived(MANY + 1).await;
+    let read = one("bob", PRIVATE, "alice");
+    assert_eq!(page(&world, read.clone()).await, (vec!["new".to_owned()], false));
+    assert_eq!(page(&world, HistoryRead { ascending: true, ..read }).await, (vec!["new".to_owned()], false));
+    assert_eq!(page(&world, HistoryRead { time: Some(last), ..one("bob", PRIVATE, "alice") }).await, (vec![], false));
+}
+
+#[tokio::test]
+async fn a_member_who_joined_late_reads_from_the_joining_on_in_both_orders() {
+    let mut world = World::new().await;
+    let users = |names: &[&str]| names.iter().map(|n| key(n).user).collect::<Vec<_>>();
+    world.group(RosterChange::Join { name: "G".into(), users: users(&["alice"]) }).await;
+    for i in 0..MANY {
+        world.say("alice", GROUP, "g", &i.to_string()).await.unwrap();
+    }
+    world.clock.fetch_add(10, Ordering::Relaxed);
+    world.group(RosterChange::Join { name: String::new(), users: users(&["carol"]) }).await;
+    world.say("alice", GROUP, "g", "first").await.unwrap();
+    world.arrived(MANY + 1).await;
+    let read = one("carol", GROUP, "g");
+    assert_eq!(page(&world, read.clone()).await, (vec!["first".to_owned()], false));
+    let from_the_beginning = HistoryRead { ascending: true, time: Some(Timestamp(1)), ..read };
+    assert_eq!(page(&world, from_the_beginning).await, (vec!["first".to_owned()], false));
+}
+
+#[tokio::test]
+async fn what_lies_behind_many_deleted_messages_is_found() {
+    let mut world = World::new().await;
+    world.say("alice", PRIVATE, "bob", "oldest").await.unwrap();
+    let mut messages = Vec::new();
+    for i in 0..MANY {
+        let sent = world.say("alice", PRIVATE, "bob", &i.to_string()).await.unwrap();
+        messages.push((sent.uid, sent.sent));
+    }
+    world.arrived(MANY + 1).await;
+    let conversation = Conversation::new(PRIVATE, TargetId::new("alice").unwrap());
+    let change = UserChange::HideMessages { conversation, messages };
+    world.handle.command(Command::User { user: key("bob"), change }).await.unwrap();
+    assert_eq!(page(&world, one("bob", PRIVATE, "alice")).await, (vec!["oldest".to_owned()], false));
+}
+
+#[tokio::test]
+async fn slow_is_alone_a_page_of_history_has_no_more_bytes_than_a_pull() {
+    let config = MessageConfig { pull_bytes_max: 10_000, ..MessageConfig::default() };
+    let mut world = World::with(config).await;
+    for i in 0..8 {
+        world.say("alice", PRIVATE, "bob", &format!("{i}{}", "x".repeat(3_000))).await.unwrap();
+    }
+    world.arrived(8).await;
+    let (mut sizes, mut read) = (Vec::new(), HistoryRead { count: Some(20), ..one("bob", PRIVATE, "alice") });
+    loop {
+        let reply = world.handle.history(read.clone()).await.unwrap();
+        sizes.push(reply.items.len());
+        read.time = reply.items.last().map(|i| i.message.sent);
+        if !reply.more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [3, 3, 2]);
+    let world = World::with(MessageConfig { pull_bytes_max: 1, ..MessageConfig::default() }).await;
+    assert!(world.handle.history(one("bob", PRIVATE, "alice")).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_conversation_list_is_read_in_parts_and_ends_where_it_grows_too_large() {
+    let mut world = World::new().await;
+    let peers: Vec<String> = (0..250).map(|i| format!("peer{i}")).collect();
+    for peer in &peers {
+        world.say("alice", PRIVATE, peer, "hi").await.unwrap();
+    }
+    world.arrived(250).await;
+    let list = async |world: &World, before, count| {
+        let list = world.handle.conversations(&key("alice"), None, before, count).await.unwrap();
+        list.into_iter().map(|item| (item.conversation.target.to_string(), item.last.sent)).collect::<Vec<_>>()
+    };
+    let newest_first: Vec<String> = peers.iter().rev().cloned().collect();
+    let all = list(&world, Timestamp::ZERO, 1_000).await;
+    assert_eq!(all.iter().map(|(peer, _)| peer.clone()).collect::<Vec<_>>(), newest_first);
+    assert_eq!(list(&world, Timestamp::ZERO, 150).await, all[..150]);
+    assert_eq!(list(&world, all[149].1, 1_000).await, all[150..]);
+
+    let text = "x".repeat(LIST_BYTES_MAX / 64);
+    for peer in peers.iter().take(70) {
+        world.say("alice", PRIVATE, peer, &text).await.unwrap();
+    }
+    world.arrived(320).await;
+    let first = list(&world, Timestamp::ZERO, 1_000).await;
+    assert_eq!(first.len(), 64);
+    assert_eq!(list(&world, first[63].1, 1_000).await.len(), 250 - 64);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anser_cluster::{HistoryReply, ListItem, Refusal, SettingItem, SettingsPage};
+use anser_cluster::{HistoryReply, LIST_BYTES_MAX, ListItem, Refusal, SettingItem, SettingsPage};
 use anser_rmtp::body::{
     DownStreamRef, RelationInfo, RelationsOutput, SessionState, SessionStateItem, SessionStateModifyResp,
     SessionStates, put_history_page,
@@ -71,7 +71,9 @@ impl Terminal {
         });
         let info = info.collect();
         let pull_time = list.last().map_or(0, |item| millis(item.last.sent));
-        RelationsOutput { info, is_finished: list.len() < count, pull_time }.encode_to_vec()
+        let bytes: usize = list.iter().map(|item| item.last.content.len()).sum();
+        let is_finished = list.len() < count && bytes < LIST_BYTES_MAX;
+        RelationsOutput { info, is_finished, pull_time }.encode_to_vec()
     }
 }
 

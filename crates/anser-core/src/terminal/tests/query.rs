@@ -1,6 +1,6 @@
 //! Queries beside pulls.
 
-use anser_cluster::{Command, HistoryItem, HistoryReply, ListItem, SettingItem, SettingsPage};
+use anser_cluster::{Command, HistoryItem, HistoryReply, LIST_BYTES_MAX, ListItem, SettingItem, SettingsPage};
 use anser_rmtp::body::{
     CleanHisMsgInput, CleanMsgBatchReq, DeleteMsg, DeleteMsgInput, HistoryMsgInput, HistoryMsgOuput,
     PullUserSettingInput, PullUserSettingOutput, RelationDelBatchReq, RelationOpInput, RelationQryInput,
@@ -128,6 +128,20 @@ fn the_conversation_list_says_peer_last_message_and_unread() {
     assert_eq!((info.user_id.as_str(), info.unread_count, info.read_msg_time, list.is_finished), ("bob", 3, 4, false));
     let last = DownStreamMessage::decode(info.msg.clone().unwrap()).unwrap();
     assert_eq!((last.from_user_id.as_str(), last.direction), ("bob", Some(1)));
+}
+
+#[test]
+fn a_conversation_list_that_grew_too_large_says_that_there_is_more() {
+    for (bytes, is_finished) in [(LIST_BYTES_MAX - 1, true), (LIST_BYTES_MAX, false)] {
+        let mut bench = Bench::new(new_web());
+        ask(&mut bench, QueryTopic::Conversations, &RelationQryInput { count: Some(100), ..Default::default() });
+        let (ticket, _) = question(&mut bench);
+        let last = Message { content: vec![b'x'; bytes].into(), ..message(10) };
+        let row = ListItem { conversation: private("bob"), last, unread: 0, read_until: Timestamp::ZERO };
+        let answer = answered(&mut bench, ticket, Reply::Conversations(vec![row]));
+        let list = RelationsOutput::decode(answer.body).unwrap();
+        assert_eq!((list.is_finished, u64::try_from(list.pull_time).unwrap()), (is_finished, START + 10));
+    }
 }
 
 #[test]
