@@ -25,17 +25,19 @@ const READ_BYTES: usize = 2 * 1024 * 1024;
 
 /// Names a take-over among those of this life of the node.
 type Id = u64;
+/// What was asked for each of some partitions.
+type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
 /// A reader, and what it has read.
 type Piece = (Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>);
 
 /// What comes back of a backend.
 pub(crate) enum Step {
     /// Where the partitions end.
-    Bounds(Vec<(PartitionId, Result<Offset, RoleError>)>),
+    Bounds(Answers<Offset>),
     /// Which claims are in the log.
-    Claims(Vec<(PartitionId, Result<Offset, RoleError>)>),
+    Claims(Answers<Offset>),
     /// From where to read.
-    Places(Vec<(PartitionId, Result<Place, RoleError>)>),
+    Places(Answers<Place>),
     /// The next piece of the log.
     Piece(Id, Piece),
     /// What is known of a conversation of which the log speaks.
@@ -43,7 +45,7 @@ pub(crate) enum Step {
     /// Go on with what was read.
     GoOn(Id),
     /// The newest records of partitions in which nothing was said of late.
-    Newest(Id, Vec<(PartitionId, Result<Vec<(Offset, Body)>, RoleError>)>),
+    Newest(Id, Answers<Vec<(Offset, Body)>>),
     /// The applier has done everything that was read.
     Applied(Id),
     /// What the log holds of a partition that was lost on its way out.
@@ -146,10 +148,7 @@ impl MessageLoop {
     /// The answers that go on. What failed is tried again; on a node by itself together with all the others, because there the
     /// records of all partitions are replayed in the one order in which they lie in the log: it gives entries the places that
     /// they had before a crash.
-    fn sort_out<T>(
-        &mut self,
-        answers: Vec<(PartitionId, Result<T, RoleError>)>,
-    ) -> Result<Vec<(PartitionId, T)>, RoleError> {
+    fn sort_out<T>(&mut self, answers: Answers<T>) -> Result<Vec<(PartitionId, T)>, RoleError> {
         let mut good = Vec::with_capacity(answers.len());
         let mut has_failed = false;
         for (partition, answer) in answers {
@@ -170,7 +169,7 @@ impl MessageLoop {
         Ok(good)
     }
 
-    fn claim_all(&mut self, bounds: Vec<(PartitionId, Result<Offset, RoleError>)>) -> Result<(), RoleError> {
+    fn claim_all(&mut self, bounds: Answers<Offset>) -> Result<(), RoleError> {
         let mut pending: Vec<(PartitionId, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
         for (partition, end) in self.sort_out(bounds)? {
             let now = (self.clock)();
@@ -189,7 +188,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    fn claimed(&mut self, claims: Vec<(PartitionId, Result<Offset, RoleError>)>) -> Result<(), RoleError> {
+    fn claimed(&mut self, claims: Answers<Offset>) -> Result<(), RoleError> {
         let claimed = self.sort_out(claims)?;
         for &(partition, offset) in &claimed {
             self.node.claimed(partition, offset);
@@ -206,7 +205,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    fn begin_reading(&mut self, places: Vec<(PartitionId, Result<Place, RoleError>)>) -> Result<(), RoleError> {
+    fn begin_reading(&mut self, places: Answers<Place>) -> Result<(), RoleError> {
         let mut take_over = TakeOver::default();
         let mut from = Vec::with_capacity(places.len());
         for (partition, place) in self.sort_out(places)? {

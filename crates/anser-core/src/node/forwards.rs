@@ -74,9 +74,9 @@ impl Forwards {
 
     /// The way to and from a node is broken: returns what was on its way there, in order. What comes from there from now on
     /// follows nothing that came before.
-    pub(super) fn lost(&mut self, node: NodeId) -> Vec<Box<Draft>> {
+    pub(super) fn lost(&mut self, node: NodeId) -> impl Iterator<Item = Box<Draft>> + use<> {
         self.given_back.remove(&node);
-        self.to.remove(&node).map(|way| way.drafts.into_values().collect()).unwrap_or_default()
+        self.to.remove(&node).unwrap_or_default().drafts.into_values()
     }
 
     /// Whether a message that comes from a node may be decided, as far as order goes.

@@ -6,7 +6,7 @@ use anser_core::owner::{Loaded, Replayed};
 use anser_types::record::{Body, Record};
 use anser_types::{Claim, Offset, PartitionId, Subject};
 
-use super::{Id, READ_BYTES, Reading, Step, TakeOver, place};
+use super::{Answers, Id, READ_BYTES, Reading, Step, TakeOver, place};
 use crate::event_loop::{MessageLoop, load_conversation};
 use crate::role::RoleError;
 
@@ -97,11 +97,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    pub(super) async fn newest_found(
-        &mut self,
-        id: Id,
-        newest: Vec<(PartitionId, Result<Vec<(Offset, Body)>, RoleError>)>,
-    ) -> Result<(), RoleError> {
+    pub(super) async fn newest_found(&mut self, id: Id, newest: Answers<Vec<(Offset, Body)>>) -> Result<(), RoleError> {
         for (partition, found) in newest {
             let Some(reading) = self.take_overs.get(&id).and_then(|take_over| take_over.reading.get(&partition)) else {
                 return Ok(());
