@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use http::uri::PathAndQuery;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::codec::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
@@ -22,6 +22,8 @@ use crate::wire::{self, Frame, Hello, OLDEST, VERSION, WireError};
 const PAUSE_MIN_MS: u64 = 50;
 /// The longest pause.
 const PAUSE_MAX_MS: u64 = 1_000;
+/// A stream that lasted for so long is dialled again without a pause.
+const LASTED: Duration = Duration::from_secs(1);
 /// Bytes that may be on their way to one node without its taking them.
 pub(crate) const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
@@ -76,6 +78,7 @@ pub(crate) async fn keep(hub: Arc<Hub>, link: Arc<Link>, address: String) {
     let mut pause = Pause::default();
     let mut told = String::new();
     while !link.has_ended() {
+        let begun = Instant::now();
         let (was_up, why) = talk(&hub, &link, &address).await;
         if link.closed() {
             hub.tell_lost(node);
@@ -85,14 +88,17 @@ pub(crate) async fn keep(hub: Arc<Hub>, link: Arc<Link>, address: String) {
         }
         let text = why.to_string();
         if was_up {
-            // At once, before the node is suspected: a stream may break where nobody died.
-            pause = Pause::default();
             tracing::info!(%node, %address, error = &why as &dyn std::error::Error, "stream to node broke");
             told.clear();
-            continue;
+            if begun.elapsed() >= LASTED {
+                // At once, before the node is suspected: a stream may break where nobody died.
+                pause = Pause::default();
+                continue;
+            }
+        } else {
+            hub.suspect(node, why.is_gone());
         }
-        hub.suspect(node, why.is_gone());
-        if text != told {
+        if !was_up && text != told {
             tracing::warn!(%node, %address, error = &why as &dyn std::error::Error, "node is not reached");
             told = text;
         }
@@ -132,18 +138,19 @@ async fn talk(hub: &Arc<Hub>, link: &Arc<Link>, address: &str) -> (bool, Broken)
 
 async fn connect(hub: &Hub, link: &Arc<Link>, address: &str) -> Result<Streaming<Bytes>, Broken> {
     let channel = endpoint(hub, address)?.connect().await.map_err(Broken::Connect)?;
-    link.greet(&Frame::Hello(hub.hello.clone()));
+    let stream = link.greet(&Frame::Hello(hub.hello.clone()));
     let mut grpc = tonic::client::Grpc::new(channel)
         .max_decoding_message_size(BATCH_BYTES_MAX)
         .max_encoding_message_size(BATCH_BYTES_MAX);
     grpc.ready().await.map_err(Broken::Connect)?;
-    let batches = Batches { link: Arc::clone(link) };
+    let batches = Batches { link: Arc::clone(link), stream };
     let path = PathAndQuery::from_static(PATH);
     let response = grpc.streaming(tonic::Request::new(batches), path, RawCodec).await?;
     let mut stream = response.into_inner();
     let first = stream.message().await?.ok_or(Broken::Ended)?;
     let mut frames = wire::read(&first)?.into_iter();
     match frames.next() {
+        // Whatever follows in this batch is about streams before this one.
         Some(Frame::Hello(hello)) => {
             judge(&hub.hello, &hello).map_err(Broken::Stranger)?;
             if hello.node == link.node() { Ok(stream) } else { Err(Broken::OtherRun) }
@@ -226,13 +233,14 @@ fn take(hub: &Hub, link: &Link, batch: &[u8]) -> Result<(), Broken> {
 /// The batches of a link, as the body of a request.
 struct Batches {
     link: Arc<Link>,
+    stream: u64,
 }
 
 impl Stream for Batches {
     type Item = Bytes;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.link.poll_batch(cx)
+        self.link.poll_batch(self.stream, cx)
     }
 }
 

@@ -113,7 +113,7 @@ impl Kept {
                 let user = &entry.publish.sender;
                 let node = match nodes.get(user) {
                     Some(node) => *node,
-                    None => *nodes.entry(user.clone()).or_insert(ways.node_of(user)),
+                    None => *nodes.entry(user.clone()).or_insert_with(|| ways.node_of(user)),
                 };
                 node.filter(|_| node != entry.node)
             });

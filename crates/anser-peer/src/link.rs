@@ -29,6 +29,8 @@ mod tests;
 
 /// Questions to one node that may be open. More are refused.
 const CALLS_MAX: usize = 8_192;
+/// Forwards in one frame.
+const FORWARDS_AT_ONCE: usize = 64;
 /// Bytes beyond which the stream is given up: what fills it has bounds of its own, which add up to less.
 const OUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -53,6 +55,8 @@ pub(crate) struct Link {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Counts the streams: what belongs to an earlier one takes nothing more from here.
+    stream: u64,
     /// Whether the other side has greeted: frames may be put.
     up: bool,
     /// Whether somebody dials.
@@ -132,8 +136,9 @@ impl Link {
             if state.up {
                 let lost_through = state.lost_through;
                 forwards.retain(|forward| forward.oldest > lost_through);
-                if !forwards.is_empty() {
-                    state.put(&Frame::Forwards(forwards));
+                while !forwards.is_empty() {
+                    let rest = forwards.split_off(forwards.len().min(FORWARDS_AT_ONCE));
+                    state.put(&Frame::Forwards(std::mem::replace(&mut forwards, rest)));
                 }
             } else {
                 state.lose_forwards();
@@ -185,13 +190,15 @@ impl Link {
         }
     }
 
-    /// A stream begins: nothing is in it but the greeting.
-    pub(crate) fn greet(&self, hello: &Frame) {
+    /// A stream begins: nothing is in it but the greeting. Returns its number.
+    pub(crate) fn greet(&self, hello: &Frame) -> u64 {
         self.change(|state| {
+            state.stream += 1;
             state.out.clear();
             state.broken = false;
             state.out.put(hello);
-        });
+            state.stream
+        })
     }
 
     /// The other side has greeted. Hints and questions that waited go first.
@@ -212,8 +219,12 @@ impl Link {
                 state.lose_forwards();
             }
             state.up = false;
+            state.stream += 1;
             state.out.clear();
             state.hints.broken();
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
             (std::mem::take(&mut state.tell_lost), std::mem::take(&mut state.calls))
         };
         for open in calls.into_values() {
@@ -255,10 +266,10 @@ impl Link {
         self.state.lock().ended
     }
 
-    /// Takes the next batch for the stream. `Ready(None)`: the stream is over.
-    pub(crate) fn poll_batch(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+    /// Takes the next batch for the stream with this number. `Ready(None)`: it is over.
+    pub(crate) fn poll_batch(&self, stream: u64, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.state.lock();
-        if state.ended || state.broken {
+        if state.ended || state.broken || state.stream != stream {
             return Poll::Ready(None);
         }
         state.flush_hints(self.hint_bytes_max);

@@ -1,1 +1,240 @@
-//! x
+//! Redis that does not answer, answers too late, refuses, or is not set up as it has to be.
+
+use std::time::Duration;
+
+use anser_backend::{Mailbox, Member, Membership, Role, StoreError};
+use anser_backend_redis::{RedisConfig, RedisDurability, RedisOpenError, RedisStore};
+use anser_runtime::Clock;
+use anser_types::{LogId, NodeId, Timestamp};
+
+use crate::server::{Server, can_start};
+use crate::{P0, WEEK_MS, apply, config, entries, mailbox, positions, until_answered, user};
+
+/// The write happened and its answer is lost: repeating it changes nothing.
+#[tokio::test]
+async fn a_lost_answer_makes_no_second_entry() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = RedisConfig { response_timeout_ms: 200, ..config(vec![server.address()]) };
+    let mailbox = mailbox(&config).await;
+    apply(&*mailbox, entries("bob", P0, 5, 1, &[100])).await;
+    // The server takes the command from its socket only when it goes on, after we have given up.
+    server.signal("-STOP");
+    let lost = mailbox.apply(entries("bob", P0, 5, 2, &[101])).await.unwrap_err();
+    assert!(lost.is_retryable(), "{lost:?}");
+    server.signal("-CONT");
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    while positions(&*mailbox, "bob").await.len() < 2 {
+        tick.tick().await;
+    }
+    let again = until_answered(|| mailbox.apply(entries("bob", P0, 5, 2, &[101, 102]))).await.unwrap();
+    assert_eq!((again[0][0].is_none(), again[0][1].as_ref().unwrap().position.0), (true, 102));
+    assert_eq!(positions(&*mailbox, "bob").await, [100, 101, 102]);
+}
+
+/// Connections that are cut are replaced, whatever was under way on them.
+#[tokio::test]
+async fn cut_connections_are_replaced() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    for round in 0..20 {
+        server.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let call = || mailbox.apply(entries("bob", P0, 5, 1 + round, &[100 + round]));
+        until_answered(call).await.unwrap();
+    }
+    assert_eq!(positions(&*mailbox, "bob").await, (100..120).collect::<Vec<_>>());
+}
+
+/// A zombie is refused, however many there are, and a script that the server forgot is sent again.
+#[tokio::test]
+async fn a_zombie_is_refused_by_a_server_that_forgot_the_script() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = config(vec![server.address()]);
+    let (old, new) = (mailbox(&config).await, mailbox(&config).await);
+    apply(&*old, entries("bob", P0, 5, 1, &[100])).await;
+    apply(&*new, entries("bob", P0, u64::MAX, 2, &[101])).await;
+    server.ask::<()>(&["SCRIPT", "FLUSH"]);
+    let refused = old.apply(entries("bob", P0, 5, 2, &[102])).await.unwrap_err();
+    assert!(matches!(refused, StoreError::StaleClaim), "{refused:?}");
+    assert_eq!(positions(&*new, "bob").await, [100, 101]);
+}
+
+/// A full server refuses as retryable, and nothing of the batch is there.
+#[tokio::test]
+async fn a_full_server_refuses_as_retryable() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    apply(&*mailbox, entries("bob", P0, 5, 1, &[100])).await;
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = mailbox.apply(entries("bob", P0, 5, 2, &[101])).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Unavailable(source) if source.to_string().contains("OOM")), "{refused:?}");
+    assert_eq!(positions(&*mailbox, "bob").await, [100]);
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    apply(&*mailbox, entries("bob", P0, 5, 2, &[101])).await;
+    assert_eq!(positions(&*mailbox, "bob").await, [100, 101]);
+}
+
+/// Keys that somebody else wrote are no reason to guess.
+#[tokio::test]
+async fn strange_keys_are_reported() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = config(vec![server.address()]);
+    let mailbox = mailbox(&config).await;
+    let bob = user("bob");
+    let key = format!("{}{{b:{:03}}}:app\0bob\0s", config.prefix, bob.bucket().0);
+    server.ask::<()>(&["SET", &key, "x"]);
+    let found = mailbox.apply(entries("bob", P0, 5, 1, &[100])).await.unwrap_err();
+    assert!(matches!(found, StoreError::Damaged { .. }), "{found:?}");
+    server.ask::<()>(&["DEL", &key]);
+    server.ask::<()>(&["HSET", &key, "\x01al", "\x09"]);
+    let found = mailbox.apply(entries("bob", P0, 5, 1, &[100])).await.unwrap_err();
+    assert!(matches!(found, StoreError::Damaged { .. }), "{found:?}");
+    assert_eq!(positions(&*mailbox, "bob").await, [0; 0], "everything is read before anything is written");
+}
+
+/// Slow-is-alone: what does not answer fails in time, and does not hold up a call that comes after it.
+#[tokio::test]
+async fn a_server_that_hangs_fails_in_time() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = RedisConfig {
+        response_timeout_ms: 200,
+        connect_timeout_ms: 200,
+        calls_max: 4,
+        ..config(vec![server.address()])
+    };
+    let mailbox = mailbox(&config).await;
+    server.signal("-STOP");
+    let began = tokio::time::Instant::now();
+    let bob = user("bob");
+    let calls = (0..20).map(|_| mailbox.head(&bob));
+    for answer in futures_util::future::join_all(calls).await {
+        assert!(answer.unwrap_err().is_retryable());
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    server.signal("-CONT");
+    until_answered(|| mailbox.head(&bob)).await.unwrap();
+}
+
+/// Keys go by themselves when nobody writes to a user any more, and timelines are trimmed.
+#[tokio::test]
+async fn timelines_are_bounded_and_go_in_the_end() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = RedisConfig { timeline_entries_max: 100, ..config(vec![server.address()]) };
+    let mailbox = mailbox(&config).await;
+    let bob = user("bob");
+    let base = format!("{}{{b:{:03}}}:app\0bob\0", config.prefix, bob.bucket().0);
+    let left = |kind: &str| server.ask::<u64>(&["PTTL", &format!("{base}{kind}")]);
+    apply(&*mailbox, entries("bob", P0, 5, 1, &[1])).await;
+    let day = 24 * 3600 * 1000;
+    for kind in ["s", "t", "l"] {
+        assert!((WEEK_MS + day - 60_000..=WEEK_MS + day).contains(&left(kind)), "{kind}: {}", left(kind));
+    }
+    for first in 2..400 {
+        apply(&*mailbox, entries("bob", P0, 5, first, &[first])).await;
+    }
+    let seen = positions(&*mailbox, "bob").await;
+    assert!(seen.len() < 200 && seen.last() == Some(&399), "{seen:?}");
+    // An hour later by its messages: those that expired go, and the others live on.
+    mailbox.expire(Timestamp(395)).await.unwrap();
+    server.ask::<()>(&["PEXPIRE", &format!("{base}t"), "60000"]);
+    apply(&*mailbox, entries("bob", P0, 5, 400, &[4_000_000])).await;
+    assert_eq!(server.ask::<u64>(&["ZCARD", &format!("{base}t")]), 6);
+    assert!(left("t") > WEEK_MS);
+}
+
+async fn open(config: &RedisConfig) -> Result<(), RedisOpenError> {
+    let store = RedisStore::connect(config.clone()).await?;
+    store.mailbox(LogId(7), WEEK_MS, Clock::system()).await.map(drop)
+}
+
+/// A Redis that would lose or drop what it holds is refused, unless that was asked for in words.
+#[tokio::test]
+async fn a_server_that_is_set_up_wrongly_is_refused() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::with(&["--appendonly", "no"]);
+    let config = config(vec![server.address()]);
+    assert!(matches!(open(&config).await, Err(RedisOpenError::Forgets { .. })));
+    let forgetful = RedisConfig { durability: RedisDurability::MemoryOnly, ..config.clone() };
+    open(&forgetful).await.unwrap();
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    assert!(matches!(open(&forgetful).await, Err(RedisOpenError::Evicts { .. })));
+    let nowhere = RedisConfig { addresses: vec!["127.0.0.1:1".into()], ..config };
+    assert!(matches!(open(&nowhere).await, Err(RedisOpenError::Call(_))));
+}
+
+/// Two clusters never share keys.
+#[tokio::test]
+async fn keys_belong_to_one_log() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = config(vec![server.address()]);
+    let store = RedisStore::connect(config.clone()).await.unwrap();
+    for _ in 0..2 {
+        store.mailbox(LogId(7), WEEK_MS, Clock::system()).await.unwrap();
+    }
+    let refused = store.mailbox(LogId(8), WEEK_MS, Clock::system()).await.unwrap_err();
+    assert!(refused.to_string().contains("two clusters on one redis"), "{refused}");
+    let other = RedisStore::connect(RedisConfig { prefix: "other:".into(), ..config }).await.unwrap();
+    other.mailbox(LogId(8), WEEK_MS, Clock::system()).await.unwrap();
+}
+
+/// A restart of Redis, during which nobody can renew a lease, removes no member.
+#[tokio::test]
+async fn a_restart_of_redis_ends_no_lease() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    let config = RedisConfig { lease_ms: 30_000, ..config(vec![server.address()]) };
+    let membership = RedisStore::connect(config.clone()).await.unwrap().membership();
+    membership.announce(member()).await.unwrap();
+    // As after a long outage: the lease ended long ago by the server's clock.
+    let key = format!("{}members", config.prefix);
+    let field = NodeId(1).to_string();
+    let value: Vec<u8> = server.ask(&["HGET", &key, &field]);
+    let ended = [format!("{:020}", 1).as_bytes(), &value[20..]].concat();
+    redis::cmd("HSET").arg(&key).arg(&field).arg(ended).exec(&mut server.connection()).unwrap();
+    server.kill();
+    server.restart();
+    assert_eq!(until_answered(|| membership.members()).await.unwrap(), [member()]);
+    assert_eq!(membership.members().await.unwrap(), [member()]);
+}
+
+pub(crate) fn member() -> Member {
+    Member {
+        id: NodeId(1),
+        name: "one".into(),
+        roles: [Role::Message].into_iter().collect(),
+        address: "127.0.0.1:1".into(),
+        clients: anser_backend::ClientAddresses::default(),
+        draining: false,
+        connections: 0,
+        weight: 100,
+        version: "0.1.0".into(),
+        clock: Timestamp(1),
+    }
+}

@@ -1,7 +1,12 @@
 //! The Redis backends against real servers: one that `ANSER_TEST_REDIS` names, or servers of their own that the tests start.
 //!
 //! Without either the tests do nothing, and say so; with `ANSER_TEST_BACKENDS=required` they fail instead.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod cluster;
+mod faults;
+mod model;
+mod rollback;
 mod server;
 mod suites;
 

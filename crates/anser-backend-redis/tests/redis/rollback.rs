@@ -1,1 +1,228 @@
-//! x
+//! Redis comes back without its newest writes: a restart with a torn file, a replica that was behind, a wiped server.
+
+use std::fs::OpenOptions;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_backend::{Mailbox, StoreError};
+use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMode};
+use anser_types::{Claim, Mark, Offset};
+
+use crate::server::{Server, can_start};
+use crate::{P0, P1, apply, config, entries, mailbox, positions, until_answered};
+
+/// The size of the append-only file that is being written.
+fn log_file(server: &Server) -> (std::path::PathBuf, u64) {
+    let folder = server.folder().join("appendonlydir");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.max_by_key(|path| path.extension().is_some_and(|ext| ext == "aof")).unwrap();
+    let length = std::fs::metadata(&path).unwrap().len();
+    (path, length)
+}
+
+/// Kills the server and restarts it with no more of its file than this.
+fn restart_with(server: &mut Server, (path, length): &(std::path::PathBuf, u64)) {
+    server.kill();
+    OpenOptions::new().write(true).open(path).unwrap().set_len(*length).unwrap();
+    server.restart();
+}
+
+async fn placed(mailbox: &RedisMailbox, partition: anser_types::PartitionId, first: u64, times: &[u64]) -> Vec<u64> {
+    let rows = apply(mailbox, entries("bob", partition, 5, first, times)).await;
+    rows.into_iter().flatten().map(|placed| placed.position.0).collect()
+}
+
+/// The next answer, which says that rows are missing.
+async fn assert_refused(mailbox: &Arc<RedisMailbox>, first: u64) {
+    let call = || mailbox.apply(entries("bob", P0, 5, first, &[900]));
+    assert!(matches!(until_answered(call).await, Err(StoreError::RolledBack)));
+}
+
+/// Replays from where the store says, which is before all that is missing.
+async fn replay(mailbox: &RedisMailbox, times: &[u64]) -> Vec<u64> {
+    let mark = mailbox.begin_replay(P0).await.unwrap();
+    let first = usize::try_from(mark.next.0.max(1)).unwrap();
+    placed(mailbox, P0, mark.next.0.max(1), &times[first - 1..]).await
+}
+
+/// Nothing-lost, nothing-twice and no-gap over a restart that loses the last second.
+#[tokio::test]
+async fn a_restart_without_the_last_second_loses_nothing() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    let before = mailbox.rollbacks().await.unwrap();
+    assert_eq!(placed(&mailbox, P0, 1, &[100, 101]).await, [100, 101]);
+    assert_eq!(placed(&mailbox, P1, 1, &[50]).await, [102]);
+    let kept = log_file(&server);
+    assert_eq!(placed(&mailbox, P0, 3, &[200, 201]).await, [200, 201]);
+    restart_with(&mut server, &kept);
+
+    // Whoever asks learns of it, and a writer of which nothing was lost goes on above what was shown.
+    assert!(until_answered(|| mailbox.rollbacks()).await.unwrap() > before);
+    assert_eq!(placed(&mailbox, P1, 2, &[150]).await, [202]);
+    assert_refused(&mailbox, 5).await;
+    assert_eq!(replay(&mailbox, &[100, 101, 200, 201]).await, [203, 204]);
+    assert_eq!(placed(&mailbox, P0, 5, &[900]).await, [900]);
+    assert_eq!(positions(&*mailbox, "bob").await, [100, 101, 102, 202, 203, 204, 900]);
+}
+
+/// A torn write at the end of the file is one batch that is missing as a whole.
+#[tokio::test]
+async fn half_a_batch_is_no_batch() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    placed(&mailbox, P0, 1, &[100]).await;
+    let (_, kept) = log_file(&server);
+    placed(&mailbox, P0, 2, &[101, 102]).await;
+    let (path, all) = log_file(&server);
+    for torn in [all - 1, kept + (all - kept) / 2, kept + 1] {
+        restart_with(&mut server, &(path.clone(), torn));
+        let seen = until_answered(|| mailbox.head(&crate::user("bob"))).await.unwrap();
+        assert!(seen.0 == 100 || seen.0 == 102, "{seen}");
+        assert_eq!(positions(&*mailbox, "bob").await.len(), if seen.0 == 100 { 1 } else { 3 });
+    }
+}
+
+/// A restart that loses nothing refuses nothing.
+#[tokio::test]
+async fn a_restart_that_loses_nothing_goes_on() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    placed(&mailbox, P0, 1, &[100]).await;
+    server.kill();
+    let failed = mailbox.apply(entries("bob", P0, 5, 2, &[101])).await.unwrap_err();
+    assert!(failed.is_retryable(), "{failed:?}");
+    server.restart();
+    let rows = until_answered(|| mailbox.apply(entries("bob", P0, 5, 2, &[101]))).await.unwrap();
+    assert_eq!(rows[0][0].as_ref().unwrap().position.0, 101);
+}
+
+/// A process that starts after the loss knows nothing of it: it replays from a place that is old enough.
+#[tokio::test]
+async fn who_starts_after_a_loss_replays_it() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    let config = RedisConfig { forget_window_ms: 3_600_000, ..config(vec![server.address()]) };
+    let first = mailbox(&config).await;
+    placed(&first, P0, 1, &[100]).await;
+    let kept = log_file(&server);
+    placed(&first, P0, 2, &[101]).await;
+    first.applied(P0, Mark { claim: Claim(Offset(5)), next: Offset(3) }).await.unwrap();
+    assert_eq!(first.replay_from(P0).await.unwrap(), Mark::default(), "it is too new");
+    drop(first);
+    restart_with(&mut server, &kept);
+
+    let second = mailbox(&config).await;
+    assert_eq!(second.begin_replay(P0).await.unwrap(), Mark::default());
+    assert_eq!(placed(&second, P0, 1, &[100, 101]).await, [101]);
+    assert_eq!(positions(&*second, "bob").await, [100, 101]);
+}
+
+/// A mark that was noted before a loss is not stored after it, however old it is by then.
+#[tokio::test]
+async fn marks_of_before_a_loss_are_forgotten() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    let kept = log_file(&server);
+    placed(&mailbox, P0, 1, &[100]).await;
+    mailbox.applied(P0, Mark { claim: Claim(Offset(5)), next: Offset(2) }).await.unwrap();
+    restart_with(&mut server, &kept);
+    until_answered(|| mailbox.settle()).await.unwrap();
+    assert_eq!(mailbox.replay_from(P0).await.unwrap(), Mark::default());
+}
+
+/// A replica that was behind takes over: what it did not have is missing, and is replayed above what was shown.
+#[tokio::test]
+async fn a_replica_that_is_behind_takes_over() {
+    if !can_start() {
+        return;
+    }
+    let (mut primary, replica) = (Server::start(), Server::start());
+    let addresses = vec![replica.address(), primary.address()];
+    let config = RedisConfig { mode: RedisMode::Replicated, ..config(addresses) };
+    follow(&replica, &primary).await;
+    let mailbox = mailbox(&config).await;
+    placed(&mailbox, P0, 1, &[100]).await;
+    let acknowledged: u64 = primary.ask(&["WAIT", "1", "5000"]);
+    assert_eq!(acknowledged, 1);
+    // From here on the replica hears nothing.
+    replica.ask::<()>(&["CONFIG", "SET", "masterauth", "wrong"]);
+    primary.ask::<()>(&["CONFIG", "SET", "requirepass", "secret"]);
+    let connection = &mut replica.connection();
+    redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).exec(connection).unwrap();
+    assert_eq!(placed(&mailbox, P0, 2, &[200, 201]).await, [200, 201]);
+    primary.kill();
+    redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(connection).unwrap();
+
+    assert_refused(&mailbox, 4).await;
+    assert_eq!(replay(&mailbox, &[100, 200, 201]).await, [202, 203]);
+    assert_eq!(placed(&mailbox, P0, 4, &[900]).await, [900]);
+}
+
+/// A primary that becomes a replica while we are connected is given up, and the new primary found.
+#[tokio::test]
+async fn a_switch_of_roles_is_followed() {
+    if !can_start() {
+        return;
+    }
+    let (one, other) = (Server::start(), Server::start());
+    let addresses = vec![one.address(), other.address()];
+    let mailbox = mailbox(&RedisConfig { mode: RedisMode::Replicated, ..config(addresses) }).await;
+    placed(&mailbox, P0, 1, &[100]).await;
+    let (mut primary, mut replica) = (&one, &other);
+    for turn in 0..3 {
+        follow(replica, primary).await;
+        assert_eq!(primary.ask::<u64>(&["WAIT", "1", "5000"]), 1);
+        replica.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+        primary.ask::<()>(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
+        (primary, replica) = (replica, primary);
+        let call = || mailbox.apply(entries("bob", P0, 5, 2 + turn, &[101 + turn]));
+        let rows = until_answered(call).await.unwrap();
+        assert_eq!(rows[0][0].as_ref().unwrap().position.0, 101 + turn);
+        let head = until_answered(|| mailbox.head(&crate::user("bob"))).await.unwrap();
+        assert_eq!(head.0, 101 + turn, "a replica is not read");
+        assert_eq!(positions(&*mailbox, "bob").await.len() as u64, turn + 2);
+    }
+}
+
+/// A wiped server: refused until a replay, which the place to replay from says is one from the beginning.
+#[tokio::test]
+async fn a_wiped_server_is_noticed() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let mailbox = mailbox(&config(vec![server.address()])).await;
+    placed(&mailbox, P0, 1, &[100, 101]).await;
+    mailbox.applied(P0, Mark { claim: Claim(Offset(5)), next: Offset(3) }).await.unwrap();
+    mailbox.settle().await.unwrap();
+    let before = mailbox.rollbacks().await.unwrap();
+    server.ask::<()>(&["FLUSHALL"]);
+    assert_refused(&mailbox, 3).await;
+    assert!(mailbox.rollbacks().await.unwrap() > before);
+    assert_eq!(mailbox.replay_from(P0).await.unwrap(), Mark::default());
+    assert_eq!(replay(&mailbox, &[100, 101]).await, [102, 103]);
+}
+
+/// Makes one server a replica of another, and returns when it is in step.
+async fn follow(replica: &Server, primary: &Server) {
+    replica.ask::<()>(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    while !replica.ask::<String>(&["INFO", "replication"]).contains("master_link_status:up") {
+        tick.tick().await;
+    }
+}

@@ -11,13 +11,16 @@ use parking_lot::Mutex;
 use crate::server::{self, Server};
 use crate::{config, mailbox};
 
+/// A key, for how many milliseconds it is kept, and its bytes.
+type SavedKey = (Vec<u8>, i64, Vec<u8>);
+
 /// Keys with a prefix of their own in the Redis that was given, or in one that was started.
 pub(crate) struct Fixture {
     _server: Option<Server>,
     pub(crate) config: RedisConfig,
     mailbox: Mutex<Option<Arc<RedisMailbox>>>,
     membership: Mutex<Option<Arc<RedisMembership>>>,
-    saved: Mutex<Vec<(Vec<u8>, i64, Vec<u8>)>>,
+    saved: Mutex<Vec<SavedKey>>,
 }
 
 impl Fixture {

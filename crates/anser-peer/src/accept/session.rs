@@ -182,9 +182,15 @@ impl Session {
                 room.await;
             }
         };
-        if tokio::time::timeout(wait, has_room).await.is_ok() {
-            self.put(&Frame::Reply { id, result });
+        if tokio::time::timeout(wait, has_room).await.is_err() {
+            return;
         }
+        self.change(|state| {
+            if !state.closed && !state.out.try_put(&Frame::Reply { id, result }) {
+                tracing::error!("an answer is larger than nodes can send");
+                state.out.put(&Frame::Reply { id, result: Err(Refusal::UNAVAILABLE) });
+            }
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -1,3 +1,5 @@
+//! What is kept, sent again, and settled.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Who is asked, and what moves when nodes come and go.
+
 use anser_backend::{ClientAddresses, Roles};
 use anser_types::{Timestamp, UserId};
 use proptest::prelude::*;

@@ -23,7 +23,7 @@ pub(super) fn to_wire(frame: &Frame) -> proto::Frame {
         Frame::Hello(hello) => Kind::Hello(hello_to(hello)),
         Frame::Publishes { attempt, publishes } => Kind::Publishes(proto::Publishes {
             attempt: *attempt,
-            drafts: publishes.iter().map(|publish| Drafted::of_publish(publish).to_wire()).collect(),
+            drafts: publishes.iter().map(|publish| Drafted::of_publish(publish).into_wire()).collect(),
         }),
         Frame::Arrive(arrival) => Kind::Arrive(arrival_to(arrival)),
         Frame::Moved { user, head } => Kind::Moved(proto::Moved { user: user_to(user), head: head.0 }),
@@ -43,7 +43,7 @@ pub(super) fn to_wire(frame: &Frame) -> proto::Frame {
                 .iter()
                 .map(|forward| proto::Forward {
                     id: forward.id,
-                    draft: Some(Drafted::of_forward(forward).to_wire()),
+                    draft: Some(Drafted::of_forward(forward).into_wire()),
                     after: forward.after,
                     oldest: forward.oldest,
                 })

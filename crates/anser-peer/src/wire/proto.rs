@@ -25,6 +25,10 @@ pub(super) struct Frame {
 }
 
 #[derive(Clone, PartialEq, Oneof)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, and a box would cost an allocation for each frame"
+)]
 pub(super) enum Kind {
     #[prost(message, tag = "1")]
     Hello(Hello),

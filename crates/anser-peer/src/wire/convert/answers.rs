@@ -138,12 +138,14 @@ fn user_from(profile: proto::UserProfile) -> UserProfile {
 
 fn group_to(group: &GroupProfile) -> proto::GroupProfile {
     let members = group.members.iter().map(user_time_to).collect();
-    proto::GroupProfile { name: group.name.clone(), created: group.created.0, members }
+    let muted = group.muted.iter().map(user_time_to).collect();
+    proto::GroupProfile { name: group.name.clone(), created: group.created.0, members, muted }
 }
 
 fn group_from(group: proto::GroupProfile) -> Result<GroupProfile, WireError> {
     let members = group.members.iter().map(user_time_from).collect::<Result<_, _>>()?;
-    Ok(GroupProfile { name: group.name, created: Timestamp(group.created), members })
+    let muted = group.muted.iter().map(user_time_from).collect::<Result<_, _>>()?;
+    Ok(GroupProfile { name: group.name, created: Timestamp(group.created), members, muted })
 }
 
 fn user_time_to((user, time): &(UserId, Timestamp)) -> proto::UserTime {

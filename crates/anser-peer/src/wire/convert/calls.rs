@@ -15,7 +15,9 @@ use crate::wire::{Request, WireError};
 pub(super) fn to_wire(request: &Request) -> proto::Request {
     let user_of = |user: &UserKey| user_to(user).unwrap_or_default();
     let asked = match request {
-        Request::PublishForServer { publish, origin } => Asked::Publish(Drafted::of_server(publish, *origin).to_wire()),
+        Request::PublishForServer { publish, origin } => {
+            Asked::Publish(Drafted::of_server(publish, *origin).into_wire())
+        }
         Request::Command(command) => Asked::Command(body_record(&command_to(command))),
         Request::Pull(pull) => Asked::Pull(proto::Pull {
             user: user_to(&pull.user),
@@ -149,7 +151,7 @@ fn history_from(history: proto::History) -> Result<HistoryRead, WireError> {
 
 fn recall_to(recall: &Recall) -> proto::Recall {
     proto::Recall {
-        draft: Some(Drafted::of_server(&recall.command, recall.origin).to_wire()),
+        draft: Some(Drafted::of_server(&recall.command, recall.origin).into_wire()),
         uid: uid_to(recall.effect.uid),
         sent: recall.effect.sent.0,
         by_sender_only: recall.effect.by_sender_only,

@@ -201,7 +201,7 @@ impl Drafted {
         (publish, origin)
     }
 
-    pub(super) fn to_wire(self) -> proto::Draft {
+    pub(super) fn into_wire(self) -> proto::Draft {
         proto::Draft {
             app: self.app.as_str().to_owned(),
             kind: u32::from(self.kind.number()),

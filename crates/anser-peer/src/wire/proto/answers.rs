@@ -148,6 +148,8 @@ pub(in crate::wire) struct GroupProfile {
     pub(in crate::wire) created: u64,
     #[prost(message, repeated, tag = "3")]
     pub(in crate::wire) members: Vec<UserTime>,
+    #[prost(message, repeated, tag = "4")]
+    pub(in crate::wire) muted: Vec<UserTime>,
 }
 
 /// A user with a time: since when it is a member, until when it is blocked.

@@ -246,7 +246,12 @@ fn answers() -> Vec<Answer> {
         Answer::SignInView(SignInView { blocked_until: TIME, tokens_from: Timestamp(1) }),
         Answer::User(Some(UserProfile { name: "Bob".into(), portrait: "p".into(), created: TIME })),
         Answer::User(None),
-        Answer::Group(Some(GroupProfile { name: "G".into(), created: TIME, members: vec![(id("bob"), TIME)] })),
+        Answer::Group(Some(GroupProfile {
+            name: "G".into(),
+            created: TIME,
+            members: vec![(id("bob"), TIME)],
+            muted: vec![(id("eve"), Timestamp(5))],
+        })),
         Answer::Flag(true),
         Answer::Groups(vec![(group(), "G".into())]),
         Answer::Users(vec![id("eve")]),

@@ -358,10 +358,12 @@ fn answer() -> BoxedStrategy<Answer> {
     .boxed();
     let profile =
         (text(), text(), time()).prop_map(|(name, portrait, created)| UserProfile { name, portrait, created });
-    let group = (text(), time(), vec((user_id(), time()), 0..4)).prop_map(|(name, created, members)| GroupProfile {
+    let users = || vec((user_id(), time()), 0..4);
+    let group = (text(), time(), users(), users()).prop_map(|(name, created, members, muted)| GroupProfile {
         name,
         created,
         members,
+        muted,
     });
     let directory = prop_oneof![
         (time(), time())
