@@ -40,6 +40,9 @@ const FAREWELL_TICKS: u32 = 20;
 /// How many given-up producers may be on their way out beside the lane. With more, the lane waits for them.
 const LEAVING_MAX: usize = 4;
 
+/// How long to wait for a producer to be ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long to wait before trying again to make a producer.
 const REMAKE_AFTER: Duration = Duration::from_secs(1);
 
@@ -130,11 +133,13 @@ impl Lane {
         self.core.hand_over(working, partition, records, bytes)
     }
 
-    /// Waits until the producer can append without first asking for an id. Cancel-safe.
-    pub(crate) async fn ready(&self) {
+    /// Waits until the producer can append without first asking for an id, but not for ever: if it is late, the first
+    /// append waits for it instead. Cancel-safe.
+    pub(crate) async fn ready_or_late(&self) {
         let mut ready = self.core.ready.subscribe();
-        // It cannot fail: the sender lives as long as this handle.
-        drop(ready.wait_for(|ready| *ready).await);
+        if tokio::time::timeout(READY_TIMEOUT, ready.wait_for(|ready| *ready)).await.is_err() {
+            tracing::warn!("a kafka producer is not ready yet, the first appends will wait");
+        }
     }
 
     /// Takes no more appends, waits until those under way are answered, and ends the thread.

@@ -13,6 +13,17 @@
 //! * A time is the clock of the broker that leads the partition. With another leader it may step back a little.
 //! * Records are dense: there are no transactions and no compaction, so an offset that is missing is an error.
 //!
+//! Measured with `examples/log_speed.rs` on two cores that the broker shares, 256 partitions, records of 400 bytes, no copies, the broker warm:
+//!
+//! | callers | 1 producer | 2 producers | 4 producers, linger 1 ms |
+//! | --- | --- | --- | --- |
+//! | 1 | 3,270/s, p50 0.24 ms, p99 1.5 | 3,560/s, p50 0.25 ms, p99 1.2 | 560/s, p50 1.7 ms, p99 3.7 |
+//! | 64 | 2,800/s, p50 17 ms, p99 276 | 6,440/s, p50 3.1 ms, p99 31 | 7,780/s, p50 5.1 ms, p99 37 |
+//! | 1,024 | 2,980/s, p50 168 ms, p99 2,180 | 23,900/s, p50 31 ms, p99 158 | 23,700/s, p50 45 ms, p99 136 |
+//!
+//! A single record is read in 0.7 ms (p99 7 to 11), all records in a row at 190,000 to 820,000 a second. The first append to
+//! each of 256 partitions takes seconds in all: the broker opens their files.
+//!
 //! How producers are shared and when one is replaced: `docs/adr/0010-a-few-producers-share-the-partitions.md`.
 
 mod ask;

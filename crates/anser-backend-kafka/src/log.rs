@@ -1,7 +1,6 @@
 //! The log itself: the port, put together from its parts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anser_backend::{AppendError, Bounds, BoxFuture, LogReader, MessageLog, ReadError};
 use anser_types::{LogId, Offset, PartitionCount, PartitionId, Timestamp};
@@ -17,9 +16,6 @@ use crate::lane::Lane;
 use crate::reader::{KafkaReader, read_one};
 use crate::setup::find;
 use crate::source::Source;
-
-/// How long opening waits for the producers to be ready. After that the first appends wait instead.
-const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A [`MessageLog`] on one topic of a Kafka cluster.
 ///
@@ -47,14 +43,8 @@ impl KafkaLog {
         let source = Source::new(config.log_topic(), birth.partitions, config, Arc::clone(&health));
         let source =
             source.map_err(|source| SetupError::Unavailable { doing: "start readers", source: source.into() })?;
-        let ready = async {
-            for lane in &lanes {
-                lane.ready().await;
-            }
-        };
-        if tokio::time::timeout(READY_TIMEOUT, ready).await.is_err() {
-            tracing::warn!("kafka producers are not ready yet, the first appends will wait");
-        }
+        // All at once: they have been under way since they were started.
+        futures_util::future::join_all(lanes.iter().map(Lane::ready_or_late)).await;
         Ok(Self { birth, lanes: Arc::new(lanes), source: Arc::new(source), health })
     }
 

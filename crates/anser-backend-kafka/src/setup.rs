@@ -210,6 +210,7 @@ impl Setup {
         let lane =
             Lane::start(config.meta_topic(), appending(config), config.stall_timeout_ms, Arc::clone(&self.health))
                 .map_err(SetupError::unavailable(doing))?;
+        lane.ready_or_late().await;
         let failed = |source: anser_backend::AppendError| SetupError::Unavailable { doing, source: source.into() };
         let answer = lane.append(META_PARTITION, &[record]).map_err(failed)?;
         if let Ok(Err(error)) = answer.await {

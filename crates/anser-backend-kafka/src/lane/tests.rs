@@ -33,7 +33,7 @@ impl World {
             KafkaConfig { brokers: brokers.bootstrap_servers(), delivery_timeout_ms, ..KafkaConfig::default() };
         let health = Arc::new(Health::new(1 << 20));
         let lane = Lane::start(TOPIC.to_owned(), appending(&config), stall_timeout_ms, Arc::clone(&health)).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), lane.ready()).await.unwrap();
+        lane.ready_or_late().await;
         Self { brokers, health, lane }
     }
 
