@@ -92,6 +92,8 @@ fn server(home: &Home) -> Settings {
         // Otherwise it waits 4.5 s for more region servers.
         ("hbase.master.wait.on.regionservers.mintostart", text("1")),
         ("hbase.master.wait.on.regionservers.maxtostart", text("1")),
+        // How often a region server reports, 3 s by default; before its second report the master gives it nothing to do.
+        ("hbase.regionserver.msginterval", text("500")),
         ("hbase.regionserver.handler.count", text("16")),
         // A pause, or a busy machine, would end the whole process after 10 s.
         ("zookeeper.session.timeout.localHBaseCluster", text("60000")),
