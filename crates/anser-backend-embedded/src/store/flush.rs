@@ -14,7 +14,7 @@ use anser_types::{Mark, PartitionId};
 
 use self::capture::Capture;
 use super::Inner;
-use super::disk::{Batch, Disk, Table};
+use super::disk::{Disk, Table};
 use super::error::damaged;
 use super::format::marks::{self, Marks};
 
@@ -93,9 +93,7 @@ impl Inner {
     }
 
     fn write_capture(&self, capture: Capture, pending: &mut Option<Capture>) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        capture.write(&mut batch);
-        let written = self.disk.flush(&batch);
+        let written = capture.write(&self.disk).and_then(|batch| self.disk.flush(&batch));
         self.room.note_flush(written.is_ok());
         if let Err(error) = written {
             *pending = Some(capture);

@@ -1,7 +1,7 @@
 //! The history of the embedded store: conversations in memory before the disk.
 
 mod archive;
-mod hides;
+pub(super) mod hides;
 mod pages;
 mod row;
 mod shard;

@@ -1,13 +1,16 @@
 //! The changes of one moment, and the rows they become.
 
+use anser_backend::StoreError;
+use anser_types::Timestamp;
+
 use super::ReplayMarks;
 use crate::store::Inner;
-use crate::store::disk::{Batch, Table};
+use crate::store::disk::{Batch, Disk, Table};
 use crate::store::format::hide::{self, Hide};
 use crate::store::format::identity::{self, Expiry};
 use crate::store::format::marks::{self, Marks};
 use crate::store::format::{cell, chunk, cursor, lift, list_row, subject_head, subject_key, user_head, user_key};
-use crate::store::history::{CapturedArchive, CapturedHistory};
+use crate::store::history::{CapturedArchive, CapturedHistory, hides};
 use crate::store::mailbox::CapturedUser;
 
 /// What one flush writes.
@@ -48,8 +51,10 @@ impl CapturedHistory {
 }
 
 impl Capture {
-    /// Puts the rows into a batch.
-    pub(super) fn write(&self, batch: &mut Batch) {
+    /// The rows as a batch. Looks up on disk what may not move back.
+    pub(super) fn write(&self, disk: &Disk) -> Result<Batch, StoreError> {
+        let mut rows = Batch::default();
+        let batch = &mut rows;
         for user in &self.users {
             write_user(batch, user);
         }
@@ -59,27 +64,36 @@ impl Capture {
         for archive in &self.history.archives {
             write_archive(batch, archive);
         }
-        self.write_cells_and_hides(batch);
+        self.write_cells(batch);
+        self.write_hides(batch, disk)?;
         for (table, marks) in &self.replay {
             batch.insert(Table::Meta, marks::replay_key(*table as u8), marks::write_marks(marks));
         }
         if let Some(expiry) = self.expiry {
             batch.insert(Table::Meta, identity::EXPIRY_KEY, identity::write_expiry(expiry));
         }
+        Ok(rows)
     }
 
-    fn write_cells_and_hides(&self, batch: &mut Batch) {
+    fn write_cells(&self, batch: &mut Batch) {
         for ((subject, sent, uid), happened) in self.history.cells.iter().flat_map(|cells| cells.iter()) {
             batch.insert(Table::Archives, cell::key(subject, *sent, *uid, happened), cell::write(happened));
         }
+    }
+
+    fn write_hides(&self, batch: &mut Batch, disk: &Disk) -> Result<(), StoreError> {
         for ((user, subject), set) in self.history.hides.iter() {
             let prefix = hide::prefix(user, subject);
-            let until = (set.until.0 > 0).then_some(Hide::Until(set.until));
+            let until = match set.until {
+                Timestamp::ZERO => None,
+                until => Some(Hide::Until(until.max(hides::until_on_disk(disk, user, subject)?))),
+            };
             let single = set.messages.iter().map(|(uid, sent)| Hide::Single(*sent, *uid));
             for one in single.chain(until) {
                 batch.insert(Table::Archives, hide::key(&prefix, one), hide::write(one));
             }
         }
+        Ok(())
     }
 }
 

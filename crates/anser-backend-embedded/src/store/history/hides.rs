@@ -77,6 +77,17 @@ impl Hides {
     }
 }
 
+/// Up to when the disk says that all is hidden: a later wish for an earlier time does not bring anything back.
+pub(in crate::store) fn until_on_disk(disk: &Disk, user: &UserKey, subject: &Subject) -> Result<Timestamp, StoreError> {
+    let prefix = hide::prefix(user, subject);
+    let key = hide::key(&prefix, Hide::Until(Timestamp::ZERO));
+    let Some(value) = disk.get(Table::Archives, &key)? else { return Ok(Timestamp::ZERO) };
+    match hide::read(key.into(), prefix.len(), value).map_err(damaged("archives"))? {
+        Hide::Until(until) => Ok(until),
+        Hide::Single(..) => Ok(Timestamp::ZERO),
+    }
+}
+
 /// Adds what is on disk. Blocks.
 pub(super) fn read(
     disk: &Disk,

@@ -88,6 +88,7 @@ pub async fn hiding_up_to_a_time_covers_single_ones(fixture: &impl HistoryFixtur
     let history = fixture.settle(history).await;
     write(&*history, 3, vec![hide("bob", &[100, 103])]).await;
     assert_eq!(hidden(&*history, "bob").await, (101, vec![102, 103]));
+    write(&*history, 4, vec![hide_until("bob", 60)]).await;
     let history = fixture.settle(history).await;
     assert_eq!(hidden(&*history, "bob").await, (101, vec![102, 103]));
 }
