@@ -303,6 +303,7 @@ impl MessageLoop {
         }
         if let Some(peers) = &self.peers {
             to_peers.send(&**peers);
+            self.peer_inbox.note_owned(self.node.partitions().count());
         }
         self.hand_on(committed).await
     }

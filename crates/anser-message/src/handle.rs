@@ -75,6 +75,11 @@ impl MessageHandle {
         self.inputs.close();
     }
 
+    /// Returns when this node owns no partition any more.
+    pub async fn released(&self) {
+        self.peer_inbox.released().await;
+    }
+
     async fn ask(&self, input: Input, answer: oneshot::Receiver<Outcome>) -> Outcome {
         let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
         inputs.send(input).await.map_err(|_| Refusal::UNAVAILABLE)?;

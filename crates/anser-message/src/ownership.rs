@@ -8,7 +8,7 @@ use anser_types::record::Header;
 use anser_types::{NodeId, Offset, PartitionId};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::event_loop::MessageLoop;
 use crate::takeover::Step;
@@ -35,6 +35,8 @@ pub(crate) enum FromPeer {
 pub(crate) struct PeerInbox {
     waiting: Mutex<Vec<FromPeer>>,
     changed: Notify,
+    /// How many partitions are here.
+    owned: watch::Sender<usize>,
 }
 
 impl PeerInbox {
@@ -46,6 +48,17 @@ impl PeerInbox {
     /// Returns when there is something. Cancel-safe.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Notes how many partitions are here.
+    pub(crate) fn note_owned(&self, owned: usize) {
+        self.owned.send_if_modified(|known| std::mem::replace(known, owned) != owned);
+    }
+
+    /// Returns when no partition is here.
+    pub(crate) async fn released(&self) {
+        // The sender is this one: it is not gone.
+        self.owned.subscribe().wait_for(|owned| *owned == 0).await.ok();
     }
 
     fn take(&self) -> Vec<FromPeer> {

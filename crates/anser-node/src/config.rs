@@ -14,9 +14,11 @@ use anser_navi::NaviConfig;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod cluster;
 mod load;
 
 pub use address::{Listen, ListenError};
+pub use cluster::{ClusterConfig, ClusterTlsConfig};
 pub use load::{ConfigError, Loaded, Sources};
 
 /// The commented reference of all settings with their defaults, as `anser config reference` prints it.
@@ -53,6 +55,8 @@ pub struct NodeConfig {
     pub log: LogConfig,
     /// The store.
     pub store: StoreConfig,
+    /// Several nodes.
+    pub cluster: ClusterConfig,
 }
 
 impl Default for NodeConfig {
@@ -71,6 +75,7 @@ impl Default for NodeConfig {
             api: ApiConfig::default(),
             log: LogConfig::default(),
             store: StoreConfig::default(),
+            cluster: ClusterConfig::default(),
         }
     }
 }
@@ -202,6 +207,7 @@ impl NodeConfig {
         if self.tls.certificate.is_none() && (self.tls.tcp.is_on() || self.tls.ws.is_on()) {
             return Err("tls: a port with TLS needs tls.certificate and tls.key".to_owned());
         }
+        self.cluster.check(self.message.limits().offline_retention_ms)?;
         self.check_ports()
     }
 
@@ -213,6 +219,7 @@ impl NodeConfig {
             ("ws", &self.ws),
             ("tls.tcp", &self.tls.tcp),
             ("tls.ws", &self.tls.ws),
+            ("cluster.listen", if self.cluster.is_on() { &self.cluster.listen } else { &Listen::OFF }),
         ];
         for (at, (name, listen)) in listeners.iter().enumerate() {
             let taken = listeners.iter().take(at).find(|(_, other)| other == listen);

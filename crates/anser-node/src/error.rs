@@ -62,6 +62,24 @@ pub enum ServeError {
     /// Opening log and store ended early.
     #[error("opening the data folder ended early; the lines above say why")]
     OpenEnded,
+    /// The log on Kafka cannot be used.
+    #[error("the log on kafka cannot be used")]
+    Kafka(#[from] anser_backend_kafka::SetupError),
+    /// Redis cannot be used.
+    #[error("redis cannot be used")]
+    Redis(#[from] anser_backend_redis::RedisOpenError),
+    /// HBase cannot be used.
+    #[error("hbase cannot be used")]
+    Hbase(#[from] anser_backend_hbase::OpenError),
+    /// The tables in HBase cannot be made.
+    #[error("the tables in hbase cannot be made")]
+    HbaseTables(#[from] anser_backend_hbase::SchemaError),
+    /// The list of members cannot be read.
+    #[error("the list of members cannot be read")]
+    Members(#[source] anser_backend::StoreError),
+    /// The node cannot talk to the others.
+    #[error("this node cannot be one among others")]
+    Peers(#[from] anser_peer::StartError),
     /// The message role ended before it was ready; what it said is in the log lines.
     #[error("the message role did not become ready")]
     NotReady,

@@ -3,6 +3,7 @@
 //! This is the only crate that knows which adapters exist. It decides nothing about messages.
 
 mod apps;
+mod cluster;
 pub mod config;
 mod error;
 mod ready;
@@ -12,6 +13,7 @@ pub use apps::{
     AppFile, AppFileError, FileRegistry, Judgement, NoRandom, OlderSecret, OlderTokens, StoredApp, app, judge,
     random_number,
 };
+pub use cluster::{ClusterMade, cluster_members, init_cluster};
 pub use config::NodeConfig;
 pub use error::ServeError;
 pub use wiring::{ServeOptions, serve};

@@ -1,9 +1,11 @@
-//! The wiring of one node with all roles on the embedded backends: what is started in which order, and ended in which.
+//! The wiring of a node: what is started in which order, and ended in which. A node by itself has all roles on the embedded
+//! backends; one of several has the roles that it is told, on Kafka, Redis and HBase.
 //!
 //! One function for each part. Whatever a part needs is handed to it; nothing is looked up.
 
 mod access;
 mod apps;
+mod cluster;
 mod http;
 mod message;
 mod retention;
@@ -16,7 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_access::{AccessServer, Registry};
+use anser_backend::{ClientAddresses, Role, Roles};
 use anser_backend_embedded::FolderLock;
+use anser_cluster::{AccessService, ConnectionIds, DirectoryService, MessageService};
+use anser_navi::{AccessPoints, OneNode};
 use anser_runtime::{Clock, Drain, Tasks};
 
 use crate::ServeError;
@@ -51,12 +56,23 @@ pub async fn serve(config: NodeConfig, options: ServeOptions) -> Result<(), Serv
             return Err(error);
         }
     };
-    signals.until_end(&running.access, &running.apps, &running.storage, tasks.drain()).await;
+    signals.until_end(&running, tasks.drain()).await;
     tracing::info!("stopping");
     tokio::select! {
         ended = running.end(tasks) => ended,
         () = signals.end() => Err(ServeError::CutOff),
     }
+}
+
+/// What the roles of a node are given to ask each other.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) messages: Arc<dyn MessageService>,
+    pub(crate) directory: Arc<dyn DirectoryService>,
+    pub(crate) access: Arc<dyn AccessService>,
+    pub(crate) ids: Arc<ConnectionIds>,
+    /// The terminals of all nodes, if there are several.
+    pub(crate) cluster: Option<Arc<dyn AccessService>>,
 }
 
 /// Starts one part after the other; the last thing is to say that everything accepts.
@@ -65,24 +81,80 @@ async fn start(config: &NodeConfig, options: &ServeOptions, tasks: &Tasks) -> Re
     let lock = Arc::new(FolderLock::take(&config.data)?);
     let http_listener = http::bind(&config.http)?;
     let apps = apps::open(config, tasks)?;
-    let storage = storage::open(config, lock, &clock).await?;
     let registry = Registry::new();
-    let message = message::start(config, &storage, &registry, &clock, tasks).await?;
-    retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), tasks);
-    let access = access::start(config, &apps, &message, &registry, &clock, tasks)?;
-    let parts = http::Parts { apps: &apps, message: &message, registry: &registry, clock: &clock };
-    let http = http::start(config, http_listener, parts, access::endpoints(config, &access), tasks)?;
+    let outside = Outside { config, apps: &apps, registry: &registry, clock: &clock, tasks, http_listener };
+    let (ports, base) = if config.cluster.is_on() {
+        Box::pin(outside.start_among_others()).await?
+    } else {
+        Box::pin(outside.start_alone(lock)).await?
+    };
+    let address = |of: fn(&AccessServer) -> Option<SocketAddr>| ports.access.as_ref().and_then(of);
     let ready = Ready {
-        http: http.address,
-        tcp: access.tcp_addr(),
-        ws: access.websocket_addr(),
-        tls_tcp: access.tcp_tls_addr(),
-        tls_ws: access.websocket_tls_addr(),
+        http: ports.http.address,
+        tcp: address(AccessServer::tcp_addr),
+        ws: address(AccessServer::websocket_addr),
+        tls_tcp: address(AccessServer::tcp_tls_addr),
+        tls_ws: address(AccessServer::websocket_tls_addr),
         app_key: apps.first.key.clone(),
         app_secret_file: apps.secret_file.clone(),
     };
     announce(&ready, &apps, options)?;
-    Ok(Running { access, http, message, storage, apps })
+    Ok(Running { ports, base, apps })
+}
+
+/// What is there before backends and roles are.
+struct Outside<'a> {
+    config: &'a NodeConfig,
+    apps: &'a apps::Apps,
+    registry: &'a Arc<Registry>,
+    clock: &'a Clock,
+    tasks: &'a Tasks,
+    http_listener: tokio::net::TcpListener,
+}
+
+impl Outside<'_> {
+    /// A node by itself: all roles on the embedded store.
+    async fn start_alone(self, lock: Arc<FolderLock>) -> Result<(Ports, Base), ServeError> {
+        let Self { config, apps, registry, clock, tasks, http_listener } = self;
+        let storage = storage::open(config, lock, clock).await?;
+        let terminals = Arc::clone(registry) as Arc<dyn AccessService>;
+        let backends = storage.backends.clone();
+        let parts = message::Parts { name: "node", backends, access: Arc::clone(&terminals), cluster: None };
+        let message = message::start(config, parts, clock, tasks).await?;
+        retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), tasks);
+        let services = Services {
+            messages: Arc::clone(&message.handle) as Arc<dyn MessageService>,
+            directory: Arc::clone(&message.handle) as Arc<dyn DirectoryService>,
+            access: terminals,
+            ids: Arc::new(ConnectionIds::new(access::draw_node()?)),
+            cluster: None,
+        };
+        let access = access::start(config, apps, &services, registry, clock, tasks)?;
+        let points = OneNode::new(access::endpoints(config, &access));
+        let shown = Arc::clone(&points) as Arc<dyn AccessPoints>;
+        let parts = http::Parts { apps, services: &services, points: shown, clock, roles: Roles::all() };
+        let http = http::start(config, http_listener, parts, tasks)?;
+        Ok((Ports { access: Some(access), http }, Base::Alone(Box::new(Alone { points, message, storage }))))
+    }
+
+    /// One node of several, with the roles that it has.
+    async fn start_among_others(self) -> Result<(Ports, Base), ServeError> {
+        let Self { config, apps, registry, clock, tasks, http_listener } = self;
+        let roles = config.cluster.roles();
+        let seat = cluster::sit_down(config, registry, clock, tasks).await?;
+        let services = seat.services();
+        let mut access = None;
+        let mut clients = ClientAddresses::default();
+        if roles.has(Role::Access) {
+            let started = access::start(config, apps, &services, registry, clock, tasks)?;
+            clients = access::addresses(config, &started);
+            access = Some(started);
+        }
+        let parts = http::Parts { apps, services: &services, points: seat.points(), clock, roles };
+        let http = http::start(config, http_listener, parts, tasks)?;
+        let seated = seat.announce(config, clients, registry)?;
+        Ok((Ports { access, http }, Base::AmongOthers(Box::new(seated))))
+    }
 }
 
 /// Ends the tasks that end only at the very end.
@@ -93,24 +165,72 @@ async fn finish(tasks: &Tasks) {
     }
 }
 
-/// The parts of a node that serves.
-struct Running {
-    access: AccessServer,
+/// The ports of a node that serves.
+struct Ports {
+    access: Option<AccessServer>,
     http: http::Http,
+}
+
+/// What is under the ports of a node by itself.
+struct Alone {
+    points: Arc<OneNode>,
     message: message::Message,
     storage: storage::Storage,
+}
+
+/// What is under the ports.
+enum Base {
+    Alone(Box<Alone>),
+    AmongOthers(Box<cluster::Seated>),
+}
+
+impl Base {
+    /// Returns when the storage has failed for good.
+    async fn failed(&self) {
+        match self {
+            Self::Alone(alone) => alone.storage.failed().await,
+            // What is away comes back; what is wrong ends the task that meets it.
+            Self::AmongOthers(_) => std::future::pending().await,
+        }
+    }
+
+    /// Nobody new is sent here any more.
+    fn drain(&self) {
+        match self {
+            Self::Alone(alone) => alone.points.drain(),
+            Self::AmongOthers(seated) => seated.drain(),
+        }
+    }
+
+    /// What was accepted is decided, what was decided is stored.
+    async fn finish(self) {
+        match self {
+            Self::Alone(alone) => {
+                alone.message.finish().await;
+                alone.storage.close().await;
+            }
+            Self::AmongOthers(seated) => seated.finish().await,
+        }
+    }
+}
+
+/// The parts of a node that serves.
+struct Running {
+    ports: Ports,
+    base: Base,
     apps: apps::Apps,
 }
 
 impl Running {
     /// Ends them in order: nobody is served any more, what was accepted is decided, what was decided is stored.
     async fn end(self, tasks: Tasks) -> Result<(), ServeError> {
-        self.http.points.drain();
+        self.base.drain();
         tasks.drain().begin();
-        self.access.drain().await;
-        self.http.finish().await;
-        self.message.finish().await;
-        self.storage.close().await;
+        if let Some(access) = &self.ports.access {
+            access.drain().await;
+        }
+        self.ports.http.finish().await;
+        self.base.finish().await;
         finish(&tasks).await;
         match tasks.drain().failure() {
             None => Ok(()),

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Token(TokenArgs),
     Chat(ChatArgs),
     Load(LoadCommand),
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -216,6 +218,15 @@ pub(crate) struct ChatArgs {
     /// Connect over TCP instead of WebSocket.
     #[arg(long)]
     pub(crate) tcp: bool,
+}
+
+/// Makes a cluster of several nodes, and shows how it is.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Makes the topics in Kafka and the tables in HBase that the settings describe. What is there already stays.
+    Init(ConfigCheckArgs),
+    /// Shows the nodes that are alive.
+    Status(ConfigCheckArgs),
 }
 
 const LOAD_EXAMPLES: &str = "\

@@ -34,5 +34,6 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(args) => commands::token::run(&args),
         Command::Chat(args) => commands::chat::run(args),
         Command::Load(command) => commands::load::run(command.args),
+        Command::Cluster(command) => commands::cluster::run(command),
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anser_access::{AccessDeps, AccessServer, Registry, StartError};
-use anser_cluster::ConnectionIds;
+use anser_backend::ClientAddresses;
 use anser_navi::{Address, Endpoint, Transport};
 use anser_runtime::{Clock, Tasks};
 use anser_types::NodeId;
@@ -13,14 +13,13 @@ use crate::ServeError;
 use crate::config::NodeConfig;
 
 use super::apps::Apps;
-use super::message::Message;
-use super::resolve;
+use super::{Services, resolve};
 
 /// Starts the role: from now on clients can connect.
 pub(crate) fn start(
     config: &NodeConfig,
     apps: &Apps,
-    message: &Message,
+    services: &Services,
     registry: &Arc<Registry>,
     clock: &Clock,
     tasks: &Tasks,
@@ -41,11 +40,11 @@ pub(crate) fn start(
     ];
     let deps = AccessDeps {
         apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
-        messages: Arc::clone(&message.handle) as Arc<dyn anser_cluster::MessageService>,
-        directory: Arc::clone(&message.handle) as Arc<dyn anser_cluster::DirectoryService>,
+        messages: Arc::clone(&services.messages),
+        directory: Arc::clone(&services.directory),
         registry: Arc::clone(registry),
-        ids: Arc::new(ConnectionIds::new(draw_node()?)),
-        cluster: None,
+        ids: Arc::clone(&services.ids),
+        cluster: services.cluster.clone(),
         clock: clock.clone(),
         tasks: tasks.clone(),
     };
@@ -56,7 +55,7 @@ pub(crate) fn start(
 }
 
 /// Draws the id of this run.
-fn draw_node() -> Result<NodeId, ServeError> {
+pub(super) fn draw_node() -> Result<NodeId, ServeError> {
     let random = crate::apps::random_number().map_err(crate::AppFileError::from)?;
     Ok(NodeId::drawn(random))
 }
@@ -64,6 +63,21 @@ fn draw_node() -> Result<NodeId, ServeError> {
 /// The flag that chose an address.
 fn flag_of(flags: &[(Option<SocketAddr>, &'static str)], address: SocketAddr) -> &'static str {
     flags.iter().find(|(chosen, _)| *chosen == Some(address)).map_or("its flag", |(_, flag)| flag)
+}
+
+/// The ports as clients of a cluster find them: as the operator says, or as they are bound.
+pub(crate) fn addresses(config: &NodeConfig, access: &AccessServer) -> ClientAddresses {
+    let advertised = &config.advertise;
+    let told = |advertised: &String, bound: Option<SocketAddr>| match (advertised.as_str(), bound) {
+        ("", bound) => bound.map(|bound| bound.to_string()).unwrap_or_default(),
+        (told, _) => told.to_owned(),
+    };
+    ClientAddresses {
+        tcp: told(&advertised.tcp, access.tcp_addr()),
+        tls_tcp: told(&advertised.tls_tcp, access.tcp_tls_addr()),
+        ws: told(&advertised.ws, access.websocket_addr()),
+        tls_ws: told(&advertised.tls_ws, access.websocket_tls_addr()),
+    }
 }
 
 /// The ports as clients find them: as the operator says, or as they are bound.

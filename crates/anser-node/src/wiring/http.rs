@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_access::Registry;
 use anser_api::Api;
-use anser_navi::{Endpoint, Navi, OneNode};
+use anser_backend::{Role, Roles};
+use anser_navi::{AccessPoints, Navi};
 use anser_runtime::{Clock, Fate, Tasks};
 use axum::Router;
 use tokio::net::TcpListener;
@@ -16,8 +16,7 @@ use crate::ServeError;
 use crate::config::{Listen, NodeConfig};
 
 use super::apps::Apps;
-use super::message::Message;
-use super::resolve;
+use super::{Services, resolve};
 
 /// How long requests under way may take at the end.
 const FINISH: Duration = Duration::from_secs(5);
@@ -25,9 +24,12 @@ const FINISH: Duration = Duration::from_secs(5);
 /// What the two roles are given.
 pub(crate) struct Parts<'a> {
     pub(crate) apps: &'a Apps,
-    pub(crate) message: &'a Message,
-    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) services: &'a Services,
+    /// Where navigation sends clients.
+    pub(crate) points: Arc<dyn AccessPoints>,
     pub(crate) clock: &'a Clock,
+    /// Which roles of the node are served here.
+    pub(crate) roles: Roles,
 }
 
 /// The running port.
@@ -35,8 +37,6 @@ pub(crate) struct Parts<'a> {
 pub(crate) struct Http {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Where navigation sends clients.
-    pub(crate) points: Arc<OneNode>,
     answering: JoinHandle<()>,
 }
 
@@ -51,12 +51,18 @@ impl Http {
 
 /// Opens the port, so that one that is taken is found before anything else is done. Nobody is answered yet.
 pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, ServeError> {
-    let address = resolve("http", listen)?.ok_or_else(|| ServeError::Unfit("http: cannot be off".to_owned()))?;
+    bind_to("http", "--http", listen)
+}
+
+/// Opens a port that a setting names.
+pub(crate) fn bind_to(setting: &'static str, flag: &'static str, listen: &Listen) -> Result<TcpListener, ServeError> {
+    let off = || ServeError::Unfit(format!("{setting}: cannot be off"));
+    let address = resolve(setting, listen)?.ok_or_else(off)?;
     let bound = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     });
-    bound.map_err(|source| ServeError::listen(address, "--http", source))
+    bound.map_err(|source| ServeError::listen(address, flag, source))
 }
 
 /// Begins to answer.
@@ -64,12 +70,10 @@ pub(crate) fn start(
     config: &NodeConfig,
     listener: TcpListener,
     parts: Parts<'_>,
-    endpoints: Vec<Endpoint>,
     tasks: &Tasks,
 ) -> Result<Http, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Signals)?;
-    let points = OneNode::new(endpoints);
-    let router = routes(config, parts, &points);
+    let router = routes(config, parts);
     let drain = tasks.drain().clone();
     let answering = tasks.spawn("http listener", Fate::CutOff, async move {
         let draining = async move { drain.draining().await };
@@ -77,27 +81,31 @@ pub(crate) fn start(
             tracing::error!(%error, "http port failed");
         }
     });
-    Ok(Http { address, points, answering })
+    Ok(Http { address, answering })
 }
 
-fn routes(config: &NodeConfig, parts: Parts<'_>, points: &Arc<OneNode>) -> Router {
-    let Parts { apps, message, registry, clock } = parts;
+fn routes(config: &NodeConfig, parts: Parts<'_>) -> Router {
+    let Parts { apps, services, points, clock, roles } = parts;
     let (navi_clock, api_clock) = (clock.clone(), clock.clone());
     let mut api_settings = config.api.clone();
     api_settings.message_bytes_max = config.message.message_bytes_max;
     let navi = anser_navi::router(Navi {
         apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
-        points: Arc::clone(points) as Arc<dyn anser_navi::AccessPoints>,
+        points,
         clock: Arc::new(move || navi_clock.now()),
         config: config.navi,
     });
     let api = anser_api::router(Api {
         apps: Arc::clone(&apps.registry) as Arc<dyn anser_cluster::AppRegistry>,
-        messages: Arc::clone(&message.handle) as Arc<dyn anser_cluster::MessageService>,
-        access: Arc::clone(registry) as Arc<dyn anser_cluster::AccessService>,
-        directory: Arc::clone(&message.handle) as Arc<dyn anser_cluster::DirectoryService>,
+        messages: Arc::clone(&services.messages),
+        access: Arc::clone(&services.access),
+        directory: Arc::clone(&services.directory),
         clock: Arc::new(move || api_clock.now()),
         config: api_settings,
     });
-    navi.merge(api)
+    match (roles.has(Role::Navi), roles.has(Role::Api)) {
+        (true, false) => navi,
+        (false, _) => api,
+        (true, true) => navi.merge(api),
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_access::Registry;
-use anser_message::{MessageHandle, MessageRole, RoleError};
+use anser_cluster::AccessService;
+use anser_message::{Backends, Cluster, MessageHandle, MessageRole, RoleError};
 use anser_runtime::{Clock, Fate, Tasks};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -12,10 +12,21 @@ use tokio::task::JoinHandle;
 use crate::ServeError;
 use crate::config::NodeConfig;
 
-use super::storage::Storage;
-
 /// How long the role may take to decide and apply what it has accepted.
 const FINISH: Duration = Duration::from_secs(20);
+
+/// How long partitions may take to leave at the end.
+const HAND_OVER: Duration = Duration::from_secs(10);
+
+/// What the role is connected to.
+pub(crate) struct Parts<'a> {
+    /// The node, in words for people.
+    pub(crate) name: &'a str,
+    pub(crate) backends: Backends,
+    pub(crate) access: Arc<dyn AccessService>,
+    /// The other nodes, if there are any.
+    pub(crate) cluster: Option<Cluster>,
+}
 
 /// The running role.
 #[derive(Debug)]
@@ -24,18 +35,20 @@ pub(crate) struct Message {
     tasks: [JoinHandle<()>; 2],
 }
 
-/// Starts the role; returns when it has taken over all partitions.
+/// Starts the role; returns when it has taken over all partitions that are its own by then.
 pub(crate) async fn start(
     config: &NodeConfig,
-    storage: &Storage,
-    registry: &Arc<Registry>,
+    parts: Parts<'_>,
     clock: &Clock,
     tasks: &Tasks,
 ) -> Result<Message, ServeError> {
     let now = clock.clone();
-    let access = Arc::clone(registry) as Arc<dyn anser_cluster::AccessService>;
-    let (role, handle) =
-        MessageRole::new("node", &config.message, storage.backends.clone(), access, Arc::new(move || now.now()));
+    let now: anser_message::Clock = Arc::new(move || now.now());
+    let Parts { name, backends, access, cluster } = parts;
+    let (role, handle) = match cluster {
+        None => MessageRole::new(name, &config.message, backends, access, now),
+        Some(cluster) => MessageRole::in_cluster(name, &config.message, backends, access, now, cluster),
+    };
     let (ready, is_ready) = oneshot::channel();
     let (deciding, applying) = role.into_tasks(ready);
     let tasks = [
@@ -54,6 +67,13 @@ async fn tell(task: &'static str, running: impl Future<Output = Result<(), RoleE
 }
 
 impl Message {
+    /// Returns when all partitions have left for other nodes, or take too long.
+    pub(crate) async fn hand_over(&self) {
+        if tokio::time::timeout(HAND_OVER, self.handle.released()).await.is_err() {
+            tracing::warn!("some partitions did not leave in time; their next owners go on from the log");
+        }
+    }
+
     /// Takes nothing more, and returns when all that was accepted is decided and applied, or takes too long.
     pub(crate) async fn finish(self) {
         self.handle.close();

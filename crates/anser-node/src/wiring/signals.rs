@@ -6,8 +6,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::ServeError;
 
+use super::Running;
 use super::apps::Apps;
-use super::storage::Storage;
 
 /// The signals that mean something, received from the beginning on.
 #[derive(Debug)]
@@ -37,27 +37,27 @@ impl Signals {
     }
 
     /// Returns when the node is to end: asked by a signal, or because something failed, which is told to `drain`.
-    pub(crate) async fn until_end(&mut self, access: &AccessServer, apps: &Apps, storage: &Storage, drain: &Drain) {
+    pub(crate) async fn until_end(&mut self, running: &Running, drain: &Drain) {
         loop {
             // The order does not matter: each ends the node, but for the reload.
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
                 () = drain.draining() => break,
-                () = storage.failed() => {
+                () = running.base.failed() => {
                     drain.fail("log");
                     break;
                 }
-                _ = self.hangup.recv() => reload(access, apps),
+                _ = self.hangup.recv() => reload(running.ports.access.as_ref(), &running.apps),
             }
         }
     }
 }
 
 /// Reads again what can change while the node runs. What cannot be read stays as it was.
-fn reload(access: &AccessServer, apps: &Apps) {
+fn reload(access: Option<&AccessServer>, apps: &Apps) {
     tracing::info!("reading certificates and apps again");
-    if let Err(error) = access.reload_tls() {
+    if let Some(Err(error)) = access.map(AccessServer::reload_tls) {
         tracing::error!(error = &error as &dyn std::error::Error, "certificate not reloaded");
     }
     if let Err(error) = apps.registry.reload() {

@@ -33,7 +33,7 @@ fn show(file: Option<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load(file: Option<PathBuf>) -> Result<Loaded, Failure> {
+pub(crate) fn load(file: Option<PathBuf>) -> Result<Loaded, Failure> {
     Sources { file, environment: environment(), flags: Vec::new() }.load().map_err(Failure::usage)
 }
 

@@ -1,0 +1,201 @@
+//! A node that is one of several: its backends, its way to the others, and the roles that it has.
+
+use std::sync::Arc;
+
+use anser_access::Registry;
+use anser_backend::{ClientAddresses, Role};
+use anser_backend_hbase::HbaseStore;
+use anser_backend_kafka::KafkaLog;
+use anser_backend_redis::RedisStore;
+use anser_cluster::{AccessService, ConnectionIds, DirectoryService, MessageService, OwnerService};
+use anser_core::navigation::AccessNode;
+use anser_message::{Backends, Cluster};
+use anser_navi::{AccessPoint, AccessPoints, Address, Endpoint, Transport};
+use anser_peer::{Announced, Local, PeerDeps, PeerNode};
+use anser_runtime::{Clock, Tasks};
+use anser_types::UserKey;
+
+use super::{Services, access, message};
+use crate::ServeError;
+use crate::config::NodeConfig;
+
+/// The backends of a node of a cluster.
+#[derive(Debug)]
+pub(crate) struct ClusterStorage {
+    log: Arc<KafkaLog>,
+    /// Of a node with the message role.
+    history: Option<Arc<HbaseStore>>,
+}
+
+impl ClusterStorage {
+    pub(crate) async fn close(&self) {
+        self.log.close().await;
+        if let Some(history) = &self.history {
+            history.close().await;
+        }
+    }
+}
+
+/// A node among others, before its ports are opened.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    storage: ClusterStorage,
+    peer: Arc<PeerNode>,
+    message: Option<message::Message>,
+    listener: tokio::net::TcpListener,
+    ids: Arc<ConnectionIds>,
+}
+
+/// Opens the backends, and starts the message role if the node has it. Nobody is told yet that the node is there.
+pub(crate) async fn sit_down(
+    config: &NodeConfig,
+    registry: &Arc<Registry>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Seat, ServeError> {
+    let cluster = &config.cluster;
+    let roles = cluster.roles();
+    let listener = super::http::bind_to("cluster.listen", "--set cluster.listen", &cluster.listen)?;
+    let offline_retention_ms = config.message.limits().offline_retention_ms;
+    let log = Arc::new(KafkaLog::open(&cluster.kafka, offline_retention_ms).await?);
+    let redis = RedisStore::connect(cluster.redis.clone()).await?;
+    let ids = Arc::new(ConnectionIds::new(access::draw_node()?));
+    let peer = PeerNode::new(
+        cluster.peers(),
+        PeerDeps {
+            name: cluster.name.clone(),
+            ids: Arc::clone(&ids),
+            cluster: anser_backend::MessageLog::id(&*log),
+            partitions: anser_backend::MessageLog::partitions(&*log),
+            terminals: roles.has(Role::Access).then(|| Arc::clone(registry) as Arc<dyn AccessService>),
+            membership: redis.membership(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        },
+    )?;
+    let mut storage = ClusterStorage { log, history: None };
+    let mut message = None;
+    if roles.has(Role::Message) {
+        let history = HbaseStore::open(&cluster.hbase, anser_backend::MessageLog::id(&*storage.log)).await?;
+        let mailbox =
+            redis.mailbox(anser_backend::MessageLog::id(&*storage.log), offline_retention_ms, clock.clone()).await?;
+        let backends = Backends {
+            log: Arc::clone(&storage.log) as _,
+            mailbox,
+            history: Arc::clone(&history) as _,
+            directory: Arc::clone(&history) as _,
+        };
+        storage.history = Some(history);
+        let seat = Cluster { me: ids.node(), peers: peer.peers() };
+        let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(seat) };
+        message = Some(message::start(config, parts, clock, tasks).await?);
+    }
+    Ok(Seat { storage, peer: Arc::new(peer), message, listener, ids })
+}
+
+impl Seat {
+    /// What the other roles of the node are given.
+    pub(crate) fn services(&self) -> Services {
+        let messages = self.peer.messages();
+        Services {
+            messages: Arc::clone(&messages) as Arc<dyn MessageService>,
+            directory: messages as Arc<dyn DirectoryService>,
+            access: self.peer.access(),
+            ids: Arc::clone(&self.ids),
+            cluster: Some(self.peer.access()),
+        }
+    }
+
+    /// Where navigation sends clients.
+    pub(crate) fn points(&self) -> Arc<dyn AccessPoints> {
+        Arc::new(Points(Arc::clone(&self.peer)))
+    }
+
+    /// Tells the others that the node is there. They send it what is its from now on.
+    pub(crate) fn announce(
+        self,
+        config: &NodeConfig,
+        clients: ClientAddresses,
+        registry: &Arc<Registry>,
+    ) -> Result<Seated, ServeError> {
+        let Self { storage, peer, message, listener, ids: _ } = self;
+        let handle = message.as_ref().map(|message| Arc::clone(&message.handle));
+        let local = Local {
+            messages: handle.clone().map(|handle| handle as Arc<dyn MessageService>),
+            directory: handle.clone().map(|handle| handle as Arc<dyn DirectoryService>),
+            owner: handle.map(|handle| handle as Arc<dyn OwnerService>),
+        };
+        let bound = peer.start(local, listener)?;
+        let cluster = &config.cluster;
+        let address = if cluster.advertise.is_empty() { bound.to_string() } else { cluster.advertise.clone() };
+        let counted = Arc::clone(registry);
+        peer.announce(Announced {
+            name: cluster.name.clone(),
+            roles: cluster.roles(),
+            address,
+            clients,
+            weight: cluster.weight,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            connections: Box::new(move || u64::try_from(counted.len()).unwrap_or(u64::MAX)),
+        });
+        Ok(Seated { storage, peer, message })
+    }
+}
+
+/// A node among others that serves.
+pub(crate) struct Seated {
+    storage: ClusterStorage,
+    peer: Arc<PeerNode>,
+    message: Option<message::Message>,
+}
+
+impl Seated {
+    /// The others send nothing new here any more, and take over what is this node's.
+    pub(crate) fn drain(&self) {
+        self.peer.drain();
+    }
+
+    /// Ends what is left when the terminals have gone: the partitions leave, what was accepted is decided and applied.
+    pub(crate) async fn finish(self) {
+        let Self { storage, peer, message } = self;
+        if let Some(message) = message {
+            message.hand_over().await;
+            message.finish().await;
+        }
+        peer.leave().await;
+        storage.close().await;
+    }
+}
+
+/// The access nodes of the cluster, as the list of members has them.
+#[derive(Debug)]
+struct Points(Arc<PeerNode>);
+
+impl AccessPoints for Points {
+    fn live(&self) -> Vec<AccessPoint> {
+        let routes = self.0.routes();
+        let with_terminals = routes.members().iter().filter(|member| member.roles.has(Role::Access));
+        with_terminals
+            .map(|member| AccessPoint {
+                node: AccessNode {
+                    name: member.name.clone(),
+                    weight: member.weight,
+                    users: member.connections,
+                    draining: member.draining,
+                },
+                endpoints: endpoints(&member.clients),
+            })
+            .collect()
+    }
+
+    fn home(&self, _user: &UserKey) -> Option<String> {
+        None
+    }
+}
+
+fn endpoints(clients: &ClientAddresses) -> Vec<Endpoint> {
+    let ClientAddresses { tcp, tls_tcp, ws, tls_ws } = clients;
+    let all = [(Transport::Tcp, tcp), (Transport::Tls, tls_tcp), (Transport::Ws, ws), (Transport::Wss, tls_ws)];
+    let told = all.into_iter().filter(|(_, address)| !address.is_empty());
+    told.map(|(transport, address)| Endpoint { transport, address: Address::Fixed(address.clone()) }).collect()
+}
