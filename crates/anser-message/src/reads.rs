@@ -71,7 +71,8 @@ impl MessageHandle {
                 page = self.range(&user, after).await?;
             }
         }
-        if let Some(device) = device {
+        // A terminal that has nothing yet is not worth a row.
+        if let Some(device) = device.filter(|_| after > Position::START) {
             self.backends.mailbox.set_cursor(&user, &device, after).await.map_err(unavailable)?;
         }
         let items = page.entries.into_iter().map(pull_item).collect::<Result<Vec<_>, _>>().map_err(damaged)?;

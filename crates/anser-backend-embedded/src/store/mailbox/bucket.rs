@@ -12,7 +12,8 @@ use crate::store::hash::QuickMap;
 /// The users of one bucket.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    boxes: QuickMap<UserKey, UserBox>,
+    /// Each in memory of its own: a table has room for twice as many at times, and one that emptied keeps its room.
+    boxes: QuickMap<UserKey, Box<UserBox>>,
     /// Users whose boxes differ from the disk.
     queue: Vec<UserKey>,
     marks: Marks,
@@ -135,7 +136,8 @@ impl Bucket {
     /// The box of a user, loaded if need be, as one that is used.
     pub(super) fn open(&mut self, disk: &Disk, user: &UserKey) -> Result<&mut UserBox, StoreError> {
         if !self.boxes.contains_key(user) {
-            let user_box = UserBox::load(disk, user, self.lifts.get(user).cloned().unwrap_or_default())?;
+            let lifts = self.lifts.get(user).cloned().unwrap_or_default();
+            let user_box = Box::new(UserBox::load(disk, user, lifts)?);
             self.held += user_box.held();
             self.boxes.insert(user.clone(), user_box);
             if self.lifts.remove(user).is_some() {
