@@ -1,7 +1,7 @@
 //! The clock of the simulated machine: virtual time, plus whatever somebody has set it off by.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use anser_types::Timestamp;
 use tokio::time::Instant;
@@ -14,11 +14,12 @@ const EPOCH_MS: u64 = 1_800_000_000_000;
 pub(crate) struct SimClock {
     start: Instant,
     off_by: Arc<AtomicI64>,
+    set_forward: Arc<AtomicU64>,
 }
 
 impl SimClock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), off_by: Arc::default() }
+        Self { start: Instant::now(), off_by: Arc::default(), set_forward: Arc::default() }
     }
 
     /// Milliseconds of virtual time since the beginning of the run. Never goes back.
@@ -39,7 +40,14 @@ impl SimClock {
 
     /// Sets the machine's clock to be off by so many milliseconds.
     pub(crate) fn set_off_by(&self, millis: i64) {
-        self.off_by.store(millis, Ordering::Relaxed);
+        if self.off_by.swap(millis, Ordering::Relaxed) < millis {
+            self.set_forward.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often the machine's clock was set forward.
+    pub(crate) fn times_set_forward(&self) -> u64 {
+        self.set_forward.load(Ordering::Relaxed)
     }
 
     /// The moment at which so many milliseconds have passed.

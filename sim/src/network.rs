@@ -18,6 +18,8 @@ pub(crate) struct Link {
     up: Way,
     down: Way,
     latency_ms: u64,
+    /// How long the client may take to read a frame.
+    slow_ms: u64,
     is_cut: bool,
 }
 
@@ -29,17 +31,29 @@ pub(crate) enum Direction {
 }
 
 impl Link {
-    pub(crate) const fn new(rng: &mut Rng) -> Self {
+    /// A new connection. One in a few has a client that takes up to `slow_ms` for each frame.
+    pub(crate) const fn new(slow_ms: u64, rng: &mut Rng) -> Self {
         let way = Way { busy_until: 0, cut_at: u64::MAX };
-        Self { up: way, down: way, latency_ms: rng.delay(20, 300, 100), is_cut: false }
+        let latency_ms = rng.delay(20, 300, 100);
+        let slow_ms = if slow_ms > 0 && rng.chance(300) { slow_ms } else { 0 };
+        Self { up: way, down: way, latency_ms, slow_ms, is_cut: false }
     }
 
     /// When a frame arrives that is sent now.
     pub(crate) fn send(&mut self, direction: Direction, now: u64, rng: &mut Rng) -> u64 {
         let travel = self.latency_ms / 2 + rng.delay(3, 400, 10);
+        let reading = match direction {
+            Direction::ToClient if self.slow_ms > 0 => rng.between(0, self.slow_ms),
+            _ => 0,
+        };
         let way = self.way(direction);
-        way.busy_until = way.busy_until.max(now + travel);
+        way.busy_until = way.busy_until.max(now + travel) + reading;
         way.busy_until
+    }
+
+    /// The client reads as fast as the line allows from now on.
+    pub(crate) const fn hurry(&mut self) {
+        self.slow_ms = 0;
     }
 
     /// Whether what arrives now does so before the cut.

@@ -14,7 +14,7 @@ pub(crate) fn logged(log: &NastyLog, count: PartitionCount) -> Vec<Event> {
     for partition in count.all() {
         let mut newest: Option<(u64, u64)> = None;
         let mut rosters: BTreeMap<Subject, BTreeSet<UserId>> = BTreeMap::new();
-        for entry in log.durable(partition) {
+        for (entry, taken_ms) in log.durable(partition).into_iter().zip(log.taken(partition)) {
             let Ok(record) = Record::decode(entry.bytes) else {
                 continue;
             };
@@ -33,7 +33,7 @@ pub(crate) fn logged(log: &NastyLog, count: PartitionCount) -> Vec<Event> {
                 }
                 Body::Message(message) => {
                     let members = rosters.get(&message.subject());
-                    events.push(fact(&message, members));
+                    events.push(fact(&message, members, taken_ms));
                 }
                 Body::Claim { .. } | Body::User(_) => {}
             }
@@ -51,7 +51,7 @@ fn change(members: &mut BTreeSet<UserId>, change: RosterChange) {
     }
 }
 
-fn fact(message: &Message, members: Option<&BTreeSet<UserId>>) -> Event {
+fn fact(message: &Message, members: Option<&BTreeSet<UserId>>, taken_ms: u64) -> Event {
     let recipients: Vec<Name> = match message.kind {
         ConversationType::Group => members.into_iter().flatten().filter(|m| **m != message.sender).map(name).collect(),
         _ => vec![message.target.as_str().into()],
@@ -64,6 +64,7 @@ fn fact(message: &Message, members: Option<&BTreeSet<UserId>>) -> Event {
         recipients,
         keep: if message.is_kept_in_history() { Keep::History } else { Keep::Timeline },
         body: body_key(&message.content),
+        taken: Some(taken_ms * 1_000),
     }
 }
 

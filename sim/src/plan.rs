@@ -78,6 +78,12 @@ pub(crate) struct Plan {
     pub(crate) crowd: usize,
     /// Changes of rosters, out of a hundred things that users do.
     pub(crate) roster_changes: usize,
+    /// Starts of the server that are killed while it takes over, and connections that break right after they were opened, out of
+    /// a thousand.
+    pub(crate) killed_starts: u64,
+    pub(crate) short_lines: u64,
+    /// How long a frame to a slow reader may take on its way.
+    pub(crate) slow_reader_ms: u64,
     pub(crate) weather: Weather,
 }
 
@@ -114,6 +120,9 @@ impl Plan {
             window_seconds: if rng.chance(300) { rng.between(8, 20) } else { 3_600 },
             crowd: 0,
             roster_changes: 7,
+            killed_starts: if rng.chance(300) { rng.between(100, 600) } else { 0 },
+            short_lines: if rng.chance(300) { rng.between(50, 300) } else { 0 },
+            slow_reader_ms: if rng.chance(200) { rng.between(50, 400) } else { 0 },
             weather,
         };
         if rng.chance(20) { plan.crowded() } else { plan }

@@ -14,8 +14,8 @@ use crate::world::World;
 const LONGER_MAX: usize = 20;
 const LONGER_MS: u64 = 10_000;
 
-/// How far a sent time may be ahead of the clock, and then some.
-const AHEAD_MS: u64 = 3_000;
+/// How much of the window for resends may be lost each time the clock is set forward.
+const SET_FORWARD_MS: u64 = 1_000;
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ pub fn run(seed: u64, trial: Trial) -> Run {
         .build()
         .expect("a runtime without IO needs nothing of the machine");
     let (world, lines) = runtime.block_on(simulate(seed, trial));
-    // A sent time may be ahead of the clock by which the window is measured.
-    let duplicate_window_ms = (world.plan.window_seconds * 1000).saturating_sub(AHEAD_MS);
+    let set_forward_ms = world.clock.times_set_forward() * SET_FORWARD_MS;
+    let duplicate_window_ms = (world.plan.window_seconds * 1000).saturating_sub(set_forward_ms);
     let report = Checker::check(Options { duplicate_window_ms, ..Options::default() }, &lines);
     Run { seed, lines, report, starts: world.starts, cast: world.cast(), last_error: world.last_error }
 }

@@ -11,6 +11,7 @@ use anser_types::{
 use bytes::Bytes;
 
 use crate::client::{Event, Letter};
+use crate::network::Link;
 use crate::oracle::conversation;
 use crate::rng::Rng;
 use crate::world::{Happening, RoleAnswer, World};
@@ -93,6 +94,7 @@ impl World {
         self.work.is_over = true;
         self.sky.clear_up();
         self.fakes.log.set_full(false);
+        self.links.values_mut().for_each(Link::hurry);
         for seat in 0..self.seats.len() {
             let event = if self.seats[seat].stays { Event::GoOnline } else { Event::GoOffline };
             self.tell_client(seat, event);
@@ -308,12 +310,28 @@ impl World {
         }
     }
 
+    /// The clock is set: wrong, somehow or as far as it can be, or right again. Clients may lose acks at the same time, and the
+    /// server may go down, so that things are sent again under another time.
     fn set_clock(&mut self) {
-        let off = self.plan.clock_off_ms;
-        if off > 0 {
-            let off_by =
-                i64::try_from(self.work.rng.between(0, off * 2)).unwrap_or(0) - i64::try_from(off).unwrap_or(0);
-            self.clock.set_off_by(off_by);
+        let off = i64::try_from(self.plan.clock_off_ms).unwrap_or(0);
+        if off == 0 {
+            return;
+        }
+        let off_by = match self.work.rng.below(6) {
+            0 => off,
+            1 => -off,
+            2 => 0,
+            _ => i64::try_from(self.work.rng.between(0, self.plan.clock_off_ms * 2)).unwrap_or(0) - off,
+        };
+        self.clock.set_off_by(off_by);
+        if self.work.rng.chance(400) {
+            for _ in 0..3 {
+                self.cut_some();
+            }
+        }
+        if self.work.rng.chance(200) {
+            let millis = self.work.rng.between(1, 2_000);
+            self.plan_in(millis, Happening::Kill(self.starts));
         }
     }
 
@@ -324,6 +342,10 @@ impl World {
             return;
         }
         let id = ids[self.work.rng.below(ids.len())];
+        self.cut(id);
+    }
+
+    pub(crate) fn cut(&mut self, id: ConnectionId) {
         let now = self.now();
         if self.links.get_mut(&id).is_some_and(|link| link.cut(now, &mut self.work.rng)) {
             let server = self.work.rng.delay(200, 20_000, 300);

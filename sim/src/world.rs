@@ -52,6 +52,10 @@ pub(crate) enum Happening {
     Answer(usize, Conversation),
     Fault,
     Fixed(Fault),
+    /// A connection breaks.
+    Cut(ConnectionId),
+    /// The process that was started as the how-manieth dies.
+    Kill(usize),
     Flush,
     Start,
 }
@@ -222,6 +226,12 @@ impl World {
             Happening::Answer(seat, conversation) => self.answer(seat, conversation),
             Happening::Fault => self.do_fault(),
             Happening::Fixed(fault) => self.fix(fault),
+            Happening::Cut(id) => self.cut(id),
+            Happening::Kill(start) => {
+                if self.starts == start && !self.work.is_over {
+                    self.crash(200);
+                }
+            }
             Happening::Flush => {
                 self.fakes.flush_one();
                 let millis = self.rng.between(200, 4_000);
@@ -248,6 +258,10 @@ impl World {
         if self.node.is_none() {
             self.starts += 1;
             self.node = Some(SimNode::start(&self.fakes, &self.message_config, &self.clock));
+            if !self.work.is_over && self.rng.chance(self.plan.killed_starts) {
+                let millis = self.rng.delay(40, 1_000, 100);
+                self.plan_in(millis, Happening::Kill(self.starts));
+            }
         }
     }
 
@@ -316,7 +330,8 @@ impl World {
         self.next_connection += 1;
         let id = ConnectionId(self.next_connection);
         let now = self.now();
-        let mut link = Link::new(&mut self.rng);
+        let slow_ms = if self.work.is_over { 0 } else { self.plan.slow_reader_ms };
+        let mut link = Link::new(slow_ms, &mut self.rng);
         let at = link.send(Direction::ToServer, now, &mut self.rng);
         self.links.insert(id, link);
         self.owners.insert(id, seat);
@@ -334,6 +349,9 @@ impl World {
         };
         if !is_open {
             self.seats[seat].connection = None;
+        } else if !self.work.is_over && self.rng.chance(self.plan.short_lines) {
+            let millis = self.rng.delay(150, 2_000, 200);
+            self.plan_in(millis, Happening::Cut(id));
         }
         self.tell_client(seat, if is_open { Event::Opened } else { Event::Lost });
     }
@@ -415,9 +433,9 @@ impl World {
         let seat =
             |(place, seat): (usize, &Seat)| format!("terminal {place}: {:?} of {}", seat.kind, seat.client.user());
         let seats: Vec<String> = self.seats.iter().enumerate().map(seat).collect();
-        let Plan { partitions, page, weather, clock_off_ms, .. } = &self.plan;
+        let Plan { partitions, page, weather, clock_off_ms, window_seconds, .. } = &self.plan;
         format!(
-            "{}\n{partitions} partitions, pages of {page}, clock off by {clock_off_ms} ms, {weather:?}",
+            "{}\n{partitions} partitions, pages of {page}, resends for {window_seconds} s, clock off by {clock_off_ms} ms, {weather:?}",
             seats.join("\n")
         )
     }

@@ -121,6 +121,7 @@ impl Checker {
     /// Judges what only the end can tell, and gives the verdict.
     pub fn finish(mut self) -> Report {
         self.judge_sends();
+        self.judge_doubles();
         self.judge_audience();
         if self.tables.quiet.is_some() {
             self.judge_missing();

@@ -33,6 +33,8 @@ struct Batch {
 #[derive(Debug, Default)]
 struct State {
     partitions: Vec<Vec<LogEntry>>,
+    /// When each record was really taken, in milliseconds since the beginning of the run.
+    taken: Vec<Vec<u64>>,
     /// The partitions of all records, in the order in which they came to lie on the disk.
     written: Vec<PartitionId>,
     pending: VecDeque<Batch>,
@@ -55,7 +57,11 @@ pub(crate) struct NastyLog {
 impl NastyLog {
     pub(super) fn new(partitions: u16, sky: Sky) -> Self {
         let count = PartitionCount::new(partitions).expect("a plan has at least one partition and at most 256");
-        let state = State { partitions: count.all().map(|_| Vec::new()).collect(), ..State::default() };
+        let state = State {
+            partitions: count.all().map(|_| Vec::new()).collect(),
+            taken: count.all().map(|_| Vec::new()).collect(),
+            ..State::default()
+        };
         Self { state: Mutex::new(state), wake: Notify::new(), count, sky }
     }
 
@@ -170,6 +176,7 @@ impl NastyLog {
         let partition = &mut state.partitions[usize::from(batch.partition.0)];
         for (offset, bytes) in (first.0..).zip(&batch.records) {
             state.written.push(batch.partition);
+            state.taken[usize::from(batch.partition.0)].push(self.sky.clock.elapsed());
             partition.push(LogEntry { partition: batch.partition, offset: Offset(offset), time, bytes: bytes.clone() });
         }
         first
@@ -207,6 +214,11 @@ impl NastyLog {
     /// Everything that is durable in a partition.
     pub(crate) fn durable(&self, partition: PartitionId) -> Vec<LogEntry> {
         self.state.lock().partitions[usize::from(partition.0)].clone()
+    }
+
+    /// When each of those was taken, in milliseconds since the beginning of the run.
+    pub(crate) fn taken(&self, partition: PartitionId) -> Vec<u64> {
+        self.state.lock().taken[usize::from(partition.0)].clone()
     }
 
     /// The entries of one partition, as a reader gets them.

@@ -8,6 +8,29 @@ use super::table::{At, Chat, Known, MessageRow, Msg};
 use super::{Checker, Promise};
 
 impl Checker {
+    /// A body that came again within the window for resends is the same message. How long there was between two is best told
+    /// by the log, whose times do not depend on the server's clock; else by their sent times.
+    pub(super) fn judge_doubles(&mut self) {
+        let mut twice = Vec::new();
+        for same in self.tables.doubled.values() {
+            let mut same: Vec<&MessageRow> = same.iter().map(|&msg| &self.tables.messages[msg]).collect();
+            let is_timed = same.iter().all(|message| message.taken.is_some());
+            let time_ms = |m: &MessageRow| if is_timed { m.taken.unwrap_or_default() / 1_000 } else { m.sent };
+            same.sort_unstable_by_key(|message| time_ms(message));
+            for pair in same.windows(2) {
+                if time_ms(pair[1]) - time_ms(pair[0]) <= self.options.duplicate_window_ms
+                    && let (Some(first), Some(second)) = (pair[0].uid, pair[1].uid)
+                {
+                    twice.push(([pair[0].named, pair[1].named], format!("{first} and {second} are one message")));
+                }
+            }
+        }
+        twice.sort_unstable();
+        for (events, what) in twice {
+            self.blame(Promise::NothingTwice, &events, what);
+        }
+    }
+
     /// Judges the sent times of all messages that have one.
     pub(super) fn judge_sends(&mut self) {
         self.judge_floors();

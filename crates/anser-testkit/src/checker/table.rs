@@ -128,6 +128,8 @@ pub(super) struct MessageRow {
     pub(super) named: At,
     pub(super) acked: Option<At>,
     pub(super) logged: Option<At>,
+    /// When the log took it, in microseconds.
+    pub(super) taken: Option<u64>,
     /// Whom the log says it is for.
     pub(super) recipients: Option<Vec<User>>,
     /// The terminals to which it was acked.
@@ -149,6 +151,8 @@ pub(super) struct Tables {
     pub(super) calls: HashMap<CallId, CallRow>,
     pub(super) by_uid: HashMap<MessageUid, Msg>,
     pub(super) by_body: HashMap<u64, Msg>,
+    /// Bodies that became several messages, and which.
+    pub(super) doubled: HashMap<u64, Vec<Msg>>,
     /// When a message was placed last, and whether that was after the store had forgotten an earlier place.
     pub(super) placed: HashMap<(User, MessageUid), (At, bool)>,
     pub(super) chains: HashMap<(User, Chat), Chain>,

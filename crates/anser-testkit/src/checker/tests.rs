@@ -98,6 +98,18 @@ impl Story {
     }
 
     fn logged(self, sender: &str, target: &str, recipients: &[&str], body: u64, sent: u64) -> Self {
+        self.taken(sender, target, recipients, (body, sent), None)
+    }
+
+    /// In the log, which took it at this time in milliseconds.
+    fn taken(
+        self,
+        sender: &str,
+        target: &str,
+        recipients: &[&str],
+        (body, sent): (u64, u64),
+        taken_ms: Option<u64>,
+    ) -> Self {
         self.event(Event::Logged {
             uid: uid(sent),
             sent,
@@ -106,6 +118,7 @@ impl Story {
             recipients: recipients.iter().map(|&r| r.into()).collect(),
             keep: Keep::History,
             body,
+            taken: taken_ms.map(|millis| millis * 1_000),
         })
     }
 
@@ -268,6 +281,19 @@ fn nothing_twice_fails_when_a_resend_makes_a_second_message() {
 }
 
 #[test]
+fn nothing_twice_goes_by_the_time_at_which_the_log_took_a_resend_whatever_its_sent_time_says() {
+    let hour = 3_600_000;
+    let story = |first: u64, second: u64, between: u64| {
+        let story =
+            Story::two().send(1, 1, "alice", "bob").ack(1, first).resend(2, 1, "alice", "bob", 1).ack(2, second);
+        let story = story.taken("alice", "bob", &["bob"], (1, first), Some(10));
+        story.taken("alice", "bob", &["bob"], (1, second), Some(10 + between))
+    };
+    story(10, 10 + 2 * hour, 1_000).breaks(Promise::NothingTwice);
+    story(10, 20, hour + 1).breaks_nothing();
+}
+
+#[test]
 fn nothing_twice_allows_a_resend_after_the_window_and_one_without_an_id() {
     let late = 10 + 3600 * 1000 + 1;
     Story::two().send(1, 1, "alice", "bob").ack(1, 10).resend(2, 1, "alice", "bob", 1).ack(2, late).breaks_nothing();
@@ -362,6 +388,21 @@ fn in_order_allows_what_was_sent_again_later_or_elsewhere() {
     again.resend(3, 1, "alice", "bob", 1).ack(3, 11).breaks_nothing();
     let elsewhere = Story::two().connect(3, 3, "alice").send(1, 1, "alice", "bob").send(2, 3, "alice", "bob");
     elsewhere.ack(2, 10).ack(1, 11).breaks_nothing();
+}
+
+#[test]
+fn in_order_binds_no_user_to_what_the_server_api_sends_in_their_name() {
+    let by_api = Event::Invoked {
+        call: CallId(1),
+        user: "alice".into(),
+        connection: None,
+        conversation: chat("bob"),
+        client_id: None,
+        body: 1,
+        keep: Keep::History,
+        to: Vec::new(),
+    };
+    Story::two().event(by_api).ack(1, 10).send(2, 1, "alice", "carol").ack(2, 9).breaks_nothing();
 }
 
 #[test]

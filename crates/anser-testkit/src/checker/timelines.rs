@@ -92,7 +92,7 @@ impl Checker {
     }
 
     pub(super) fn on_logged(&mut self, at: At, event: &Event) {
-        let Event::Logged { uid, sent, sender, conversation, recipients, keep, body } = event else {
+        let Event::Logged { uid, sent, sender, conversation, recipients, keep, body, taken } = event else {
             return;
         };
         self.tables.has_log = true;
@@ -119,6 +119,7 @@ impl Checker {
         }
         let message = &mut self.tables.messages[msg];
         message.logged = Some(at);
+        message.taken = *taken;
         message.recipients = Some(recipients);
         if message.chat != chat || message.sender != sender {
             self.blame(Promise::OneWayIn, &[at], format!("{uid} is in the log with another sender or conversation"));

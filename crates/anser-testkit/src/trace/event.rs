@@ -337,6 +337,9 @@ pub enum Event {
         keep: Keep,
         /// The key of its body.
         body: u64,
+        /// When the log took it, in microseconds as the lines of the trace count them, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken: Option<u64>,
     },
     /// A fact from the server: the store of the timelines came back without its newest writes. From here on a message
     /// that was placed again may be shown again.

@@ -66,6 +66,7 @@ fn one_of_each() -> Vec<Event> {
             recipients: vec!["bob".into()],
             keep: Keep::Timeline,
             body: 2,
+            taken: Some(3),
         },
         Event::StoreForgot,
         Event::Disconnected { connection },
