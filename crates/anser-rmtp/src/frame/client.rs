@@ -23,7 +23,12 @@ impl Target {
         if bytes.is_empty() {
             return Self::Myself;
         }
-        TargetId::new(&lenient_text(bytes)).map_or(Self::Invalid, Self::Id)
+        let text = lenient_text(bytes);
+        // Bytes that were no text became this character: two different ids must not meet in it.
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Self::Invalid;
+        }
+        TargetId::new(&text).map_or(Self::Invalid, Self::Id)
     }
 
     /// The target's id; `None` for the client itself and where the text was none.

@@ -221,3 +221,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_way_in_bytes_that_are_no_text_name_nobody() {
+    let targets: [(&[u8], Target); 5] = [
+        (b"\xff\xfe", Target::Invalid),
+        ("a\u{fffd}".as_bytes(), Target::Invalid),
+        (b"a\0b", Target::Invalid),
+        (b"\xed\xa0\xbd\xed\xb8\x80", id("😀")),
+        (b"", Target::Myself),
+    ];
+    for (bytes, target) in targets {
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let payload = [&b"\0\x06ppMsgP"[..], &length, bytes, b"\0\x01"].concat();
+        let header = Header::new(FrameKind::Publish, Qos::AtLeastOnce);
+        let decoded = ClientFrame::decode(RawFrame { header, payload: &payload }).unwrap();
+        let ClientFrame::Publish(publish) = decoded else { panic!("{decoded:?}") };
+        assert_eq!(publish.target, target, "{bytes:?}");
+    }
+}
