@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use anser_backend::{BucketBatch, Placed, StoreError};
+use anser_backend::{BucketBatch, MailboxRow, Placed, StoreError};
 use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome};
-use anser_core::applier::{Derived, Placements};
+use anser_core::applier::{Derived, PartitionWrites, Placements};
 use anser_core::draft::Ticket;
 use anser_core::owner::Committed;
 use anser_types::record::{Body, UserChange};
@@ -27,6 +28,9 @@ pub(crate) enum ToApply {
     Barrier(oneshot::Sender<()>),
 }
 
+/// How long to wait before a table is tried again, at first and at most.
+const TRY_AGAIN_MIN: Duration = Duration::from_millis(5);
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// Messages taken from the channel in one go.
 const BATCH_MAX: usize = 64;
 
@@ -82,20 +86,46 @@ impl Applier {
         }
         let mut placements = Placements::default();
         for batch in derived.take_mailbox() {
-            let placed = self.write_bucket(&batch).await?;
+            let mut tries = Tries::default();
+            let placed = loop {
+                match self.write_bucket(&batch).await {
+                    Err(error) if error.is_retryable() => tries.wait("mailbox", &error).await,
+                    other => break other?,
+                }
+            };
             for (part, placed) in batch.parts.iter().zip(&placed) {
                 placements.note(part, placed);
             }
+            if tries.count > 0 {
+                self.tell_of_written(&batch, &placed).await?;
+            }
         }
+        let Backends { history, directory, mailbox, .. } = self.backends.clone();
         for (partition, writes) in derived.into_partitions() {
-            self.backends.history.write(partition, writes.mark, writes.history).await?;
-            self.backends.directory.apply(partition, writes.mark, writes.directory).await?;
-            self.backends.mailbox.applied(partition, writes.mark).await?;
-            self.progress.note(partition, writes.mark.next);
+            let PartitionWrites { history: rows, directory: changes, mark } = writes;
+            until_written("history", || history.write(partition, mark, rows.clone())).await?;
+            until_written("directory", || directory.apply(partition, mark, changes.clone())).await?;
+            until_written("mailbox", || mailbox.applied(partition, mark)).await?;
+            self.progress.note(partition, mark.next);
         }
         for record in records {
             let deliver = placements.take(&record);
             self.tell(record, deliver);
+        }
+        Ok(())
+    }
+
+    /// A write that failed may have happened all the same, and then where its entries went is not known: the terminals of
+    /// their users are told to look.
+    async fn tell_of_written(&self, batch: &BucketBatch, placed: &[Vec<Option<Placed>>]) -> Result<(), StoreError> {
+        for (part, placed) in batch.parts.iter().zip(placed) {
+            for ((_, row), placed) in part.rows.iter().zip(placed) {
+                if let (MailboxRow::Entry(entry), None) = (row, placed) {
+                    let user = &entry.user;
+                    let head = until_written("mailbox", || self.backends.mailbox.head(user)).await?;
+                    self.access.moved(user, head, None);
+                }
+            }
         }
         Ok(())
     }
@@ -153,6 +183,39 @@ impl Applier {
             let accepted = Accepted { uid: MessageUid::from_bytes([0; 10]), sent: committed.body.time() };
             // Whoever called may have gone.
             answer.send(Ok(accepted)).ok();
+        }
+    }
+}
+
+/// How often something was tried that a store could not do, and how long to wait before the next time.
+#[derive(Debug, Default)]
+struct Tries {
+    count: u32,
+}
+
+impl Tries {
+    /// Waits before the next try: longer each time, a second at most.
+    async fn wait(&mut self, table: &'static str, error: &StoreError) {
+        if self.count.is_power_of_two() || self.count == 0 {
+            let source = std::error::Error::source(error);
+            tracing::warn!(table, tries = self.count, %error, ?source, "a table cannot be written, what comes waits for it");
+        }
+        self.count += 1;
+        let pause = TRY_AGAIN_MIN * 2u32.saturating_pow(self.count.min(8));
+        tokio::time::sleep(pause.min(TRY_AGAIN_MAX)).await;
+    }
+}
+
+/// Does something with a table until it can be done. A repeated write changes nothing.
+async fn until_written<'a, T>(
+    table: &'static str,
+    write: impl Fn() -> anser_backend::BoxFuture<'a, Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let mut tries = Tries::default();
+    loop {
+        match write().await {
+            Err(error) if error.is_retryable() => tries.wait(table, &error).await,
+            other => return other,
         }
     }
 }
