@@ -1,6 +1,7 @@
 //! What the other roles hold of the message role.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +19,10 @@ use crate::event_loop::{Input, refuse_all};
 use crate::ownership::{FromPeer, PeerInbox};
 use crate::reads::storage;
 use crate::role::{Backends, Clock};
+
+/// For how long a change that cannot be decided now is tried again, and how often.
+const COMMAND_TRIES: Duration = Duration::from_secs(5);
+const COMMAND_PAUSE: Duration = Duration::from_millis(100);
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
 pub struct MessageHandle {
@@ -98,8 +103,18 @@ impl MessageHandle {
             Command::Roster { subject, change } => Body::Roster(RosterRecord { subject, time, change }),
             Command::User { user, change } => Body::User(UserRecord { user, time, change }),
         };
-        let (answer, outcome) = oneshot::channel();
-        self.ask(Input::Command(body, answer), outcome).await.map(|accepted| accepted.sent)
+        let mut waited = Duration::ZERO;
+        loop {
+            let (answer, outcome) = oneshot::channel();
+            match self.ask(Input::Command(body.clone(), answer), outcome).await {
+                // Its partition is being taken over, or the log is full. A repeat changes nothing that is changed already.
+                Err(Refusal::UNAVAILABLE) if waited < COMMAND_TRIES => {
+                    tokio::time::sleep(COMMAND_PAUSE).await;
+                    waited += COMMAND_PAUSE;
+                }
+                outcome => return outcome.map(|accepted| accepted.sent),
+            }
+        }
     }
 
     /// Waits until what is durable now can be read.

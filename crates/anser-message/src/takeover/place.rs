@@ -51,7 +51,8 @@ pub(super) async fn find(
 
 /// Below this every table has applied the partition.
 async fn replay_from(backends: &Backends, partition: PartitionId) -> Result<Mark, RoleError> {
-    let mailbox = backends.mailbox.replay_from(partition).await?;
+    // From now on a mailbox that came back without its newest writes takes rows again.
+    let mailbox = backends.mailbox.begin_replay(partition).await?;
     let history = backends.history.replay_from(partition).await?;
     let directory = backends.directory.replay_from(partition).await?;
     Ok(mailbox.min(history).min(directory))
