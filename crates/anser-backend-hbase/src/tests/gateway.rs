@@ -71,7 +71,8 @@ impl FakeGateway {
         HbaseConfig {
             gateways: gateways.iter().map(|gateway| gateway.address.to_string()).collect(),
             workers: 2,
-            reconnect_ms_max: 1,
+            // A gateway that was just found away may be tried at once: faults are drawn, not waited for.
+            reconnect_ms_max: 0,
             ..HbaseConfig::default()
         }
     }

@@ -41,7 +41,7 @@ struct State {
     tables: BTreeMap<Bytes, (Vec<ColumnDescriptor>, Rows)>,
     scanners: HashMap<i32, VecDeque<TRowResult>>,
     fates: VecDeque<Fate>,
-    late: Vec<(Bytes, Vec<BatchMutation>, i64)>,
+    late: Vec<(Bytes, Vec<BatchMutation>, Option<i64>)>,
     silent: usize,
     opened: i32,
     clock: i64,
@@ -88,7 +88,10 @@ impl State {
         })
     }
 
-    fn apply(&mut self, table: &[u8], batches: &[BatchMutation], at: i64) -> thrift::Result<()> {
+    /// Without `at` a write has the time of day, of the moment when it is applied.
+    fn apply(&mut self, table: &[u8], batches: &[BatchMutation], at: Option<i64>) -> thrift::Result<()> {
+        self.clock += 1;
+        let at = at.unwrap_or(1_700_000_000_000 + self.clock);
         let rows = self.rows(table)?;
         for batch in batches {
             let row = rows.entry(batch.row.clone().unwrap()).or_default();
@@ -167,11 +170,8 @@ impl FakeHbase {
         Ok(rows.iter().filter_map(|row| result(row, stored.get(row)?, columns)).collect())
     }
 
-    /// Without `at` a write has the time of day.
     pub(super) fn mutate(&self, table: &[u8], batches: Vec<BatchMutation>, at: Option<i64>) -> thrift::Result<()> {
         let mut state = self.0.state.lock();
-        state.clock += 1;
-        let at = at.unwrap_or(1_700_000_000_000 + state.clock);
         match state.fates.pop_front().unwrap_or(Fate::Fine) {
             Fate::Fine => state.apply(table, &batches, at),
             Fate::LoseAnswer => {
