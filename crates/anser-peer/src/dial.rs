@@ -54,7 +54,7 @@ pub(crate) enum Broken {
 
 impl Broken {
     /// Whether the node that was dialled is gone for sure.
-    fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::OtherRun => true,
             Self::Connect(error) => {
@@ -136,7 +136,8 @@ async fn talk(hub: &Arc<Hub>, link: &Arc<Link>, address: &str) -> (bool, Broken)
     (true, listen(hub, link, &mut stream).await)
 }
 
-async fn connect(hub: &Hub, link: &Arc<Link>, address: &str) -> Result<Streaming<Bytes>, Broken> {
+/// Dials, and greets: returns a stream on which the other side has greeted as well.
+pub(crate) async fn connect(hub: &Hub, link: &Arc<Link>, address: &str) -> Result<Streaming<Bytes>, Broken> {
     let channel = endpoint(hub, address)?.connect().await.map_err(Broken::Connect)?;
     let stream = link.greet(&Frame::Hello(hub.hello.clone()));
     let mut grpc = tonic::client::Grpc::new(channel)

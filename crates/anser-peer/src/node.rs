@@ -19,6 +19,9 @@ use crate::tls::Certificates;
 use crate::wire::{Hello, OLDEST, VERSION};
 use crate::{PeerConfig, Peers, RoutedAccess, RoutedMessages, Routes, TlsError, members};
 
+#[cfg(test)]
+mod tests;
+
 /// What a node says of itself when it is announced.
 pub struct Announced {
     /// Its name; the same over restarts, and different for every node.

@@ -1,0 +1,70 @@
+//! Who may talk to whom, as both sides are told.
+
+use anser_backend::memory::MemoryMembership;
+use anser_runtime::Drain;
+
+use super::*;
+use crate::dial::{Broken, connect};
+use crate::link::Link;
+
+fn node(number: u64, cluster: u64, version: u32) -> PeerNode {
+    let ids = Arc::new(ConnectionIds::new(NodeId::drawn(number << 32)));
+    let hello =
+        Hello { version, oldest: version, cluster: LogId(cluster), node: ids.node(), name: format!("n{number}") };
+    let hub = Hub::new(HubParts {
+        hello,
+        config: PeerConfig::default(),
+        certificates: None,
+        ids,
+        partitions: PartitionCount::EMBEDDED,
+        terminals: None,
+        tasks: Tasks::new(Drain::new()),
+    });
+    let clock = Clock::system();
+    let membership = Arc::new(MemoryMembership::new(2_000, || Timestamp::ZERO));
+    PeerNode { hub, membership, clock, draining: watch::Sender::new(false) }
+}
+
+/// What a node hears that dials another one, believing it to be `expected`.
+async fn dial(from: &PeerNode, to: &PeerNode, expected: NodeId) -> Result<(), Broken> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = to.start(Local::default(), listener).unwrap();
+    let link = Arc::new(Link::new(expected, &from.hub.config));
+    connect(&from.hub, &link, &address.to_string()).await.map(drop)
+}
+
+#[tokio::test]
+async fn told_why_a_node_of_another_cluster_is_refused() {
+    let (ours, theirs) = (node(1, 7, VERSION), node(2, 8, VERSION));
+    let Err(Broken::Refused(reason)) = dial(&ours, &theirs, theirs.hub.me()).await else { panic!("it got in") };
+    assert!(reason.contains("node n1 belongs to cluster 0000000000000007"), "{reason}");
+    assert!(theirs.hub.session(ours.hub.me()).is_none(), "and is no session there");
+}
+
+#[tokio::test]
+async fn told_why_a_node_of_another_age_is_refused() {
+    let (new, old) = (node(1, 7, VERSION + 1), node(2, 7, VERSION));
+    let Err(Broken::Refused(reason)) = dial(&new, &old, old.hub.me()).await else { panic!("it got in") };
+    assert!(reason.contains(&format!("speaks versions {0} to {0}", VERSION + 1)), "{reason}");
+    let (old, new) = (node(3, 7, VERSION), node(4, 7, VERSION + 1));
+    let Err(Broken::Stranger(reason)) = dial(&old, &new, new.hub.me()).await else { panic!("it got in") };
+    assert!(reason.contains("node n4 speaks"), "the one that dials judges as well: {reason}");
+}
+
+#[tokio::test]
+async fn another_run_of_a_node_is_not_taken_for_the_one_before() {
+    let (one, again) = (node(1, 7, VERSION), node(2, 7, VERSION));
+    let broken = dial(&one, &again, NodeId(99 << 32)).await.unwrap_err();
+    assert!(matches!(broken, Broken::OtherRun) && broken.is_gone());
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_tells_that_the_node_is_gone() {
+    let one = node(1, 7, VERSION);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let link = Arc::new(Link::new(NodeId(2 << 32), &one.hub.config));
+    let broken = connect(&one.hub, &link, &address).await.unwrap_err();
+    assert!(broken.is_gone(), "{broken:?}");
+}
