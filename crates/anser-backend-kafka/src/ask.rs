@@ -1,10 +1,15 @@
 //! Questions about what a topic holds: where its partitions begin and end, and what lies at a time. All of them block.
+//!
+//! A client that gave no answer for as long as a question may take is not asked again: after an outage the library may hold
+//! on, for minutes, to what it learnt about a topic while the brokers were coming back. Another client begins anew.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anser_backend::{Bounds, ReadError};
 use anser_types::{Offset, PartitionId, Timestamp};
+use parking_lot::Mutex;
 use rdkafka::Offset as Place;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
@@ -13,7 +18,7 @@ use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 use tokio::time::Instant;
 
 use crate::error::{Trouble, is_passing, unavailable};
-use crate::pool::Lent;
+use crate::pool::{Client, Lent, Pool};
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -21,13 +26,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Asks about one topic. May be used by many threads at a time.
 pub(crate) struct Asker {
     topic: String,
-    client: Lent,
+    client: Mutex<Arc<Lent>>,
     timeout: Duration,
 }
 
 impl Asker {
-    pub(crate) const fn new(topic: String, client: Lent, timeout: Duration) -> Self {
-        Self { topic, client, timeout }
+    pub(crate) fn new(topic: String, client: Lent, timeout: Duration) -> Self {
+        Self { topic, client: Mutex::new(Arc::new(client)), timeout }
     }
 
     pub(crate) fn topic(&self) -> &str {
@@ -40,47 +45,62 @@ impl Asker {
 
     /// The topic's partitions and their copies. Never lets a broker make the topic.
     pub(crate) fn metadata(&self) -> KafkaResult<Metadata> {
-        self.hear_complaints();
-        self.client.fetch_metadata(Some(&self.topic), self.timeout)
+        let client = self.client();
+        hear_complaints(&client);
+        client.fetch_metadata(Some(&self.topic), self.timeout)
     }
 
     /// What one partition holds.
-    pub(crate) fn bounds(&self, partition: PartitionId) -> Result<Bounds, ReadError> {
-        let ask = |timeout| self.client.fetch_watermarks(&self.topic, i32::from(partition.0), timeout);
-        let (low, high) = self.persist(ask)?;
+    pub(crate) fn bounds(&self, pool: &Pool, partition: PartitionId) -> Result<Bounds, ReadError> {
+        let ask = |client: &Client, timeout| client.fetch_watermarks(&self.topic, i32::from(partition.0), timeout);
+        let (low, high) = self.persist(pool, ask)?;
         Ok(Bounds { start: offset(low), end: offset(high) })
     }
 
     /// Where many partitions begin, in one question.
-    pub(crate) fn starts(&self, partitions: &[PartitionId]) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
-        self.places(partitions, Place::Beginning)
+    pub(crate) fn starts(
+        &self,
+        pool: &Pool,
+        partitions: &[PartitionId],
+    ) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
+        self.places(pool, partitions, Place::Beginning)
     }
 
     /// Where many partitions end, in one question.
-    pub(crate) fn ends(&self, partitions: &[PartitionId]) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
-        self.places(partitions, Place::End)
+    pub(crate) fn ends(
+        &self,
+        pool: &Pool,
+        partitions: &[PartitionId],
+    ) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
+        self.places(pool, partitions, Place::End)
     }
 
     /// The first offset at or after a time; `None` if all is older.
-    pub(crate) fn at(&self, partition: PartitionId, time: Timestamp) -> Result<Option<Offset>, ReadError> {
+    pub(crate) fn at(&self, pool: &Pool, partition: PartitionId, time: Timestamp) -> Result<Option<Offset>, ReadError> {
         let time = Place::Offset(i64::try_from(time.0).unwrap_or(i64::MAX));
-        Ok(self.answers(&[partition], time)?.remove(&partition).flatten())
+        Ok(self.answers(pool, &[partition], time)?.remove(&partition).flatten())
     }
 
-    fn places(&self, partitions: &[PartitionId], place: Place) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
-        let answers = self.answers(partitions, place)?;
+    fn places(
+        &self,
+        pool: &Pool,
+        partitions: &[PartitionId],
+        place: Place,
+    ) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
+        let answers = self.answers(pool, partitions, place)?;
         Ok(answers.into_iter().map(|(partition, offset)| (partition, offset.unwrap_or_default())).collect())
     }
 
     fn answers(
         &self,
+        pool: &Pool,
         partitions: &[PartitionId],
         wanted: Place,
     ) -> Result<BTreeMap<PartitionId, Option<Offset>>, ReadError> {
         if partitions.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let answered = self.persist(|timeout| self.ask_places(partitions, wanted, timeout))?;
+        let answered = self.persist(pool, |client, timeout| self.ask_places(client, partitions, wanted, timeout))?;
         let mut answers = BTreeMap::new();
         for (partition, place) in answered {
             let offset = match place {
@@ -96,6 +116,7 @@ impl Asker {
     /// The library takes what is looked for in the field that later holds the answer.
     fn ask_places(
         &self,
+        client: &Client,
         partitions: &[PartitionId],
         wanted: Place,
         timeout: Duration,
@@ -104,7 +125,7 @@ impl Asker {
         for partition in partitions {
             list.add_partition_offset(&self.topic, i32::from(partition.0), wanted)?;
         }
-        let list = self.client.offsets_for_times(list, timeout)?;
+        let list = client.offsets_for_times(list, timeout)?;
         let answer = |element: &TopicPartitionListElem<'_>| {
             element.error()?;
             let partition = u8::try_from(element.partition()).unwrap_or(u8::MAX);
@@ -115,27 +136,91 @@ impl Asker {
 
     /// Asks until there is an answer, an error that stays, or no time left. Leaders move, and a new topic is known before it
     /// can be asked about.
-    fn persist<T>(&self, ask: impl Fn(Duration) -> KafkaResult<T>) -> Result<T, ReadError> {
+    fn persist<T>(&self, pool: &Pool, ask: impl Fn(&Client, Duration) -> KafkaResult<T>) -> Result<T, ReadError> {
+        let client = self.client();
         let deadline = Instant::now() + self.timeout;
         loop {
-            self.hear_complaints();
-            match ask(deadline.saturating_duration_since(Instant::now())) {
+            hear_complaints(&client);
+            let error = match ask(&client, deadline.saturating_duration_since(Instant::now())) {
                 Ok(answer) => return Ok(answer),
-                Err(error) if is_passing(&error) && Instant::now() < deadline => {
-                    // A pause in which complaints are heard.
-                    drop(self.client.poll(PAUSE));
-                }
-                Err(error) => return Err(unavailable(error)),
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline {
+                self.replace(pool, &client);
+                return Err(unavailable(error));
             }
+            if !is_passing(&error) {
+                return Err(unavailable(error));
+            }
+            // A pause in which complaints are heard.
+            drop(client.poll(PAUSE));
         }
     }
 
-    /// The client's log lines and errors wait until somebody takes them.
-    fn hear_complaints(&self) {
-        while self.client.poll(Duration::ZERO).is_some() {}
+    fn client(&self) -> Arc<Lent> {
+        Arc::clone(&self.client.lock())
     }
+
+    /// Lets another client answer from now on, unless somebody else who waited for `silent` has seen to it. If there is none to be
+    /// had, this one stays.
+    fn replace(&self, pool: &Pool, silent: &Arc<Lent>) {
+        let mut current = self.client.lock();
+        if !Arc::ptr_eq(&current, silent) {
+            return;
+        }
+        if let Ok(next) = pool.take_instead() {
+            silent.is_broken();
+            *current = Arc::new(next);
+        }
+    }
+}
+
+/// A client's log lines and errors wait until somebody takes them.
+fn hear_complaints(client: &Client) {
+    while client.poll(Duration::ZERO).is_some() {}
 }
 
 fn offset(raw: i64) -> Offset {
     Offset(u64::try_from(raw).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::reading;
+    use crate::config::KafkaConfig;
+    use crate::health::Health;
+
+    const TIMEOUT: Duration = Duration::from_millis(100);
+
+    /// For brokers that are not there, with a pool of one client.
+    fn nobody() -> (Pool, Asker) {
+        let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
+        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
+        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), TIMEOUT);
+        (pool, asker)
+    }
+
+    #[test]
+    fn a_client_that_gave_no_answer_in_time_is_not_asked_again() {
+        let (pool, asker) = nobody();
+        let first = asker.client();
+        assert!(asker.bounds(&pool, PartitionId(0)).is_err());
+        let second = asker.client();
+        assert!(!Arc::ptr_eq(&first, &second));
+        // Whoever waited for the first as well does not drive out the second.
+        asker.replace(&pool, &first);
+        assert!(Arc::ptr_eq(&second, &asker.client()));
+    }
+
+    #[test]
+    fn without_another_client_the_old_one_stays() {
+        let (pool, asker) = nobody();
+        // Held, so that it does not end and make room.
+        let _first = asker.client();
+        assert!(asker.ends(&pool, &[PartitionId(0)]).is_err());
+        let second = asker.client();
+        assert!(asker.ends(&pool, &[PartitionId(0)]).is_err());
+        assert!(Arc::ptr_eq(&second, &asker.client()));
+    }
 }

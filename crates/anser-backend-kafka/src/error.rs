@@ -127,14 +127,16 @@ pub(crate) fn meaning(error: &KafkaError) -> Meaning {
 /// Whether the same question may be answered a moment later.
 pub(crate) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{
-        BrokerTransportFailure, FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable,
-        ReplicaNotAvailable, RequestTimedOut, UnknownLeaderEpoch, UnknownTopicOrPartition,
+        BrokerTransportFailure, DestroyBroker, FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition,
+        OffsetNotAvailable, ReplicaNotAvailable, RequestTimedOut, UnknownLeaderEpoch, UnknownPartition,
+        UnknownTopicOrPartition,
     };
     let code = error.rdkafka_error_code();
     matches!(
         code,
         Some(
             BrokerTransportFailure
+                | DestroyBroker
                 | FencedLeaderEpoch
                 | LeaderNotAvailable
                 | NotLeaderForPartition
@@ -142,6 +144,7 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
                 | ReplicaNotAvailable
                 | RequestTimedOut
                 | UnknownLeaderEpoch
+                | UnknownPartition
                 | UnknownTopicOrPartition
         )
     )

@@ -133,7 +133,7 @@ impl MessageLog for KafkaLog {
             if bounds.start == bounds.end {
                 return Ok(bounds.end);
             }
-            let found = source.ask.at(partition, time)?;
+            let found = source.ask.at(&source.pool, partition, time)?;
             Ok(found.map_or(bounds.end, |found| found.max(bounds.start)))
         }))
     }

@@ -4,6 +4,7 @@
 //! What waits for that thread is bounded by the number of clients, which is bounded itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
@@ -61,11 +62,20 @@ impl Pool {
 
     /// A client that is assigned to nothing. May take some milliseconds.
     pub(crate) fn take(&self) -> Result<Lent, ReadError> {
+        self.lend(self.core.clients_max)
+    }
+
+    /// A client in the place of one that goes back as broken. While that one ends, there may be one more than otherwise.
+    pub(crate) fn take_instead(&self) -> Result<Lent, ReadError> {
+        self.lend(self.core.clients_max.saturating_add(1))
+    }
+
+    fn lend(&self, clients_max: usize) -> Result<Lent, ReadError> {
         let kept = {
             let mut state = self.core.state.lock();
             let kept = state.idle.pop();
             if kept.is_none() {
-                if state.alive >= self.core.clients_max {
+                if state.alive >= clients_max {
                     return Err(unavailable(Trouble::TooManyReaders));
                 }
                 state.alive += 1;
@@ -76,7 +86,7 @@ impl Pool {
             Some(client) => client,
             None => self.core.make().inspect_err(|_| self.core.state.lock().alive -= 1)?,
         };
-        Ok(Lent { core: Arc::clone(&self.core), client: Some(client), broken: false })
+        Ok(Lent { core: Arc::clone(&self.core), client: Some(client), broken: AtomicBool::new(false) })
     }
 }
 
@@ -132,13 +142,13 @@ fn clean(core: &Core) {
 pub(crate) struct Lent {
     core: Arc<Core>,
     client: Option<Client>,
-    broken: bool,
+    broken: AtomicBool,
 }
 
 impl Lent {
     /// Lets it be ended instead of used again.
-    pub(crate) const fn is_broken(&mut self) {
-        self.broken = true;
+    pub(crate) fn is_broken(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 }
 
@@ -156,7 +166,7 @@ impl Drop for Lent {
             return;
         };
         let mut state = self.core.state.lock();
-        if self.broken {
+        if *self.broken.get_mut() {
             state.broken.push(client);
         } else {
             state.returned.push(client);

@@ -186,14 +186,14 @@ impl Reading {
     fn ask_bounds(&mut self) -> Result<(), ReadError> {
         let partitions: Vec<PartitionId> = self.spans.keys().copied().collect();
         if !self.checked {
-            for (partition, start) in self.source.ask.starts(&partitions)? {
+            for (partition, start) in self.source.ask.starts(&self.source.pool, &partitions)? {
                 let asked = self.spans.get(&partition).map_or(start, |span| span.next);
                 if asked < start {
                     return Err(ReadError::Trimmed { partition, asked, start });
                 }
             }
         }
-        for (partition, end) in self.source.ask.ends(&partitions)? {
+        for (partition, end) in self.source.ask.ends(&self.source.pool, &partitions)? {
             let Some(span) = self.spans.get_mut(&partition) else {
                 continue;
             };
@@ -288,7 +288,7 @@ impl Reading {
 
     /// Lets another client read on, after a look at the bounds.
     fn give_up_client(&mut self) {
-        if let Some(mut client) = self.client.take() {
+        if let Some(client) = self.client.take() {
             client.is_broken();
         }
         self.checked = false;

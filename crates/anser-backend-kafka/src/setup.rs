@@ -225,7 +225,7 @@ impl Setup {
     async fn check_unused(&self, partitions: PartitionCount) -> Result<(), SetupError> {
         let log = Arc::clone(&self.log);
         let all: Vec<PartitionId> = partitions.all().collect();
-        let ends = self.log.blocking(move || log.ask.ends(&all)).await;
+        let ends = self.log.blocking(move || log.ask.ends(&log.pool, &all)).await;
         let ends = ends.map_err(read_failed("ask whether the log is empty"))?;
         if ends.values().all(|end| *end == Offset::START) {
             return Ok(());

@@ -57,7 +57,7 @@ impl Source {
         if !self.has(partition) {
             return Ok(Bounds::default());
         }
-        let bounds = self.ask.bounds(partition)?;
+        let bounds = self.ask.bounds(&self.pool, partition)?;
         self.note_end(partition, bounds.end);
         Ok(bounds)
     }

@@ -28,11 +28,11 @@ struct Progress {
 }
 
 impl Progress {
-    async fn by(&self, more: u64) {
+    async fn by(&self, log: &KafkaLog, more: u64) {
         let wanted = self.landed.get() + more;
         let landed = until(async || self.landed.get() >= wanted);
         let late = timeout(OUTAGE_MAX, landed).await.is_err();
-        assert!(!late, "{} of {wanted} appends landed", self.landed.get());
+        assert!(!late, "{} of {wanted} appends landed, {:?}", self.landed.get(), log.health());
     }
 }
 
@@ -104,9 +104,9 @@ async fn owners_survive(log: &KafkaLog, accident: impl Future<Output = ()>) -> u
     let progress = Progress::default();
     let owners = log.partitions().all().map(|partition| Owner::new(log, partition).run(&progress));
     let story = async {
-        progress.by(1000).await;
+        progress.by(log, 1000).await;
         accident.await;
-        progress.by(1000).await;
+        progress.by(log, 1000).await;
         progress.stop.set(true);
     };
     let (owners, ()) = join(join_all(owners), story).await;
@@ -143,9 +143,11 @@ async fn append_blindly(log: &KafkaLog) {
     assert!(timeout(OUTAGE_MAX, given_up).await.is_ok(), "{:?}", log.health());
 }
 
-/// A world in which little time has to pass until something is given up.
-fn impatient(broker: &Broker) -> World {
+/// A world in which little time has to pass until something is given up. Its log was made with patience: a broker that has
+/// just started takes its time.
+async fn impatient(broker: &Broker) -> World {
     let mut world = World::on(&broker.address());
+    world.be_born().await;
     world.config = KafkaConfig {
         delivery_timeout_ms: 1_500,
         stall_timeout_ms: 2_500,
@@ -174,8 +176,8 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
 #[tokio::test]
 async fn producers_are_replaced_while_the_broker_is_gone_for_long() {
     let Some(mut broker) = Broker::of_environment().await else { return };
-    let world = impatient(&broker);
-    let log = world.make().await;
+    let world = impatient(&broker).await;
+    let log = world.open().await;
     let accident = async {
         broker.kill();
         append_blindly(&log).await;
@@ -189,8 +191,8 @@ async fn producers_are_replaced_while_the_broker_is_gone_for_long() {
 #[tokio::test]
 async fn owners_go_on_when_the_broker_stood_still() {
     let Some(broker) = Broker::of_environment().await else { return };
-    let world = impatient(&broker);
-    let log = world.make().await;
+    let world = impatient(&broker).await;
+    let log = world.open().await;
     let accident = async {
         broker.pause();
         health_shows(&log, |health| health.unknown_appends > 0).await;
@@ -204,8 +206,8 @@ async fn owners_go_on_when_the_broker_stood_still() {
 #[tokio::test]
 async fn owners_go_on_when_the_broker_stood_still_until_producers_were_replaced() {
     let Some(broker) = Broker::of_environment().await else { return };
-    let world = impatient(&broker);
-    let log = world.make().await;
+    let world = impatient(&broker).await;
+    let log = world.open().await;
     let accident = async {
         broker.pause();
         append_blindly(&log).await;
@@ -217,8 +219,8 @@ async fn owners_go_on_when_the_broker_stood_still_until_producers_were_replaced(
 #[tokio::test]
 async fn a_reader_waits_for_a_broker_no_longer_than_it_may() {
     let Some(mut broker) = Broker::of_environment().await else { return };
-    let world = impatient(&broker);
-    let log = world.make().await;
+    let world = impatient(&broker).await;
+    let log = world.open().await;
     for at in 0..20_u8 {
         log.append(P0, vec![Bytes::from(vec![at; 100_000])]).await.unwrap();
     }

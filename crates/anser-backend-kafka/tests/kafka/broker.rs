@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::world::{from_environment, until};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Brokers on one machine would take each other's time, and the tests of accidents count on it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// One process that is broker and controller. Ends with the value.
 pub(crate) struct Broker {
@@ -18,16 +22,18 @@ pub(crate) struct Broker {
     folder: TempDir,
     port: u16,
     process: Option<Child>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Broker {
-    /// A new broker, from the jars that the environment names, if it names any.
+    /// A new broker, from the jars that the environment names, if it names any. Waits until no other is left.
     pub(crate) async fn of_environment() -> Option<Self> {
         let jars = from_environment("ANSER_TEST_KAFKA_LIB")?;
+        let turn = ONE_AT_A_TIME.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let [port, controller] = free_ports();
         std::fs::write(folder.path().join("server.properties"), properties(folder.path(), port, controller)).unwrap();
-        let mut broker = Self { jars: format!("{jars}/*"), folder, port, process: None };
+        let mut broker = Self { jars: format!("{jars}/*"), folder, port, process: None, _turn: turn };
         let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"];
         assert!(broker.java(&format, "format.log").wait().unwrap().success());
         broker.start().await;

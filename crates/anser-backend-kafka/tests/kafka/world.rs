@@ -52,8 +52,12 @@ impl World {
     }
 
     pub(crate) async fn make(&self) -> KafkaLog {
-        init(&self.config, WEEK_MS).await.unwrap();
+        self.be_born().await;
         self.open().await
+    }
+
+    pub(crate) async fn be_born(&self) {
+        init(&self.config, WEEK_MS).await.unwrap();
     }
 
     pub(crate) async fn open(&self) -> KafkaLog {
