@@ -1,7 +1,8 @@
 //! Questions about what a topic holds: where its partitions begin and end, and what lies at a time. All of them block.
 //!
-//! A client that gave no answer for as long as a question may take is not asked again: after an outage the library may hold
-//! on, for minutes, to what it learnt about a topic while the brokers were coming back. Another client begins anew.
+//! A client that gave no answer for as long as a question may take is not asked again, and another one begins anew. The library
+//! takes a partition that had no leader when it looked, as after a broker stood still, for one that never will, and does not
+//! look again until its metadata are too old, which takes minutes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -100,7 +100,7 @@ impl<'a> Owner<'a> {
 
 /// Owners of all partitions append while `accident` happens. Afterwards everything that they believe is in the log, at the
 /// offset that they were told. Returns how many outcomes were unknown to them.
-async fn owners_survive(log: &KafkaLog, accident: impl Future<Output = ()>) -> u64 {
+async fn owners_survive(world: &World, log: &KafkaLog, accident: impl Future<Output = ()>) -> u64 {
     let progress = Progress::default();
     let owners = log.partitions().all().map(|partition| Owner::new(log, partition).run(&progress));
     let story = async {
@@ -110,14 +110,17 @@ async fn owners_survive(log: &KafkaLog, accident: impl Future<Output = ()>) -> u
         progress.stop.set(true);
     };
     let (owners, ()) = join(join_all(owners), story).await;
+    // With patience: how fast a new reader is has nothing to do with what is there.
+    let patient = KafkaConfig { request_timeout_ms: KafkaConfig::default().request_timeout_ms, ..world.config.clone() };
+    let reading = KafkaLog::open(&patient, WEEK_MS).await.unwrap();
     for owner in &owners {
-        check(owner).await;
+        check(&reading, owner).await;
     }
     owners.iter().map(|owner| owner.unknown).sum()
 }
 
-async fn check(owner: &Owner<'_>) {
-    let all = read_all(owner.log, owner.partition, Offset(0)).await;
+async fn check(log: &KafkaLog, owner: &Owner<'_>) {
+    let all = read_all(log, owner.partition, Offset(0)).await;
     assert!(all.iter().map(|entry| entry.offset.0).eq(0..all.len() as u64), "offsets are dense");
     assert!(owner.acked.len() > 100);
     for (offset, number) in &owner.acked {
@@ -166,7 +169,7 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
         broker.kill();
         broker.start().await;
     };
-    owners_survive(&log, accident).await;
+    owners_survive(&world, &log, accident).await;
     // A new process finds the same.
     let before = read_all(&log, P0, Offset(0)).await;
     drop(log);
@@ -183,7 +186,7 @@ async fn producers_are_replaced_while_the_broker_is_gone_for_long() {
         append_blindly(&log).await;
         broker.start().await;
     };
-    let unknown = owners_survive(&log, accident).await;
+    let unknown = owners_survive(&world, &log, accident).await;
     let health = log.health();
     assert!(unknown > 0 && health.unknown_appends >= unknown && health.last_error.is_some(), "{health:?}");
 }
@@ -198,7 +201,7 @@ async fn owners_go_on_when_the_broker_stood_still() {
         health_shows(&log, |health| health.unknown_appends > 0).await;
         broker.go_on();
     };
-    assert!(owners_survive(&log, accident).await > 0);
+    assert!(owners_survive(&world, &log, accident).await > 0);
 }
 
 /// What a producer had sent before it was given up may land behind what its successor wrote: nothing that was
@@ -213,7 +216,7 @@ async fn owners_go_on_when_the_broker_stood_still_until_producers_were_replaced(
         append_blindly(&log).await;
         broker.go_on();
     };
-    assert!(owners_survive(&log, accident).await > 0);
+    assert!(owners_survive(&world, &log, accident).await > 0);
 }
 
 #[tokio::test]
