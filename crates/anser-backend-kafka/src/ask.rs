@@ -1,8 +1,8 @@
 //! Questions about what a topic holds: where its partitions begin and end, and what lies at a time. All of them block.
 //!
-//! A client that gave no answer for as long as a question may take is not asked again, and another one begins anew. The library
-//! takes a partition that had no leader when it looked, as after a broker stood still, for one that never will, and does not
-//! look again until its metadata are too old, which takes minutes.
+//! A partition that has no leader when the library looks, as after a broker stood still, is to it one that does not exist, and
+//! it does not look again until its metadata are too old, which takes minutes. So it is told to look. A client that gave no answer for as
+//! long as a question may take is not asked again, and another one begins anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 use tokio::time::Instant;
 
-use crate::error::{Trouble, is_passing, unavailable};
+use crate::error::{Trouble, has_no_leader, is_passing, unavailable};
 use crate::pool::{Client, Lent, Pool};
 
 /// How long to wait before asking again.
@@ -146,7 +146,8 @@ impl Asker {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if Instant::now() >= deadline {
+            // No time for another try. The library counts in milliseconds, and may be back a little early.
+            if Instant::now() + PAUSE >= deadline {
                 self.replace(pool, &client);
                 return Err(unavailable(error));
             }
@@ -155,6 +156,11 @@ impl Asker {
             }
             // A pause in which complaints are heard.
             drop(client.poll(PAUSE));
+            if has_no_leader(&error) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // If the brokers do not answer this either, the next look at the time sees it.
+                drop(client.fetch_metadata(Some(&self.topic), left));
+            }
         }
     }
 
@@ -187,6 +193,8 @@ fn offset(raw: i64) -> Offset {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+
     use super::*;
     use crate::client::reading;
     use crate::config::KafkaConfig;
@@ -223,5 +231,22 @@ mod tests {
         let second = asker.client();
         assert!(asker.ends(&pool, &[PartitionId(0)]).is_err());
         assert!(Arc::ptr_eq(&second, &asker.client()));
+    }
+
+    #[test]
+    fn a_leader_that_comes_back_is_found() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 1, 1).unwrap();
+        let config = KafkaConfig { brokers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
+        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
+        let before = asker.client();
+        assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), Bounds::default());
+        cluster.partition_leader("topic", 0, None).unwrap();
+        assert_eq!(asker.metadata().unwrap().topics()[0].partitions()[0].leader(), -1);
+        cluster.partition_leader("topic", 0, Some(1)).unwrap();
+        assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), Bounds::default());
+        assert_eq!(asker.ends(&pool, &[PartitionId(0)]).unwrap()[&PartitionId(0)], Offset(0));
+        assert!(Arc::ptr_eq(&before, &asker.client()));
     }
 }

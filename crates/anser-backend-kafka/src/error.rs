@@ -149,3 +149,9 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
         )
     )
 }
+
+/// Whether the client believes that no broker leads a partition, or that there is no such partition.
+pub(crate) fn has_no_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, UnknownPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | UnknownPartition))
+}
