@@ -189,9 +189,7 @@ impl Owner {
             return;
         };
         match record.map(Record::decode) {
-            None | Some(Err(_)) => {
-                turn.effects.push(Effect::Return(draft));
-            }
+            None | Some(Err(_)) => return self.give_back_behind(subject, draft, turn.effects),
             Some(Ok(Record { body: Body::Message(first), .. })) if draft.is_resend_of(&first) => {
                 let outcome = Ok(Accepted { uid: first.uid, sent: first.sent });
                 turn.effects.push(draft_settled(&draft, outcome));
@@ -204,8 +202,19 @@ impl Owner {
                 self.decide_new(subject, draft, hash, turn);
             }
             // The answer to a question from before the last claim.
-            Some(Ok(_)) => turn.effects.push(Effect::Return(draft)),
+            Some(Ok(_)) => return self.give_back_behind(subject, draft, turn.effects),
         }
         self.release(subject, turn);
+    }
+
+    /// A message cannot be decided now: it goes back, and so does all that waits behind it in its conversation. Nothing overtakes
+    /// it.
+    fn give_back_behind(&mut self, subject: &Subject, draft: Box<Draft>, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Return(draft));
+        let hold = self.conversations.get_mut(subject).and_then(|conversation| conversation.hold.take());
+        for held in hold.into_iter().flat_map(|hold| hold.queue) {
+            self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
+            super::refuse_held(held, effects);
+        }
     }
 }
