@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anser_types::LogId;
+use hbase_thrift::hbase::THbaseSyncClient;
 
+use crate::gateway::Lane;
+use crate::table::{Table, Tables};
 use crate::{Compression, HbaseConfig, HbaseStore, init};
 
-/// Tables of their own in a real HBase. They stay: to remove them takes four times as long as all cases, and whoever starts an HBase
-/// for tests throws it away as a whole.
+/// Tables of their own in a real HBase. Dropping it disables them, so that they take no memory there; to remove them would take
+/// far longer than all cases, and whoever starts an HBase for tests throws it away as a whole.
 pub(super) struct RealTables {
     pub(super) config: HbaseConfig,
 }
 
 /// The settings to reach a real HBase with; `None`, said aloud, where there is none and none is demanded.
-pub(super) fn config() -> Option<HbaseConfig> {
+fn config() -> Option<HbaseConfig> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let Ok(gateway) = std::env::var("ANSER_TEST_HBASE") else {
         let is_required = std::env::var("ANSER_TEST_BACKENDS").is_ok_and(|how| how == "required");
@@ -50,4 +53,27 @@ impl RealTables {
     pub(super) async fn open(&self) -> Arc<HbaseStore> {
         HbaseStore::open(&self.config, LogId(7)).await.unwrap()
     }
+}
+
+impl Drop for RealTables {
+    fn drop(&mut self) {
+        let config = self.config.clone();
+        // The runtime of the test cannot wait here.
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(disable(&config));
+        });
+        // A case that failed may have made no tables.
+        thread.join().ok();
+    }
+}
+
+async fn disable(config: &HbaseConfig) {
+    let tables = Tables::start(config).unwrap();
+    let disable = |table: Table| {
+        let name = table.name(&config.table_prefix).into_bytes();
+        tables.gateways.call(Lane::Write, 0, move |connection| connection.client.disable_table(name.clone()))
+    };
+    let (messages, views) = (disable(Table::Messages), disable(Table::Views));
+    futures_util::future::join(messages, views).await.0.ok();
 }

@@ -5,7 +5,7 @@ use hbase_thrift::hbase::THbaseSyncClient;
 
 use super::gateway::FakeGateway;
 use super::hbase::FakeHbase;
-use super::real;
+use super::real::RealTables;
 use crate::gateway::Lane;
 use crate::table::{Table, Tables};
 use crate::{HbaseConfig, HbaseStore, OpenError, SchemaError, check, init};
@@ -38,19 +38,19 @@ async fn tables_are_made_once_and_refused_where_they_are_wrong() {
 
 #[tokio::test]
 async fn a_real_hbase_makes_tables_once_and_they_are_refused_where_they_are_wrong() {
-    if let Some(config) = real::config() {
-        tables_are_checked(&HbaseConfig { history_ttl_days: 180, ..config }).await;
+    if let Some(tables) = RealTables::find() {
+        tables_are_checked(&HbaseConfig { history_ttl_days: 180, ..tables.config.clone() }).await;
     }
 }
 
 /// The rules that all of this stands on: the higher timestamp stays whenever it came, and a deletion hides what is not later.
 #[tokio::test]
 async fn in_a_real_hbase_the_higher_timestamp_stays() {
-    let Some(config) = real::config() else {
+    let Some(real) = RealTables::find() else {
         return;
     };
-    init(&config).await.unwrap();
-    let tables = Tables::start(&config).unwrap();
+    init(&real.config).await.unwrap();
+    let tables = Tables::start(&real.config).unwrap();
     let write = async |value: Option<&str>, at| {
         let cells = vec![(b"v:\0".to_vec(), value.map(|value| value.as_bytes().to_vec()))];
         let row = crate::table::RowWrite { row: b"row".to_vec(), cells };
@@ -70,7 +70,7 @@ async fn in_a_real_hbase_the_higher_timestamp_stays() {
         write(value, at).await;
         assert_eq!(read().await, seen.map(|seen| seen.as_bytes().to_vec()), "{value:?} at {at}");
     }
-    let name = Table::Views.name(&config.table_prefix).into_bytes();
+    let name = Table::Views.name(&real.config.table_prefix).into_bytes();
     let unknown = tables.gateways.call(Lane::Read, 0, move |connection| {
         connection.client.get_row_with_columns(name.clone(), b"row".to_vec(), vec![b"x:".to_vec()], [].into())
     });
