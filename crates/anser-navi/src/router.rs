@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anser_cluster::{App, AppRegistry};
 use anser_rmtp::token;
@@ -74,8 +75,11 @@ async fn script(State(navi): State<Arc<Navi>>, RawQuery(query): RawQuery, header
 /// `POST /v2/navi.json`.
 async fn json_answer(State(navi): State<Arc<Navi>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, navi.config.body_bytes_max).await else {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, 413, "the request body is too large");
+    let patience = Duration::from_millis(navi.config.body_timeout_ms);
+    let body = match tokio::time::timeout(patience, to_bytes(body, navi.config.body_bytes_max)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, 413, "the request body is too large"),
+        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, 408, "the request body did not arrive"),
     };
     let form = Fields(body.to_vec());
     let query = Fields(parts.uri.query().unwrap_or_default().as_bytes().to_vec());
@@ -107,6 +111,8 @@ async fn no_comet() -> Response {
 /// Allows whatever headers the browser asks about: later SDKs may send more, and none of them opens anything here.
 async fn preflight(headers: HeaderMap) -> Response {
     let mut response = respond(StatusCode::NO_CONTENT, "text/plain; charset=utf-8", String::new());
+    // The question itself follows at once.
+    response.headers_mut().remove(header::CONNECTION);
     if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
@@ -196,7 +202,8 @@ fn refuse(status: StatusCode, code: u16, message: &str) -> Response {
     respond(status, "application/json; charset=utf-8", text)
 }
 
-/// An answer that any page may read: navigation tells nothing that its asker does not already hold the token for.
+/// An answer that any page may read: navigation tells nothing that its asker does not already hold the token for. Who has
+/// asked goes elsewhere, so the connection is not kept: after a restart as many would be kept as there are clients.
 fn respond(status: StatusCode, content_type: &'static str, text: String) -> Response {
     let mut response = (status, Body::from(text)).into_response();
     let headers = response.headers_mut();
@@ -208,6 +215,7 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, GET, OPTIONS"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "RC-Appkey, RC-Negotiate, Content-Type, X-Request-Id"),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        (header::CONNECTION, "close"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -13,6 +13,8 @@ use anser_message::MessageConfig;
 use anser_navi::NaviConfig;
 use serde::{Deserialize, Serialize};
 
+pub use crate::wiring::HttpPortConfig;
+
 mod address;
 mod cluster;
 mod load;
@@ -47,6 +49,8 @@ pub struct NodeConfig {
     pub message: MessageConfig,
     /// The access role: connections.
     pub access: AccessConfig,
+    /// The HTTP port.
+    pub http_port: HttpPortConfig,
     /// The navigation role.
     pub navi: NaviConfig,
     /// The server API.
@@ -71,6 +75,7 @@ impl Default for NodeConfig {
             advertise: AdvertiseConfig::default(),
             message: MessageConfig::default(),
             access: AccessConfig::default(),
+            http_port: HttpPortConfig::default(),
             navi: NaviConfig::default(),
             api: ApiConfig::default(),
             log: LogConfig::default(),

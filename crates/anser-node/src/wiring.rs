@@ -12,6 +12,8 @@ mod retention;
 mod signals;
 mod storage;
 
+pub use http::HttpPortConfig;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -268,3 +268,20 @@ fn a_host_header_is_repeated_only_if_it_is_a_host() {
         assert_eq!(host(header), wanted, "{header}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_a_body_that_does_not_come_is_given_up() {
+    let begins = futures_util::stream::iter([Ok::<_, std::io::Error>("token=")]);
+    let body = Body::from_stream(futures_util::StreamExt::chain(begins, futures_util::stream::pending()));
+    let request = Request::builder().method(Method::POST).uri("/v2/navi.json").header("RC-Appkey", "app1");
+    let response = navi().oneshot(request.body(body).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_question_behind_a_preflight_alone() {
+    let reply = ask(navi(), Method::OPTIONS, "/v2/navi.json", &[], "").await;
+    assert_eq!(reply.headers.get("connection"), None);
+    assert_eq!(post_v2(navi(), "conn=5", &token("alice")).await.headers["connection"], "close");
+    assert_eq!(ask(navi(), Method::GET, "/navi.js?appId=app1", &[], "").await.headers["connection"], "close");
+}

@@ -9,6 +9,7 @@ use anser_backend::{Role, Roles};
 use anser_navi::{AccessPoints, Navi};
 use anser_runtime::{Clock, Fate, Tasks};
 use axum::Router;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,12 @@ use crate::config::{Listen, NodeConfig};
 use super::apps::Apps;
 use super::{Services, resolve};
 
+pub use connections::HttpPortConfig;
+
+mod connections;
+
+/// Connections that the kernel holds until there is a place for them: after a restart all clients ask navigation at once.
+const BACKLOG: i32 = 4096;
 /// How long requests under way may take at the end.
 const FINISH: Duration = Duration::from_secs(5);
 
@@ -58,11 +65,16 @@ pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, ServeError> {
 pub(crate) fn bind_to(setting: &'static str, flag: &'static str, listen: &Listen) -> Result<TcpListener, ServeError> {
     let off = || ServeError::Unfit(format!("{setting}: cannot be off"));
     let address = resolve(setting, listen)?.ok_or_else(off)?;
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
-    bound.map_err(|source| ServeError::listen(address, flag, source))
+    listen_on(address).map_err(|source| ServeError::listen(address, flag, source))
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Begins to answer.
@@ -74,13 +86,8 @@ pub(crate) fn start(
 ) -> Result<Http, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Signals)?;
     let router = routes(config, parts);
-    let drain = tasks.drain().clone();
-    let answering = tasks.spawn("http listener", Fate::CutOff, async move {
-        let draining = async move { drain.draining().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(draining).await {
-            tracing::error!(%error, "http port failed");
-        }
-    });
+    let serving = connections::serve(listener, router, config.http_port, tasks.clone());
+    let answering = tasks.spawn("http listener", Fate::CutOff, serving);
     Ok(Http { address, answering })
 }
 
