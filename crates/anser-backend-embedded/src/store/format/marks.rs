@@ -1,5 +1,6 @@
-//! The marks of one bucket, and the marks from which one table is replayed. Key: `m` and the bucket, `p` and the table. Value: for each
-//! partition that has one, its number and the numbers of the mark.
+//! The marks of one bucket, and the marks from which one table is replayed. Key: `m` and the bucket, `r` and the table. Value: for
+//! each partition that has one, its number and the numbers of the mark. (`p` and the table was once a key for positions without
+//! a claim; such rows are not read.)
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub(in crate::store) const fn marks_key(bucket: u8) -> [u8; 2] {
 }
 
 pub(in crate::store) const fn replay_key(table: u8) -> [u8; 2] {
-    [b'p', table]
+    [b'r', table]
 }
 
 pub(in crate::store) fn write_marks(marks: &Marks) -> Vec<u8> {
@@ -50,5 +51,6 @@ mod tests {
         let marks = Marks::from([(PartitionId(3), Mark { claim: Claim(Offset(1)), next: Offset(9) })]);
         assert_eq!(hex(&write_marks(&marks)), "010300000000000000010000000000000009");
         assert_eq!(read_marks(write_marks(&marks).into()), Ok(marks));
+        assert_eq!((marks_key(7), replay_key(2)), ([b'm', 7], [b'r', 2]));
     }
 }

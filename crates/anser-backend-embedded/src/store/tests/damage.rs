@@ -59,6 +59,19 @@ fn a_folder_that_cannot_be_used_is_named() {
     assert!(refused.to_string().contains(&file.display().to_string()), "{refused}");
 }
 
+/// The rows of before name an offset for each partition and no claim. Without a claim there is nothing to go on from; the log
+/// is read from its beginning then, and the marks of the buckets skip what is there.
+#[test]
+fn old_bytes_stay_readable_positions_without_a_claim_are_none() {
+    let folder = TempDir::new().unwrap();
+    let disk = Disk::open(folder.path(), &StoreOptions::default(), LogId(1), Default::default()).unwrap();
+    let mut batch = Batch::default();
+    batch.insert(Table::Meta, [b'p', 1], [&[1, 0][..], &4_u64.to_be_bytes(), &[1], &5_u64.to_be_bytes()].concat());
+    disk.flush(&batch).unwrap();
+    drop(disk);
+    open(&folder, 1).unwrap();
+}
+
 /// As after a disk that was full: nothing that was applied is lost, and the store goes on by itself.
 #[tokio::test]
 async fn a_database_that_failed_is_opened_again() {
