@@ -38,8 +38,40 @@ fn add(fields: &mut Vec<(String, String)>, key: String, value: &RawValue) {
 fn text(value: &RawValue) -> String {
     match serde_json::from_str::<String>(value.get()) {
         Ok(text) => text,
+        // Valid JSON that is a text and cannot be read as one holds half of a character.
+        Err(_) if value.get().starts_with('"') => {
+            serde_json::from_str(&without_halves(value.get())).unwrap_or_default()
+        }
         Err(_) => compact(value.get()),
     }
+}
+
+/// The text with each surrogate that is without its other half replaced, as bytes are that are no UTF-8.
+fn without_halves(mut rest: &str) -> String {
+    let mut whole = String::with_capacity(rest.len());
+    while let Some((before, after)) = rest.split_once('\\') {
+        whole.push_str(before);
+        let length = match (surrogate(after), after.get(5..).and_then(|more| surrogate(more.strip_prefix('\\')?))) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 11,
+            (Some(_), _) => {
+                whole.push(char::REPLACEMENT_CHARACTER);
+                rest = after.get(5..).unwrap_or_default();
+                continue;
+            }
+            (None, _) => after.chars().next().map_or(0, char::len_utf8),
+        };
+        let (escape, after) = after.split_at(length);
+        whole.push('\\');
+        whole.push_str(escape);
+        rest = after;
+    }
+    whole + rest
+}
+
+/// The surrogate that an escape stands for: what follows the backslash.
+fn surrogate(escape: &str) -> Option<u32> {
+    let number = u32::from_str_radix(escape.strip_prefix('u')?.get(..4)?, 16).ok()?;
+    (0xd800..=0xdfff).contains(&number).then_some(number)
 }
 
 /// Valid JSON without the white space between its parts.

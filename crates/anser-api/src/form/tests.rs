@@ -118,3 +118,16 @@ proptest! {
         prop_assert_eq!(params.fields, fields);
     }
 }
+
+#[test]
+fn half_a_character_in_json_is_replaced_as_bytes_are_that_are_no_text() {
+    for (json, text) in [
+        (r#""\ud83d\ude00""#, "😀"),
+        (r#""a\ud83db""#, "a\u{fffd}b"),
+        (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+        (r#""\\ud83d\n\ud83d\ud83d\ude00é""#, "\\ud83d\n\u{fffd}😀é"),
+    ] {
+        let params = Params::parse("application/json", format!(r#"{{"k":{json}}}"#).as_bytes()).unwrap();
+        assert_eq!(params.first("k"), Some(text), "{json}");
+    }
+}
