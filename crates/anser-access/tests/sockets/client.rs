@@ -128,6 +128,27 @@ impl Client {
         self.stream.write_all(&bytes).await.unwrap();
     }
 
+    /// A small frame that no client has, as it goes over the wire.
+    pub(crate) async fn send_raw(&mut self, header: u8, payload: &[u8]) {
+        let mut payload = payload.to_vec();
+        let frame = match self.decoder {
+            Decoder::Tcp(_) => {
+                KEY.apply(&mut payload);
+                let signature: &[u8] = if matches!(header >> 4, 3 | 5) { &[7; 8] } else { &[] };
+                let length = u8::try_from(signature.len() + payload.len()).unwrap();
+                [&[header, header ^ length, length][..], signature, &payload].concat()
+            }
+            Decoder::WebSocket(_) => {
+                let plain = [&[header][..], &payload].concat();
+                let length = u8::try_from(plain.len()).unwrap();
+                let masked: Vec<u8> = plain.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+                [&[0x82, 0x80 | length][..], &MASK, &masked].concat()
+            }
+        };
+        assert!(frame.len() < 125, "a frame with a short length");
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
     fn decode(&mut self, bytes: &mut [u8]) {
         let (form, inbox) = (self.form, &mut self.inbox);
         match &mut self.decoder {

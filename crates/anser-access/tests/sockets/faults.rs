@@ -4,8 +4,7 @@ use std::sync::atomic::Ordering;
 
 use anser_access::AccessConfig;
 use anser_rmtp::frame::{ConnAck, Qos};
-use anser_rmtp::{ClientFrame, PublishTopic, QueryTopic, ServerFrame};
-use anser_types::TargetId;
+use anser_rmtp::{ClientFrame, PublishTopic, ServerFrame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -33,21 +32,6 @@ async fn a_frame_over_the_limit_ends_the_connection_with_a_word() {
 }
 
 #[tokio::test]
-async fn a_second_connect_ends_the_connection() {
-    let world = World::new();
-    let mut bob = world.native("bob", "phone").await;
-    let connect = anser_rmtp::frame::Connect {
-        version: 3,
-        client_id: String::new(),
-        will: String::new(),
-        app_key: "app".into(),
-        token: world.token("bob"),
-    };
-    bob.send(&ClientFrame::Connect(Box::new(connect))).await;
-    assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 8 }));
-}
-
-#[tokio::test]
 async fn whoever_says_nothing_or_nonsense_is_closed_in_time() {
     let world = World::with(AccessConfig { handshake_timeout_seconds: 1, ..config() });
     for address in [world.tcp(), world.websocket()] {
@@ -69,24 +53,6 @@ async fn a_silent_client_is_closed() {
     let mut patient = world.native("alice", "phone").await;
     assert_eq!(alice.next().await, None);
     patient.ping().await;
-}
-
-#[tokio::test]
-async fn one_way_in_nobody_asks_for_another_user() {
-    let world = World::new();
-    let mut alice = world.ours("alice", "web-1").await;
-    for topic in
-        [QueryTopic::Pull, QueryTopic::HistoryPrivate, QueryTopic::Conversations, QueryTopic::ConversationStates]
-    {
-        let ClientFrame::Query(mut query) = alice.pull_frame(0, Qos::AtMostOnce) else { unreachable!() };
-        query.topic = topic;
-        query.target = anser_rmtp::frame::Target::Id(TargetId::new("bob").unwrap());
-        alice.send(&ClientFrame::Query(query)).await;
-        match alice.next().await {
-            Some(ServerFrame::QueryAck(answer)) => assert_eq!(answer.status.0, 20_605, "{topic:?}"),
-            other => panic!("instead of a refusal: {other:?}"),
-        }
-    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod client;
 mod delivery;
 mod fake;
 mod faults;
+mod hostile;
 mod presence;
 mod secure;
 mod sign_in;

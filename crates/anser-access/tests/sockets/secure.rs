@@ -67,3 +67,20 @@ async fn both_protocols_work_over_tls_and_beside_the_open_ones() {
 async fn a_secured_port_without_a_certificate_does_not_start() {
     World::with(AccessConfig { tls_key: None, ..secured() });
 }
+
+#[tokio::test]
+async fn slow_is_alone_half_a_tls_handshake_is_given_up() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let world = World::with(AccessConfig { handshake_timeout_seconds: 1, ..secured() });
+    for address in [world.server.tcp_tls_addr().unwrap(), world.server.websocket_tls_addr().unwrap()] {
+        for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            let mut rest = Vec::new();
+            // A reset is as good as an end.
+            tokio::time::timeout(crate::client::PATIENCE, stream.read_to_end(&mut rest)).await.expect("in time").ok();
+        }
+    }
+    assert!(world.registry.is_empty());
+}
