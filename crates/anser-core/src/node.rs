@@ -116,7 +116,7 @@ impl Node {
             clock: NodeClock::default(),
             queues: UserQueues::new(limits),
             owners,
-            horizon: Horizon::default(),
+            horizon: Horizon::new(limits.fitted_readers_max),
             dirty: BTreeSet::new(),
             owner_effects: Vec::new(),
             queue_effects: Vec::new(),
