@@ -199,7 +199,7 @@ impl Node {
             return;
         };
         let kept = match landed {
-            Landed::At(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
+            Landed::At(first) => owned.owner.appended(expected, first, count, now, &mut self.owner_effects),
             Landed::Nowhere => {
                 owned.owner.lose_for_sure(&mut self.owner_effects);
                 false
