@@ -74,8 +74,12 @@ pub(crate) struct Plan {
     pub(crate) clock_off_ms: u64,
     /// How long a resend is recognised.
     pub(crate) window_seconds: u64,
+    /// To how many readers messages are fitted.
+    pub(crate) fitted_readers: usize,
     /// Users without terminals who are in the first group, so that it is a large one.
     pub(crate) crowd: usize,
+    /// How many messages some send to a group at once; 0 if nobody does.
+    pub(crate) burst: usize,
     /// Changes of rosters, out of a hundred things that users do.
     pub(crate) roster_changes: usize,
     /// Starts of the server that are killed while it takes over, and connections that break right after they were opened, out of
@@ -118,7 +122,9 @@ impl Plan {
             fault_every_ms: rng.between(1_500, 12_000),
             clock_off_ms,
             window_seconds: if rng.chance(300) { rng.between(8, 20) } else { 3_600 },
+            fitted_readers: 64,
             crowd: 0,
+            burst: 0,
             roster_changes: 7,
             killed_starts: if rng.chance(300) { rng.between(100, 600) } else { 0 },
             short_lines: if rng.chance(300) { rng.between(50, 300) } else { 0 },
@@ -129,8 +135,12 @@ impl Plan {
     }
 
     /// A group larger than what sent times are fitted to, and pages that hold a burst.
-    fn crowded(mut self) -> Self {
-        self.crowd = 70;
+    fn crowded(self) -> Self {
+        Self { crowd: 70, ..self.bursting(100) }
+    }
+
+    fn bursting(mut self, burst: usize) -> Self {
+        self.burst = burst;
         self.groups = self.groups.max(1);
         self.page = 200;
         self.work_every_ms = self.work_every_ms.max(300);
@@ -145,7 +155,12 @@ impl Plan {
                 self.weather.zombies = true;
                 self.weather.conditional = false;
             }
-            Switch::FloorIgnored => return self.crowded(),
+            // A node knows what is on its way to readers from itself; what they were shown by another only their floors say.
+            Switch::FloorIgnored => {
+                self.fitted_readers = 0;
+                self.weather.slow = 0;
+                return self.bursting(300);
+            }
             Switch::AckBeforeDurable => self.fault_every_ms = self.fault_every_ms.min(2_500),
             Switch::MarkBeforeRows => {
                 self.weather.forget = 0;

@@ -123,8 +123,8 @@ impl World {
         let mut count = 1 + self.work.rng.below(5);
         let mut same = self.work.rng.chance(500);
         let mut conversation = self.pick_conversation(seat);
-        if self.plan.crowd > 0 && conversation.kind == ConversationType::Group && self.work.rng.chance(250) {
-            (count, same) = (100, true);
+        if self.plan.burst > 0 && conversation.kind == ConversationType::Group && self.work.rng.chance(250) {
+            (count, same) = (self.plan.burst, true);
         }
         for _ in 0..count {
             self.send(seat, conversation.clone());

@@ -140,6 +140,7 @@ impl World {
                 pull_messages_max: plan.page,
                 duplicate_window_seconds: plan.window_seconds,
                 claim_renew_records: CLAIM_RENEW_RECORDS,
+                fitted_readers_max: plan.fitted_readers,
                 ..MessageConfig::default()
             },
             next_connection: 0,

@@ -2,9 +2,7 @@
 
 use anser_types::PartitionCount;
 
-/// How large one record may be, in bytes: 16 MiB, as in the log of a single node. The topic must take batches of
-/// [`BATCH_BYTES_MAX`].
-pub const RECORD_BYTES_MAX: usize = 16 << 20;
+pub use anser_backend::RECORD_BYTES_MAX;
 
 /// How many bytes one append may hold, as in the log of a single node.
 pub const APPEND_BYTES_MAX: usize = 64 << 20;

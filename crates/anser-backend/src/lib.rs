@@ -17,10 +17,10 @@ pub use error::StoreError;
 pub use history::{
     Head, Hidden, History, HistoryCell, HistoryPage, HistoryQuery, HistoryRow, HistoryWrite, Order, StoredRow,
 };
-pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, ReadError};
+pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, RECORD_BYTES_MAX, ReadError};
 pub use mailbox::{
     BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
-    RangeQuery, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
+    RECALLED_KEPT_MS, RangeQuery, RecalledEntry, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
 };
 pub use membership::{ClientAddresses, Member, Membership, Role, Roles};
 

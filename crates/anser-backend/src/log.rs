@@ -69,6 +69,9 @@ pub enum ReadError {
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// How large one record may be in every log, in bytes: 16 MiB.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
+
 /// What a partition holds: offsets from `start` to just before `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {

@@ -61,6 +61,29 @@ pub struct TimelineEntry {
     pub listed: Option<Listed>,
 }
 
+/// A message that was taken back from one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecalledEntry {
+    /// From whom.
+    pub user: UserKey,
+    /// The conversation as this user sees it.
+    pub conversation: Conversation,
+    /// The message.
+    pub uid: MessageUid,
+    /// Its sent time, by which the user's list and unread count know it: in one conversation no two are the same.
+    pub sent: Timestamp,
+    /// The sent time of the message that took it back.
+    pub by_sent: Timestamp,
+    /// Whether this user received or sent that one.
+    pub by_side: Side,
+    /// Its log record.
+    pub by_record: Bytes,
+}
+
+/// For how long a mailbox knows of a message that was taken back after entries of its sent time have expired, in milliseconds:
+/// where entries were placed late, their positions are later than their sent times.
+pub const RECALLED_KEPT_MS: u64 = 24 * 3600 * 1000;
+
 /// One change to one user's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailboxRow {
@@ -75,6 +98,10 @@ pub enum MailboxRow {
         /// Up to when.
         until: Timestamp,
     },
+    /// A message was taken back. From now on pages name it as such, it no longer counts as unread, and if it is the last one of
+    /// its conversation, the list shows what took it back instead. Other conversations, and one that is not on the list, stay
+    /// where they are.
+    Recall(RecalledEntry),
     /// The conversation leaves the list, until an entry brings it back.
     Remove {
         /// Whose.
@@ -155,6 +182,9 @@ pub struct Page {
     pub head: Position,
     /// Whether nothing came after the last entry when this was read.
     pub finished: bool,
+    /// What was taken back of this timeline, of which some may be among the entries: whoever shows the page leaves it out. At
+    /// least as long as the entries themselves are kept.
+    pub recalled: Vec<MessageUid>,
 }
 
 /// What to read of a conversation list.

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use anser_backend::{
     BucketBatch, Counted, DirectoryChange, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows,
-    Placed, Side, TimelineEntry,
+    Placed, RecalledEntry, Side, TimelineEntry,
 };
 use anser_cluster::Deliver;
 use anser_types::record::{Body, UserChange, UserRecord};
 use anser_types::{
-    BucketId, Conversation, ConversationType, Effect, Mark, Message, MessageFlags, Offset, PartitionId, Subject,
-    UserId, UserKey,
+    BucketId, Conversation, ConversationType, Effect, Mark, Message, MessageFlags, MessageUid, Offset, PartitionId,
+    Subject, Timestamp, UserId, UserKey,
 };
 
 use crate::owner::Committed;
@@ -104,12 +104,7 @@ impl Derived {
                 let conversation = Conversation::new(message.kind, message.target.clone());
                 self.push(committed, &user.clone(), MailboxRow::Read { user, conversation, until });
             }
-            Some(Effect::Recall { uid, sent }) => self.writes(committed).history.push(HistoryWrite::Cell {
-                subject: message.subject(),
-                sent,
-                uid,
-                cell: HistoryCell::Recalled { by: message.uid },
-            }),
+            Some(Effect::Recall { uid, sent }) => self.add_recall(message, (uid, sent), committed),
             None => {}
         }
         if let Some(number) = committed.number {
@@ -122,6 +117,26 @@ impl Derived {
             };
             self.writes(committed).history.push(HistoryWrite::Row { offset: committed.offset, row });
         }
+    }
+
+    /// A message is taken back from whoever is told so, and from its sender.
+    fn add_recall(&mut self, message: &Message, (uid, sent): (MessageUid, Timestamp), committed: &Committed) {
+        let sender = UserKey::new(message.app.clone(), message.sender.clone());
+        let unseen = (!message.sender_copy).then_some((sender, Side::Outbox(message.origin.connection)));
+        for (user, side) in readers(message, &committed.recipients).chain(unseen) {
+            let row = RecalledEntry {
+                user: user.clone(),
+                conversation: seen_by(message, side),
+                uid,
+                sent,
+                by_sent: message.sent,
+                by_side: side,
+                by_record: committed.record.clone(),
+            };
+            self.push(committed, &user, MailboxRow::Recall(row));
+        }
+        let cell = HistoryCell::Recalled { by: message.uid };
+        self.writes(committed).history.push(HistoryWrite::Cell { subject: message.subject(), sent, uid, cell });
     }
 
     fn add_user(&mut self, record: &UserRecord, committed: &Committed) {
@@ -171,7 +186,8 @@ fn seen_by(message: &Message, side: Side) -> Conversation {
 }
 
 fn listed(message: &Message, conversation: Conversation, side: Side) -> Option<Listed> {
-    if !message.is_kept_in_history() {
+    // A recall is shown where it takes the place of the last message, and moves no conversation.
+    if !message.is_kept_in_history() || matches!(message.effect(), Some(Effect::Recall { .. })) {
         return None;
     }
     let counted =

@@ -10,8 +10,6 @@ use anser_types::{Timestamp, UserId, UserKey};
 
 use crate::draft::Draft;
 
-/// Above this many readers a message is not fitted to each of them.
-const READERS_MAX: usize = 64;
 /// How many users are kept at least before those in the past are dropped.
 const KEPT_MIN: usize = 4_096;
 
@@ -19,19 +17,20 @@ const KEPT_MIN: usize = 4_096;
 #[derive(Debug)]
 pub struct Horizon {
     users: HashMap<UserKey, Timestamp>,
+    /// Above this many readers a message is not fitted to each of them.
+    readers_max: usize,
     sweep_at: usize,
 }
 
-impl Default for Horizon {
-    fn default() -> Self {
-        Self { users: HashMap::new(), sweep_at: KEPT_MIN }
-    }
-}
-
 impl Horizon {
+    /// Nothing is on its way yet. Messages are fitted to so many readers at most.
+    pub fn new(readers_max: usize) -> Self {
+        Self { users: HashMap::new(), readers_max, sweep_at: KEPT_MIN }
+    }
+
     /// The newest sent time that the sender and the readers of a draft have or will have.
     pub fn newest(&self, draft: &Draft, readers: &[UserId]) -> Timestamp {
-        readers_of(draft, readers)
+        readers_of(self.readers_max, draft, readers)
             .filter_map(|user| self.users.get(&UserKey::new(draft.app.clone(), user.clone())))
             .max()
             .copied()
@@ -40,8 +39,9 @@ impl Horizon {
 
     /// A message to these readers was stamped.
     pub fn note(&mut self, draft: &Draft, readers: &[UserId], sent: Timestamp) {
-        for user in readers_of(draft, readers) {
-            let newest = self.users.entry(UserKey::new(draft.app.clone(), user.clone())).or_default();
+        let Self { users, readers_max, .. } = self;
+        for user in readers_of(*readers_max, draft, readers) {
+            let newest = users.entry(UserKey::new(draft.app.clone(), user.clone())).or_default();
             *newest = sent.max(*newest);
         }
     }
@@ -55,7 +55,7 @@ impl Horizon {
     }
 }
 
-fn readers_of<'a>(draft: &'a Draft, readers: &'a [UserId]) -> impl Iterator<Item = &'a UserId> {
-    let readers = if readers.len() <= READERS_MAX { readers } else { &[] };
-    readers.iter().chain(draft.sender_copy.then_some(&draft.sender))
+fn readers_of<'a>(max: usize, draft: &'a Draft, readers: &'a [UserId]) -> impl Iterator<Item = &'a UserId> {
+    let readers = if readers.len() <= max { readers } else { &[] };
+    readers.iter().chain((draft.sender_copy && max > 0).then_some(&draft.sender))
 }

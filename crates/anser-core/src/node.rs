@@ -116,7 +116,7 @@ impl Node {
             clock: NodeClock::default(),
             queues: UserQueues::new(limits),
             owners,
-            horizon: Horizon::default(),
+            horizon: Horizon::new(limits.fitted_readers_max),
             dirty: BTreeSet::new(),
             owner_effects: Vec::new(),
             queue_effects: Vec::new(),
@@ -199,7 +199,7 @@ impl Node {
             return;
         };
         let kept = match landed {
-            Landed::At(first) => owned.owner.appended(expected, first, count, &mut self.owner_effects),
+            Landed::At(first) => owned.owner.appended(expected, first, count, now, &mut self.owner_effects),
             Landed::Nowhere => {
                 owned.owner.lose_for_sure(&mut self.owner_effects);
                 false

@@ -1,5 +1,6 @@
 //! What an operator can set for the message role.
 
+use anser_backend::RECORD_BYTES_MAX;
 use anser_types::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageConfig {
-    /// The largest message content. Larger ones are refused with status 20115. Default 131072 (128 KiB). Since 0.1.
+    /// The largest message content. Larger ones are refused with status 20115. At most 15728640 (15 MiB): a record of the log
+    /// holds 16 MiB, with all that is around the content. Default 131072 (128 KiB). Since 0.1.
     pub message_bytes_max: usize,
     /// The most members of a group. Joins beyond it are refused. Default 3000. Since 0.1.
     pub group_members_max: usize,
@@ -26,6 +28,9 @@ pub struct MessageConfig {
     pub claim_renew_records: u64,
     /// Publishes that one user may have waiting. Beyond it they are refused as retryable. Default 1024. Since 0.1.
     pub user_waiting_max: usize,
+    /// The most readers to whom a message is fitted: it gets a time above all that they have, so that terminals which are up to
+    /// date can be shown it directly. With more readers some pull it instead. 0 fits no message. Default 64. Since 0.1.
+    pub fitted_readers_max: usize,
     /// How long messages wait for terminals that are away. Default 7. Since 0.1.
     pub offline_days: u64,
     /// How long history keeps messages. Default 180. Since 0.1.
@@ -47,13 +52,29 @@ impl Default for MessageConfig {
             duplicate_entries_max: limits.duplicate_entries_max,
             claim_renew_records: limits.claim_renew_records,
             user_waiting_max: limits.user_waiting_max,
+            fitted_readers_max: limits.fitted_readers_max,
             offline_days: limits.offline_retention_ms / DAY_MS,
             history_days: limits.history_retention_ms / DAY_MS,
         }
     }
 }
 
+/// What a record needs at most beside the content of a message: names, push texts, the named members of a group.
+const AROUND_BYTES_MAX: usize = 1 << 20;
+/// The largest content that fits into a record of every log.
+const CONTENT_BYTES_MAX: usize = RECORD_BYTES_MAX - AROUND_BYTES_MAX;
+
 impl MessageConfig {
+    /// Whether a node can work with these settings; the text says which is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if self.message_bytes_max > CONTENT_BYTES_MAX {
+            return Err(format!(
+                "message_bytes_max: at most {CONTENT_BYTES_MAX}, or a message would not fit into a record of the log"
+            ));
+        }
+        Ok(())
+    }
+
     /// The limits that the machines enforce.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -66,6 +87,7 @@ impl MessageConfig {
             duplicate_entries_max: self.duplicate_entries_max.max(1),
             claim_renew_records: self.claim_renew_records.max(1),
             user_waiting_max: self.user_waiting_max.max(1),
+            fitted_readers_max: self.fitted_readers_max,
             offline_retention_ms: self.offline_days.saturating_mul(DAY_MS),
             history_retention_ms: self.history_days.saturating_mul(DAY_MS),
             ..Limits::default()

@@ -1,5 +1,7 @@
 //! Reads of timelines, history and conversation lists: straight from the tables, for one user's eyes.
 
+use std::collections::HashSet;
+
 use anser_backend::{
     HistoryQuery, ListQuery, ListRow, Order, Page, RangeQuery, Side, StoreError, StoredEntry, StoredRow,
 };
@@ -75,7 +77,14 @@ impl MessageHandle {
         if let Some(device) = device.filter(|_| after > Position::START) {
             self.backends.mailbox.set_cursor(&user, &device, after).await.map_err(unavailable)?;
         }
-        let items = page.entries.into_iter().map(pull_item).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+        let mut next = page.entries.last().map(|entry| entry.position);
+        let mut items = pull_items(page.entries, &page.recalled).map_err(damaged)?;
+        while let Some(behind) = next.filter(|_| items.is_empty() && !page.finished) {
+            // All of it was taken back: a page that leads nowhere would be asked for again.
+            page = self.range(&user, behind).await?;
+            next = page.entries.last().map(|entry| entry.position);
+            items = pull_items(page.entries, &page.recalled).map_err(damaged)?;
+        }
         Ok(PullReply { items, after, head: page.head, finished: page.finished })
     }
 
@@ -176,6 +185,13 @@ impl MessageHandle {
 fn list_item(row: ListRow) -> Result<ListItem, DecodeError> {
     let last = decode_message(row.record)?;
     Ok(ListItem { conversation: row.conversation, last, unread: row.unread, read_until: row.read_until })
+}
+
+/// The entries without what was taken back.
+fn pull_items(entries: Vec<StoredEntry>, recalled: &[MessageUid]) -> Result<Vec<PullItem>, DecodeError> {
+    let recalled: HashSet<MessageUid> = recalled.iter().copied().collect();
+    let items = entries.into_iter().map(pull_item);
+    items.filter(|item| !matches!(item, Ok(item) if recalled.contains(&item.message.uid))).collect()
 }
 
 fn pull_item(entry: StoredEntry) -> Result<PullItem, DecodeError> {

@@ -147,6 +147,13 @@ impl World {
         }
     }
 
+    /// Waits until whatever is durable now is in the tables: a cursor above the head makes a pull wait for that.
+    async fn applied(&self) {
+        let after = Position(self.clock.load(Ordering::Relaxed) + 1_000);
+        let request = PullRequest { user: key("nobody"), device: None, after };
+        self.handle.pull(request).await.unwrap();
+    }
+
     async fn timeline(&self, user: &str) -> Vec<String> {
         let request = PullRequest { user: key(user), device: None, after: Position::START };
         let reply = self.handle.pull(request).await.unwrap();
@@ -278,21 +285,60 @@ fn recall_of(uid: anser_types::MessageUid, by: &str) -> Recall {
         check_permission: true,
         extras: None,
     };
-    let origin = Origin { connection: ConnectionId(3), publish: 1, client_id: None };
-    Recall { command, origin, effect: RecallTarget { uid, sent: uid.sent_time(), by_sender_only: true } }
+    Recall { command, origin: Origin::NONE, effect: RecallTarget { uid, sent: uid.sent_time(), by_sender_only: true } }
 }
 
 #[tokio::test]
-async fn a_recall_takes_the_message_out_of_history_and_only_its_sender_may() {
+async fn what_was_recalled_can_be_read_nowhere_and_only_its_sender_may_recall_it() {
     let mut world = World::new().await;
-    let slip = world.say("alice", PRIVATE, "bob", "a slip").await.unwrap();
+    let first = world.say("alice", PRIVATE, "bob", "a first slip").await.unwrap();
     world.say("alice", PRIVATE, "bob", "stays").await.unwrap();
-    let refused = world.handle.recall(recall_of(slip.uid, "bob")).await.unwrap_err();
+    let last = world.say("alice", PRIVATE, "bob", "a last slip").await.unwrap();
+    let refused = world.handle.recall(recall_of(last.uid, "bob")).await.unwrap_err();
     assert_eq!(refused.status, Status::NOT_YOUR_MESSAGE);
-    world.handle.recall(recall_of(slip.uid, "alice")).await.unwrap();
-    world.arrived(3).await;
-    assert_eq!(world.timeline("bob").await, ["a slip", "stays", "recall"]);
-    assert_eq!(world.history("bob", PRIVATE, "alice").await, ["stays"]);
+    let unread = world.handle.conversations(&key("bob"), None, Timestamp::ZERO, 10).await.unwrap()[0].unread;
+    assert_eq!(unread, 3);
+    for (slip, shown, unread) in [(first, "a last slip", 2), (last, "recall", 1)] {
+        world.handle.recall(recall_of(slip.uid, "alice")).await.unwrap();
+        world.applied().await;
+        for (me, unread) in [("bob", unread), ("alice", 0)] {
+            let list = world.handle.conversations(&key(me), None, Timestamp::ZERO, 10).await.unwrap();
+            let content = String::from_utf8_lossy(&list[0].last.content);
+            assert_eq!((list.len(), &*content, list[0].unread), (1, shown, unread), "{me}");
+        }
+    }
+    for (me, peer) in [("bob", "alice"), ("alice", "bob")] {
+        assert_eq!(world.timeline(me).await, ["stays", "recall", "recall"]);
+        assert_eq!(world.history(me, PRIVATE, peer).await, ["stays"]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_which_everything_was_recalled_leads_on() {
+    let mut world = World::new().await;
+    let mut uids = Vec::new();
+    for text in 0..450 {
+        uids.push(world.say("alice", PRIVATE, "bob", &text.to_string()).await.unwrap().uid);
+    }
+    world.arrived(450).await;
+    for uid in &uids[..420] {
+        world.handle.recall(recall_of(*uid, "alice")).await.unwrap();
+    }
+    world.applied().await;
+    let (mut after, mut seen) = (Position::START, Vec::new());
+    loop {
+        let request = PullRequest { user: key("bob"), device: None, after };
+        let reply = world.handle.pull(request).await.unwrap();
+        assert!(reply.finished || reply.items.last().is_some_and(|item| item.position > after));
+        after = reply.items.last().map_or(after, |item| item.position);
+        seen.extend(reply.items.into_iter().map(|item| String::from_utf8_lossy(&item.message.content).into_owned()));
+        if reply.finished {
+            break;
+        }
+    }
+    let (said, recalls) = seen.split_at(30);
+    assert_eq!(said, (420..450).map(|text| text.to_string()).collect::<Vec<_>>());
+    assert!(recalls.len() == 420 && recalls.iter().all(|text| text == "recall"));
 }
 
 #[tokio::test]
@@ -496,6 +542,6 @@ async fn one_way_in_a_recall_goes_to_those_alone_who_were_sent_the_message() {
     recall.command.target = TargetId::new("g").unwrap();
     world.handle.recall(recall).await.unwrap();
     world.arrived(2).await;
-    assert_eq!(world.timeline("bob").await, ["for bob", "recall"]);
+    assert_eq!(world.timeline("bob").await, ["recall"]);
     assert!(world.timeline("carol").await.is_empty());
 }

@@ -212,6 +212,7 @@ impl NodeConfig {
         if self.tls.certificate.is_none() && (self.tls.tcp.is_on() || self.tls.ws.is_on()) {
             return Err("tls: a port with TLS needs tls.certificate and tls.key".to_owned());
         }
+        self.message.check().map_err(|wrong| format!("message.{wrong}"))?;
         self.cluster.check(self.message.limits().offline_retention_ms)?;
         self.check_ports()
     }

@@ -25,6 +25,8 @@ pub struct Limits {
     pub claim_renew_records: u64,
     /// How far a sent time or position may run ahead of the clock before a conversation refuses more.
     pub ahead_ms_max: u64,
+    /// To how many readers a message is fitted at most, so that each can be shown it directly.
+    pub fitted_readers_max: usize,
     /// Publishes that one user may have waiting.
     pub user_waiting_max: usize,
     /// Bytes of publishes that one user may have waiting.
@@ -50,6 +52,7 @@ impl Default for Limits {
             claim_renew_ms: 600 * 1000,
             claim_renew_records: 100_000,
             ahead_ms_max: 2_000,
+            fitted_readers_max: 64,
             user_waiting_max: 1_024,
             user_waiting_bytes_max: 32 * 1024 * 1024,
             offline_retention_ms: 7 * DAY_MS,

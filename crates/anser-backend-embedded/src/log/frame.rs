@@ -21,6 +21,7 @@
 //! another place (inside a message body, say, or left over by a disk) are therefore never taken for a frame, and nobody
 //! who can send a message can forge one, because the log id is drawn at random and never leaves the node.
 
+use anser_backend::RECORD_BYTES_MAX;
 use anser_types::{LogId, Offset, PartitionId, Timestamp};
 
 use super::field::Fields;
@@ -28,7 +29,7 @@ use super::field::Fields;
 /// Bytes in front of every body.
 pub(super) const HEADER_LEN: usize = 36;
 /// The largest body. A limit of the format: a longer length is damage.
-pub(super) const BODY_MAX: usize = 16 * 1024 * 1024;
+pub(super) const BODY_MAX: usize = RECORD_BYTES_MAX;
 
 const VERSION: u8 = 1;
 

@@ -15,6 +15,7 @@ pub(super) mod marks;
 pub(super) mod member;
 pub(super) mod place;
 pub(super) mod private;
+pub(super) mod recalled;
 pub(super) mod setting;
 pub(super) mod subject_head;
 pub(super) mod user_head;

@@ -62,7 +62,8 @@ impl MailboxTables {
     pub(super) fn capture(&self) -> (Vec<CapturedUser>, Vec<(u8, Marks)>) {
         let (mut users, mut marks) = (Vec::new(), Vec::new());
         for (number, bucket) in (0..=u8::MAX).zip(&self.buckets) {
-            marks.extend(bucket.lock().capture(&mut users).map(|changed| (number, changed)));
+            let changed = bucket.lock().capture(&mut users, self.expired.get());
+            marks.extend(changed.map(|changed| (number, changed)));
         }
         (users, marks)
     }

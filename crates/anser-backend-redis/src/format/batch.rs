@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use anser_backend::{BucketBatch, Counted, MailboxRow, PartitionRows, Side, TimelineEntry};
+use anser_backend::{BucketBatch, Counted, MailboxRow, PartitionRows, RecalledEntry, Side, TimelineEntry};
 use anser_types::codec::Writer;
 use anser_types::{Offset, PartitionId, Timestamp, UserKey};
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use super::{EXACT_MAX, digits, entry, list_row};
 const ENTRY: u8 = b'E';
 const READ: u8 = b'R';
 const REMOVE: u8 = b'X';
+const RECALL: u8 = b'C';
 
 /// A batch that is ready to be sent.
 #[derive(Debug, Default)]
@@ -44,6 +45,8 @@ struct Packer<'a> {
     users: HashMap<&'a UserKey, u32>,
     /// Records are shared between the entries of one message: the same bytes at the same place.
     bodies: HashMap<(*const u8, usize, Side2), u32>,
+    /// The same of messages that take others back.
+    recalls: HashMap<(*const u8, usize, Side2), u32>,
     conversations: HashMap<Vec<u8>, u32>,
 }
 
@@ -82,6 +85,7 @@ impl<'a> Packer<'a> {
                 let conversation = self.conversation(list_row::field(conversation));
                 (user, Row { kind: READ, time: *until, conversation, ..BLANK })
             }
+            MailboxRow::Recall(recalled) => (&recalled.user, self.recall(recalled)),
             MailboxRow::Remove { user, conversation } => {
                 let conversation = self.conversation(list_row::field(conversation));
                 (user, Row { kind: REMOVE, conversation, ..BLANK })
@@ -97,6 +101,20 @@ impl<'a> Packer<'a> {
         Row { kind: ENTRY, time: entry.sent, conversation, body: self.body(entry.side, &entry.record), counts }
     }
 
+    /// The message that is taken back, by its UID; then what the list keeps of the one that did it.
+    fn recall(&mut self, recalled: &RecalledEntry) -> Row {
+        let RecalledEntry { conversation, uid, sent, by_sent, by_side, by_record, .. } = recalled;
+        let conversation = self.conversation(list_row::field(conversation));
+        let strings = &mut self.packed.strings;
+        let key = (by_record.as_ptr(), by_record.len(), side_key(*by_side));
+        let body = *self.recalls.entry(key).or_insert_with(|| {
+            let by_sent = by_sent.0.min(EXACT_MAX).to_be_bytes();
+            strings.push([&uid.as_bytes()[..], &by_sent, &entry::write_body(*by_side, by_record)].concat());
+            count(strings.len())
+        });
+        Row { kind: RECALL, time: *sent, conversation, body, ..BLANK }
+    }
+
     fn user(&mut self, user: &'a UserKey) -> u32 {
         let users = &mut self.packed.users;
         *self.users.entry(user).or_insert_with(|| {
@@ -106,12 +124,8 @@ impl<'a> Packer<'a> {
     }
 
     fn body(&mut self, side: Side, record: &Bytes) -> u32 {
-        let side_key = match side {
-            Side::Inbox => None,
-            Side::Outbox(connection) => Some(connection.0),
-        };
         let strings = &mut self.packed.strings;
-        *self.bodies.entry((record.as_ptr(), record.len(), side_key)).or_insert_with(|| {
+        *self.bodies.entry((record.as_ptr(), record.len(), side_key(side))).or_insert_with(|| {
             strings.push(entry::write_body(side, record));
             count(strings.len())
         })
@@ -135,6 +149,13 @@ impl<'a> Packer<'a> {
         writer.u32(row.conversation);
         writer.u32(row.body);
         writer.u8(u8::from(row.counts));
+    }
+}
+
+const fn side_key(side: Side) -> Side2 {
+    match side {
+        Side::Inbox => None,
+        Side::Outbox(connection) => Some(connection.0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is read of one user.
 
 use anser_backend::{ListQuery, ListRow, Online, Page, RangeQuery, StoreError};
-use anser_types::{Position, Timestamp, UserKey};
+use anser_types::{MessageUid, Position, Timestamp, UserKey};
 use bytes::Bytes;
 use redis::Value;
 
@@ -65,11 +65,16 @@ fn read_page(answer: Value) -> Result<Page, StoreError> {
         return Err(unexpected());
     };
     let mut values = values.into_iter();
-    let (Some(Value::Int(head)), Some(Value::Int(finished))) = (values.next(), values.next()) else {
+    let (Some(Value::Int(head)), Some(Value::Int(finished)), Some(Value::BulkString(recalled))) =
+        (values.next(), values.next(), values.next())
+    else {
         return Err(unexpected());
     };
     let head = Position(u64::try_from(head).map_err(|_| unexpected())?);
-    let mut page = Page { entries: Vec::with_capacity(values.len()), head, finished: finished == 1 };
+    let (uids, _) = recalled.as_chunks();
+    let mut recalled: Vec<MessageUid> = uids.iter().copied().map(MessageUid::from_bytes).collect();
+    recalled.sort_unstable();
+    let mut page = Page { entries: Vec::with_capacity(values.len()), head, finished: finished == 1, recalled };
     for value in values {
         let Value::BulkString(member) = value else {
             return Err(unexpected());

@@ -16,6 +16,8 @@ local ROW_VERSION = 1
 local TIMES_MAX, TIME_BYTES = 128, 6
 -- Keys of a user are trimmed and their expiry renewed when its positions have moved on by so much, or after so many changes.
 local TIDY_MS, TIDY_CHANGES = 3600000, 64
+-- The bytes of a UID.
+local UID_BYTES = 10
 -- So many entries are trimmed at once.
 local TRIM_MAX = 1000
 local NO_MARK = string.rep('0', 40)
@@ -100,6 +102,17 @@ local function read_until(row, time)
   end
 end
 
+-- A message was taken back: it counts no more.
+local function recall_unread(row, time)
+  for at = #row.times - TIME_BYTES + 1, 1, -TIME_BYTES do
+    if struct.unpack('>I6', row.times, at) == time then
+      row.times = string.sub(row.times, 1, at - 1) .. string.sub(row.times, at + TIME_BYTES)
+      row.count = row.count - 1
+      return
+    end
+  end
+end
+
 local parts = read_parts(ARGV[5])
 local bucket = read_bucket(parts)
 local life = server_life()
@@ -177,6 +190,19 @@ function kinds.R(user, row)
   return ''
 end
 
+-- A message was taken back. The body: its UID, then time and body of the one that did it, for the list.
+function kinds.C(user, row)
+  local uid, by = string.sub(row.body, 1, UID_BYTES), string.sub(row.body, UID_BYTES + 1)
+  local recalled = user.recalled or redis.call('HGET', user.state, 'recalled') or ''
+  user.recalled = kept_recalled(recalled, bucket.expired, uid) .. uid
+  local listed = open_list_row(user, row.conversation)
+  recall_unread(listed, row.time)
+  if listed.last ~= '' and struct.unpack('>I8', listed.last) == row.time then
+    listed.last, listed.shown_at = by, struct.unpack('>I8', by)
+  end
+  return ''
+end
+
 -- A conversation leaves the list.
 function kinds.X(user, row)
   local listed = open_list_row(user, row.conversation)
@@ -209,6 +235,10 @@ local function write_user(user)
     user.tidied, user.changes = user.last, 0
   end
   local fields = { 'changes', user.changes, 'tidied', digits(user.tidied) }
+  if user.recalled then
+    fields[#fields + 1] = 'recalled'
+    fields[#fields + 1] = user.recalled
+  end
   if #user.added > 0 then
     fields[#fields + 1] = 'last'
     fields[#fields + 1] = digits(user.last)

@@ -18,3 +18,16 @@ end
 local function digits(number)
   return string.format('%.0f', number)
 end
+
+-- What was taken back of a timeline, UIDs one behind the other, without those whose entries are gone for good, and without one.
+-- A UID begins with 42 bits of sent time. Entries may lie at later places than their sent times: a day is allowed for that.
+local function kept_recalled(uids, expired, except)
+  local kept = {}
+  for at = 1, #uids, 10 do
+    local uid = string.sub(uids, at, at + 9)
+    if uid ~= except and math.floor(struct.unpack('>I6', uid) / 64) + 86400000 >= expired then
+      kept[#kept + 1] = uid
+    end
+  end
+  return table.concat(kept)
+end

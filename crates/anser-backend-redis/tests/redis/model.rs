@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anser_backend::memory::MemoryMailbox;
 use anser_backend::{
-    BucketBatch, Counted, ListQuery, Listed, Mailbox, MailboxRow, PartitionRows, RangeQuery, Side, StoreError,
-    TimelineEntry,
+    BucketBatch, Counted, ListQuery, Listed, Mailbox, MailboxRow, PartitionRows, RangeQuery, RecalledEntry, Side,
+    StoreError, TimelineEntry,
 };
 use anser_types::{
     Claim, ConnectionId, Conversation, ConversationType, DeviceId, MessageUid, NodeId, Offset, PartitionId, Position,
@@ -45,6 +45,7 @@ enum Row {
     Entry { user: usize, sent: u64, connection: Option<u64>, listed: Option<(usize, bool)> },
     Read(usize, usize, u64),
     Remove(usize, usize),
+    Recall(usize, usize, u64),
 }
 
 fn a_row() -> impl Strategy<Value = Row> {
@@ -55,6 +56,8 @@ fn a_row() -> impl Strategy<Value = Row> {
         2 => (0..3_usize, 0..4_usize, prop_oneof![0..500_u64, Just(1 << 52)])
             .prop_map(|(user, conversation, until)| Row::Read(user, conversation, until)),
         1 => (0..3_usize, 0..4_usize).prop_map(|(user, conversation)| Row::Remove(user, conversation)),
+        2 => (0..3_usize, 0..4_usize, 1..700_u64)
+            .prop_map(|(user, conversation, sent)| Row::Recall(user, conversation, sent)),
     ]
 }
 
@@ -118,6 +121,15 @@ impl Both {
                 conversation: conversation(*number),
                 until: Timestamp(*until),
             },
+            Row::Recall(user, number, sent) => MailboxRow::Recall(RecalledEntry {
+                user: self.users[*user].clone(),
+                conversation: conversation(*number),
+                uid: MessageUid::new(Timestamp(*sent), 0, ConversationType::Private, 7),
+                sent: Timestamp(*sent),
+                by_sent: Timestamp(sent + 100),
+                by_side: Side::Outbox(ConnectionId(*sent)),
+                by_record: Bytes::from(format!("recall of {sent}")),
+            }),
             Row::Remove(user, number) => {
                 MailboxRow::Remove { user: self.users[*user].clone(), conversation: conversation(*number) }
             }

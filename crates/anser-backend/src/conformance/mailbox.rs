@@ -5,6 +5,7 @@
 
 mod lists;
 mod presence;
+mod recalls;
 mod rollback;
 mod rows;
 
@@ -16,6 +17,7 @@ use crate::{BoxFuture, Mailbox, Page, RangeQuery};
 
 pub use lists::*;
 pub use presence::*;
+pub use recalls::*;
 pub use rollback::*;
 pub use rows::*;
 
@@ -71,6 +73,11 @@ macro_rules! mailbox_suite {
             a_read_covers_what_was_sent_until_then,
             a_removed_conversation_comes_back_with_the_next_entry,
             repeated_reads_and_removals_are_skipped,
+            pages_name_what_was_taken_back,
+            what_was_taken_back_is_not_unread,
+            a_list_shows_what_took_its_last_message_back,
+            a_recall_brings_no_conversation_onto_the_list,
+            recalls_are_skipped_below_the_mark_and_go_with_the_entries,
             users_see_nothing_of_each_other,
             cursors_never_move_back,
             entries_are_placed_with_where_their_users_are,

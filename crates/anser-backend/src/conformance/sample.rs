@@ -6,7 +6,7 @@ use anser_types::{
 };
 use bytes::Bytes;
 
-use crate::{BucketBatch, Counted, Listed, MailboxRow, PartitionRows, Side, TimelineEntry};
+use crate::{BucketBatch, Counted, Listed, MailboxRow, PartitionRows, RecalledEntry, Side, TimelineEntry};
 
 pub(super) const P0: PartitionId = PartitionId(0);
 pub(super) const P1: PartitionId = PartitionId(1);
@@ -67,6 +67,19 @@ pub(super) fn entry(owner: &str, sent: u64, side: Side, listed: Option<Listed>) 
         side,
         record: record(sent),
         listed,
+    })
+}
+
+/// The message of a sent time is taken back from a user by that of another.
+pub(super) fn recall(owner: &str, conversation: Conversation, sent: u64, by: u64) -> MailboxRow {
+    MailboxRow::Recall(RecalledEntry {
+        user: user(owner),
+        conversation,
+        uid: uid(sent),
+        sent: Timestamp(sent),
+        by_sent: Timestamp(by),
+        by_side: Side::Inbox,
+        by_record: record(by),
     })
 }
 

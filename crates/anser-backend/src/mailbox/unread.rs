@@ -68,6 +68,15 @@ impl Unread {
         }
     }
 
+    /// A message was taken back: it no longer counts. One that is older than the times that are kept goes on counting until it
+    /// is read.
+    pub fn recall(&mut self, sent: Timestamp) {
+        if let Some(place) = self.newest.iter().rposition(|kept| *kept == sent) {
+            self.newest.remove(place);
+            self.count = self.count.saturating_sub(1);
+        }
+    }
+
     /// Nothing counts any more: the conversation was removed from the list.
     pub fn clear(&mut self) {
         self.count = 0;
@@ -111,6 +120,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_back_counts_no_more_and_only_once() {
+        let mut unread = with([10, 20, 30]);
+        for (sent, count) in [(20, 2), (20, 2), (25, 2), (30, 1)] {
+            unread.recall(Timestamp(sent));
+            assert_eq!(unread.count(), count, "{sent}");
+        }
+        unread.read(Timestamp(10));
+        unread.recall(Timestamp(10));
+        assert_eq!(unread.count(), 0);
+    }
+
+    #[test]
     fn many_unread_cost_a_bounded_amount() {
         let most = UNREAD_EXACT_MAX as u64;
         let mut unread = with(1..=most * 3);
@@ -126,16 +147,23 @@ mod tests {
     proptest! {
         /// Exact as long as no more than the kept number are unread.
         #[test]
-        fn the_count_is_exact_within_the_window(steps in prop::collection::vec((any::<bool>(), 0..300u64), 0..UNREAD_EXACT_MAX)) {
+        fn the_count_is_exact_within_the_window(steps in prop::collection::vec((0..3u8, 0..300u64), 0..UNREAD_EXACT_MAX)) {
             let (mut unread, mut all, mut now, mut read) = (Unread::default(), Vec::new(), 0, 0);
-            for (is_message, number) in steps {
-                if is_message {
-                    now += 1 + number % 3;
-                    unread.add(Timestamp(now));
-                    all.push(now);
-                } else {
-                    read = read.max(number);
-                    unread.read(Timestamp(number));
+            for (step, number) in steps {
+                match step {
+                    0 => {
+                        now += 1 + number % 3;
+                        unread.add(Timestamp(now));
+                        all.push(now);
+                    }
+                    1 => {
+                        read = read.max(number);
+                        unread.read(Timestamp(number));
+                    }
+                    _ => {
+                        all.retain(|sent| *sent != number);
+                        unread.recall(Timestamp(number));
+                    }
                 }
                 let exact = all.iter().filter(|sent| **sent > read).count() as u64;
                 prop_assert_eq!(unread.count(), exact);

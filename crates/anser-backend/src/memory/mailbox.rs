@@ -1,19 +1,19 @@
 //! A mailbox in memory: the reference for what every other one must do. Forgets nothing but what expires, unless it is told to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use anser_types::{
-    BucketId, ConnectionId, Conversation, ConversationType, DeviceId, Mark, NodeId, Offset, PartitionId, Position,
-    Timestamp, UserKey,
+    BucketId, ConnectionId, Conversation, ConversationType, DeviceId, Mark, MessageUid, NodeId, Offset, PartitionId,
+    Position, Timestamp, UserKey,
 };
 
 use crate::{
     BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
-    RangeQuery, Side, StoreError, StoredEntry, TimelineEntry, Unread,
+    RECALLED_KEPT_MS, RangeQuery, RecalledEntry, Side, StoreError, StoredEntry, TimelineEntry, Unread,
 };
 
 /// A [`Mailbox`] in memory. Clones share the same tables.
@@ -52,6 +52,7 @@ struct UserBox {
     last: Position,
     timeline: BTreeMap<Position, (Side, Bytes)>,
     list: HashMap<Conversation, Row>,
+    recalled: BTreeSet<MessageUid>,
     cursors: HashMap<DeviceId, Position>,
     online: BTreeMap<NodeId, ConnectionId>,
 }
@@ -81,6 +82,17 @@ impl UserBox {
 }
 
 impl UserBox {
+    fn recall(&mut self, recalled: RecalledEntry) {
+        let RecalledEntry { conversation, uid, sent, by_sent, by_side, by_record, .. } = recalled;
+        self.recalled.insert(uid);
+        if let Some(row) = self.list.get_mut(&conversation) {
+            row.unread.recall(sent);
+            if let Some(last) = row.last.as_mut().filter(|(last, ..)| *last == sent) {
+                *last = (by_sent, by_side, by_record);
+            }
+        }
+    }
+
     fn online(&self) -> Online {
         self.online.keys().copied().collect()
     }
@@ -126,6 +138,10 @@ impl Tables {
                 list.entry(conversation).or_default().unread.read(until);
                 None
             }
+            MailboxRow::Recall(recalled) => {
+                self.open(&recalled.user.clone()).recall(recalled);
+                None
+            }
             MailboxRow::Remove { user, conversation } => {
                 if let Some(row) = self.boxes.entry(user).or_default().list.get_mut(&conversation) {
                     row.last = None;
@@ -150,10 +166,11 @@ impl Tables {
     }
 
     fn range(&self, query: &RangeQuery) -> Page {
-        let mut page = Page { entries: Vec::new(), head: self.head(&query.user), finished: true };
+        let mut page = Page { head: self.head(&query.user), finished: true, ..Page::default() };
         let Some(user) = self.boxes.get(&query.user) else {
             return page;
         };
+        page.recalled.extend(&user.recalled);
         let mut bytes = 0usize;
         let after = query.after.max(Position(self.expired_before.0.saturating_sub(1)));
         for (position, (side, record)) in
@@ -337,6 +354,7 @@ impl Mailbox for MemoryMailbox {
             tables.expired_before = tables.expired_before.max(time);
             for user in tables.boxes.values_mut() {
                 user.timeline = user.timeline.split_off(&Position(time.0));
+                user.recalled.retain(|uid| uid.sent_time().plus(RECALLED_KEPT_MS) >= time);
             }
         })
     }

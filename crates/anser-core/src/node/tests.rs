@@ -82,10 +82,16 @@ impl World {
     }
 
     fn take_over_one(&mut self, partition: PartitionId) {
+        self.take_over_in(partition, 0);
+    }
+
+    /// A take-over that gets to read the log only after so long.
+    fn take_over_in(&mut self, partition: PartitionId, millis: u64) {
         let end = Offset(self.log.entry(partition).or_default().len() as u64);
         let claim = self.node.claim(partition, "n", end, self.now).unwrap();
         self.log.entry(partition).or_default().extend(claim.records);
         self.node.claimed(partition, end);
+        self.pass(millis);
         let mut fence = Fence::new(LOG);
         for (offset, bytes) in self.log[&partition].clone().into_iter().enumerate() {
             let offset = Offset(offset as u64);

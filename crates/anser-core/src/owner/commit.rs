@@ -6,13 +6,22 @@ use anser_types::{Message, Offset, UserKey};
 
 use super::effect::{Committed, Effect};
 use super::{InFlight, Owner, Phase};
+use crate::clock::Moment;
 use crate::draft::Ticket;
 
 impl Owner {
     /// `count` records are durable from `first` on. Acks go out only if that is where they were expected.
     ///
     /// Returns `false` if it is not: then nothing is acked, and the owner has to claim anew.
-    pub fn appended(&mut self, expected: Offset, first: Offset, count: usize, effects: &mut Vec<Effect>) -> bool {
+    pub fn appended(
+        &mut self,
+        expected: Offset,
+        first: Offset,
+        count: usize,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        self.advance(now);
         if first != expected {
             self.lose(effects);
             return false;

@@ -77,6 +77,11 @@ impl Duplicates {
         self.forget_old(at_ms);
     }
 
+    /// Everything counts as accepted now.
+    pub(super) fn begin_anew(&mut self, now_ms: u64) {
+        self.order.iter_mut().for_each(|accepted| accepted.at_ms = now_ms);
+    }
+
     /// What was on its way into the log did not get there.
     pub(super) fn abandon_pending(&mut self) {
         self.pending.clear();

@@ -57,8 +57,8 @@ impl Owner {
 
     /// Takes in a record that counts: for the floor, and the window of resends.
     ///
-    /// The window begins anew with the claim. How old a record is only clocks could say: that of the log, which may have been
-    /// set since, and ours. Whoever reads chooses how far back a resend is recognised; nothing is forgotten sooner.
+    /// The window begins anew when the owner serves. How old a record is only clocks could say: that of the log, which may have
+    /// been set since, and ours. Whoever reads chooses how far back a resend is recognised; nothing is forgotten sooner.
     pub fn remember(&mut self, offset: Offset, body: &Body) {
         if matches!(body, Body::Claim { .. }) {
             // Its clock may be wrong; nothing was stamped by it that is not seen on its own.
@@ -136,6 +136,8 @@ impl Owner {
     pub fn serve(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.advance(now);
         self.now = self.now.max(self.floor);
+        // What was read may have been taken by the log while this owner waited for its claim.
+        self.duplicates.begin_anew(self.passed_ms);
         if let Phase::Reading { claim } = self.phase {
             self.phase = Phase::Serving { claim };
         }

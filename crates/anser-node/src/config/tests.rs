@@ -26,10 +26,12 @@ fn settings_that_do_not_fit_together_are_refused_by_name() {
         ("[app]\nkey = \"k\"", "app: key and secret"),
         ("[tls]\ncertificate = \"a.pem\"", "tls: certificate and key"),
         ("[tls]\ntcp = \"127.0.0.1:1\"", "tls.certificate"),
+        ("[message]\nmessage_bytes_max = 15728641", "message.message_bytes_max: at most 15728640"),
     ] {
         let refused = check(text).unwrap_err();
         assert!(refused.contains(names), "{text}: {refused}");
     }
+    assert_eq!(check("[message]\nmessage_bytes_max = 15728640"), Ok(()));
     assert_eq!(check("http = \":0\"\ntcp = \":0\"\nws = \":0\""), Ok(()));
 }
 

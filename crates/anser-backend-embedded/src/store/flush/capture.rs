@@ -9,7 +9,9 @@ use crate::store::disk::{Batch, Disk, Table};
 use crate::store::format::hide::{self, Hide};
 use crate::store::format::identity::{self, Expiry};
 use crate::store::format::marks::{self, Marks};
-use crate::store::format::{cell, chunk, cursor, lift, list_row, subject_head, subject_key, user_head, user_key};
+use crate::store::format::{
+    cell, chunk, cursor, lift, list_row, recalled, subject_head, subject_key, user_head, user_key,
+};
 use crate::store::history::{CapturedArchive, CapturedHistory, hides};
 use crate::store::mailbox::CapturedUser;
 
@@ -98,7 +100,11 @@ impl Capture {
 }
 
 fn write_user(batch: &mut Batch, user: &CapturedUser) {
-    batch.insert(Table::Users, user_head::key(&user.user), user_head::write(user.last));
+    let head = user_head::write_head(user.last, user.has_recalled);
+    batch.insert(Table::Users, user_head::key(&user.user), head);
+    if let Some(uids) = &user.recalled {
+        batch.insert(Table::Users, recalled::key(&user.user), recalled::write(uids));
+    }
     for (conversation, state) in &user.rows {
         batch.insert(Table::Users, list_row::key(&user.user, conversation), list_row::write(state));
     }

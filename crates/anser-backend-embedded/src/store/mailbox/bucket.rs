@@ -1,7 +1,7 @@
 //! One bucket of users with its marks: where batches are applied.
 
 use anser_backend::{BucketBatch, MailboxRow, PartitionRows, Placed, StoreError};
-use anser_types::{Mark, Offset, UserKey};
+use anser_types::{Mark, Offset, Timestamp, UserKey};
 
 use super::user_box::{CapturedUser, UserBox};
 use crate::store::disk::Disk;
@@ -85,6 +85,7 @@ impl Bucket {
     fn prepare(&mut self, disk: &Disk, row: &MailboxRow) -> Result<(), StoreError> {
         let (user, conversation) = match row {
             MailboxRow::Entry(entry) => (&entry.user, entry.listed.as_ref().map(|listed| &listed.conversation)),
+            MailboxRow::Recall(recalled) => (&recalled.user, Some(&recalled.conversation)),
             MailboxRow::Read { user, conversation, .. } | MailboxRow::Remove { user, conversation } => {
                 (user, Some(conversation))
             }
@@ -112,6 +113,10 @@ impl Bucket {
             }
             MailboxRow::Read { user, conversation, until } => {
                 self.change(&user, |user_box| user_box.read(conversation, until));
+                None
+            }
+            MailboxRow::Recall(recalled) => {
+                self.change(&recalled.user.clone(), |user_box| user_box.recall(recalled));
                 None
             }
             MailboxRow::Remove { user, conversation } => {
@@ -151,10 +156,10 @@ impl Bucket {
     }
 
     /// Takes what the next flush writes: the users that changed, and the marks if they did.
-    pub(super) fn capture(&mut self, users: &mut Vec<CapturedUser>) -> Option<Marks> {
+    pub(super) fn capture(&mut self, users: &mut Vec<CapturedUser>, expired: Timestamp) -> Option<Marks> {
         for user in std::mem::take(&mut self.queue) {
             if let Some(user_box) = self.boxes.get_mut(&user) {
-                users.push(user_box.capture(user));
+                users.push(user_box.capture(user, expired));
             }
         }
         std::mem::take(&mut self.are_marks_changed).then(|| self.marks.clone())

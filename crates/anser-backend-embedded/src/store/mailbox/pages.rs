@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use anser_backend::{Page, RangeQuery, StoreError, StoredEntry};
-use anser_types::{Position, Timestamp};
+use anser_types::{MessageUid, Position, Timestamp};
 
 use super::user_box::UserBox;
 use crate::store::disk::{Disk, Table};
@@ -20,8 +20,8 @@ pub(super) struct PageBuilder {
 }
 
 impl PageBuilder {
-    fn new(query: &RangeQuery, head: Position) -> Self {
-        let page = Page { entries: Vec::new(), head, finished: true };
+    fn new(query: &RangeQuery, head: Position, recalled: Vec<MessageUid>) -> Self {
+        let page = Page { entries: Vec::new(), head, finished: true, recalled };
         Self { page, entries_max: query.entries_max.max(1), bytes_left: query.bytes_max }
     }
 
@@ -56,6 +56,7 @@ pub(super) struct DiskPage {
     /// The last position that is to be read from disk.
     to: Position,
     recent: Vec<StoredEntry>,
+    recalled: Vec<MessageUid>,
     head: Position,
 }
 
@@ -70,20 +71,20 @@ pub(super) enum Plan {
 pub(super) fn plan(user_box: &UserBox, query: RangeQuery, expired: Timestamp) -> Plan {
     let after = query.after.max(Position(expired.0.saturating_sub(1)));
     let window = user_box.window();
-    let head = user_box.last();
+    let (head, recalled) = (user_box.last(), user_box.recalled(expired));
     if after.0 >= window.after() {
-        return Plan::Done(PageBuilder::new(&query, head).add_all(window.later_than(after.0)));
+        return Plan::Done(PageBuilder::new(&query, head, recalled).add_all(window.later_than(after.0)));
     }
     // One more than fits, so that the page knows whether it is the last.
     let recent = window.later_than(window.after()).take(query.entries_max.saturating_add(1)).cloned().collect();
-    Plan::Disk(DiskPage { query, after, to: Position(window.after()), recent, head })
+    Plan::Disk(DiskPage { query, after, to: Position(window.after()), recent, recalled, head })
 }
 
 impl DiskPage {
     /// Reads the page. Blocks.
     pub(super) fn read(self, disk: &Disk) -> Result<Page, StoreError> {
         let owner = user_key(&self.query.user);
-        let mut builder = PageBuilder::new(&self.query, self.head);
+        let mut builder = PageBuilder::new(&self.query, self.head, self.recalled);
         let from = Bound::Excluded(chunk::key(&owner, self.after.0));
         for row in disk.prefix_from(Table::Timelines, &owner, from) {
             let entries: Vec<StoredEntry> = chunk::read(row?.value).map_err(damaged("timelines"))?;

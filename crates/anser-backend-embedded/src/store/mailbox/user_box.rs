@@ -1,21 +1,27 @@
 //! What memory holds of one user: the newest entries, the list rows that were touched, cursors. Pure but for the tables it is
 //! loaded from.
 
-use anser_backend::{Counted, Online, Placed, Side, StoreError, StoredEntry, TimelineEntry};
-use anser_types::{Conversation, DeviceId, Position, Timestamp, UserKey};
+use std::collections::BTreeSet;
+
+use anser_backend::{
+    Counted, Online, Placed, RECALLED_KEPT_MS, RecalledEntry, Side, StoreError, StoredEntry, TimelineEntry,
+};
+use anser_types::{Conversation, DeviceId, MessageUid, Position, Timestamp, UserKey};
 use bytes::Bytes;
 
 use crate::store::disk::{Disk, Table};
 use crate::store::error::damaged;
 use crate::store::format::lift::Lift;
 use crate::store::format::list_row::{Last, ListState};
-use crate::store::format::{cursor, list_row, user_head};
+use crate::store::format::{cursor, list_row, recalled, user_head};
 use crate::store::hash::QuickMap;
 use crate::store::window::Window;
 
 /// Roughly what a user and a list row take beside what they hold.
 const BOX_OVERHEAD: usize = 512;
 const ROW_OVERHEAD: usize = 320;
+/// Roughly what a message that was taken back takes.
+const RECALLED_OVERHEAD: usize = 32;
 /// A user's list rows are let go with the user, or when there are more than so many.
 const ROWS_KEPT: usize = 128;
 /// Cursors of so many terminals are held in memory until the next flush at most; others wait for it.
@@ -34,6 +40,12 @@ pub(super) struct UserBox {
     /// Whether `rows` holds all there are.
     has_all_rows: bool,
     cursors: QuickMap<DeviceId, Position>,
+    /// What was taken back; mostly nothing.
+    #[expect(
+        clippy::box_collection,
+        reason = "a word for each of the many users of whom nothing is taken back, not three"
+    )]
+    recalled: Option<Box<BTreeSet<MessageUid>>>,
     /// What is held, as counted by the budget.
     held: usize,
     changes: Changes,
@@ -44,6 +56,7 @@ pub(super) struct UserBox {
 /// How the box differs from what is on disk.
 #[derive(Debug, Default)]
 struct Changes {
+    is_recalled: bool,
     is_queued: bool,
     is_in_flight: bool,
 }
@@ -63,6 +76,9 @@ pub(in crate::store) struct CapturedUser {
     pub(in crate::store) rows: Vec<(Conversation, ListState)>,
     pub(in crate::store) cursors: Vec<(DeviceId, Position)>,
     pub(in crate::store) spent: Vec<Lift>,
+    pub(in crate::store) has_recalled: bool,
+    /// If it has changed.
+    pub(in crate::store) recalled: Option<BTreeSet<MessageUid>>,
 }
 
 impl UserBox {
@@ -70,7 +86,10 @@ impl UserBox {
     pub(super) fn load(disk: &Disk, user: &UserKey, mut lifts: Vec<Lift>) -> Result<Self, StoreError> {
         let head = disk.get(Table::Users, user_head::key(user))?;
         let is_new = head.is_none();
-        let last = head.map_or(Ok(Position::START), user_head::read).map_err(damaged("users"))?;
+        let head = head.map_or(Ok((Position::START, false)), user_head::read_head);
+        let (last, has_recalled) = head.map_err(damaged("users"))?;
+        let stored = if has_recalled { disk.get(Table::Users, recalled::key(user))? } else { None };
+        let recalled = stored.map(recalled::read).transpose().map_err(damaged("users"))?.map(Box::new);
         lifts.sort_unstable();
         let mut loaded = Self {
             last,
@@ -80,7 +99,8 @@ impl UserBox {
             rows: QuickMap::default(),
             has_all_rows: is_new,
             cursors: QuickMap::default(),
-            held: BOX_OVERHEAD,
+            held: BOX_OVERHEAD + recalled.as_ref().map_or(0, |uids| uids.len() * RECALLED_OVERHEAD),
+            recalled,
             changes: Changes::default(),
             is_recent: true,
         };
@@ -130,6 +150,29 @@ impl UserBox {
     /// The user has read a conversation, whose row has been loaded.
     pub(super) fn read(&mut self, conversation: Conversation, until: Timestamp) {
         self.row(conversation).state.unread.read(until);
+    }
+
+    /// A message was taken back; the row of its conversation has been loaded.
+    pub(super) fn recall(&mut self, recalled: RecalledEntry) {
+        let RecalledEntry { conversation, uid, sent, by_sent, by_side, by_record, .. } = recalled;
+        if self.recalled.get_or_insert_default().insert(uid) {
+            self.held += RECALLED_OVERHEAD;
+            self.changes.is_recalled = true;
+        }
+        let Some(row) = self.rows.get_mut(&conversation) else {
+            return;
+        };
+        row.is_changed = true;
+        row.state.unread.recall(sent);
+        if let Some(last) = row.state.last.as_mut().filter(|last| last.sent == sent) {
+            *last = Last { sent: by_sent, side: by_side, record: by_record };
+        }
+    }
+
+    /// What was taken back of the timeline, as far as entries of that time may still be there.
+    pub(super) fn recalled(&self, expired: Timestamp) -> Vec<MessageUid> {
+        let uids = self.recalled.iter().flat_map(|uids| uids.iter());
+        uids.filter(|uid| is_kept(uid, expired)).copied().collect()
     }
 
     /// A conversation leaves the list; its row has been loaded.
@@ -214,8 +257,12 @@ impl UserBox {
     }
 
     /// Takes what the next flush writes.
-    pub(super) fn capture(&mut self, user: UserKey) -> CapturedUser {
-        self.changes = Changes { is_queued: false, is_in_flight: true };
+    pub(super) fn capture(&mut self, user: UserKey, expired: Timestamp) -> CapturedUser {
+        let is_recalled = self.changes.is_recalled;
+        self.changes = Changes { is_recalled: false, is_queued: false, is_in_flight: true };
+        if let Some(uids) = self.recalled.as_mut().filter(|_| is_recalled) {
+            uids.retain(|uid| is_kept(uid, expired));
+        }
         let changed = self.rows.iter_mut().filter_map(|(conversation, row)| {
             std::mem::take(&mut row.is_changed).then(|| (conversation.clone(), row.state.clone()))
         });
@@ -226,6 +273,8 @@ impl UserBox {
             entries: self.window.unflushed(),
             cursors: self.cursors.iter().map(|(device, cursor)| (device.clone(), *cursor)).collect(),
             spent: std::mem::take(&mut self.spent),
+            has_recalled: self.recalled.is_some(),
+            recalled: self.recalled.as_deref().filter(|_| is_recalled).cloned(),
         }
     }
 
@@ -264,4 +313,9 @@ impl UserBox {
     pub(super) const fn held(&self) -> usize {
         self.held
     }
+}
+
+/// Whether an entry of this message may still be there.
+fn is_kept(uid: &MessageUid, expired: Timestamp) -> bool {
+    uid.sent_time().plus(RECALLED_KEPT_MS) >= expired
 }

@@ -8,7 +8,7 @@ const HOUR_MS: u64 = 3_600_000;
 
 impl World {
     /// Time passes, tick by tick.
-    fn pass(&mut self, millis: u64) {
+    pub(super) fn pass(&mut self, millis: u64) {
         for _ in 0..millis.div_ceil(100) {
             self.now = self.now.plus(100);
             self.node.tick(self.now, &mut self.effects);
@@ -17,6 +17,15 @@ impl World {
                 self.sync();
             }
         }
+    }
+
+    /// Time passes, and the log takes nothing meanwhile.
+    fn slumber(&mut self, millis: u64) {
+        for _ in 0..millis.div_ceil(100) {
+            self.now = self.now.plus(100);
+            self.node.tick(self.now, &mut self.effects);
+        }
+        self.perform();
     }
 
     fn typing(&mut self, from: &str, to: &str) {
@@ -68,6 +77,25 @@ fn nothing_twice_the_newer_of_two_equal_messages_stays_known_when_the_older_is_f
     let three = world.send(again(&first, 102));
     world.sync();
     assert_eq!(world.accepted(two), world.accepted(three));
+}
+
+#[test]
+fn nothing_twice_the_window_does_not_begin_before_the_log_has_the_message_or_a_take_over_has_ended() {
+    let mut world = World::new();
+    let first = world.private("alice", "bob", "hi", Some(5));
+    let one = world.send(first.clone());
+    world.slumber(HOUR_MS / 2);
+    world.sync();
+    world.pass(HOUR_MS * 3 / 4);
+    let two = world.send(again(&first, 102));
+    world.sync();
+    assert_eq!(world.accepted(one), world.accepted(two));
+    let partition = Subject::private(app(), user("alice"), user("bob")).partition(COUNT);
+    world.take_over_in(partition, HOUR_MS / 2);
+    world.pass(HOUR_MS * 3 / 4);
+    let two = world.send(again(&first, 101));
+    world.sync();
+    assert_eq!(world.accepted(one), world.accepted(two));
 }
 
 #[test]

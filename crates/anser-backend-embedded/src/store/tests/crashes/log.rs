@@ -1,7 +1,8 @@
 //! A log that exists only as what its records do to the tables.
 
 use anser_backend::{
-    BucketBatch, Counted, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows, Side, TimelineEntry,
+    BucketBatch, Counted, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows, RecalledEntry,
+    Side, TimelineEntry,
 };
 use anser_types::{Claim, ConnectionId, ConversationType, MessageUid, Offset, PartitionId, Subject, Timestamp};
 use bytes::Bytes;
@@ -22,6 +23,7 @@ impl Record {
     pub(super) fn batches(&self) -> Vec<BucketBatch> {
         let owner = |row: &MailboxRow| match row {
             MailboxRow::Entry(entry) => entry.user.bucket(),
+            MailboxRow::Recall(recalled) => recalled.user.bucket(),
             MailboxRow::Read { user, .. } | MailboxRow::Remove { user, .. } => user.bucket(),
         };
         let mut batches: Vec<BucketBatch> = Vec::new();
@@ -86,7 +88,20 @@ impl Log {
                 let cell = HistoryCell::Recalled { by: uid(1) };
                 let write =
                     HistoryWrite::Cell { subject: subject.clone(), sent: Timestamp(sent), uid: uid(sent), cell };
-                self.add(&subject, Vec::new(), |_| vec![write])
+                self.time += 1;
+                let by_sent = Timestamp(self.time);
+                let row = |owner: usize, peer: usize| {
+                    MailboxRow::Recall(RecalledEntry {
+                        user: user(owner),
+                        conversation: with(peer),
+                        uid: uid(sent),
+                        sent: Timestamp(sent),
+                        by_sent,
+                        by_side: Side::Inbox,
+                        by_record: "recall".into(),
+                    })
+                };
+                self.add(&subject, vec![row(from, to), row(to, from)], |_| vec![write])
             }
             Step::Hide { user: by, peer, back, all } => {
                 let (user, sent) = (user(by), Timestamp(self.time.saturating_sub(back)));
