@@ -24,7 +24,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
-            flush_interval: Duration::from_millis(500),
+            flush_interval: Duration::from_secs(1),
             flush_bytes: 16 * MIB,
             dirty_bytes_max: 96 * MIB,
             memory_bytes_max: 256 * MIB,
