@@ -10,9 +10,12 @@ use anser_types::{Conversation, ConversationType, TargetId};
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(600);
-const SENDERS: usize = 16;
-/// Of each sender. A message to one of them waits for the ack of the last one.
-const RECEIVERS: usize = 64;
+/// A sender has one conversation under way at a time, so that it takes many of them to fill the log quickly.
+const SENDERS: usize = 250;
+/// Of each sender, one after the other.
+const RECEIVERS: usize = 4;
+/// How many messages a sender has under way.
+const UNDER_WAY_MAX: usize = 64;
 /// A server without optimisation, which a plain `cargo test` starts, may take ten times as long.
 const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
 
@@ -26,7 +29,6 @@ async fn fill(server: &Server, count: usize) {
     for sender in 0..SENDERS {
         let token = server.admin().token(&format!("sender-{sender}")).await.expect("a token");
         let builder = Client::builder(&server.url(), &server.ready().app_key, &token);
-        let builder = builder.session(|session| session.unsettled_max = 4096);
         let (client, _events) = builder.connect().await.expect("signed in");
         senders.spawn(async move { send(&client, sender, count / SENDERS).await });
     }
@@ -41,11 +43,11 @@ async fn fill(server: &Server, count: usize) {
 async fn send(client: &Client, sender: usize, count: usize) {
     let mut under_way = std::collections::VecDeque::new();
     for number in 0..count {
-        let target = TargetId::new(&format!("receiver-{sender}-{}", number % RECEIVERS)).expect("an id");
+        let target = TargetId::new(&format!("receiver-{sender}-{}", number * RECEIVERS / count)).expect("an id");
         let text = format!("{number} {}", "x".repeat(180));
         let outgoing = Outgoing::text(Conversation::new(ConversationType::Private, target), &text);
         under_way.push_back(client.begin_send(outgoing).await.expect("taken"));
-        if under_way.len() >= 2048 {
+        if under_way.len() >= UNDER_WAY_MAX {
             acked(under_way.pop_front()).await;
         }
     }
