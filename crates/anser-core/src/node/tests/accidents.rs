@@ -192,6 +192,29 @@ fn nothing_twice_an_answer_to_another_question_does_not_make_a_resend_a_new_mess
 }
 
 #[test]
+fn in_order_what_waits_behind_a_resend_that_cannot_be_told_yet_goes_back_with_it() {
+    let mut world = World::new();
+    let first = world.private("alice", "bob", "hi", Some(5));
+    world.send(first.clone());
+    world.sync();
+    world.publish_alone(Publish { origin: Origin { publish: 100, ..first.origin }, ..first.clone() });
+    let second = world.private("alice", "bob", "and then", None);
+    world.publish_alone(Publish { origin: Origin { publish: 101, ..second.origin }, ..second });
+    let of = Subject::private(app(), user("alice"), user("bob"));
+    let partition = of.partition(COUNT);
+    let is_read = world.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_, subject, _) if *subject == of));
+    assert!(is_read, "the first send is read");
+    world.effects.clear();
+    // It cannot be read now.
+    world.node.fetched(partition, &of, None, world.now, &mut world.effects);
+    world.perform();
+    assert!(world.appending.is_empty(), "the second does not overtake the first");
+    world.tick_for(500);
+    let order: Vec<_> = world.settled.iter().map(|settled| settled.publish).filter(|n| *n >= 100).collect();
+    assert_eq!(order, [100, 101]);
+}
+
+#[test]
 fn slow_is_alone_readers_that_are_ahead_do_not_hold_up_a_conversation() {
     let mut world = World::new();
     // So many write to bob at once that his timeline is two seconds ahead.
