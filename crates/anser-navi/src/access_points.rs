@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anser_cluster::BoxFuture;
 use anser_core::navigation::AccessNode;
 use anser_types::UserKey;
 
@@ -98,8 +99,11 @@ pub trait AccessPoints: Send + Sync + fmt::Debug + 'static {
     /// The live nodes, draining ones among them.
     fn live(&self) -> Vec<AccessPoint>;
 
-    /// The name of the node that holds a live terminal of the user, where that is known.
-    fn home(&self, user: &UserKey) -> Option<String>;
+    /// The name of the node that holds a live terminal of the user, where that is known soon. A user who has one stays there,
+    /// whatever node comes or is full. By default nothing is known.
+    fn home<'a>(&'a self, _user: &'a UserKey) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// The access points of a server that is one node.
@@ -126,10 +130,6 @@ impl AccessPoints for OneNode {
         let draining = self.draining.load(Ordering::Relaxed);
         let node = AccessNode { name: "one".to_owned(), weight: 1, users: 0, draining };
         vec![AccessPoint { node, endpoints: self.endpoints.clone() }]
-    }
-
-    fn home(&self, _user: &UserKey) -> Option<String> {
-        None
     }
 }
 

@@ -4,7 +4,7 @@ use anser_core::navigation::{Choice, choose};
 use anser_types::UserKey;
 use serde::Serialize;
 
-use crate::{AccessPoint, AccessPoints, Endpoint, NaviConfig, Transport};
+use crate::{AccessPoint, Endpoint, NaviConfig, Transport};
 
 /// How a client came to ask.
 #[derive(Debug, Clone, Default)]
@@ -51,18 +51,18 @@ struct ServerAddr {
 }
 
 impl Answer {
-    /// The answer for a user. `None` if no access node takes users now.
+    /// The answer for a user, who may have terminals at the node `home`. `None` if no access node takes users now.
     pub(crate) fn new(
-        points: &dyn AccessPoints,
+        live: &[AccessPoint],
+        home: Option<&str>,
         user: &UserKey,
         shown_id: Option<&str>,
         asked: &Asked,
         config: NaviConfig,
     ) -> Option<Self> {
-        let live = points.live();
         let nodes: Vec<_> = live.iter().map(|point| point.node.clone()).collect();
-        let choice = choose(&nodes, user, points.home(user).as_deref())?;
-        let best_first = best_first(&live, &choice);
+        let choice = choose(&nodes, user, home)?;
+        let best_first = best_first(live, &choice);
         let mut servers = simple_servers(&best_first, asked);
         Some(Self {
             code: 200,

@@ -62,7 +62,7 @@ pub fn router(navi: Navi) -> Router {
 async fn script(State(navi): State<Arc<Navi>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let query = Fields(query.unwrap_or_default().into_bytes());
     let app = navi.apps.find(&query.get("appId"));
-    let answer = navi.answer(app.as_deref(), &query.get("token"), &asked(&headers));
+    let answer = navi.answer(app.as_deref(), &query.get("token"), &asked(&headers)).await;
     let (status, text) = match &answer {
         Some(answer) => (StatusCode::OK, serde_json::to_string(answer).unwrap_or_default()),
         None => (StatusCode::SERVICE_UNAVAILABLE, json!({ "code": 503 }).to_string()),
@@ -89,7 +89,7 @@ async fn json_answer(State(navi): State<Arc<Navi>>, request: Request) -> Respons
         return refuse(StatusCode::FORBIDDEN, 403, "unknown app key");
     };
     let token = [&form, &query].map(|fields| fields.get("token")).into_iter().find(|token| !token.is_empty());
-    match navi.answer(Some(&app), &token.unwrap_or_default(), &asked(&parts.headers)) {
+    match navi.answer(Some(&app), &token.unwrap_or_default(), &asked(&parts.headers)).await {
         Some(answer) => respond(
             StatusCode::OK,
             "application/json; charset=utf-8",
@@ -124,15 +124,19 @@ async fn wrong_method() -> Response {
 }
 
 impl Navi {
-    fn answer(&self, app: Option<&App>, token: &str, asked: &Asked) -> Option<Answer> {
+    async fn answer(&self, app: Option<&App>, token: &str, asked: &Asked) -> Option<Answer> {
         let user = app.and_then(|app| {
             let claims = app.tokens.verify(&app.key, token, (self.clock)()).ok()?;
             Some(UserKey::new(claims.app, claims.user))
         });
-        let shown = user.as_ref().map(|user| user.user.as_str());
+        let live = self.points.live();
         let answer = match &user {
-            Some(user) => Answer::new(&*self.points, user, shown, asked, self.config),
-            None => Answer::new(&*self.points, &nobody(token), None, asked, self.config),
+            Some(user) => {
+                // With a single node there is nothing to choose.
+                let home = if live.len() > 1 { self.points.home(user).await } else { None };
+                Answer::new(&live, home.as_deref(), user, Some(user.user.as_str()), asked, self.config)
+            }
+            None => Answer::new(&live, None, &nobody(token), None, asked, self.config),
         };
         if answer.is_none() {
             tracing::warn!("no access node takes users");

@@ -1,6 +1,6 @@
 //! Navigation as clients see it.
 
-use anser_cluster::AppSecret;
+use anser_cluster::{AppSecret, BoxFuture};
 use anser_rmtp::token::TokenClaims;
 use axum::http::Method;
 use serde_json::Value;
@@ -230,8 +230,9 @@ impl AccessPoints for Three {
         vec![point("a"), point("b"), point("c")]
     }
 
-    fn home(&self, user: &UserKey) -> Option<String> {
-        (user.user.as_str() == "homely").then(|| "c".to_owned())
+    fn home<'a>(&'a self, user: &'a UserKey) -> BoxFuture<'a, Option<String>> {
+        let home = (user.user.as_str() == "homely").then(|| "c".to_owned());
+        Box::pin(std::future::ready(home))
     }
 }
 

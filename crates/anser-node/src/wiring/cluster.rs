@@ -1,13 +1,14 @@
 //! A node that is one of several: its backends, its way to the others, and the roles that it has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anser_access::Registry;
 use anser_backend::{ClientAddresses, Role};
 use anser_backend_hbase::HbaseStore;
 use anser_backend_kafka::KafkaLog;
 use anser_backend_redis::RedisStore;
-use anser_cluster::{AccessService, ConnectionIds, DirectoryService, MessageService, OwnerService};
+use anser_cluster::{AccessService, BoxFuture, ConnectionIds, DirectoryService, MessageService, OwnerService};
 use anser_core::navigation::AccessNode;
 use anser_message::{Backends, Cluster};
 use anser_navi::{AccessPoint, AccessPoints, Address, Endpoint, Transport};
@@ -108,7 +109,7 @@ impl Seat {
 
     /// Where navigation sends clients.
     pub(crate) fn points(&self) -> Arc<dyn AccessPoints> {
-        Arc::new(Points(Arc::clone(&self.peer)))
+        Arc::new(Points { peer: Arc::clone(&self.peer), messages: self.peer.messages() })
     }
 
     /// Tells the others that the node is there. They send it what is its from now on.
@@ -169,11 +170,17 @@ impl Seated {
 
 /// The access nodes of the cluster, as the list of members has them.
 #[derive(Debug)]
-struct Points(Arc<PeerNode>);
+struct Points {
+    peer: Arc<PeerNode>,
+    messages: Arc<dyn MessageService>,
+}
+
+/// How long navigation waits to be told where a user is. Without an answer it goes by the hash.
+const HOME_PATIENCE: Duration = Duration::from_millis(300);
 
 impl AccessPoints for Points {
     fn live(&self) -> Vec<AccessPoint> {
-        let routes = self.0.routes();
+        let routes = self.peer.routes();
         let with_terminals = routes.members().iter().filter(|member| member.roles.has(Role::Access));
         with_terminals
             .map(|member| AccessPoint {
@@ -188,8 +195,12 @@ impl AccessPoints for Points {
             .collect()
     }
 
-    fn home(&self, _user: &UserKey) -> Option<String> {
-        None
+    fn home<'a>(&'a self, user: &'a UserKey) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let online = tokio::time::timeout(HOME_PATIENCE, self.messages.online(user)).await.ok()?.ok()?;
+            let routes = self.peer.routes();
+            online.iter().find_map(|node| routes.member(*node)).map(|member| member.name.clone())
+        })
     }
 }
 
