@@ -1,6 +1,6 @@
 //! `cargo xtask backends`: real Kafka, Redis and HBase on this machine. A command line over `anser-sandbox`.
 
-mod arguments;
+pub(crate) mod arguments;
 mod suites;
 
 use std::path::{Path, PathBuf};
@@ -93,7 +93,8 @@ fn down(folder: &Path, leave: Leave) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn opened(folder: &Path) -> anyhow::Result<Stack> {
+/// The stack of a folder, which must be there.
+pub(crate) fn opened(folder: &Path) -> anyhow::Result<Stack> {
     let stack = Stack::open(folder, tell)?;
     stack.with_context(|| format!("there is no stack in {}; `cargo xtask backends up` makes one", tools::shown(folder)))
 }
@@ -143,7 +144,7 @@ fn now() -> u64 {
 }
 
 /// Where jars are kept, and stacks unless told otherwise.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     tools::cache().join("backends")
 }
 

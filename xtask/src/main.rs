@@ -2,6 +2,7 @@
 
 mod backends;
 mod ci;
+mod cluster;
 mod house;
 mod part;
 mod reference;
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
   sim [ARGUMENT …]       the simulator: --seeds N [--from S], --seed S --trace, --zoo
   sdk                    published SDKs against a server of this checkout
   backends COMMAND       real Kafka, Redis and HBase on this machine; `backends help` tells more
+  cluster COMMAND        a cluster of nodes on such backends; `cluster help` tells more
   bench-restart [N]      how long a restart takes with N messages stored (1,000,000 if not given)";
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn run(words: &[&str]) -> anyhow::Result<bool> {
         ["sim", arguments @ ..] => tools::cargo_run_fast("anser-sim", arguments),
         ["sdk"] => sdk::run(),
         ["backends", words @ ..] => backends::run(words),
+        ["cluster", words @ ..] => cluster::run(words),
         ["bench-restart"] => restart::run(1_000_000),
         ["bench-restart", messages] => restart::run(messages.replace(',', "").parse()?),
         _ => {

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::process::Signal;
 
-use crate::identity::{Condition, Identity};
+use crate::process::Stopped;
 use crate::service::{Kind, Service};
 use crate::shape::RedisShape;
 use crate::spawn::Home;
@@ -14,8 +13,6 @@ use crate::{address, redis_group, wait};
 
 /// How long an orderly end may take before the server is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-/// How long the system may take to end what was killed.
-const KILL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a server may take from its start until it answers. Eight times what it takes on two busy cores.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(180);
 
@@ -23,7 +20,7 @@ impl Stack {
     /// Starts a server that is down and waits until it answers. If it is up, that is fine.
     pub fn start(&self, name: &str) -> anyhow::Result<()> {
         let service = self.service(name)?;
-        ensure!(!self.is_paused(&service), "{name} is paused: `resume` it");
+        ensure!(!self.home(&service).is_paused(), "{name} is paused: `resume` it");
         self.start_service(&service)
     }
 
@@ -34,24 +31,25 @@ impl Stack {
 
     /// Ends a server without a warning, as a loss of power would. If it is down, that is fine.
     pub fn kill(&self, name: &str) -> anyhow::Result<()> {
-        let service = self.service(name)?;
-        let Some(process) = self.process(&service) else {
-            return Ok(());
-        };
-        process.signal(Signal::KILL)?;
-        self.await_end(&service, KILL_LIMIT).with_context(|| format!("{name} cannot be killed"))?;
-        self.tell(&format!("{name}: killed"));
+        let home = self.home(&self.service(name)?);
+        if home.kill().with_context(|| format!("cannot kill {name}"))? {
+            self.tell(&format!("{name}: killed"));
+        }
         Ok(())
     }
 
     /// Stops a server where it is, without its knowing. It answers nothing until it is resumed; its connections stay open.
     pub fn pause(&self, name: &str) -> anyhow::Result<()> {
-        self.send(name, Signal::STOP, Condition::Paused, "paused")
+        self.home(&self.service(name)?).pause().with_context(|| format!("cannot pause {name}"))?;
+        self.tell(&format!("{name}: paused"));
+        Ok(())
     }
 
     /// Lets a server that was paused go on.
     pub fn resume(&self, name: &str) -> anyhow::Result<()> {
-        self.send(name, Signal::CONT, Condition::Running, "resumed")
+        self.home(&self.service(name)?).resume().with_context(|| format!("cannot resume {name}"))?;
+        self.tell(&format!("{name}: resumed"));
+        Ok(())
     }
 
     /// Makes the Redis replica of this name a primary, for good. Nothing is done to the former one.
@@ -121,42 +119,15 @@ impl Stack {
     }
 
     pub(crate) fn stop_service(&self, service: &Service, patience: Duration) -> anyhow::Result<()> {
-        let Some(process) = self.process(service) else {
-            return Ok(());
-        };
-        process.signal(Signal::TERM)?;
-        // One that is paused takes no notice before it goes on.
-        process.signal(Signal::CONT)?;
-        if self.await_end(service, patience).is_ok() {
-            self.tell(&format!("{}: stopped", service.name));
-            return Ok(());
+        let name = &service.name;
+        match self.home(service).stop(patience).with_context(|| format!("cannot stop {name}"))? {
+            Stopped::WasDown => {}
+            Stopped::InOrder => self.tell(&format!("{name}: stopped")),
+            Stopped::Killed => {
+                self.tell(&format!("{name}: did not stop within {} s and was killed", patience.as_secs()))
+            }
         }
-        self.tell(&format!("{}: does not stop within {} s and is killed", service.name, patience.as_secs()));
-        process.signal(Signal::KILL)?;
-        self.await_end(service, KILL_LIMIT).with_context(|| format!("{} cannot be killed", service.name))
-    }
-
-    fn send(&self, name: &str, signal: Signal, wanted: Condition, done: &str) -> anyhow::Result<()> {
-        let service = self.service(name)?;
-        let process = self.process(&service).with_context(|| format!("{name} is down"))?;
-        process.signal(signal)?;
-        let arrived = wait::until(KILL_LIMIT, || (process.condition() == wanted).then_some(()));
-        arrived.with_context(|| format!("{name} cannot be {done}"))?;
-        self.tell(&format!("{name}: {done}"));
         Ok(())
-    }
-
-    pub(crate) fn is_paused(&self, service: &Service) -> bool {
-        self.home(service).process().is_some_and(|(_, condition)| condition == Condition::Paused)
-    }
-
-    fn process(&self, service: &Service) -> Option<Identity> {
-        self.home(service).process().map(|(process, _)| process)
-    }
-
-    fn await_end(&self, service: &Service, patience: Duration) -> anyhow::Result<()> {
-        let gone = wait::until(patience, || self.process(service).is_none().then_some(()));
-        gone.with_context(|| format!("{} is still there", service.name))
     }
 }
 

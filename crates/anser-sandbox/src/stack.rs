@@ -142,7 +142,8 @@ pub(crate) fn lock_folder(folder: &Path) -> anyhow::Result<std::fs::File> {
     lock(&folder.join(LOCK))
 }
 
-fn remove(folder: &Path) -> anyhow::Result<()> {
+/// Removes a folder, if it is there.
+pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))

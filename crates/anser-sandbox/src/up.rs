@@ -74,7 +74,7 @@ impl Stack {
 
     fn start_or_resume(&self, name: &str) -> anyhow::Result<()> {
         let service = self.service(name)?;
-        if self.is_paused(&service) {
+        if self.home(&service).is_paused() {
             self.resume(name)?;
         }
         self.start_service(&service)

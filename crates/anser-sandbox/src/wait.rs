@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "other programs are waited for, on the clock that they have too")]
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -21,4 +21,9 @@ pub(crate) fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> 
 /// Now, to measure from.
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day.
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -94,7 +94,7 @@ fn a_server_is_started_once_and_again_only_when_it_is_gone() {
     stack.kill("redis-1").unwrap();
     stack.kill("redis-1").unwrap();
     assert_eq!(states(&stack), [State::Down]);
-    assert!(stack.pause("redis-1").unwrap_err().to_string().contains("redis-1 is down"));
+    assert!(format!("{:#}", stack.pause("redis-1").unwrap_err()).ends_with("redis-1: it is down"));
     let again = folder.up(RedisShape::Single);
     assert_ne!(pid(&again, "redis-1"), first);
     assert_eq!(redis(&again, "redis-1", &["GET", "key"]), "kept");

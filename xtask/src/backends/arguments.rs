@@ -113,7 +113,8 @@ fn command(word: &str) -> anyhow::Result<Command> {
     })
 }
 
-fn brokers(word: &str) -> anyhow::Result<Brokers> {
+/// How many brokers a word says.
+pub(crate) fn brokers(word: &str) -> anyhow::Result<Brokers> {
     match word {
         "1" => Ok(Brokers::One),
         "3" => Ok(Brokers::Three),
@@ -121,7 +122,8 @@ fn brokers(word: &str) -> anyhow::Result<Brokers> {
     }
 }
 
-fn redis(word: &str) -> anyhow::Result<RedisShape> {
+/// Which shape of Redis a word says.
+pub(crate) fn redis(word: &str) -> anyhow::Result<RedisShape> {
     match word {
         "single" => Ok(RedisShape::Single),
         "replica" => Ok(RedisShape::Replica),

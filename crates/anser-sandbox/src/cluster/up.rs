@@ -1,0 +1,113 @@
+//! Bringing a cluster up: its log, keys and tables are made in the servers of a stack, and its nodes are started.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::cluster::node::Nodes;
+use crate::cluster::settings::Common;
+use crate::cluster::{Cluster, Record};
+use crate::stack::{Stack, lock_folder};
+use crate::{address, wait};
+
+/// Long enough not to be called short, and known to whoever reads this: nothing but tests is kept under it.
+const APP_SECRET: &str = "secret-of-a-sandbox-0123456789";
+
+/// How a cluster is to be brought up.
+#[derive(Debug, Clone)]
+pub struct ClusterUp {
+    /// Its folder. It is made; settings, data, logs and process ids lie in it.
+    pub folder: PathBuf,
+    /// The `anser` program.
+    pub program: PathBuf,
+    /// Which nodes; for a cluster that is there already, those that it has.
+    pub nodes: Nodes,
+    /// How many partitions a new log gets. Several clusters may share the servers of a stack; small ones are soon there.
+    pub partitions: u16,
+    /// More settings of all nodes, each a line of TOML with its dotted name.
+    pub settings: Vec<String>,
+    /// Who is told how it goes, a line at a time.
+    pub tell: fn(&str),
+}
+
+impl ClusterUp {
+    /// On return every node is ready. Nodes that ran already were left alone. After an error, what was started stays up:
+    /// look at it, or end it with [`Cluster::down`].
+    pub fn run(self, stack: &Stack) -> anyhow::Result<Cluster> {
+        let folder = std::path::absolute(&self.folder)?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let _one_at_a_time = lock_folder(&folder)?;
+        let known = Record::read(&folder)?;
+        let is_new = known.is_none();
+        let record = match known {
+            Some(record) => Record { program: self.program.clone(), ..record },
+            None => self.record(&folder)?,
+        };
+        let cluster = Cluster { folder, record, tell: self.tell };
+        if is_new {
+            cluster.make(stack, &self)?;
+        }
+        cluster.record.write(&cluster.folder)?;
+        cluster.start_all()?;
+        Ok(cluster)
+    }
+
+    fn record(&self, folder: &Path) -> anyhow::Result<Record> {
+        self.nodes.check()?;
+        // Beside the block of a stack in the same folder.
+        let base_port = address::choose(&folder.join("nodes"), address::is_free);
+        Ok(Record {
+            base_port: base_port.context("there are not enough free ports in a row")?,
+            program: self.program.clone(),
+            nodes: self.nodes,
+            app_key: format!("app{:08x}", unique(folder) as u32),
+            app_secret: APP_SECRET.to_owned(),
+        })
+    }
+}
+
+/// A number that another cluster, in this folder or elsewhere, hardly has: what one of them left in a server must not be
+/// taken for another's.
+fn unique(folder: &Path) -> u64 {
+    address::hash(format!("{} {} {}", folder.display(), std::process::id(), wait::since_1970().as_nanos()).as_bytes())
+}
+
+impl Cluster {
+    /// Writes the settings of all nodes, and makes what a cluster needs in the servers.
+    fn make(&self, stack: &Stack, up: &ClusterUp) -> anyhow::Result<()> {
+        let prefix = format!("t{:012x}", unique(&self.folder) & 0xffff_ffff_ffff);
+        let common = Common {
+            stack,
+            prefix: &prefix,
+            partitions: up.partitions,
+            more: &up.settings,
+            app_key: &self.record.app_key,
+            app_secret: &self.record.app_secret,
+        };
+        let mut settings = PathBuf::new();
+        for node in self.nodes() {
+            let home = self.home(&node);
+            std::fs::create_dir_all(self.folder.join(&node.name))?;
+            settings = home.join("anser.toml");
+            std::fs::write(&settings, common.of(&node, &home))
+                .with_context(|| format!("cannot write {}", settings.display()))?;
+        }
+        let made = Command::new(&self.record.program).args(["cluster", "init"]).arg(settings).output();
+        let made = made.with_context(|| format!("cannot run {}", self.record.program.display()))?;
+        let said = [made.stdout, made.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        ensure!(made.status.success(), "`anser cluster init` failed ({}):\n{said}", made.status);
+        Ok(())
+    }
+
+    fn start_all(&self) -> anyhow::Result<()> {
+        let nodes = self.nodes();
+        let failed: Vec<String> = std::thread::scope(|scope| {
+            let starting: Vec<_> = nodes.iter().map(|node| scope.spawn(|| self.start(&node.name))).collect();
+            let ended = starting.into_iter().map(|start| start.join().unwrap_or_else(|_| bail!("a start panicked")));
+            ended.filter_map(Result::err).map(|error| format!("{error:#}")).collect()
+        });
+        ensure!(failed.is_empty(), "{}", failed.join("\n"));
+        Ok(())
+    }
+}
