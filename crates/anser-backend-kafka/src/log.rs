@@ -25,6 +25,7 @@ use crate::source::Source;
 /// future is dropped happens all the same.
 pub struct KafkaLog {
     birth: Birth,
+    retention_ms: u64,
     lanes: Arc<Vec<Lane>>,
     source: Arc<Source>,
     health: Arc<Health>,
@@ -45,7 +46,7 @@ impl KafkaLog {
             source.map_err(|source| SetupError::Unavailable { doing: "start readers", source: source.into() })?;
         // All at once: they have been under way since they were started.
         futures_util::future::join_all(lanes.iter().map(Lane::ready_or_late)).await;
-        Ok(Self { birth, lanes: Arc::new(lanes), source: Arc::new(source), health })
+        Ok(Self { birth, retention_ms: config.retention_ms, lanes: Arc::new(lanes), source: Arc::new(source), health })
     }
 
     /// How the log is doing.
@@ -105,6 +106,11 @@ impl MessageLog for KafkaLog {
 
     fn partitions(&self) -> PartitionCount {
         self.birth.partitions
+    }
+
+    fn retention_ms(&self) -> Option<u64> {
+        // The brokers were asked at the start whether they keep records for so long.
+        Some(self.retention_ms)
     }
 
     fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>> {

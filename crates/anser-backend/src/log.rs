@@ -107,6 +107,12 @@ pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
     /// How many partitions it was born with.
     fn partitions(&self) -> PartitionCount;
 
+    /// For how long it keeps records at least, after which it may let go of them whoever still needs them; `None` if it lets go
+    /// only of what it is told to.
+    fn retention_ms(&self) -> Option<u64> {
+        None
+    }
+
     /// Appends records to one partition. Returns the offset of the first; the others follow without a gap.
     ///
     /// The call is made in order even if the future is polled later: the place in the order is taken at the call.

@@ -1,53 +1,36 @@
-//! From a record that counts to the rows of the derived tables.
+//! From a record that counts to the rows of the mailbox.
 //!
 //! Pure: the same record gives the same rows, however often it is read. What makes each effect happen once is the mark that
-//! every table writes with its rows. Promise kept here: **nothing-lost** (every recipient, the sender and history get the
-//! message).
+//! the mailbox writes with its rows. Promise kept here: **nothing-lost** (every recipient and the sender get the message).
 
 use std::collections::BTreeMap;
 
 use anser_backend::{
-    BucketBatch, Counted, DirectoryChange, HistoryCell, HistoryRow, HistoryWrite, Listed, MailboxRow, PartitionRows,
-    Placed, RecalledEntry, Side, TimelineEntry,
+    BucketBatch, Counted, Listed, MailboxRow, PartitionRows, Placed, RecalledEntry, Side, TimelineEntry,
 };
 use anser_cluster::Deliver;
 use anser_types::record::{Body, UserChange, UserRecord};
 use anser_types::{
     BucketId, Conversation, ConversationType, Effect, Mark, Message, MessageFlags, MessageUid, Offset, PartitionId,
-    Subject, Timestamp, UserId, UserKey,
+    Timestamp, UserId, UserKey,
 };
 
 use crate::owner::Committed;
 
-/// What committed records, in the order of the log, change in the tables.
+/// What committed records, in the order of the log, change in the mailbox.
 #[derive(Debug, Default)]
 pub struct Derived {
     mailbox: BTreeMap<BucketId, Vec<PartitionRows>>,
-    partitions: BTreeMap<PartitionId, PartitionWrites>,
-}
-
-/// What records of one partition change outside the mailbox, and how far they go.
-#[derive(Debug, Default)]
-pub struct PartitionWrites {
-    /// For history.
-    pub history: Vec<HistoryWrite>,
-    /// For the directory.
-    pub directory: Vec<(Offset, DirectoryChange)>,
-    /// How far a table has come that contains them.
-    pub mark: Mark,
+    marks: BTreeMap<PartitionId, Mark>,
 }
 
 impl Derived {
     /// Adds what a record changes.
     pub fn add(&mut self, committed: &Committed) {
-        self.writes(committed).mark = committed.mark();
+        self.marks.insert(committed.partition, committed.mark());
         match &*committed.body {
-            Body::Claim { .. } => {}
+            Body::Claim { .. } | Body::Roster(_) => {}
             Body::Message(message) => self.add_message(message, committed),
-            Body::Roster(roster) => {
-                let change = DirectoryChange::Roster(roster.clone());
-                self.writes(committed).directory.push((committed.offset, change));
-            }
             Body::User(user) => self.add_user(user, committed),
         }
     }
@@ -58,13 +41,9 @@ impl Derived {
         std::mem::take(&mut self.mailbox).into_iter().map(|(bucket, parts)| BucketBatch { bucket, parts }).collect()
     }
 
-    /// The other writes, by partition.
-    pub fn into_partitions(self) -> BTreeMap<PartitionId, PartitionWrites> {
-        self.partitions
-    }
-
-    fn writes(&mut self, committed: &Committed) -> &mut PartitionWrites {
-        self.partitions.entry(committed.partition).or_default()
+    /// How far a mailbox has come in each partition that contains all of it.
+    pub fn into_marks(self) -> BTreeMap<PartitionId, Mark> {
+        self.marks
     }
 
     /// Adds a row behind all rows of its bucket: in the order of the log, whatever the partition.
@@ -107,16 +86,6 @@ impl Derived {
             Some(Effect::Recall { uid, sent }) => self.add_recall(message, (uid, sent), committed),
             None => {}
         }
-        if let Some(number) = committed.number {
-            let row = HistoryRow {
-                subject: message.subject(),
-                sent: message.sent,
-                uid: message.uid,
-                number,
-                record: committed.record.clone(),
-            };
-            self.writes(committed).history.push(HistoryWrite::Row { offset: committed.offset, row });
-        }
     }
 
     /// A message is taken back from whoever is told so, and from its sender.
@@ -135,8 +104,6 @@ impl Derived {
             };
             self.push(committed, &user, MailboxRow::Recall(row));
         }
-        let cell = HistoryCell::Recalled { by: message.uid };
-        self.writes(committed).history.push(HistoryWrite::Cell { subject: message.subject(), sent, uid, cell });
     }
 
     fn add_user(&mut self, record: &UserRecord, committed: &Committed) {
@@ -149,22 +116,13 @@ impl Derived {
                 let row = MailboxRow::Read { user, conversation: conversation.clone(), until: *until };
                 self.push(committed, &record.user, row);
             }
-            UserChange::HideMessages { conversation, messages } => {
-                let subject = Subject::of_conversation(&user, conversation);
-                self.writes(committed).history.push(HistoryWrite::Hide { user, subject, messages: messages.clone() });
-            }
-            UserChange::HideUntil { conversation, until } => {
-                let subject = Subject::of_conversation(&user, conversation);
-                self.writes(committed).history.push(HistoryWrite::HideUntil { user, subject, until: *until });
-            }
-            UserChange::Profile { .. }
+            UserChange::HideMessages { .. }
+            | UserChange::HideUntil { .. }
+            | UserChange::Profile { .. }
             | UserChange::Blocked { .. }
             | UserChange::Unblocked
             | UserChange::TokensVoid { .. }
-            | UserChange::Setting { .. } => {
-                let change = DirectoryChange::User(record.clone());
-                self.writes(committed).directory.push((committed.offset, change));
-            }
+            | UserChange::Setting { .. } => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! hash map. The shells in the roles move bytes and call backends; the simulator drives the very same values.
 
 pub mod applier;
+pub mod archiver;
 pub mod clock;
 pub mod downstream;
 pub mod draft;

@@ -33,7 +33,7 @@ pub enum Effect {
     Fetch(PartitionId, Subject, Offset),
     /// Tell a connection the outcome of a publish.
     Settle(Settled),
-    /// Tell a caller the outcome of its call. A call that changes a roster or a user is answered when its commit is applied.
+    /// Tell a caller the outcome of its call. A call that changes a roster or a user is answered when the tables have its commit.
     Answer(u64, Outcome),
     /// Derive the tables from this record.
     Commit(Committed),
@@ -270,11 +270,25 @@ impl Node {
         self.settle_down(now, effects);
     }
 
-    /// All tables have applied everything of a partition below `next`. Call it now and then: what the tables do not know
-    /// yet cannot be let go of in memory.
-    pub fn applied(&mut self, partition: PartitionId, next: Offset) {
+    /// The directory contains everything of a partition below `next`. Call it now and then: a roster that the directory does
+    /// not know yet cannot be let go of in memory.
+    pub fn archived(&mut self, partition: PartitionId, next: Offset) {
         if let Some(owned) = self.owners.get_mut(&partition) {
-            owned.owner.applied(next);
+            owned.owner.archived(next);
+        }
+    }
+
+    /// Whether a partition takes anything in. What it does not is tried again for a while, and then refused as retryable.
+    pub fn set_open(&mut self, partition: PartitionId, is_open: bool) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.set_open(is_open);
+        }
+    }
+
+    /// Takes in a counted record that the directory may not contain, before it is replayed.
+    pub fn keep_change(&mut self, partition: PartitionId, offset: Offset, body: &Body) {
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.keep_change(offset, body);
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! A plain value: calls come in, [`Effect`]s go out. It never reads a clock; a [`Moment`] never moves it backwards.
 
+mod changes;
 mod commit;
 mod conversation;
 mod decide;
@@ -30,6 +31,7 @@ use anser_types::{Claim, Limits, LogId, Offset, PartitionId, Status, Subject, Ti
 
 use crate::clock::Moment;
 use crate::draft::{Check, Draft, Ticket};
+use changes::Changes;
 use conversation::{Conversation, Held};
 use duplicates::Duplicates;
 pub use effect::{Committed, Effect, Loaded, Turn};
@@ -96,8 +98,12 @@ pub struct Owner {
     decided: u64,
     /// Where the next record must land.
     expected: Offset,
-    /// Below this the tables contain everything.
-    applied: Offset,
+    /// Below this the directory contains everything.
+    archived: Offset,
+    /// Changes of rosters from before the claim that the directory may lack.
+    changes: Changes,
+    /// Whether anything is taken in; not while the log is about to lose what is not archived.
+    is_open: bool,
     outgoing: Vec<Bytes>,
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
@@ -125,7 +131,9 @@ impl Owner {
             writing: Writing::default(),
             decided: 0,
             expected: Offset::START,
-            applied: Offset::START,
+            archived: Offset::START,
+            changes: Changes::default(),
+            is_open: true,
             outgoing: Vec::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
@@ -147,9 +155,22 @@ impl Owner {
         self.duplicates.len()
     }
 
-    /// The tables have applied everything below `next`.
-    pub fn applied(&mut self, next: Offset) {
-        self.applied = self.applied.max(next);
+    /// The directory contains everything below `next`.
+    pub fn archived(&mut self, next: Offset) {
+        self.archived = self.archived.max(next);
+        // What is being loaded may have been read before the directory had the change.
+        let conversations = &self.conversations;
+        self.changes.forget(self.archived, |subject| conversations.get(subject).is_some_and(Conversation::is_loading));
+    }
+
+    /// Whether anything is taken in from now on. What is not goes back, to be tried again.
+    pub const fn set_open(&mut self, is_open: bool) {
+        self.is_open = is_open;
+    }
+
+    /// Whether something new can be decided now.
+    const fn takes_in(&self) -> bool {
+        self.is_serving() && self.is_open && self.in_flight_bytes <= IN_FLIGHT_BYTES_MAX
     }
 
     /// Above every sent time that the partition had when it was taken over.
@@ -167,7 +188,7 @@ impl Owner {
     /// Decides a publish. Its outcome comes as [`Effect::Settle`] or [`Effect::Return`], now or after the log has answered.
     pub fn publish(&mut self, draft: Box<Draft>, turn: &mut Turn<'_>) {
         self.advance(turn.now);
-        if !self.is_serving() || self.in_flight_bytes > IN_FLIGHT_BYTES_MAX {
+        if !self.takes_in() {
             turn.effects.push(Effect::Return(draft));
             return;
         }
@@ -184,7 +205,7 @@ impl Owner {
         let Some(subject) = body.subject() else {
             return;
         };
-        if !self.is_serving() || self.in_flight_bytes > IN_FLIGHT_BYTES_MAX {
+        if !self.takes_in() {
             turn.effects.push(refuse_call(ticket, Status::UNAVAILABLE));
             return;
         }
@@ -238,7 +259,7 @@ impl Owner {
             // Asked for under an earlier claim. What is here is newer.
             return;
         }
-        conversation.load(loaded);
+        conversation.load(loaded, self.changes.of(subject));
         self.release(subject, turn);
     }
 
@@ -275,15 +296,15 @@ impl Owner {
     }
 
     /// Lets quiet conversations go. Safe: whatever comes later is stamped at `now` or above, and what is loaded then is
-    /// complete, because only those go of which the tables know everything.
+    /// complete, because only those go whose roster the directory knows.
     fn make_room(&mut self) {
         if self.conversations.len() < self.make_room_at {
             return;
         }
-        let (now, applied) = (self.now, self.applied);
+        let (now, archived) = (self.now, self.archived);
         for quiet_ms in [60_000, 5_000] {
             self.conversations.retain(|_, c| {
-                let is_needed = c.hold.is_some() || c.next > applied || c.last >= now;
+                let is_needed = c.hold.is_some() || c.changed > archived || c.last >= now;
                 is_needed || now.since(c.used) < quiet_ms
             });
             if self.conversations.len() < CONVERSATIONS_MAX / 2 {

@@ -1,36 +1,46 @@
-//! The applier: what the log has made durable, in the order of the log, goes into the tables and out to the terminals.
+//! The applier: what the log has made durable, in the order of the log, goes into the mailbox and out to the terminals.
+//!
+//! It waits for nothing but the mailbox. What it has done it passes on to the archiver, which does not hold it up: if the archiver
+//! has no room, it reads the log.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
-use anser_backend::{BucketBatch, MailboxRow, Placed, StoreError};
-use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome};
-use anser_core::applier::{Derived, PartitionWrites, Placements};
-use anser_core::draft::Ticket;
+use anser_backend::{BucketBatch, MailboxRow, PartitionRows, Placed, StoreError};
+use anser_cluster::{AccessService, Arrival, Deliver};
+use anser_core::applier::{Derived, Placements};
 use anser_core::owner::Committed;
-use anser_types::record::{Body, UserChange};
-use anser_types::{ConnectionId, MessageUid, UserKey};
+use anser_types::record::Body;
+use anser_types::{PartitionId, UserKey};
 
 use crate::progress::Progress;
 use crate::role::{Backends, RoleError};
+use crate::rollback::RolledBack;
 
 /// What the applier is told. In the order of the log.
 #[derive(Debug)]
 pub(crate) enum ToApply {
     /// Records that count.
     Records(Vec<Committed>),
-    /// A call to answer when its record is applied.
-    Expect(u64, oneshot::Sender<Outcome>),
     /// Answer when everything before is applied.
     Barrier(oneshot::Sender<()>),
+    /// Write nothing more of these partitions until they are replayed. Answered when nothing is under way.
+    Suspend(Vec<PartitionId>, oneshot::Sender<()>),
+    /// From here on the records of these partitions are those of a replay.
+    Resume(Vec<PartitionId>),
 }
 
 /// How long to wait before a table is tried again, at first and at most.
 const TRY_AGAIN_MIN: Duration = Duration::from_millis(5);
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(1);
+/// Timelines whose heads are read at once.
+const HEADS_AT_ONCE: usize = 64;
+/// Users who wait to be told that something was replayed.
+const UNTOLD_MAX: usize = 16_384;
 /// Messages taken from the channel in one go.
 const BATCH_MAX: usize = 64;
 
@@ -39,8 +49,13 @@ pub(crate) struct Applier {
     backends: Backends,
     access: Arc<dyn AccessService>,
     inputs: mpsc::Receiver<ToApply>,
-    expected: HashMap<u64, oneshot::Sender<Outcome>>,
+    archiver: mpsc::Sender<Vec<Committed>>,
     progress: Progress,
+    /// Partitions of which nothing is written before they are replayed.
+    suspended: BTreeSet<PartitionId>,
+    rolled_back: Arc<RolledBack>,
+    /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
+    untold: BTreeSet<UserKey>,
 }
 
 impl Applier {
@@ -48,9 +63,20 @@ impl Applier {
         backends: Backends,
         access: Arc<dyn AccessService>,
         inputs: mpsc::Receiver<ToApply>,
+        archiver: mpsc::Sender<Vec<Committed>>,
         progress: Progress,
+        rolled_back: Arc<RolledBack>,
     ) -> Self {
-        Self { backends, access, inputs, expected: HashMap::new(), progress }
+        Self {
+            backends,
+            access,
+            inputs,
+            archiver,
+            progress,
+            suspended: BTreeSet::new(),
+            rolled_back,
+            untold: BTreeSet::new(),
+        }
     }
 
     /// Runs until the loop has gone and everything is applied.
@@ -61,17 +87,29 @@ impl Applier {
             for input in batch.drain(..) {
                 match input {
                     ToApply::Records(more) => records.extend(more),
-                    ToApply::Expect(call, answer) => {
-                        self.expected.insert(call, answer);
-                    }
                     ToApply::Barrier(done) => {
                         self.apply(std::mem::take(&mut records)).await?;
                         // Whoever waited may have gone.
                         done.send(()).ok();
+                        self.tell_untold().await?;
+                    }
+                    ToApply::Suspend(partitions, done) => {
+                        self.apply(std::mem::take(&mut records)).await?;
+                        self.suspended.extend(partitions);
+                        done.send(()).ok();
+                    }
+                    ToApply::Resume(partitions) => {
+                        self.apply(std::mem::take(&mut records)).await?;
+                        for partition in partitions {
+                            self.suspended.remove(&partition);
+                        }
                     }
                 }
             }
             self.apply(records).await?;
+            if self.untold.len() >= UNTOLD_MAX {
+                self.tell_untold().await?;
+            }
         }
         Ok(())
     }
@@ -81,7 +119,7 @@ impl Applier {
             return Ok(());
         }
         let mut derived = Derived::default();
-        for record in &records {
+        for record in records.iter().filter(|record| !self.suspended.contains(&record.partition)) {
             derived.add(record);
         }
         let mut placements = Placements::default();
@@ -95,24 +133,64 @@ impl Applier {
             };
             for (part, placed) in batch.parts.iter().zip(&placed) {
                 placements.note(part, placed);
+                self.note_untold(part, placed, &records);
             }
             if tries.count > 0 {
                 self.tell_of_written(&batch, &placed).await?;
             }
         }
-        let Backends { history, directory, mailbox, .. } = self.backends.clone();
-        for (partition, writes) in derived.into_partitions() {
-            let PartitionWrites { history: rows, directory: changes, mark } = writes;
-            until_written("history", || history.write(partition, mark, rows.clone())).await?;
-            until_written("directory", || directory.apply(partition, mark, changes.clone())).await?;
-            until_written("mailbox", || mailbox.applied(partition, mark)).await?;
-            self.progress.note(partition, mark.next);
+        let mailbox = Arc::clone(&self.backends.mailbox);
+        for (partition, mark) in derived.into_marks() {
+            // Of a partition that was rolled back meanwhile, not everything is applied.
+            if !self.suspended.contains(&partition) {
+                until_written("mailbox", || mailbox.applied(partition, mark)).await?;
+                self.progress.note_applied(partition, mark.next);
+            }
         }
-        for record in records {
-            let deliver = placements.take(&record);
+        for record in &records {
+            let deliver = placements.take(record);
             self.tell(record, deliver);
         }
+        self.pass_on(records);
         Ok(())
+    }
+
+    /// Notes whose entries were there already. Only a replay meets such.
+    fn note_untold(&mut self, part: &PartitionRows, placed: &[Option<Placed>], records: &[Committed]) {
+        if !records.iter().any(|record| record.replayed) {
+            return;
+        }
+        for ((_, row), placed) in part.rows.iter().zip(placed) {
+            if let (MailboxRow::Entry(entry), None) = (row, placed) {
+                self.untold.insert(entry.user.clone());
+            }
+        }
+    }
+
+    /// Tells the terminals of those users to look, each once.
+    async fn tell_untold(&mut self) -> Result<(), StoreError> {
+        let users = std::mem::take(&mut self.untold);
+        let mailbox = &self.backends.mailbox;
+        let heads = stream::iter(users).map(|user| async move {
+            let head = until_written("mailbox", || mailbox.head(&user)).await;
+            head.map(|head| (user, head))
+        });
+        let mut heads = heads.buffered(HEADS_AT_ONCE);
+        while let Some(told) = heads.next().await {
+            let (user, head) = told?;
+            self.access.moved(&user, head, None);
+        }
+        Ok(())
+    }
+
+    /// To the archiver, if it has room.
+    fn pass_on(&self, records: Vec<Committed>) {
+        let Err(mpsc::error::TrySendError::Full(records)) = self.archiver.try_send(records) else {
+            return;
+        };
+        for record in records {
+            self.progress.note_missed(record.partition, record.offset.next());
+        }
     }
 
     /// A write that failed may have happened all the same, and then where its entries went is not known: the terminals of
@@ -130,12 +208,12 @@ impl Applier {
         Ok(())
     }
 
-    async fn write_bucket(&self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+    async fn write_bucket(&mut self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         match self.backends.mailbox.apply(batch.clone()).await {
-            Err(StoreError::StaleClaim) => {}
+            Err(StoreError::StaleClaim | StoreError::RolledBack) => {}
             other => return other,
         }
-        // Some of the partitions have a newer owner, which applies their records again. The others are still ours.
+        // Some of the partitions have a newer owner, which applies their records again, or have to be replayed. The others go on.
         let mut placed = Vec::with_capacity(batch.parts.len());
         for part in &batch.parts {
             let alone = BucketBatch { bucket: batch.bucket, parts: vec![part.clone()] };
@@ -145,13 +223,19 @@ impl Applier {
                     tracing::info!(partition = %part.partition, "a newer owner applies these records");
                     placed.push(Vec::new());
                 }
+                Err(StoreError::RolledBack) => {
+                    if self.suspended.insert(part.partition) {
+                        self.rolled_back.note(part.partition);
+                    }
+                    placed.push(Vec::new());
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(placed)
     }
 
-    fn tell(&mut self, committed: Committed, deliver: Vec<Deliver>) {
+    fn tell(&self, committed: &Committed, deliver: Vec<Deliver>) {
         match &*committed.body {
             Body::Message(message) if committed.replayed => {
                 for to in deliver {
@@ -165,24 +249,7 @@ impl Applier {
                 let message = Arc::new(message.clone());
                 self.access.arrive(Arrival { app: message.app.clone(), message, to: deliver });
             }
-            Body::User(record) => {
-                if let UserChange::Setting { .. } = record.change {
-                    self.access.settings_changed(&record.user, record.time, ConnectionId::NONE, None);
-                }
-                self.answer(&committed);
-            }
-            _ => self.answer(&committed),
-        }
-    }
-
-    fn answer(&mut self, committed: &Committed) {
-        let Ticket::Call(call) = committed.ticket else {
-            return;
-        };
-        if let Some(answer) = self.expected.remove(&call) {
-            let accepted = Accepted { uid: MessageUid::from_bytes([0; 10]), sent: committed.body.time() };
-            // Whoever called may have gone.
-            answer.send(Ok(accepted)).ok();
+            _ => {}
         }
     }
 }

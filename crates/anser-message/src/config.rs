@@ -35,9 +35,14 @@ pub struct MessageConfig {
     pub offline_days: u64,
     /// How long history keeps messages. Default 180. Since 0.1.
     pub history_days: u64,
+    /// How far history and the directory may lag behind before a partition takes nothing in, so that the log loses nothing that
+    /// they do not have. 0 means three quarters of the time for which the log keeps records; a log of our own keeps them until
+    /// they are there, and needs no bound. Default 0. Since 0.2.
+    pub archive_lag_hours_max: u64,
 }
 
-const DAY_MS: u64 = 24 * 3600 * 1000;
+const HOUR_MS: u64 = 3600 * 1000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 
 impl Default for MessageConfig {
     fn default() -> Self {
@@ -55,6 +60,7 @@ impl Default for MessageConfig {
             fitted_readers_max: limits.fitted_readers_max,
             offline_days: limits.offline_retention_ms / DAY_MS,
             history_days: limits.history_retention_ms / DAY_MS,
+            archive_lag_hours_max: 0,
         }
     }
 }
@@ -73,6 +79,15 @@ impl MessageConfig {
             ));
         }
         Ok(())
+    }
+
+    /// How far archiving may lag, where the log keeps records for so long whatever becomes of them; `None` without a bound.
+    pub(crate) fn archive_lag_ms_max(&self, retention_ms: Option<u64>) -> Option<u64> {
+        let kept = retention_ms.map(|retention_ms| retention_ms / 4 * 3);
+        match self.archive_lag_hours_max {
+            0 => kept,
+            hours => Some(hours.saturating_mul(HOUR_MS).min(kept.unwrap_or(u64::MAX))),
+        }
     }
 
     /// The limits that the machines enforce.

@@ -13,18 +13,20 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use anser_backend::AppendError;
 use anser_cluster::{
-    AccessService, Arrival, Deliver, Forward, Forwarded, Outcome, PeerService, Publish, Refusal, Settled,
+    Accepted, AccessService, Arrival, Deliver, Forward, Forwarded, Outcome, PeerService, Publish, Refusal, Settled,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
 use anser_core::owner::{Committed, Loaded};
 use anser_types::record::Body;
-use anser_types::{Limits, Message, NodeId, Offset, PartitionId, Position, Subject, UserId};
+use anser_types::{Limits, Message, MessageUid, NodeId, Offset, PartitionId, Position, Subject, UserId};
 
 use crate::applier::ToApply;
+use crate::archiver::Order;
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, Cluster, RoleError};
+use crate::rollback::{Looks, RolledBack};
 use crate::takeover::{Step, TakeOver};
 
 /// Inputs taken in one turn.
@@ -34,16 +36,24 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often a partition is claimed again after that failed.
 const RECLAIM_TICKS: u32 = 5;
 
+/// What became of a call.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    /// Where its record lies: whoever asked wants to read what it changes.
+    pub(crate) place: Option<(PartitionId, Offset)>,
+}
+
 /// What the other roles ask of the loop.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// Publishes of one connection, in order.
     Publishes(Vec<Publish>),
     /// A publish without a connection that waits for it.
-    Draft(Box<Draft>, oneshot::Sender<Outcome>),
+    Draft(Box<Draft>, oneshot::Sender<Answer>),
     /// A change of a roster or a user; its time is filled in by the owner.
-    Command(Body, oneshot::Sender<Outcome>),
-    /// Tell when everything that is durable now has been applied.
+    Command(Body, oneshot::Sender<Answer>),
+    /// Tell when everything that is durable now is in the timelines.
     Applied(oneshot::Sender<()>),
 }
 
@@ -65,9 +75,11 @@ pub(crate) struct Wires {
     pub(crate) clock: Clock,
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) applies: mpsc::Sender<ToApply>,
+    pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) progress: Progress,
     pub(crate) cluster: Option<Cluster>,
     pub(crate) peer_inbox: Arc<PeerInbox>,
+    pub(crate) rolled_back: Arc<RolledBack>,
 }
 
 pub(crate) struct MessageLoop {
@@ -78,6 +90,9 @@ pub(crate) struct MessageLoop {
     pub(crate) clock: Clock,
     pub(crate) node: Node,
     pub(crate) applies: mpsc::Sender<ToApply>,
+    orders: mpsc::Sender<Order>,
+    /// What the archiver is told at the end of the turn.
+    pub(crate) for_archiver: Vec<Order>,
     /// This node, and the others if there are any.
     pub(crate) me: NodeId,
     peers: Option<Arc<dyn PeerService>>,
@@ -86,15 +101,17 @@ pub(crate) struct MessageLoop {
     pub(crate) steps: FuturesUnordered<Stepping>,
     pub(crate) take_overs: BTreeMap<u64, TakeOver>,
     pub(crate) last_take_over: u64,
-    progress: Progress,
+    pub(crate) progress: Progress,
     inputs: mpsc::Receiver<Input>,
     appends: FuturesOrdered<Appending>,
     answers: FuturesUnordered<Answering>,
-    calls: HashMap<u64, oneshot::Sender<Outcome>>,
+    calls: HashMap<u64, oneshot::Sender<Answer>>,
     next_call: u64,
     pub(crate) effects: Vec<Effect>,
     /// Partitions that lost their claim, and are claimed again.
     pub(crate) unowned: Vec<PartitionId>,
+    pub(crate) rolled_back: Arc<RolledBack>,
+    pub(crate) looks: Looks,
 }
 
 impl std::fmt::Debug for MessageLoop {
@@ -105,7 +122,8 @@ impl std::fmt::Debug for MessageLoop {
 
 impl MessageLoop {
     pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
-        let Wires { backends, access, clock, inputs, applies, progress, cluster, peer_inbox } = wires;
+        let Wires { backends, access, clock, inputs, applies, orders, progress, cluster, peer_inbox, rolled_back } =
+            wires;
         let count = backends.log.partitions();
         // A node by itself owns everything; in a cluster it is told what.
         let owned: Vec<PartitionId> = if cluster.is_some() { Vec::new() } else { count.all().collect() };
@@ -118,6 +136,8 @@ impl MessageLoop {
             access,
             clock,
             applies,
+            orders,
+            for_archiver: Vec::new(),
             me,
             peers,
             peer_inbox,
@@ -132,6 +152,8 @@ impl MessageLoop {
             next_call: 0,
             effects: Vec::new(),
             unowned: Vec::new(),
+            rolled_back,
+            looks: Looks::default(),
         }
     }
 
@@ -145,11 +167,24 @@ impl MessageLoop {
         let mut turn = Vec::with_capacity(TURN_INPUTS_MAX);
         while self.turn(&mut turn, &mut ticks, &mut since_reclaim).await? {
             if let Some(ready) = ready.take_if(|_| self.node.is_serving()) {
-                // Whoever waited may have gone.
-                ready.send(()).ok();
+                self.tell_ready(ready);
             }
         }
         self.drain().await
+    }
+
+    /// On a node by itself what was written before a crash may be missing in history and the directory until the archiver has
+    /// been through the log: nobody is served until then.
+    fn tell_ready(&mut self, ready: oneshot::Sender<()>) {
+        let progress = self.is_alone().then(|| self.progress.clone());
+        self.steps.push(Box::pin(async move {
+            if let Some(progress) = progress {
+                progress.until_all_archived().await;
+            }
+            // Whoever waited may have gone.
+            ready.send(()).ok();
+            Step::Ready
+        }));
     }
 
     /// One turn: waits for something to do, does all there is, and takes the decisions to the log. Returns whether to go on.
@@ -171,6 +206,7 @@ impl MessageLoop {
             }
             Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.answered(answer),
             () = self.peer_inbox.changed() => self.take_from_peers(),
+            () = self.rolled_back.changed() => self.replay_refused(),
             _ = ticks.tick() => self.tick(since_reclaim),
             Some(step) = self.steps.next(), if !self.steps.is_empty() => {
                 self.step(step).await?;
@@ -203,11 +239,13 @@ impl MessageLoop {
     }
 
     fn tick(&mut self, since_reclaim: &mut u32) {
-        for (partition, next) in self.progress.applied() {
-            self.node.applied(partition, next);
+        for (partition, next, is_stopped) in self.progress.archived() {
+            self.node.archived(partition, next);
+            self.node.set_open(partition, !is_stopped);
         }
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
+        self.look_for_rollbacks();
         *since_reclaim += 1;
         if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
             *since_reclaim = 0;
@@ -242,7 +280,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    fn expect(&mut self, answer: oneshot::Sender<Outcome>) -> u64 {
+    fn expect(&mut self, answer: oneshot::Sender<Answer>) -> u64 {
         self.next_call += 1;
         self.calls.insert(self.next_call, answer);
         self.next_call
@@ -298,6 +336,9 @@ impl MessageLoop {
                 }
             }
         }
+        for record in &committed {
+            self.progress.note_accepted(record.partition, record.offset.next());
+        }
         if !settled.is_empty() {
             self.access.settle(settled);
         }
@@ -316,12 +357,18 @@ impl MessageLoop {
             Effect::Answer(call, outcome) => {
                 if let Some(answer) = self.calls.remove(&call) {
                     // Whoever called may have gone.
-                    answer.send(outcome).ok();
+                    answer.send(Answer { outcome, place: None }).ok();
                 }
             }
             Effect::Pass(message, recipients) => self.pass(message, &recipients),
-            Effect::Reclaim(partition) => self.reclaim_or_resolve(partition),
-            Effect::Released(partition) => tracing::info!(%partition, "the partition has left"),
+            Effect::Reclaim(partition) => {
+                self.progress.note_not_served(partition);
+                self.reclaim_or_resolve(partition);
+            }
+            Effect::Released(partition) => {
+                tracing::info!(%partition, "the partition has left");
+                self.for_archiver.push(Order::Release(partition));
+            }
             Effect::Settle(_) | Effect::Commit(_) | Effect::Forward(..) | Effect::AnswerForward(..) => {}
         }
     }
@@ -374,6 +421,9 @@ impl MessageLoop {
     }
 
     async fn hand_on(&mut self, committed: Vec<Committed>) -> Result<(), RoleError> {
+        for order in self.for_archiver.drain(..) {
+            self.orders.send(order).await.map_err(|_| RoleError::Ended)?;
+        }
         if committed.is_empty() {
             return Ok(());
         }
@@ -381,7 +431,9 @@ impl MessageLoop {
             if let Ticket::Call(call) = record.ticket
                 && let Some(answer) = self.calls.remove(&call)
             {
-                self.applies.send(ToApply::Expect(call, answer)).await.map_err(|_| RoleError::Ended)?;
+                let accepted = Accepted { uid: MessageUid::from_bytes([0; 10]), sent: record.body.time() };
+                // Whoever called may have gone; if not, they wait until the tables have it.
+                answer.send(Answer { outcome: Ok(accepted), place: Some((record.partition, record.offset)) }).ok();
             }
         }
         self.applies.send(ToApply::Records(committed)).await.map_err(|_| RoleError::Ended)
@@ -415,7 +467,7 @@ impl ToPeers {
     }
 }
 
-/// What the tables know of a conversation.
+/// What the directory knows of a conversation.
 pub(crate) async fn load_conversation(
     backends: &Backends,
     subject: &Subject,
@@ -429,7 +481,6 @@ pub(crate) async fn load_conversation(
         Subject::System { .. } => {}
         Subject::User(_) => return Ok(loaded),
     }
-    loaded.head = backends.history.head(subject).await?;
     Ok(loaded)
 }
 

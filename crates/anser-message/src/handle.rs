@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
     AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService, Online,
-    Outcome, OwnerService, Owners, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
+    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
@@ -15,14 +15,28 @@ use anser_types::{
     ConnectionId, ConversationType, Effect, Limits, NodeId, Origin, PartitionId, Status, Subject, Timestamp, UserKey,
 };
 
-use crate::event_loop::{Input, refuse_all};
+use crate::event_loop::{Answer, Input, refuse_all};
 use crate::ownership::{FromPeer, PeerInbox};
+use crate::progress::Progress;
 use crate::reads::storage;
 use crate::role::{Backends, Clock};
 
 /// For how long a change that cannot be decided now is tried again, and how often.
 const COMMAND_TRIES: Duration = Duration::from_secs(5);
 const COMMAND_PAUSE: Duration = Duration::from_millis(100);
+/// For how long somebody waits until what was accepted is in the tables.
+const TABLES: Duration = Duration::from_secs(5);
+
+/// What a handle is connected to.
+pub(crate) struct HandleWires {
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) peer_inbox: Arc<PeerInbox>,
+    pub(crate) backends: Backends,
+    pub(crate) access: Arc<dyn AccessService>,
+    pub(crate) clock: Clock,
+    pub(crate) progress: Progress,
+    pub(crate) peers: Option<Arc<dyn PeerService>>,
+}
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
 pub struct MessageHandle {
@@ -32,6 +46,9 @@ pub struct MessageHandle {
     access: Arc<dyn AccessService>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
+    progress: Progress,
+    /// The other nodes, if there are any.
+    peers: Option<Arc<dyn PeerService>>,
 }
 
 /// A sender that can be dropped while others still hold the handle.
@@ -64,17 +81,13 @@ impl std::fmt::Debug for MessageHandle {
 }
 
 impl MessageHandle {
-    pub(crate) fn new(
-        (inputs, peer_inbox): (mpsc::Sender<Input>, Arc<PeerInbox>),
-        backends: Backends,
-        access: Arc<dyn AccessService>,
-        clock: Clock,
-        limits: Limits,
-    ) -> Self {
-        Self { inputs: parking::Closable::new(inputs), peer_inbox, backends, access, clock, limits }
+    pub(crate) fn new(wires: HandleWires, limits: Limits) -> Self {
+        let HandleWires { inputs, peer_inbox, backends, access, clock, progress, peers } = wires;
+        let inputs = parking::Closable::new(inputs);
+        Self { inputs, peer_inbox, backends, access, clock, limits, progress, peers }
     }
 
-    /// Takes nothing more: the loop ends when what it has is done, and the applier after it. Later calls are refused as
+    /// Takes nothing more: the loop ends when what it has is done, the applier after it, and then the archiver. Later calls are refused as
     /// retryable.
     pub fn close(&self) {
         self.inputs.close();
@@ -85,16 +98,16 @@ impl MessageHandle {
         self.peer_inbox.released().await;
     }
 
-    async fn ask(&self, input: Input, answer: oneshot::Receiver<Outcome>) -> Outcome {
+    async fn ask(&self, input: Input, answer: oneshot::Receiver<Answer>) -> Result<Answer, Refusal> {
         let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
         inputs.send(input).await.map_err(|_| Refusal::UNAVAILABLE)?;
         drop(inputs);
-        answer.await.map_err(|_| Refusal::UNAVAILABLE)?
+        answer.await.map_err(|_| Refusal::UNAVAILABLE)
     }
 
     async fn send_draft(&self, draft: Draft) -> Outcome {
         let (answer, outcome) = oneshot::channel();
-        self.ask(Input::Draft(Box::new(draft), answer), outcome).await
+        self.ask(Input::Draft(Box::new(draft), answer), outcome).await?.outcome
     }
 
     async fn run_command(&self, command: Command) -> Result<Timestamp, Refusal> {
@@ -106,18 +119,47 @@ impl MessageHandle {
         let mut waited = Duration::ZERO;
         loop {
             let (answer, outcome) = oneshot::channel();
-            match self.ask(Input::Command(body.clone(), answer), outcome).await {
+            let answer = self.ask(Input::Command(body.clone(), answer), outcome).await?;
+            match answer.outcome {
                 // Its partition is being taken over, or the log is full. A repeat changes nothing that is changed already.
                 Err(Refusal::UNAVAILABLE) if waited < COMMAND_TRIES => {
                     tokio::time::sleep(COMMAND_PAUSE).await;
                     waited += COMMAND_PAUSE;
                 }
-                outcome => return outcome.map(|accepted| accepted.sent),
+                Err(refusal) => return Err(refusal),
+                Ok(accepted) => {
+                    self.wait_for_tables(&answer).await?;
+                    return Ok(accepted.sent);
+                }
             }
         }
     }
 
-    /// Waits until what is durable now can be read.
+    /// Waits until the tables have a change, so that whoever is told of it can read it. Refused as retryable if that takes too
+    /// long: it is in the log all the same, and a repeat is harmless.
+    async fn wait_for_tables(&self, answer: &Answer) -> Result<(), Refusal> {
+        let Some((partition, offset)) = answer.place else {
+            return Ok(());
+        };
+        let done = self.progress.until_in_tables(partition, offset.next());
+        tokio::time::timeout(TABLES, done).await.map_err(|_| Refusal::UNAVAILABLE)
+    }
+
+    /// Waits until everything that was accepted about a conversation is in history. Refused as retryable if that takes too long.
+    pub(crate) async fn wait_archived(&self, subject: &Subject) -> Result<(), Refusal> {
+        let partition = subject.partition(self.backends.log.partitions());
+        match &self.peers {
+            Some(peers) => peers.archived(partition).await,
+            None => self.wait_archived_here(partition).await,
+        }
+    }
+
+    async fn wait_archived_here(&self, partition: PartitionId) -> Result<(), Refusal> {
+        let archived = self.progress.until_archived(partition);
+        tokio::time::timeout(TABLES, archived).await.map_err(|_| Refusal::UNAVAILABLE)
+    }
+
+    /// Waits until what is durable now is in the timelines.
     pub(crate) async fn wait_applied(&self) -> Result<(), Refusal> {
         let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
         let (done, applied) = oneshot::channel();
@@ -131,8 +173,8 @@ impl MessageHandle {
         let subject = Subject::of_message(&command.app, command.kind, &command.sender, &command.target);
         let mut first = self.find_message(&subject, effect.uid).await?;
         if first.is_none() {
-            // It may be acked and not applied yet.
-            self.wait_applied().await?;
+            // It may be acked and not archived yet.
+            self.wait_archived(&subject).await?;
             first = self.find_message(&subject, effect.uid).await?;
         }
         let first = first.ok_or(Refusal::new(Status::RECALL_PARAMETER))?;
@@ -230,7 +272,7 @@ impl OwnerService for MessageHandle {
         self.peer_inbox.put(FromPeer::Owners(owners));
     }
 
-    fn archived(&self, _: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(self.wait_applied())
+    fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(self.wait_archived_here(partition))
     }
 }

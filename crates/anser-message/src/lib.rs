@@ -1,12 +1,14 @@
 //! The message role: user queues, partition owners, appliers, and the answers to pulls and history queries.
 //!
-//! Two tasks around pure machines. The *loop* decides: it takes publishes and calls, drives [`anser_core::node::Node`],
-//! hands records to the log and outcomes back. The *applier* derives: it takes what the log has made durable, in the order
-//! of the log, writes the tables and tells the access role. Reads go straight to the tables; they wait for the applier only where
-//! what they name was acked and cannot be found yet.
+//! Three tasks around pure machines. The *loop* decides: it takes publishes and calls, drives [`anser_core::node::Node`],
+//! hands records to the log and outcomes back. The *applier* delivers: it takes what the log has made durable, in the order of
+//! the log, writes the mailbox and tells the access role. The *archiver* writes history and the directory, at its own pace
+//! ([`anser_core::archiver`]); nobody waits for it but whoever reads history, and whoever has changed a roster or a user. Reads go
+//! straight to the tables.
 //! The role knows neither connections nor which backends it is given.
 
 mod applier;
+mod archiver;
 mod config;
 mod directory;
 mod event_loop;
@@ -16,9 +18,10 @@ mod progress;
 mod reads;
 mod retention;
 mod role;
+mod rollback;
 mod takeover;
 
 pub use config::MessageConfig;
 pub use handle::MessageHandle;
 pub use retention::LogRetention;
-pub use role::{Backends, Clock, Cluster, MessageRole, RoleError};
+pub use role::{Backends, Clock, Cluster, MessageRole, RoleError, RoleTask, RoleTasks};

@@ -2,7 +2,7 @@
 
 use anser_backend::ReadError;
 use anser_cluster::{Forward, Forwarded, Owners};
-use anser_core::owner::Resolved;
+use anser_core::owner::{Owner, Resolved};
 use anser_types::codec::Reader;
 use anser_types::record::Header;
 use anser_types::{NodeId, Offset, PartitionId};
@@ -101,11 +101,14 @@ impl MessageLoop {
         let come: Vec<_> = self.backends.log.partitions().all().filter(|p| is_ours(*p) && !stay.contains(p)).collect();
         for partition in go.iter().filter(|partition| !self.node.is_leaving(**partition)).copied().collect::<Vec<_>>() {
             tracing::info!(%partition, "the partition goes to another node");
+            self.progress.note_not_served(partition);
             self.node.release(partition, now, &mut self.effects);
         }
         for partition in stay {
             // It was on its way out, and stays after all.
-            self.node.adopt(partition);
+            if self.node.adopt(partition) && self.node.owner(partition).is_some_and(Owner::is_serving) {
+                self.progress.note_served(partition, Offset::START);
+            }
         }
         let adopted: Vec<_> = come.into_iter().filter(|partition| self.node.adopt(*partition)).collect();
         if !adopted.is_empty() {

@@ -1,30 +1,162 @@
-//! How far the applier has got, for the loop: what the tables do not contain yet stays in the memory of the owners.
+//! How far the log, the applier and the archiver have got in each partition, for whoever waits for one of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anser_types::{Offset, PartitionCount, PartitionId};
+use tokio::sync::Notify;
 
-/// Per partition, the offset below which all tables have applied everything. Written by the applier, read by the loop.
+/// Per partition, the offsets below which everything is accepted, applied and archived.
 #[derive(Debug, Clone)]
-pub(crate) struct Progress(Arc<[AtomicU64]>);
+pub(crate) struct Progress(Arc<[Partition]>);
 
-impl Progress {
-    /// Nothing is applied yet.
-    pub(crate) fn new(count: PartitionCount) -> Self {
-        Self(count.all().map(|_| AtomicU64::new(0)).collect())
-    }
+#[derive(Debug)]
+struct Partition {
+    /// Whether it is served here: otherwise others may accept in it.
+    is_served: AtomicBool,
+    accepted: AtomicU64,
+    applied: AtomicU64,
+    archived: AtomicU64,
+    /// Below this something was accepted that the archiver was not told.
+    missed: AtomicU64,
+    /// Whether it is to take nothing in.
+    is_stopped: AtomicBool,
+    changed: Notify,
+}
 
-    /// Notes that everything below `next` is applied. Never goes back: a replay repeats what was applied before.
-    pub(crate) fn note(&self, partition: PartitionId, next: Offset) {
-        if let Some(applied) = self.0.get(usize::from(partition.0)) {
-            applied.fetch_max(next.0, Ordering::Release);
+impl Partition {
+    fn new() -> Self {
+        Self {
+            is_served: AtomicBool::new(false),
+            accepted: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            archived: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            is_stopped: AtomicBool::new(false),
+            changed: Notify::new(),
         }
     }
 
-    /// The partitions in order, each with the offset below which everything is applied.
-    pub(crate) fn applied(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
-        let partitions = (0..=u8::MAX).map(PartitionId);
-        partitions.zip(self.0.iter()).map(|(partition, next)| (partition, Offset(next.load(Ordering::Acquire))))
+    async fn until(&self, is_done: impl Fn(&Self) -> bool) {
+        loop {
+            // From here on a change wakes this waiter, also one between the look and the wait.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if is_done(self) {
+                return;
+            }
+            changed.await;
+        }
     }
+}
+
+impl Progress {
+    /// Nothing is served yet.
+    pub(crate) fn new(count: PartitionCount) -> Self {
+        Self(count.all().map(|_| Partition::new()).collect())
+    }
+
+    fn with(&self, partition: PartitionId, work: impl FnOnce(&Partition)) {
+        if let Some(known) = self.0.get(usize::from(partition.0)) {
+            work(known);
+        }
+    }
+
+    /// Notes that a partition is served, and that everything below `end` was accepted before.
+    pub(crate) fn note_served(&self, partition: PartitionId, end: Offset) {
+        self.with(partition, |known| {
+            known.accepted.fetch_max(end.0, Ordering::Release);
+            known.is_served.store(true, Ordering::Release);
+            known.changed.notify_waiters();
+        });
+    }
+
+    /// Notes that a partition is not served: others may accept in it.
+    pub(crate) fn note_not_served(&self, partition: PartitionId) {
+        self.with(partition, |known| known.is_served.store(false, Ordering::Release));
+    }
+
+    /// Notes that everything below `next` is accepted, before anybody is told so.
+    pub(crate) fn note_accepted(&self, partition: PartitionId, next: Offset) {
+        self.with(partition, |known| {
+            known.accepted.fetch_max(next.0, Ordering::Release);
+        });
+    }
+
+    /// Notes that everything below `next` is applied. Never goes back: a replay repeats what was applied before.
+    pub(crate) fn note_applied(&self, partition: PartitionId, next: Offset) {
+        self.with(partition, |known| {
+            known.applied.fetch_max(next.0, Ordering::Release);
+            known.changed.notify_waiters();
+        });
+    }
+
+    /// Notes that everything below `next` is archived. Never goes back.
+    pub(crate) fn note_archived(&self, partition: PartitionId, next: Offset) {
+        self.with(partition, |known| {
+            known.archived.fetch_max(next.0, Ordering::Release);
+            known.changed.notify_waiters();
+        });
+    }
+
+    /// Notes that the archiver was not told of something below `next`.
+    pub(crate) fn note_missed(&self, partition: PartitionId, next: Offset) {
+        self.with(partition, |known| {
+            known.missed.fetch_max(next.0, Ordering::Release);
+        });
+    }
+
+    /// Takes out where the archiver was not told of something, if anywhere.
+    pub(crate) fn take_missed(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
+        let missed = partitions().zip(self.0.iter()).map(|(partition, known)| {
+            let next = match known.missed.load(Ordering::Acquire) {
+                0 => 0,
+                _ => known.missed.swap(0, Ordering::AcqRel),
+            };
+            (partition, Offset(next))
+        });
+        missed.filter(|(_, next)| *next > Offset::START)
+    }
+
+    /// Notes whether a partition is to take nothing in.
+    pub(crate) fn note_stopped(&self, partition: PartitionId, is_stopped: bool) {
+        self.with(partition, |known| known.is_stopped.store(is_stopped, Ordering::Release));
+    }
+
+    /// The partitions in order, each with the offset below which everything is archived, and whether it is to take nothing in.
+    pub(crate) fn archived(&self) -> impl Iterator<Item = (PartitionId, Offset, bool)> {
+        partitions().zip(self.0.iter()).map(|(partition, known)| {
+            let next = Offset(known.archived.load(Ordering::Acquire));
+            (partition, next, known.is_stopped.load(Ordering::Acquire))
+        })
+    }
+
+    /// Waits until everything below `next` is applied and archived. Cancel-safe.
+    pub(crate) async fn until_in_tables(&self, partition: PartitionId, next: Offset) {
+        if let Some(known) = self.0.get(usize::from(partition.0)) {
+            let has = |place: &AtomicU64| place.load(Ordering::Acquire) >= next.0;
+            known.until(|known| has(&known.applied) && has(&known.archived)).await;
+        }
+    }
+
+    /// Waits until everything is archived that was accepted at the call; where that is not known, until it is. Cancel-safe.
+    pub(crate) async fn until_archived(&self, partition: PartitionId) {
+        let Some(known) = self.0.get(usize::from(partition.0)) else {
+            return;
+        };
+        known.until(|known| known.is_served.load(Ordering::Acquire)).await;
+        let accepted = known.accepted.load(Ordering::Acquire);
+        known.until(|known| known.archived.load(Ordering::Acquire) >= accepted).await;
+    }
+
+    /// Waits until everything is archived that was accepted at the call, in all partitions. Cancel-safe.
+    pub(crate) async fn until_all_archived(&self) {
+        for (partition, _) in partitions().zip(self.0.iter()) {
+            self.until_archived(partition).await;
+        }
+    }
+}
+
+fn partitions() -> impl Iterator<Item = PartitionId> {
+    (0..=u8::MAX).map(PartitionId)
 }

@@ -100,6 +100,7 @@ impl MessageHandle {
 
     pub(crate) async fn read_history(&self, request: HistoryRead) -> Result<HistoryReply, Refusal> {
         let subject = Subject::of_conversation(&request.user, &request.conversation);
+        self.wait_archived(&subject).await?;
         let Some(reader) = self.reader(&request, &subject).await? else {
             return Ok(HistoryReply::default());
         };

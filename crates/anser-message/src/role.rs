@@ -8,18 +8,26 @@ use anser_backend::{AppendError, Directory, History, Mailbox, MessageLog, ReadEr
 use anser_cluster::{AccessService, PeerService};
 use anser_types::{NodeId, PartitionId, Timestamp};
 
+use anser_core::archiver::{Archiver, ArchiverConfig, ArchiverError};
+
 use crate::applier::{Applier, ToApply};
+use crate::archiver::{self, ArchiverTask, Order};
 use crate::config::MessageConfig;
 use crate::event_loop::{Input, MessageLoop, Wires};
-use crate::handle::MessageHandle;
+use crate::handle::{HandleWires, MessageHandle};
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
+use crate::rollback::RolledBack;
 
 /// Batches of publishes and calls that may wait for the loop.
 const INPUTS_MAX: usize = 8_192;
 /// Batches of durable records that may wait for the applier. When it is full, the loop waits: acks come later, memory
 /// stays bounded.
 const APPLIES_MAX: usize = 256;
+/// Batches of applied records that may wait for the archiver. What does not fit is read from the log.
+const ACCEPTED_MAX: usize = 256;
+/// Partitions that come and go and of which the archiver was not told yet. It takes them at once, whatever stores do.
+const ORDERS_MAX: usize = 512;
 
 /// Where the role gets the time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -79,6 +87,9 @@ pub enum RoleError {
         /// Where the table stands.
         applied: anser_types::Offset,
     },
+    /// The archiver cannot go on.
+    #[error("failed to archive")]
+    Archive(#[from] ArchiverError),
     /// The other task of the role has ended.
     #[error("a task of the message role has ended")]
     Ended,
@@ -93,7 +104,7 @@ impl RoleError {
                 matches!(error, AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))
             }
             Self::Store(error) => error.is_retryable(),
-            Self::Record { .. } | Self::Lost { .. } | Self::Ended => false,
+            Self::Record { .. } | Self::Lost { .. } | Self::Archive(_) | Self::Ended => false,
         }
     }
 }
@@ -111,7 +122,27 @@ struct Outside {
 pub struct MessageRole {
     message_loop: MessageLoop,
     applier: Applier,
+    archiver: ArchiverTask,
 }
+
+/// The tasks of the role. All run until the handle is closed (then they end with `Ok`), or until something fails for good.
+pub struct RoleTasks {
+    /// Decides.
+    pub deciding: RoleTask,
+    /// Writes the mailbox, and tells who is online.
+    pub applying: RoleTask,
+    /// Writes history and the directory.
+    pub archiving: RoleTask,
+}
+
+impl std::fmt::Debug for RoleTasks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RoleTasks")
+    }
+}
+
+/// A task of the role.
+pub type RoleTask = std::pin::Pin<Box<dyn Future<Output = Result<(), RoleError>> + Send>>;
 
 impl MessageRole {
     /// Builds the role of a node by itself, which owns all partitions. `name` is the node, in words for people; it goes into
@@ -144,26 +175,66 @@ impl MessageRole {
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
         let (applies, apply) = mpsc::channel::<ToApply>(APPLIES_MAX);
         let peer_inbox = Arc::new(PeerInbox::default());
+        let progress = Progress::new(backends.log.partitions());
         let handle = MessageHandle::new(
-            (inputs, Arc::clone(&peer_inbox)),
-            backends.clone(),
-            Arc::clone(&access),
-            Arc::clone(&clock),
+            HandleWires {
+                inputs,
+                peer_inbox: Arc::clone(&peer_inbox),
+                backends: backends.clone(),
+                access: Arc::clone(&access),
+                clock: Arc::clone(&clock),
+                progress: progress.clone(),
+                peers: cluster.as_ref().map(|cluster| Arc::clone(&cluster.peers)),
+            },
             limits,
         );
-        let progress = Progress::new(backends.log.partitions());
-        let applier = Applier::new(backends.clone(), Arc::clone(&access), apply, progress.clone());
-        let wires = Wires { backends, access, clock, inputs: input, applies, progress, cluster, peer_inbox };
+        let rolled_back = Arc::new(RolledBack::default());
+        let (to_archive, accepted) = mpsc::channel(ACCEPTED_MAX);
+        let (orders, order) = mpsc::channel::<Order>(ORDERS_MAX);
+        let applier = Applier::new(
+            backends.clone(),
+            Arc::clone(&access),
+            apply,
+            to_archive,
+            progress.clone(),
+            Arc::clone(&rolled_back),
+        );
+        let lag_ms_max = config.archive_lag_ms_max(backends.log.retention_ms());
+        let machine = Archiver::new(backends.log.id(), ArchiverConfig { lag_ms_max, ..ArchiverConfig::default() });
+        let archiver = ArchiverTask::new(
+            machine,
+            archiver::Wires {
+                backends: backends.clone(),
+                access: Arc::clone(&access),
+                clock: Arc::clone(&clock),
+                orders: order,
+                accepted,
+                progress: progress.clone(),
+            },
+        );
+        let wires = Wires {
+            backends,
+            access,
+            clock,
+            inputs: input,
+            applies,
+            orders,
+            progress,
+            cluster,
+            peer_inbox,
+            rolled_back,
+        };
         let message_loop = MessageLoop::new(name, limits, wires);
-        (Self { message_loop, applier }, Arc::new(handle))
+        (Self { message_loop, applier, archiver }, Arc::new(handle))
     }
 
-    /// The two tasks of the role. Both run until the handle is closed (then they end with `Ok`), or until something fails
-    /// for good. `ready` is told when all partitions were taken over and publishes are decided.
-    pub fn into_tasks(
-        self,
-        ready: tokio::sync::oneshot::Sender<()>,
-    ) -> (impl Future<Output = Result<(), RoleError>> + Send, impl Future<Output = Result<(), RoleError>> + Send) {
-        (self.message_loop.run(ready), self.applier.run())
+    /// The tasks of the role. `ready` is told when all partitions that are here at the start were taken over and publishes are
+    /// decided; on a node by itself, not before history and the directory have everything up to there.
+    pub fn into_tasks(self, ready: tokio::sync::oneshot::Sender<()>) -> RoleTasks {
+        RoleTasks {
+            deciding: Box::pin(self.message_loop.run(ready)),
+            applying: Box::pin(self.applier.run()),
+            archiving: Box::pin(self.archiver.run()),
+        }
     }
 }

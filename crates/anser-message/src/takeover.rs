@@ -16,6 +16,7 @@ use anser_types::record::Body;
 use anser_types::{Offset, PartitionId, Subject};
 
 use crate::applier::ToApply;
+use crate::archiver::Order;
 use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
 use place::Place;
@@ -48,8 +49,12 @@ pub(crate) enum Step {
     Newest(Id, Answers<Vec<(Offset, Body)>>),
     /// The applier has done everything that was read.
     Applied(Id),
+    /// Whoever waited for this node was told that it serves.
+    Ready,
     /// What the log holds of a partition that was lost on its way out.
     Found(PartitionId, Result<Vec<(Offset, bytes::Bytes)>, ReadError>),
+    /// How often the mailbox came back.
+    Rollbacks(Result<u64, StoreError>),
 }
 
 impl std::fmt::Debug for Step {
@@ -64,8 +69,10 @@ struct Reading {
     /// The attempt to own it to which this belongs.
     epoch: u64,
     fence: Fence,
-    /// From here on some table may not have applied the records.
+    /// From here on the mailbox may not have applied the records.
     replay_from: Offset,
+    /// From here on the directory may lack changes of rosters.
+    changes_from: Offset,
     /// The claim; reading ends behind it.
     claim: Offset,
     /// Behind the newest entry that was looked at, and whether that one counts.
@@ -117,13 +124,18 @@ impl MessageLoop {
         match step {
             Step::Bounds(bounds) => self.claim_all(bounds),
             Step::Claims(claims) => self.claimed(claims),
-            Step::Places(places) => self.begin_reading(places),
+            Step::Places(places) => self.begin_reading(places).await,
             Step::Piece(id, (reader, entries)) => self.read_piece(id, reader, entries).await,
             Step::Loaded(id, partition, subject, loaded) => self.loaded_for(id, partition, &subject, loaded).await,
             Step::GoOn(id) => self.go_on(id).await,
             Step::Newest(id, newest) => self.newest_found(id, newest).await,
             Step::Applied(id) => {
                 self.serve_all(id);
+                Ok(())
+            }
+            Step::Ready => Ok(()),
+            Step::Rollbacks(seen) => {
+                self.rollbacks(seen);
                 Ok(())
             }
             Step::Found(partition, found) => {
@@ -192,9 +204,18 @@ impl MessageLoop {
         let claimed = self.sort_out(claims)?;
         for &(partition, offset) in &claimed {
             self.node.claimed(partition, offset);
+            // It reads what it needs by itself, from its own place.
+            self.for_archiver.push(Order::Take(partition));
         }
         let (backends, limits, clock) = (self.backends.clone(), self.limits, self.clock.clone());
+        let applies = self.applies.clone();
         self.steps.push(Box::pin(async move {
+            let (done, suspended) = tokio::sync::oneshot::channel();
+            let partitions = claimed.iter().map(|(partition, _)| *partition).collect();
+            // If the applier has gone, the role ends anyway.
+            if applies.send(ToApply::Suspend(partitions, done)).await.is_ok() {
+                suspended.await.ok();
+            }
             let mut places = Vec::with_capacity(claimed.len());
             for (partition, claim) in claimed {
                 let place = place::find(&backends, &limits, clock(), partition, claim).await;
@@ -205,11 +226,11 @@ impl MessageLoop {
         Ok(())
     }
 
-    fn begin_reading(&mut self, places: Answers<Place>) -> Result<(), RoleError> {
+    async fn begin_reading(&mut self, places: Answers<Place>) -> Result<(), RoleError> {
         let mut take_over = TakeOver::default();
         let mut from = Vec::with_capacity(places.len());
         for (partition, place) in self.sort_out(places)? {
-            let Place { claim, start, replay_from } = place;
+            let Place { claim, start, replay_from, changes_from } = place;
             let Some(epoch) = self.node.epoch(partition) else {
                 continue;
             };
@@ -220,6 +241,7 @@ impl MessageLoop {
                     epoch,
                     fence,
                     replay_from,
+                    changes_from,
                     claim,
                     seen: Offset::START,
                     counts: false,
@@ -233,6 +255,10 @@ impl MessageLoop {
         if from.is_empty() {
             return Ok(());
         }
+        // Behind what was decided under an earlier claim, and before what is replayed.
+        self.perform().await?;
+        let partitions = from.iter().map(|(partition, _)| *partition).collect();
+        self.applies.send(ToApply::Resume(partitions)).await.map_err(|_| RoleError::Ended)?;
         self.last_take_over += 1;
         self.take_overs.insert(self.last_take_over, take_over);
         let reader = self.backends.log.reader(from);
@@ -261,6 +287,9 @@ impl MessageLoop {
         for (partition, reading) in take_over.reading {
             if self.node.epoch(partition) == Some(reading.epoch) {
                 self.node.serve(partition, now, &mut self.effects);
+                if self.node.epoch(partition).is_some() && !self.node.is_leaving(partition) {
+                    self.progress.note_served(partition, reading.claim.next());
+                }
             }
         }
     }

@@ -185,8 +185,8 @@ async fn start(
     let access: Arc<dyn AccessService> = Arc::clone(access) as _;
     let (role, handle) = MessageRole::new("n1", config, backends.clone(), access, clock);
     let (ready, is_ready) = oneshot::channel();
-    let (decide, apply) = role.into_tasks(ready);
-    let tasks = vec![spawn(decide), spawn(apply)];
+    let tasks = role.into_tasks(ready);
+    let tasks = vec![spawn(tasks.deciding), spawn(tasks.applying), spawn(tasks.archiving)];
     is_ready.await.unwrap();
     (handle, tasks)
 }
@@ -502,9 +502,9 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
         Arc::new(move || Timestamp(now.fetch_add(5, Ordering::Relaxed))),
     );
     let (ready, is_ready) = oneshot::channel();
-    let (decide, apply) = role.into_tasks(ready);
-    let deciding = spawn(decide);
-    let mut applying = Box::pin(apply);
+    let tasks = role.into_tasks(ready);
+    let (deciding, archiving) = (spawn(tasks.deciding), spawn(tasks.archiving));
+    let mut applying = tasks.applying;
     tokio::select! {
         _ = &mut applying => panic!("it goes on"),
         ready = is_ready => ready.unwrap(),
@@ -525,6 +525,7 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
     world.handle.close();
     applying.await.unwrap();
     deciding.await.unwrap().unwrap();
+    archiving.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -38,11 +38,15 @@ impl AccessService for Access {
         self.changed.notify_waiters();
     }
 
-    fn arrive(&self, _: Arrival) {}
+    fn arrive(&self, _: Arrival) {
+        self.changed.notify_waiters();
+    }
 
     fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
 
-    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {}
+    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {
+        self.changed.notify_waiters();
+    }
 
     fn sign_out(&self, _: &UserKey, _: SignOut) {}
 
@@ -54,6 +58,7 @@ impl AccessService for Access {
 /// A log with one partition, tables, and a clock; and the role, while it runs.
 struct World {
     log: MemoryLog,
+    mailbox: MemoryMailbox,
     backends: Backends,
     access: Arc<Access>,
     clock: Arc<AtomicU64>,
@@ -71,13 +76,14 @@ fn world(log_time: Option<u64>) -> World {
     let now = Arc::clone(&clock);
     let time = move || Timestamp(log_time.unwrap_or_else(|| now.load(Ordering::Relaxed)));
     let log = MemoryLog::new(ID, PartitionCount::new(1).unwrap(), time);
+    let mailbox = MemoryMailbox::default();
     let backends = Backends {
         log: Arc::new(log.clone()),
-        mailbox: Arc::new(MemoryMailbox::default()),
+        mailbox: Arc::new(mailbox.clone()),
         history: Arc::new(MemoryHistory::default()),
         directory: Arc::new(MemoryDirectory::default()),
     };
-    World { log, backends, access: Arc::default(), clock, handle: None, tasks: JoinSet::new() }
+    World { log, mailbox, backends, access: Arc::default(), clock, handle: None, tasks: JoinSet::new() }
 }
 
 impl World {
@@ -88,9 +94,10 @@ impl World {
         let config = MessageConfig::default();
         let (role, handle) = MessageRole::new("n", &config, self.backends.clone(), access, clock);
         let (ready, is_ready) = oneshot::channel();
-        let (decide, apply) = role.into_tasks(ready);
-        self.tasks.spawn(decide);
-        self.tasks.spawn(apply);
+        let tasks = role.into_tasks(ready);
+        for task in [tasks.deciding, tasks.applying, tasks.archiving] {
+            self.tasks.spawn(task);
+        }
         is_ready.await.unwrap();
         self.handle = Some(handle);
     }
@@ -135,6 +142,18 @@ impl World {
         let request = PullRequest { user: user(name), device: None, after: Position::START };
         let reply = self.handle.as_ref().unwrap().pull(request).await.unwrap();
         reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
+    }
+
+    /// Waits until somebody's timeline is this.
+    async fn until_timeline(&self, name: &str, expected: &[&str]) {
+        loop {
+            let mut changed = std::pin::pin!(self.access.changed.notified());
+            changed.as_mut().enable();
+            if self.timeline(name).await == expected {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Puts a record into the log, whoever wrote it. Returns where it is.
@@ -250,4 +269,36 @@ async fn one_order_the_newest_sent_time_is_found_however_long_ago_it_was() {
     let after = world.say(2, 2).await.unwrap();
     assert!(after.sent > before.sent, "{after:?} is not after {before:?}");
     assert!(after.sent.since(before.sent) < 1_000);
+}
+
+#[tokio::test]
+async fn nothing_lost_what_a_mailbox_forgot_is_replayed_before_anything_newer_is_written_over_the_hole() {
+    let mut world = world(None);
+    world.start().await;
+    world.say(1, 1).await.unwrap();
+    world.until_timeline("bob", &["1"]).await;
+    let saved = world.mailbox.save();
+    world.say(2, 2).await.unwrap();
+    world.say(3, 3).await.unwrap();
+    world.until_timeline("bob", &["1", "2", "3"]).await;
+    world.mailbox.roll_back(&saved);
+    world.say(4, 4).await.unwrap();
+    world.until_timeline("bob", &["1", "2", "3", "4"]).await;
+    world.until_timeline("alice", &["1", "2", "3", "4"]).await;
+    world.say(5, 5).await.unwrap();
+    world.until_timeline("bob", &["1", "2", "3", "4", "5"]).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_lost_a_mailbox_that_forgot_what_nobody_writes_to_again_is_found_by_looking() {
+    let mut world = world(None);
+    let saved = world.mailbox.save();
+    world.start().await;
+    world.say(1, 1).await.unwrap();
+    world.until_timeline("bob", &["1"]).await;
+    world.mailbox.roll_back(&saved);
+    assert!(world.timeline("bob").await.is_empty());
+    world.until_timeline("bob", &["1"]).await;
+    world.stop().await;
 }

@@ -19,6 +19,20 @@ impl Node {
         self.elsewhere = owners;
     }
 
+    /// Gives up the claim of a partition that stays here, so that it is taken over anew and replayed. Whoever waits for an
+    /// outcome hears of it when that is done. Returns `false` if the partition is not here, or is on its way out.
+    pub fn reclaim(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
+        let now = self.clock.advance(now);
+        let Some(owned) = self.owners.get_mut(&partition).filter(|owned| !owned.leaving) else {
+            return false;
+        };
+        owned.lost_at = owned.owner.first_on_its_way();
+        owned.owner.lose(&mut self.owner_effects);
+        owned.epoch += 1;
+        self.settle_down(now, effects);
+        true
+    }
+
     /// Adds a partition, to be claimed. Returns `false` if it is here already.
     pub fn adopt(&mut self, partition: PartitionId) -> bool {
         if let Some(owned) = self.owners.get_mut(&partition) {

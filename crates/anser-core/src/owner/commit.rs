@@ -46,7 +46,6 @@ impl Owner {
             self.duplicates.accept(hash, offset, self.passed_ms);
         }
         let mut waits = done.ticket;
-        let mut number = None;
         if let Body::Claim { .. } = &*done.body {
             self.phase = Phase::Serving { claim };
         }
@@ -54,7 +53,6 @@ impl Owner {
             let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
             settle_all(message, done.ticket, done.also, outcome, effects);
             waits = Ticket::None;
-            number = self.conversations.get_mut(&message.subject()).and_then(|c| c.count(offset, message));
         }
         effects.push(Effect::Commit(Committed {
             partition: self.partition,
@@ -64,7 +62,6 @@ impl Owner {
             record: done.record,
             body: done.body,
             recipients: done.recipients,
-            number,
             ticket: waits,
             replayed: false,
         }));

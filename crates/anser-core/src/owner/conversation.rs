@@ -1,9 +1,9 @@
-//! What an owner keeps of one conversation: its last sent time, its roster, its count, and what waits for it.
+//! What an owner keeps of one conversation: its last sent time, its roster, and what waits for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use anser_backend::{GroupView, Head, PrivateBlocks};
+use anser_backend::{GroupView, PrivateBlocks};
 use anser_types::record::{Body, RosterRecord};
 use anser_types::{ConversationType, Message, Offset, Timestamp, UserId};
 
@@ -48,8 +48,8 @@ impl Hold {
 pub(super) struct Conversation {
     /// The newest sent time in it, as far as known. The partition's floor stands in for what is not.
     pub(super) last: Timestamp,
-    /// Behind the newest record about it, be it in the log or on its way there.
-    pub(super) next: Offset,
+    /// Behind the newest change of its roster, be it in the log or on its way there.
+    pub(super) changed: Offset,
     /// When it was last used.
     pub(super) used: Timestamp,
     pub(super) hold: Option<Hold>,
@@ -57,7 +57,6 @@ pub(super) struct Conversation {
     pub(super) blocks: PrivateBlocks,
     /// The present members, shared with the messages that are for them.
     members: Arc<[UserId]>,
-    head: Head,
 }
 
 impl Conversation {
@@ -65,13 +64,12 @@ impl Conversation {
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
             last: Timestamp::ZERO,
-            next: Offset::START,
+            changed: Offset::START,
             used: now,
             hold: Some(Hold::default()),
             group: None,
             blocks: PrivateBlocks::default(),
             members: Arc::from([]),
-            head: Head::default(),
         }
     }
 
@@ -80,17 +78,19 @@ impl Conversation {
         self.hold.as_ref().is_some_and(|hold| hold.fetching.is_none())
     }
 
-    /// A record about it is decided, or read again: at this offset, with this time.
-    pub(super) fn note(&mut self, offset: Offset, time: Timestamp) {
+    /// A record about it is decided, or read again, with this time.
+    pub(super) fn note(&mut self, time: Timestamp) {
         self.last = self.last.max(time);
-        self.next = self.next.max(offset.next());
     }
 
-    pub(super) fn load(&mut self, loaded: Loaded) {
+    /// Takes what the directory knows, and the changes that it may lack, in the order of the log.
+    pub(super) fn load(&mut self, loaded: Loaded, changes: &[(Offset, RosterRecord)]) {
         self.group = loaded.group;
         self.blocks = loaded.blocks;
-        self.head = loaded.head;
         self.refresh_members();
+        for (offset, roster) in changes {
+            self.apply_roster(*offset, roster);
+        }
     }
 
     fn refresh_members(&mut self) {
@@ -112,6 +112,7 @@ impl Conversation {
     }
 
     fn apply_roster(&mut self, offset: Offset, roster: &RosterRecord) {
+        self.changed = self.changed.max(offset.next());
         match &roster.subject {
             anser_types::Subject::Private { .. } => {
                 self.blocks.apply(offset, roster);
@@ -151,15 +152,21 @@ impl Conversation {
             members: &then,
         })
     }
+}
 
-    /// Counts a message in log order: its running number, if history keeps it and has not counted it yet.
-    pub(super) fn count(&mut self, offset: Offset, message: &Message) -> Option<u64> {
-        if !message.is_kept_in_history() || offset < self.head.next {
-            return None;
-        }
-        self.head = Head { number: self.head.number + 1, next: offset.next() };
-        Some(self.head.number)
-    }
+/// Whom a message is for that is no matter of a roster; `None` if it is one.
+pub(super) fn named_recipients(message: &Message) -> Option<Arc<[UserId]>> {
+    let is_named = matches!(message.kind, ConversationType::Private | ConversationType::System);
+    is_named.then(|| {
+        recipients(Addressing {
+            kind: message.kind,
+            sender: &message.sender,
+            sender_copy: message.sender_copy,
+            target: &UserId::from(message.target.clone()),
+            to_users: &[],
+            members: &[],
+        })
+    })
 }
 
 /// What says whom a message is for.

@@ -73,9 +73,8 @@ impl Owner {
             return;
         };
         self.renew_claim_when_due();
-        let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
-            conversation.note(offset, sent);
+            conversation.note(sent);
         }
         turn.horizon.note(&draft, &recipients, sent);
         let (ticket, check) = (draft.ticket, draft.check);
@@ -145,7 +144,7 @@ impl Owner {
         self.renew_claim_when_due();
         let offset = self.next_offset();
         if let Some(conversation) = self.conversations.get_mut(subject) {
-            conversation.note(offset, time);
+            conversation.note(time);
             conversation.apply(offset, &body);
         }
         self.enqueue(Decided { body, recipients: Arc::from([]), hash: None, ticket, check: Check::Existence });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_backend::{GroupView, Head, PrivateBlocks};
+use anser_backend::{GroupView, PrivateBlocks};
 use anser_cluster::Outcome;
 use anser_types::record::Body;
 use anser_types::{Claim, Mark, Message, Offset, PartitionId, Subject, UserId, UserKey};
@@ -12,15 +12,13 @@ use crate::clock::Moment;
 use crate::draft::{Draft, Ticket};
 use crate::horizon::Horizon;
 
-/// What is known of a conversation from the derived tables, complete up to the owner's claim.
+/// What the directory knows of a conversation. It may lag behind the log: the owner knows the changes that it lacks.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// Of a group.
     pub group: Option<GroupView>,
     /// Of a private chat.
     pub blocks: PrivateBlocks,
-    /// The newest message in history.
-    pub head: Head,
 }
 
 /// A record that counts, on its way from the log to the derived tables.
@@ -40,9 +38,7 @@ pub struct Committed {
     pub body: Arc<Body>,
     /// Whom a message is for: the members at its offset, without the sender.
     pub recipients: Arc<[UserId]>,
-    /// The running number of a message that history keeps; `None` also if history has it already.
-    pub number: Option<u64>,
-    /// Who waits until it is applied.
+    /// Who waits until the tables have it.
     pub ticket: Ticket,
     /// Whether it is read again after a take-over: then nobody is shown a message for it, only told to look.
     pub replayed: bool,

@@ -22,7 +22,7 @@ impl Fence {
     }
 
     /// A reader at a place of which it is known which record counts next.
-    pub(super) const fn at(log: LogId, claim: Claim, next: u64) -> Self {
+    pub(crate) const fn at(log: LogId, claim: Claim, next: u64) -> Self {
         Self { log, newest: Some((claim, next)) }
     }
 

@@ -32,6 +32,11 @@ impl Owner {
         self.in_flight.is_empty() && self.outgoing.is_empty()
     }
 
+    /// Where the oldest record lands that is on its way, or the next one if none is.
+    pub fn first_on_its_way(&self) -> Offset {
+        Offset(self.next_offset().0.saturating_sub(self.in_flight.len() as u64))
+    }
+
     /// Reads on from where the oldest record on its way was to land: what is there before another claim is acked, its effects are the next owner's;
     /// what is not goes back.
     pub fn resolve(&mut self, entries: &[(Offset, Bytes)], effects: &mut Vec<Effect>) -> Resolved {

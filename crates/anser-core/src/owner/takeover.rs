@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use anser_cluster::Accepted;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, Offset, Status, Subject};
+use anser_types::{Claim, Message, Offset, Status, Subject, UserId};
 
+use super::conversation::named_recipients;
 use super::{Committed, Effect, Owner, Phase, Writing};
 use crate::clock::Moment;
 use crate::draft::{Draft, Ticket, duplicate_hash_of};
@@ -31,6 +32,7 @@ impl Owner {
         self.expected = end.next();
         self.duplicates.clear();
         self.conversations.clear();
+        self.changes.clear();
         node.clone_into(&mut self.node);
         let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
         let record = Body::Claim { node: node.to_owned(), time }.encode(header);
@@ -86,19 +88,15 @@ impl Owner {
         let body = &record.body;
         let written = if matches!(body, Body::Claim { .. }) { Claim(offset) } else { record.header.claim };
         let mut recipients = Arc::from([]);
-        let mut number = None;
-        if let Some(subject) = body.subject() {
-            let Some(conversation) = self.conversations.get_mut(&subject).filter(|c| c.hold.is_none()) else {
-                let now = self.now;
-                self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
-                return Replayed::Needs(subject);
-            };
-            conversation.apply(offset, body);
-            conversation.note(offset, body.time());
-            if let Body::Message(message) = body {
-                recipients = conversation.recipients_at(offset, message);
-                number = conversation.count(offset, message);
+        if let Body::Message(message) = body {
+            match self.recipients_then(offset, message) {
+                Ok(known) => recipients = known,
+                Err(subject) => return Replayed::Needs(subject),
             }
+        }
+        if let Some(conversation) = body.subject().and_then(|subject| self.conversations.get_mut(&subject)) {
+            conversation.apply(offset, body);
+            conversation.note(body.time());
         }
         let ticket = self.settle_found(body, effects);
         effects.push(Effect::Commit(Committed {
@@ -109,11 +107,28 @@ impl Owner {
             record: bytes.clone(),
             body: Arc::new(body.clone()),
             recipients,
-            number,
             ticket,
             replayed: true,
         }));
         Replayed::Done
+    }
+
+    /// Whom a message was for; or the conversation that has to be loaded to know it.
+    fn recipients_then(&mut self, offset: Offset, message: &Message) -> Result<Arc<[UserId]>, Subject> {
+        if let Some(recipients) = named_recipients(message) {
+            return Ok(recipients);
+        }
+        let subject = message.subject();
+        let now = self.now;
+        let known = self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
+        if known.hold.is_some() { Err(subject) } else { Ok(known.recipients_at(offset, message)) }
+    }
+
+    /// Takes in a record that counts and that the directory may not contain: what is loaded later lacks the change.
+    pub fn keep_change(&mut self, offset: Offset, body: &Body) {
+        if let Body::Roster(roster) = body {
+            self.changes.keep(offset, roster);
+        }
     }
 
     /// If this is a record whose append had an unknown outcome, it is in the log after all. A message is settled; the

@@ -32,6 +32,7 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
     };
     let (sender, inputs) = mpsc::channel(16);
     let (applies, _applies) = mpsc::channel(16);
+    let (orders, _orders) = mpsc::channel(16);
     let wires = Wires {
         progress: Progress::new(backends.log.partitions()),
         backends,
@@ -39,8 +40,10 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
         clock: Arc::new(now),
         inputs,
         applies,
+        orders,
         cluster: None,
         peer_inbox: Arc::default(),
+        rolled_back: Arc::default(),
     };
     let mut message_loop = MessageLoop::new("n", Limits::default(), wires);
     let (mut turn, mut ticks, mut since_reclaim) = (Vec::new(), interval(TICK), 0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anser_backend::{LogEntry, MessageLog};
 use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
-use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
+use anser_types::{Limits, Offset, PartitionId, Timestamp};
 
 use super::READ_BYTES;
 use crate::role::{Backends, RoleError};
@@ -21,8 +21,10 @@ pub(crate) struct Place {
     pub(super) claim: Offset,
     /// Where reading begins.
     pub(super) start: Offset,
-    /// From here on some table may not have applied the records.
+    /// From here on the mailbox may not have applied the records.
     pub(super) replay_from: Offset,
+    /// From here on the directory may lack changes of rosters.
+    pub(super) changes_from: Offset,
 }
 
 /// Where reading begins.
@@ -33,10 +35,12 @@ pub(super) async fn find(
     partition: PartitionId,
     claim: Offset,
 ) -> Result<Place, RoleError> {
-    let mark = replay_from(backends, partition).await?;
+    // From now on a mailbox that came back without its newest writes takes rows again.
+    let mailbox = backends.mailbox.begin_replay(partition).await?;
+    let directory = backends.directory.replay_from(partition).await?;
     let search = Search { log: Arc::clone(&backends.log), partition };
     let bounds = search.log.bounds(partition).await?;
-    let needed = mark.first_needed();
+    let needed = mailbox.first_needed().min(directory.first_needed());
     if bounds.start > needed {
         return Err(RoleError::Lost { partition, start: bounds.start, applied: needed });
     }
@@ -46,16 +50,8 @@ pub(super) async fn find(
     let remembered = u64::try_from(limits.duplicate_entries_max).unwrap_or(u64::MAX);
     let window = by_time.max(Offset(bounds.end.0.saturating_sub(remembered))).max(bounds.start);
     let window = search.claim_of(window).await?;
-    Ok(Place { claim, start: needed.min(window.max(bounds.start)), replay_from: mark.next })
-}
-
-/// Below this every table has applied the partition.
-async fn replay_from(backends: &Backends, partition: PartitionId) -> Result<Mark, RoleError> {
-    // From now on a mailbox that came back without its newest writes takes rows again.
-    let mailbox = backends.mailbox.begin_replay(partition).await?;
-    let history = backends.history.replay_from(partition).await?;
-    let directory = backends.directory.replay_from(partition).await?;
-    Ok(mailbox.min(history).min(directory))
+    let start = needed.min(window.max(bounds.start));
+    Ok(Place { claim, start, replay_from: mailbox.next, changes_from: directory.next })
 }
 
 /// The newest records with a sent time in a partition where reading from `start` on has brought none, however long nothing was

@@ -150,6 +150,9 @@ impl MessageLoop {
                 tracing::warn!(%partition, %offset, "record does not count: its claim is not the newest or its sequence has a gap");
             }
         }
+        if reading.counts && offset >= reading.changes_from {
+            self.node.keep_change(partition, offset, &record.body);
+        }
         if reading.counts && offset >= reading.replay_from {
             // The tables are written under the new claim: they have seen newer ones than that of an old record.
             let replay = Replay { partition, claim: Claim(reading.claim), offset, bytes, record: &record };

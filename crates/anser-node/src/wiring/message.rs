@@ -32,7 +32,7 @@ pub(crate) struct Parts<'a> {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) handle: Arc<MessageHandle>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// Starts the role; returns when it has taken over all partitions that are its own by then.
@@ -50,10 +50,11 @@ pub(crate) async fn start(
         Some(cluster) => MessageRole::in_cluster(name, &config.message, backends, access, now, cluster),
     };
     let (ready, is_ready) = oneshot::channel();
-    let (deciding, applying) = role.into_tasks(ready);
+    let role = role.into_tasks(ready);
     let tasks = [
-        tasks.spawn("message loop", Fate::Vital, tell("message loop", deciding)),
-        tasks.spawn("applier", Fate::Vital, tell("applier", applying)),
+        tasks.spawn("message loop", Fate::Vital, tell("message loop", role.deciding)),
+        tasks.spawn("applier", Fate::Vital, tell("applier", role.applying)),
+        tasks.spawn("archiver", Fate::Vital, tell("archiver", role.archiving)),
     ];
     is_ready.await.map_err(|_| ServeError::NotReady)?;
     Ok(Message { handle, tasks })
@@ -74,13 +75,14 @@ impl Message {
         }
     }
 
-    /// Takes nothing more, and returns when all that was accepted is decided and applied, or takes too long.
+    /// Takes nothing more, and returns when all that was accepted is decided and applied, or takes too long. What
+    /// history has not taken by then it gets from the log.
     pub(crate) async fn finish(self) {
         self.handle.close();
-        let [deciding, applying] = self.tasks;
         let ended = async {
-            deciding.await.ok();
-            applying.await.ok();
+            for task in self.tasks {
+                task.await.ok();
+            }
         };
         if tokio::time::timeout(FINISH, ended).await.is_err() {
             tracing::warn!("the message role did not finish in time; the next start goes on from the log");

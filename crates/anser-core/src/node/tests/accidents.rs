@@ -87,27 +87,81 @@ fn told_why_a_publish_of_the_server_that_is_tried_again_needs_no_more_rights_tha
 }
 
 #[test]
-fn one_order_a_conversation_stays_in_memory_until_the_tables_have_its_newest_record() {
+fn a_roster_stays_in_memory_until_the_directory_has_its_newest_change() {
     let mut world = World::new();
-    world.say("alice", "bob", "first");
-    world.sync();
     let subject = Subject::private(app(), user("alice"), user("bob"));
     let partition = subject.partition(COUNT);
+    world.block("alice", "bob");
     world.now = world.now.plus(120_000);
     world.crowd(partition, 17_000);
-    world.say("alice", "bob", "second");
+    let refused = world.say("alice", "bob", "first");
     world.sync();
-    let numbers: Vec<_> = world.committed.iter().filter_map(|c| c.number).collect();
-    assert_eq!(numbers, [1, 2], "the tables know nothing of the first yet");
+    let blacklisted = Some(Err(Refusal::new(Status::BLACKLISTED)));
+    assert_eq!(world.outcome(refused), blacklisted, "the directory knows nothing of it yet");
 
     let end = Offset(world.log[&partition].len() as u64);
-    world.node.applied(partition, end);
+    world.node.archived(partition, end);
     world.now = world.now.plus(120_000);
     world.crowd(partition, 20_000);
-    let third = world.private("alice", "bob", "third", None);
-    world.publish_alone(third);
+    let second = world.private("alice", "bob", "second", None);
+    world.publish_alone(second);
     let loads = |effect: &Effect| matches!(effect, Effect::Load(_, _, of) if *of == subject);
     assert!(world.effects.iter().any(loads), "it was let go of");
+}
+
+#[test]
+fn a_roster_is_completed_from_the_log_where_the_directory_lags_behind_a_take_over() {
+    let mut world = World::new();
+    world.block("alice", "bob");
+    world.restart();
+    // What is loaded now says nothing of the block.
+    let refused = world.say("alice", "bob", "first");
+    world.sync();
+    assert_eq!(world.outcome(refused), Some(Err(Refusal::new(Status::BLACKLISTED))));
+}
+
+#[test]
+fn a_roster_loaded_before_the_directory_had_the_change_is_completed_though_it_has_it_by_now() {
+    let mut world = World::new();
+    let subject = Subject::private(app(), user("alice"), user("bob"));
+    let partition = subject.partition(COUNT);
+    world.block("alice", "bob");
+    world.restart();
+    let publish = world.private("alice", "bob", "first", None);
+    let number = publish.origin.publish;
+    world.publish_alone(publish);
+    let (place, _) = world.loads().remove(0);
+    world.node.archived(partition, Offset(world.log[&partition].len() as u64));
+    world.node.loaded(place, &subject, Loaded::default(), world.now, &mut world.effects);
+    world.perform();
+    world.sync();
+    assert_eq!(world.outcome(number), Some(Err(Refusal::new(Status::BLACKLISTED))));
+}
+
+#[test]
+fn told_why_a_partition_that_is_closed_decides_nothing_until_it_is_open_again() {
+    let mut world = World::new();
+    let partition = Subject::private(app(), user("alice"), user("bob")).partition(COUNT);
+    world.node.set_open(partition, false);
+    let number = world.say("alice", "bob", "first");
+    world.tick_for(1_000);
+    world.sync();
+    assert_eq!(world.outcome(number), None, "it is tried again");
+    world.node.set_open(partition, true);
+    world.tick_for(1_000);
+    assert!(world.outcome(number).is_some_and(|outcome| outcome.is_ok()));
+}
+
+impl World {
+    /// One of two users does not want to hear from the other.
+    fn block(&mut self, from: &str, by: &str) {
+        let subject = Subject::private(app(), user(from), user(by));
+        let change = RosterChange::Block { by: user(by) };
+        let body = Body::Roster(RosterRecord { subject, time: Timestamp::ZERO, change });
+        self.node.command(1, body, self.now, &mut self.effects);
+        self.perform();
+        self.sync();
+    }
 }
 
 impl World {
@@ -145,24 +199,20 @@ impl World {
 }
 
 #[test]
-fn one_order_what_was_loaded_for_an_earlier_claim_does_not_undo_what_came_since() {
+fn what_was_loaded_for_an_earlier_claim_does_not_undo_what_came_since() {
     let mut world = World::new();
     let publish = world.private("alice", "bob", "first", None);
     world.publish_alone(publish);
     let ((partition, epoch), subject) = world.loads().remove(0);
     world.take_over_one(partition);
-    world.tick_for(500);
-    world.say("alice", "bob", "second");
-    world.sync();
+    world.block("alice", "bob");
     // Now the answer to the first question comes, and one that failed.
     world.node.loaded((partition, epoch), &subject, Loaded::default(), world.now, &mut world.effects);
     world.node.load_failed((partition, epoch), &subject, world.now, &mut world.effects);
     world.perform();
-    world.say("alice", "bob", "third");
-    world.sync();
-    let numbers: Vec<_> = world.committed.iter().filter_map(|c| c.number).collect();
-    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
-    assert!(numbers.len() >= 2);
+    let number = world.say("alice", "bob", "second");
+    world.tick_for(500);
+    assert_eq!(world.outcome(number), Some(Err(Refusal::new(Status::BLACKLISTED))));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! Stores that are away for long, partitions that come and go, and a log that is about to let go.
+
+use super::*;
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn tight() -> ArchiverConfig {
+    ArchiverConfig { kept_bytes_max: 2_000, batch_records_max: 3, ..ArchiverConfig::default() }
+}
+
+#[test]
+fn nothing_lost_a_store_that_is_away_for_long_is_caught_up_on_from_the_log_within_bounded_memory() {
+    let mut world = World::new(tight());
+    world.tell(Event::Take(P));
+    world.say("bob");
+    world.is_away = true;
+    for _ in 0..200 {
+        world.say("bob");
+        world.say("carol");
+        assert!(world.machine.kept_bytes < 2_000 + 1_000, "{}", world.machine.kept_bytes);
+    }
+    assert_eq!(world.archived, Offset(2));
+    world.is_away = false;
+    world.resume();
+    world.assert_whole(&[("bob", 201), ("carol", 200)]);
+    let reads = world.reads;
+    world.say("bob");
+    world.assert_whole(&[("bob", 202)]);
+    assert_eq!(world.reads, reads, "it follows what it is told again");
+}
+
+#[test]
+fn nothing_lost_what_was_not_told_is_read_from_the_log() {
+    for is_noted in [true, false] {
+        let mut world = World::new(ArchiverConfig::default());
+        world.tell(Event::Take(P));
+        world.say("bob");
+        for _ in 0..5 {
+            world.now = world.now.plus(1);
+            world.lay(&said("bob", world.now.0));
+        }
+        if is_noted {
+            world.tell(Event::Missed(P, Offset(world.log.len() as u64)));
+        } else {
+            // The next one shows that something is missing.
+            world.say("bob");
+        }
+        world.assert_whole(&[("bob", if is_noted { 6 } else { 7 })]);
+    }
+}
+
+#[test]
+fn nothing_lost_a_log_that_cannot_be_read_is_read_later() {
+    let mut world = World::new(ArchiverConfig::default());
+    let mut effects = Vec::new();
+    world.machine.handle(Event::Take(P), world.now, &mut effects).unwrap();
+    let seat = Seat { partition: P, time: 1 };
+    world.machine.handle(Event::Placed(seat, world.mark), world.now, &mut effects).unwrap();
+    world.machine.handle(Event::NotRead(1), world.now, &mut effects).unwrap();
+    world.say("bob");
+    assert_eq!(world.archived, Offset::START);
+    world.tell(Event::ReadOn);
+    world.assert_whole(&[("bob", 1)]);
+}
+
+#[test]
+fn what_is_in_memory_is_written_for_the_next_owner_unless_the_store_is_away() {
+    let mut world = World::new(ArchiverConfig::default());
+    world.tell(Event::Take(P));
+    world.is_away = true;
+    world.say("bob");
+    world.tell(Event::Release(P));
+    assert!(!world.machine.is_idle());
+    world.is_away = false;
+    world.resume();
+    assert_eq!(world.numbers("bob"), [1]);
+    world.is_away = true;
+    world.restart(ArchiverConfig::default());
+    world.tell(Event::Release(P));
+    world.resume();
+    assert!(world.machine.is_idle());
+    assert_eq!(world.machine.kept_bytes, 0);
+}
+
+#[test]
+fn nothing_lost_a_partition_that_leaves_and_comes_back_goes_on_where_the_tables_stand() {
+    let mut world = World::new(ArchiverConfig::default());
+    world.tell(Event::Take(P));
+    world.say("bob");
+    world.tell(Event::Release(P));
+    // Another node accepts, and archives half of it.
+    world.say("bob");
+    world.say("bob");
+    world.tell(Event::Take(P));
+    world.say("bob");
+    world.assert_whole(&[("bob", 4)]);
+}
+
+#[test]
+fn nothing_lost_a_partition_that_stays_after_all_misses_nothing() {
+    let mut world = World::new(ArchiverConfig::default());
+    world.tell(Event::Take(P));
+    world.is_away = true;
+    world.say("bob");
+    world.tell(Event::Release(P));
+    world.say("bob");
+    world.tell(Event::Take(P));
+    world.is_away = false;
+    world.resume();
+    world.say("bob");
+    world.assert_whole(&[("bob", 3)]);
+}
+
+#[test]
+fn never_skip_silently_a_partition_takes_nothing_in_before_the_log_loses_what_is_not_archived() {
+    for kept_bytes_max in [1, 1 << 20] {
+        let config = ArchiverConfig { lag_ms_max: Some(6 * HOUR_MS), kept_bytes_max, ..ArchiverConfig::default() };
+        let mut world = World::new(config);
+        world.tell(Event::Take(P));
+        world.say("bob");
+        world.is_away = true;
+        world.say("bob");
+        world.say("bob");
+        for _ in 0..5 {
+            world.now = world.now.plus(HOUR_MS);
+            world.tell(Event::Tick);
+        }
+        assert!(world.stopped.is_empty());
+        world.now = world.now.plus(2 * HOUR_MS);
+        world.tell(Event::Tick);
+        world.tell(Event::Tick);
+        assert_eq!(world.stopped.len(), 1, "said at once, and not at every tick");
+        world.now = world.now.plus(60_000);
+        world.tell(Event::Tick);
+        assert_eq!(world.stopped.len(), 2, "and again while it lasts");
+        assert!(world.stopped.iter().all(|lag_ms| *lag_ms >= 6 * HOUR_MS));
+        world.is_away = false;
+        world.resume();
+        world.tell(Event::Tick);
+        assert_eq!(world.resumed, 1);
+        world.assert_whole(&[("bob", 3)]);
+    }
+}

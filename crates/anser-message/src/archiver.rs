@@ -1,0 +1,291 @@
+//! The archiver's task: it asks the stores and the log what the machine wants to know, and never stops for one of them.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_backend::{Head, LogEntry, LogReader, ReadError, StoreError};
+use anser_cluster::AccessService;
+use anser_core::archiver::{Archiver, Effect, Event, Seat, Writes};
+use anser_core::owner::Committed;
+use anser_types::{ConnectionId, Mark, Offset, PartitionId, Subject};
+use futures_util::future::FutureExt;
+use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::progress::Progress;
+use crate::role::{Backends, Clock, RoleError};
+
+/// How often time passes for the machine.
+const TICK: Duration = Duration::from_millis(100);
+/// Bytes read from the log in one go.
+const READ_BYTES: usize = 2 * 1024 * 1024;
+/// Heads of conversations that are loaded at once.
+const HEADS_AT_ONCE: usize = 16;
+/// Batches taken from the channel in one go.
+const BATCH_MAX: usize = 64;
+
+/// Which partitions are here.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Archive it.
+    Take(PartitionId),
+    /// Somebody else does.
+    Release(PartitionId),
+}
+
+/// What comes back of a store or the log.
+enum Done {
+    Event(Event),
+    /// A reader, and what it has read.
+    Read(u64, Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>),
+    Failed(Seat, StoreError),
+}
+
+type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What the task is connected to.
+pub(crate) struct Wires {
+    pub(crate) backends: Backends,
+    pub(crate) access: Arc<dyn AccessService>,
+    pub(crate) clock: Clock,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) accepted: mpsc::Receiver<Vec<Committed>>,
+    pub(crate) progress: Progress,
+}
+
+/// See the module.
+pub(crate) struct ArchiverTask {
+    machine: Archiver,
+    wires: Wires,
+    doing: FuturesUnordered<Doing>,
+    /// The reader, while it does not read.
+    reader: Option<Box<dyn LogReader>>,
+    effects: Vec<Effect>,
+    /// What was done at once.
+    ready: VecDeque<Done>,
+    /// How often stores have failed since one did what it was asked.
+    failures: u32,
+}
+
+impl std::fmt::Debug for ArchiverTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArchiverTask").finish_non_exhaustive()
+    }
+}
+
+impl ArchiverTask {
+    pub(crate) fn new(machine: Archiver, wires: Wires) -> Self {
+        let (doing, effects, ready) = (FuturesUnordered::new(), Vec::new(), VecDeque::new());
+        Self { machine, wires, doing, reader: None, effects, ready, failures: 0 }
+    }
+
+    /// Runs until the applier has gone and what is in memory is written. What a store does not take then is read from the log
+    /// at the next start.
+    pub(crate) async fn run(mut self) -> Result<(), RoleError> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batches = Vec::with_capacity(BATCH_MAX);
+        let mut is_fed = true;
+        while is_fed || !self.machine.is_idle() {
+            // What is done first: it frees what waits. All branches are cancel-safe.
+            tokio::select! {
+                biased;
+                Some(done) = self.doing.next(), if !self.doing.is_empty() => {
+                    if matches!(done, Done::Failed(..)) && !is_fed {
+                        return Ok(());
+                    }
+                    self.take(done)?;
+                }
+                Some(order) = self.wires.orders.recv() => self.obey(order)?,
+                taken = self.wires.accepted.recv_many(&mut batches, BATCH_MAX), if is_fed => {
+                    is_fed = taken > 0;
+                    self.handle(Event::Accepted(batches.drain(..).flatten().collect()))?;
+                    self.note_missed()?;
+                }
+                _ = ticks.tick() => {
+                    self.note_missed()?;
+                    self.handle(Event::Tick)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), RoleError> {
+        match order {
+            Order::Take(partition) => {
+                self.wires.progress.note_stopped(partition, false);
+                self.handle(Event::Take(partition))
+            }
+            Order::Release(partition) => self.handle(Event::Release(partition)),
+        }
+    }
+
+    fn note_missed(&mut self) -> Result<(), RoleError> {
+        let missed: Vec<(PartitionId, Offset)> = self.wires.progress.take_missed().collect();
+        for (partition, end) in missed {
+            self.handle(Event::Missed(partition, end))?;
+        }
+        Ok(())
+    }
+
+    /// Hands an event to the machine, and does what it says.
+    fn handle(&mut self, event: Event) -> Result<(), RoleError> {
+        self.machine.handle(event, (self.wires.clock)(), &mut self.effects)?;
+        loop {
+            for effect in std::mem::take(&mut self.effects) {
+                self.perform(effect);
+            }
+            let Some(done) = self.ready.pop_front() else {
+                return Ok(());
+            };
+            let event = self.event_of(done)?;
+            self.machine.handle(event, (self.wires.clock)(), &mut self.effects)?;
+        }
+    }
+
+    fn take(&mut self, done: Done) -> Result<(), RoleError> {
+        let event = self.event_of(done)?;
+        self.handle(event)
+    }
+
+    /// What the machine is told. An error is for good.
+    fn event_of(&mut self, done: Done) -> Result<Event, RoleError> {
+        match done {
+            Done::Event(event) => {
+                if let Event::Written(_) = event
+                    && self.failures > 0
+                {
+                    tracing::info!(failures = self.failures, "history and directory can be written again");
+                    self.failures = 0;
+                }
+                Ok(event)
+            }
+            Done::Read(number, reader, Ok(entries)) => {
+                self.reader = Some(reader);
+                Ok(Event::Read(number, entries))
+            }
+            Done::Read(number, _, Err(error @ ReadError::Unavailable(_))) => {
+                let source = std::error::Error::source(&error);
+                tracing::warn!(%error, ?source, "the archiver cannot read the log now, it is tried again");
+                Ok(Event::NotRead(number))
+            }
+            Done::Read(_, _, Err(error)) => Err(error.into()),
+            Done::Failed(seat, error) => {
+                if !error.is_retryable() {
+                    return Err(error.into());
+                }
+                self.note_failure(seat, &error);
+                Ok(Event::Failed(seat))
+            }
+        }
+    }
+
+    fn note_failure(&mut self, seat: Seat, error: &StoreError) {
+        if self.failures == 0 || self.failures.is_power_of_two() {
+            let (partition, failures) = (seat.partition, self.failures);
+            let source = std::error::Error::source(error);
+            tracing::warn!(%partition, failures, %error, ?source, "history or directory is away; it is caught up on from the log");
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let progress = &self.wires.progress;
+        match effect {
+            Effect::Archived(partition, next) => progress.note_archived(partition, next),
+            Effect::SettingsChanged(user, time) => {
+                self.wires.access.settings_changed(&user, time, ConnectionId::NONE, None);
+            }
+            Effect::Stop(partition, lag_ms) => {
+                tracing::error!(
+                    %partition, lag_ms,
+                    "history is so far behind that the log would soon lose what it does not have: the partition takes nothing in"
+                );
+                progress.note_stopped(partition, true);
+            }
+            Effect::Resume(partition) => {
+                tracing::info!(%partition, "history has caught up, the partition takes messages in again");
+                progress.note_stopped(partition, false);
+            }
+            other => {
+                // What has everything in memory answers at once. Reading goes on only when others had their turn.
+                let is_read = matches!(other, Effect::Read(..));
+                let Some(mut doing) = self.begin(other) else { return };
+                match Some(&mut doing).filter(|_| !is_read).and_then(FutureExt::now_or_never) {
+                    Some(done) => self.ready.push_back(done),
+                    None => self.doing.push(doing),
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, effect: Effect) -> Option<Doing> {
+        let backends = self.wires.backends.clone();
+        Some(match effect {
+            Effect::Place(seat) => Box::pin(async move {
+                done(seat, place(&backends, seat.partition).await.map(|mark| Event::Placed(seat, mark)))
+            }),
+            Effect::Read(number, from) => {
+                let kept = self.reader.take();
+                let opened = if from.is_empty() { kept } else { Some(backends.log.reader(from)) };
+                return opened.map(|mut reader| -> Doing {
+                    Box::pin(async move {
+                        let entries = reader.next(READ_BYTES).await;
+                        Done::Read(number, reader, entries)
+                    })
+                });
+            }
+            Effect::Load(seat, subjects) => {
+                Box::pin(
+                    async move { done(seat, load(&backends, subjects).await.map(|heads| Event::Loaded(seat, heads))) },
+                )
+            }
+            Effect::Write(seat, writes) => Box::pin(async move {
+                done(seat, write(&backends, seat.partition, writes).await.map(|()| Event::Written(seat)))
+            }),
+            Effect::Pause(seat, millis) => pause(millis, Event::GoOn(seat)),
+            Effect::PauseReading(millis) => pause(millis, Event::ReadOn),
+            Effect::Archived(..) | Effect::SettingsChanged(..) | Effect::Stop(..) | Effect::Resume(_) => return None,
+        })
+    }
+}
+
+fn done(seat: Seat, result: Result<Event, StoreError>) -> Done {
+    match result {
+        Ok(event) => Done::Event(event),
+        Err(error) => Done::Failed(seat, error),
+    }
+}
+
+fn pause(millis: u64, then: Event) -> Doing {
+    Box::pin(async move {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        Done::Event(then)
+    })
+}
+
+/// Below this both tables have everything.
+pub(crate) async fn place(backends: &Backends, partition: PartitionId) -> Result<Mark, StoreError> {
+    let history = backends.history.replay_from(partition).await?;
+    let directory = backends.directory.replay_from(partition).await?;
+    Ok(history.min(directory))
+}
+
+async fn load(backends: &Backends, subjects: Vec<Subject>) -> Result<Vec<(Subject, Head)>, StoreError> {
+    let heads = stream::iter(subjects).map(async |subject| {
+        let head = backends.history.head(&subject).await?;
+        Ok((subject, head))
+    });
+    heads.buffered(HEADS_AT_ONCE).try_collect().await
+}
+
+/// The rows first, then the marks; what is repeated changes nothing.
+async fn write(backends: &Backends, partition: PartitionId, writes: Writes) -> Result<(), StoreError> {
+    let Writes { history, directory, mark } = writes;
+    backends.history.write(partition, mark, history).await?;
+    backends.directory.apply(partition, mark, directory).await
+}
