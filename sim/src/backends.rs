@@ -82,7 +82,7 @@ pub(crate) async fn sleep(millis: u64) {
 pub(crate) struct Fakes {
     pub(crate) log: Arc<NastyLog>,
     mailbox: Arc<NastyMailbox>,
-    history: Arc<NastyHistory>,
+    pub(crate) history: Arc<NastyHistory>,
     directory: Arc<NastyDirectory>,
     sky: Sky,
 }

@@ -39,10 +39,11 @@ impl SimNode {
         let clock: Clock = Arc::new(move || clock.now());
         let (role, handle) = MessageRole::new("sim", config, fakes.backends(), access.clone(), clock);
         let (ready, is_ready) = oneshot::channel();
-        let (decide, derive) = role.into_tasks(ready);
+        let parts = role.into_tasks(ready);
         let mut tasks = JoinSet::new();
-        tasks.spawn(decide);
-        tasks.spawn(derive);
+        for task in [parts.deciding, parts.applying, parts.archiving] {
+            tasks.spawn(task);
+        }
         Self { tasks, ready: Some(is_ready), handle, access, why_ended: String::new() }
     }
 

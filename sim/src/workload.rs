@@ -31,6 +31,7 @@ pub(crate) struct Workload {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     LogFull,
+    HistoryAway,
 }
 
 impl Workload {
@@ -94,6 +95,7 @@ impl World {
         self.work.is_over = true;
         self.sky.clear_up();
         self.fakes.log.set_full(false);
+        self.fakes.history.set_away(false);
         self.links.values_mut().for_each(Link::hurry);
         for seat in 0..self.seats.len() {
             let event = if self.seats[seat].stays { Event::GoOnline } else { Event::GoOffline };
@@ -297,6 +299,11 @@ impl World {
                 self.plan_in(millis, Happening::Fixed(Fault::LogFull));
             }
             70..80 => self.set_clock(),
+            80..88 => {
+                self.fakes.history.set_away(true);
+                let millis = self.work.rng.delay(500, 15_000, 300);
+                self.plan_in(millis, Happening::Fixed(Fault::HistoryAway));
+            }
             _ => {}
         }
         let every = self.plan.fault_every_ms;
@@ -307,6 +314,7 @@ impl World {
     pub(crate) fn fix(&self, fault: Fault) {
         match fault {
             Fault::LogFull => self.fakes.log.set_full(false),
+            Fault::HistoryAway => self.fakes.history.set_away(false),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The fake history.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anser_backend::memory::MemoryHistory;
 use anser_backend::{BoxFuture, Head, Hidden, History, HistoryPage, HistoryQuery, HistoryWrite, StoreError, StoredRow};
@@ -35,12 +36,22 @@ pub(crate) struct NastyHistory {
     table: Mutex<Table<MemoryHistory>>,
     /// What was noted as archived, forgotten or not.
     noted: Mutex<BTreeMap<PartitionId, Mark>>,
+    /// Whether it answers nobody.
+    is_away: AtomicBool,
     sky: Sky,
 }
 
 impl NastyHistory {
     pub(super) fn new(sky: Sky) -> Self {
-        Self { table: Mutex::new(Table::new()), noted: Mutex::default(), sky }
+        Self { table: Mutex::new(Table::new()), noted: Mutex::default(), is_away: AtomicBool::new(false), sky }
+    }
+
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    fn fails(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed) || self.sky.fails()
     }
 
     pub(super) fn flush(&self) {
@@ -67,8 +78,11 @@ impl NastyHistory {
         let middle = self.sky.draw(|rng| rng.below(writes.len() + 1));
         let (first, second) = writes.split_at(middle);
         self.sky.pause().await;
+        if self.fails() {
+            return Err(unavailable());
+        }
         self.put((partition, Mark::default(), first.to_vec()));
-        if self.sky.fails() {
+        if self.fails() {
             return Err(unavailable());
         }
         self.sky.pause().await;
@@ -80,7 +94,7 @@ impl NastyHistory {
 
     async fn read<T>(&self, read: impl FnOnce(&MemoryHistory) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.sky.pause().await;
-        if self.sky.fails() {
+        if self.fails() {
             return Err(unavailable());
         }
         read(&self.table.lock().live)
