@@ -14,12 +14,14 @@ const EPOCH_MS: u64 = 1_800_000_000_000;
 pub(crate) struct SimClock {
     start: Instant,
     off_by: Arc<AtomicI64>,
+    /// The farthest that it was ever ahead.
+    ahead: Arc<AtomicI64>,
     set_forward: Arc<AtomicU64>,
 }
 
 impl SimClock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), off_by: Arc::default(), set_forward: Arc::default() }
+        Self { start: Instant::now(), off_by: Arc::default(), ahead: Arc::default(), set_forward: Arc::default() }
     }
 
     /// Milliseconds of virtual time since the beginning of the run. Never goes back.
@@ -33,6 +35,11 @@ impl SimClock {
         Timestamp(true_time.saturating_add_signed(self.off_by.load(Ordering::Relaxed)))
     }
 
+    /// The same clock as terminals have it: it does not follow it back.
+    pub(crate) fn onward(&self) -> Timestamp {
+        self.true_now().0.checked_add_signed(self.ahead.load(Ordering::Relaxed)).map_or(Timestamp(u64::MAX), Timestamp)
+    }
+
     /// The time of day that everybody else believes in.
     pub(crate) fn true_now(&self) -> Timestamp {
         Timestamp(EPOCH_MS + self.elapsed())
@@ -40,6 +47,7 @@ impl SimClock {
 
     /// Sets the machine's clock to be off by so many milliseconds.
     pub(crate) fn set_off_by(&self, millis: i64) {
+        self.ahead.fetch_max(millis, Ordering::Relaxed);
         if self.off_by.swap(millis, Ordering::Relaxed) < millis {
             self.set_forward.fetch_add(1, Ordering::Relaxed);
         }

@@ -148,7 +148,7 @@ impl World {
 
     /// Hands an event to a terminal and does what it says.
     fn handle(&mut self, id: ConnectionId, event: Event) {
-        let now = self.clock.now();
+        let now = self.clock.onward();
         let arrived = self.tampers_with_arrivals().then(|| tamper::arrived(&event)).flatten();
         let Some(terminal) = self.connections.get_mut(&id).and_then(|c| c.terminal.as_mut()) else {
             return;

@@ -20,6 +20,8 @@ pub(crate) struct Services {
     pub(crate) directory: Arc<dyn DirectoryService>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Clock,
+    /// The same, never back: what terminals measure their waits by.
+    pub(crate) onward: Clock,
     pub(crate) seconds: Seconds,
     pub(crate) ids: Arc<ConnectionIds>,
     pub(crate) cluster: Option<Arc<dyn AccessService>>,
@@ -34,6 +36,7 @@ impl Services {
             messages: deps.messages,
             directory: deps.directory,
             registry: deps.registry,
+            onward: deps.clock.onward(),
             clock: deps.clock,
             seconds: Seconds::default(),
             ids: deps.ids,

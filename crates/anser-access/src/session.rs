@@ -95,7 +95,7 @@ impl Session {
         }
         let mut scratch = Scratch::take();
         let mut close = None;
-        let now = self.services.clock.now();
+        let now = self.services.onward.now();
         let mut shell =
             shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, &mut scratch, &mut close);
         for frame in early {
@@ -153,7 +153,7 @@ impl Session {
         if taken.is_empty() {
             return Ok(false);
         }
-        let now = self.services.clock.now();
+        let now = self.services.onward.now();
         let mut close = None;
         let mut shell =
             shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
@@ -203,7 +203,7 @@ impl Session {
             let ticket = self.asks.remove(place).ticket;
             moved = true;
             self.take_outbox(cx, scratch)?;
-            let now = self.services.clock.now();
+            let now = self.services.onward.now();
             let mut close = None;
             let mut shell =
                 shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);
@@ -233,7 +233,7 @@ impl Session {
     }
 
     fn feed(&mut self, input: &mut [u8], scratch: &mut Scratch) {
-        let now = self.services.clock.now();
+        let now = self.services.onward.now();
         let mut close = None;
         let shell =
             shell_of(&self.services, &self.entry.connection, &self.framing, &mut self.asks, scratch, &mut close);

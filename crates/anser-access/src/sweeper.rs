@@ -40,7 +40,7 @@ pub(crate) async fn sweep(services: Arc<Services>) {
 }
 
 fn look(services: &Services) {
-    let (seconds, now) = (services.seconds.now(), services.clock.now());
+    let (seconds, now) = (services.seconds.now(), services.onward.now());
     services.registry.for_each(|connection| {
         if let Some(end) = overdue(services, connection, seconds) {
             connection.outbox.end(end);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anser_types::Timestamp;
+use tokio::time::Instant;
 
 /// A clock. Cheap to clone; clones show the same time.
 #[derive(Debug, Clone)]
@@ -13,6 +14,16 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<AtomicU64>),
+    Onward(Arc<Onward>),
+}
+
+/// A clock that is followed forward, but not back.
+#[derive(Debug)]
+struct Onward {
+    of: Clock,
+    since: Instant,
+    /// The time that it showed at `since`, as seen from the farthest that it has been ahead.
+    start: AtomicU64,
 }
 
 impl Clock {
@@ -32,7 +43,23 @@ impl Clock {
         match &self.0 {
             Source::System => system_now(),
             Source::Manual(hands) => Timestamp(hands.load(Ordering::Relaxed)),
+            Source::Onward(onward) => onward.now(),
         }
+    }
+
+    /// A clock that goes with this one, but never back: when this one is set back, it goes on from where it is. What waits is
+    /// measured by it, so that nothing waits for an hour because a machine's clock was set.
+    pub fn onward(&self) -> Self {
+        Self(Source::Onward(Arc::new(Onward { of: self.clone(), since: Instant::now(), start: AtomicU64::new(0) })))
+    }
+}
+
+impl Onward {
+    fn now(&self) -> Timestamp {
+        let passed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let start = self.of.now().0.saturating_sub(passed);
+        let start = self.start.fetch_max(start, Ordering::Relaxed).max(start);
+        Timestamp(start.saturating_add(passed))
     }
 }
 
@@ -61,6 +88,8 @@ fn system_now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -71,6 +100,18 @@ mod tests {
         assert_eq!(clock.now(), Timestamp(12));
         hands.set(Timestamp(1));
         assert_eq!(clock.now(), Timestamp(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_goes_onward_follows_forward_and_not_back() {
+        let (clock, hands) = Clock::manual(Timestamp(1_000_000));
+        let onward = clock.onward();
+        assert_eq!(onward.now(), Timestamp(1_000_000));
+        hands.set(Timestamp(5));
+        tokio::time::advance(Duration::from_millis(30)).await;
+        assert_eq!(onward.now(), Timestamp(1_000_030), "time goes on");
+        hands.set(Timestamp(2_000_000));
+        assert_eq!(onward.now(), Timestamp(2_000_000));
     }
 
     #[test]

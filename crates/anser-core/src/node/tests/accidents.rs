@@ -247,7 +247,7 @@ fn in_order_what_waits_behind_a_resend_that_cannot_be_told_yet_goes_back_with_it
     let first = world.private("alice", "bob", "hi", Some(5));
     world.send(first.clone());
     world.sync();
-    world.publish_alone(Publish { origin: Origin { publish: 100, ..first.origin }, ..first.clone() });
+    world.publish_alone(Publish { origin: Origin { publish: 100, ..first.origin }, ..first });
     let second = world.private("alice", "bob", "and then", None);
     world.publish_alone(Publish { origin: Origin { publish: 101, ..second.origin }, ..second });
     let of = Subject::private(app(), user("alice"), user("bob"));
