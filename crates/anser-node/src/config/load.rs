@@ -11,7 +11,7 @@ use super::NodeConfig;
 const COMMAND_VARIABLES: [&str; 2] = ["ANSER_CONFIG", "ANSER_LOG"];
 
 /// Settings that have no default value, so that the defaults do not show them. All are texts.
-const WITHOUT_DEFAULT: [&str; 4] = ["app.key", "app.secret", "tls.certificate", "tls.key"];
+const WITHOUT_DEFAULT: [&str; 5] = ["app.key", "app.secret", "tls.certificate", "tls.key", "cluster.redis.password"];
 
 /// Where settings come from, weakest first.
 #[derive(Debug, Default)]

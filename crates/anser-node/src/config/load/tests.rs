@@ -58,6 +58,14 @@ fn a_wrong_variable_is_refused_by_its_name_and_an_unknown_one_is_told() {
 }
 
 #[test]
+fn a_setting_without_a_default_has_a_variable_too() {
+    let environment = pairs(&[("ANSER_CLUSTER_REDIS_PASSWORD", "of redis")]);
+    let loaded = Sources { environment, ..Sources::default() }.load().unwrap();
+    assert!(loaded.unknown_variables.is_empty(), "{:?}", loaded.unknown_variables);
+    assert_eq!(loaded.config.cluster.redis.password, "of redis");
+}
+
+#[test]
 fn an_unknown_flag_setting_is_refused() {
     let sources = Sources { flags: pairs(&[("htpp", "127.0.0.1:1")]), ..Sources::default() };
     assert_eq!(sources.load().unwrap_err().to_string(), "htpp: there is no such setting");
