@@ -52,9 +52,10 @@ async fn a_token_that_was_made_without_the_server_signs_in() {
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &[],
         &["serve"],
+        &["health"],
         &["config", "check"],
         &["config", "reference"],
         &["app", "create"],

@@ -3,6 +3,7 @@
 mod crash;
 mod first_steps;
 mod groups;
+mod health;
 mod lifecycle;
 mod one_way_in;
 mod restart;

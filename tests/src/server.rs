@@ -49,6 +49,8 @@ pub struct Ready {
     pub tcp: Option<String>,
     /// Where clients connect over WebSocket.
     pub ws: Option<String>,
+    /// Where operators ask how it is.
+    pub admin: Option<String>,
     /// The key of the app.
     pub app_key: String,
     /// The file with its secret.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use anser_rmtp::{Generation, Platform};
 use anser_types::{ConnectionId, DeviceId, Timestamp, UserKey};
 
+use crate::metrics::Way;
 use crate::outbox::Outbox;
 
 /// No time.
@@ -14,6 +15,7 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) user: UserKey,
+    pub(crate) way: Way,
     pub(crate) platform: Platform,
     pub(crate) device: Option<DeviceId>,
     /// When it signed in.
@@ -83,6 +85,11 @@ impl Stamps {
     /// For how long the client has taken nothing; zero while nothing waits.
     pub(crate) fn stalled_for(&self, now: u32) -> u32 {
         since(&self.stalled, now)
+    }
+
+    /// Whether it is being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed) != 0
     }
 
     /// For how long it has been closing; zero while it is open.

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::connection::Connection;
 use crate::io::{Io, poll_goodbye};
+use crate::metrics::Way;
 use crate::services::Services;
 use crate::session::{Framing, Session};
 use crate::sign_in::sign_in;
@@ -78,12 +79,17 @@ pub(crate) async fn open(io: Io, speaks: Speaks, services: Arc<Services>) -> Res
         Speaks::Tcp => tcp::greet(io, &services).await?,
         Speaks::WebSocket => websocket::greet(io, &services).await?,
     };
-    match sign_in(&services, &greeting.sign_in).await {
+    let way = Way::of(speaks, &greeting.io);
+    match sign_in(&services, &greeting.sign_in, way).await {
         Ok(entry) => {
+            services.registry.metrics.signed_in();
             let parts = accept(greeting, &services, &entry.connection)?;
             Ok(Session::new(services, entry, parts))
         }
-        Err(status) => refuse(greeting, status).await,
+        Err(status) => {
+            services.registry.metrics.sign_in_refused(status);
+            refuse(greeting, status).await
+        }
     }
 }
 

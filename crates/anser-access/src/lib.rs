@@ -11,6 +11,7 @@ mod connection;
 mod handshake;
 mod io;
 mod listener;
+mod metrics;
 mod outbox;
 mod presence;
 mod registry;
@@ -22,6 +23,7 @@ mod sweeper;
 mod tls;
 
 pub use config::AccessConfig;
+pub use metrics::AccessMetrics;
 pub use registry::Registry;
 pub use server::{AccessDeps, AccessServer, StartError};
 pub use tls::TlsError;

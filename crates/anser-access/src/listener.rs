@@ -59,6 +59,7 @@ pub(crate) async fn accept(port: Port, services: Arc<Services>, tasks: Tasks, do
             Ok((stream, from)) => admit(&port, stream, from.ip(), &services, &tasks, &doors),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                services.registry.metrics.turned_away("not_accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -68,9 +69,13 @@ pub(crate) async fn accept(port: Port, services: Arc<Services>, tasks: Tasks, do
 fn admit(port: &Port, stream: TcpStream, from: IpAddr, services: &Arc<Services>, tasks: &Tasks, doors: &Arc<Doors>) {
     let config = &services.config;
     if doors.count.alive() >= config.connections_max.saturating_add(TOLD_MAX) {
+        services.registry.metrics.turned_away("node_full");
         return;
     }
-    let Some(door) = doors.enter(from, config.handshakes_per_address_max) else { return };
+    let Some(door) = doors.enter(from, config.handshakes_per_address_max) else {
+        services.registry.metrics.turned_away("address_full");
+        return;
+    };
     if let Err(error) = prepare(&stream, config) {
         tracing::debug!(%error, "a new connection is gone already");
         return;
@@ -97,6 +102,7 @@ async fn open(
     _door: Door,
 ) -> Option<Session> {
     let timeout = services.config.handshake_timeout();
+    let registry = Arc::clone(&services.registry);
     let opening = async move {
         let io = match certificate {
             Some(certificate) => Io::Tls(Box::new(Box::pin(certificate.acceptor().accept(stream)).await?)),
@@ -106,8 +112,13 @@ async fn open(
     };
     match tokio::time::timeout(timeout, opening).await {
         Ok(Ok(session)) => Some(session),
-        Ok(Err(HandshakeError::Answered | HandshakeError::Refused(_))) | Err(_) => None,
+        Ok(Err(HandshakeError::Answered | HandshakeError::Refused(_))) => None,
+        Err(_) => {
+            registry.metrics.no_sign_in("too_slow");
+            None
+        }
         Ok(Err(error)) => {
+            registry.metrics.no_sign_in("broken_off");
             tracing::debug!(%error, "no sign-in");
             None
         }

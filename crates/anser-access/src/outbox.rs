@@ -76,15 +76,19 @@ impl Outbox {
     }
 
     /// An arrival. Beyond `arrivals_max` those that the timeline keeps are dropped for a position, and the others for nothing.
-    pub(crate) fn arrived(&self, arrived: Arrived, arrivals_max: usize) {
+    /// Whether there was room.
+    pub(crate) fn arrived(&self, arrived: Arrived, arrivals_max: usize) -> bool {
+        let mut has_room = false;
         self.change(|inner| {
-            if inner.arrivals < arrivals_max {
+            has_room = inner.arrivals < arrivals_max;
+            if has_room {
                 inner.arrivals += 1;
                 inner.taken.items.push(Item::Arrived(arrived));
             } else if let Some(position) = arrived.position {
                 inner.taken.behind = inner.taken.behind.max(Some(position));
             }
         });
+        has_room
     }
 
     pub(crate) fn behind(&self, head: Position) {
@@ -107,12 +111,16 @@ impl Outbox {
         self.change(|inner| inner.taken.tick = true);
     }
 
-    pub(crate) fn end(&self, end: End) {
+    /// Whether it was to end in no other way so far.
+    pub(crate) fn end(&self, end: End) -> bool {
+        let mut is_first = false;
         self.change(|inner| {
+            is_first = inner.taken.end.is_none();
             if inner.taken.end.is_none_or(|present| end.overrules(present)) {
                 inner.taken.end = Some(end);
             }
         });
+        is_first
     }
 
     /// Changes the contents and wakes the task, outside of the lock.

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
 use crate::connection::Connection;
+use crate::metrics::AccessMetrics;
 use crate::outbox::End;
 use crate::presence::{DEPARTURES_MAX, Departure};
 
@@ -42,6 +43,7 @@ pub struct Registry {
     arrivals_max: AtomicUsize,
     /// Where to tell that the last terminal of a user has gone, if anybody wants to know.
     departures: OnceLock<mpsc::Sender<Departure>>,
+    pub(crate) metrics: AccessMetrics,
 }
 
 impl std::fmt::Debug for Registry {
@@ -59,6 +61,7 @@ impl Default for Registry {
             count: AtomicUsize::new(0),
             arrivals_max: AtomicUsize::new(ARRIVALS_MAX),
             departures: OnceLock::new(),
+            metrics: AccessMetrics::default(),
         }
     }
 }
@@ -105,6 +108,18 @@ impl Registry {
         self.users(user).lock().contains_key(user)
     }
 
+    /// What the access role counts.
+    pub const fn metrics(&self) -> &AccessMetrics {
+        &self.metrics
+    }
+
+    /// Tells a connection to end, and counts why.
+    pub(crate) fn end(&self, connection: &Connection, end: End, why: &'static str) {
+        if connection.outbox.end(end) && !connection.stamps.is_closing() {
+            self.metrics.ended(why);
+        }
+    }
+
     pub(crate) fn set_arrivals_max(&self, arrivals_max: usize) {
         self.arrivals_max.store(arrivals_max, Ordering::Relaxed);
     }
@@ -135,6 +150,7 @@ impl Registry {
         let entry = Entry { connection: Arc::clone(connection), registry: Arc::clone(self) };
         self.ids(connection.id).lock().insert(connection.id.0, Arc::clone(connection));
         self.count.fetch_add(1, Ordering::Relaxed);
+        self.metrics.came(connection.way);
         let rival = Rival { platform: &connection.platform, device: connection.device.as_ref(), one_per_platform };
         let older = {
             let mut users = self.users(&connection.user).lock();
@@ -144,7 +160,7 @@ impl Registry {
             present.newest = present.newest.max(connection.id);
             older
         };
-        end_all(older);
+        self.end_all(older);
         entry
     }
 
@@ -154,6 +170,7 @@ impl Registry {
             return;
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.went(connection.way);
         self.remove_user(connection);
     }
 
@@ -163,6 +180,12 @@ impl Registry {
             present.connections.retain(|other| other.id != connection.id);
         }
         self.forget_absent(&mut users, &connection.user);
+    }
+
+    fn end_all(&self, older: Older) {
+        for (other, end) in older {
+            self.end(&other, end, if end == End::Quiet { "came_back" } else { "replaced" });
+        }
     }
 
     /// Drops a user without connections, and tells that.
@@ -232,12 +255,6 @@ fn take_older(present: &mut Present, ends: impl Fn(&Connection) -> Option<End>) 
     older
 }
 
-fn end_all(older: Older) {
-    for (other, end) in older {
-        other.outbox.end(end);
-    }
-}
-
 impl AccessService for Registry {
     fn settle(&self, settled: Vec<Settled>) {
         // Outcomes come in runs of one connection; a run costs one look-up and one wake-up.
@@ -263,7 +280,9 @@ impl AccessService for Registry {
                     previous: deliver.previous,
                     sent_on: deliver.sent_on,
                 };
-                connection.outbox.arrived(arrived, arrivals_max);
+                if !connection.outbox.arrived(arrived, arrivals_max) {
+                    self.metrics.arrivals_dropped.inc();
+                }
             });
         }
     }
@@ -282,9 +301,9 @@ impl AccessService for Registry {
 
     fn sign_out(&self, user: &UserKey, why: SignOut) {
         self.with_user(user, |connection| match why {
-            SignOut::Blocked => connection.outbox.end(End::Told(DisconnectStatus::Blocked)),
+            SignOut::Blocked => self.end(connection, End::Told(DisconnectStatus::Blocked), "user_blocked"),
             SignOut::TokensVoid { before } if connection.token_issued < before => {
-                connection.outbox.end(End::Told(DisconnectStatus::TokenExpired));
+                self.end(connection, End::Told(DisconnectStatus::TokenExpired), "token_void");
             }
             SignOut::TokensVoid { .. } => {}
         });
@@ -303,7 +322,7 @@ impl AccessService for Registry {
             self.forget_absent(&mut users, &newcomer.user);
             older
         };
-        end_all(older);
+        self.end_all(older);
     }
 
     fn is_online(&self, user: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {

@@ -147,14 +147,18 @@ impl AccessServer {
         self.services.registry.for_each(|connection| connections.push(Arc::clone(connection)));
         let steps = usize::try_from(time.as_millis() / DRAIN_STEP.as_millis()).unwrap_or(1).max(1);
         for step in connections.chunks(connections.len().div_ceil(steps).max(1)) {
-            step.iter().for_each(|connection| connection.outbox.end(farewell(connection)));
+            step.iter().for_each(|connection| self.end(connection, farewell(connection)));
             tokio::time::sleep(DRAIN_STEP).await;
         }
         // Whoever was signing in when the drain began.
-        self.services.registry.for_each(|connection| connection.outbox.end(farewell(connection)));
+        self.services.registry.for_each(|connection| self.end(connection, farewell(connection)));
         if tokio::time::timeout(Duration::from_secs(5), self.doors.count.none()).await.is_err() {
-            self.services.registry.for_each(|connection| connection.outbox.end(End::Cut));
+            self.services.registry.for_each(|connection| self.end(connection, End::Cut));
         }
+    }
+
+    fn end(&self, connection: &Connection, end: End) {
+        self.services.registry.end(connection, end, "drain");
     }
 }
 

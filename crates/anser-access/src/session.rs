@@ -246,6 +246,7 @@ impl Session {
             Ok(()) => CloseCode::NORMAL,
             Err(fault) => {
                 tracing::debug!(conn = %self.entry.connection.id, user = %self.entry.connection.user, %fault, "client broke the protocol");
+                self.services.registry.metrics.ended("broke_the_protocol");
                 close = close.or(Some(Close::Told(DisconnectStatus::ProtocolError)));
                 fault.close_code()
             }
@@ -256,6 +257,8 @@ impl Session {
     /// Hands the publishes of a turn to the message role, together.
     fn hand_over(&mut self, scratch: &mut Scratch) {
         if !scratch.publishes.is_empty() {
+            let count = u64::try_from(scratch.publishes.len()).unwrap_or(u64::MAX);
+            self.services.registry.metrics.publishes.inc_by(count);
             self.services.messages.publish(std::mem::take(&mut scratch.publishes));
         }
     }
@@ -274,6 +277,7 @@ impl Session {
         }
         if self.unsent.bytes() > self.services.config.unsent_bytes_max {
             tracing::debug!(conn = %self.entry.connection.id, "client takes too little of what is written");
+            self.services.registry.metrics.ended("takes_too_little");
             return Err(Over);
         }
         if full && self.unsent.bytes() < UNSENT_WINDOW {

@@ -6,13 +6,14 @@ use anser_rmtp::{ConnAckStatus, DisconnectStatus, SignIn, TransportKind};
 use anser_types::UserKey;
 
 use crate::connection::{Connection, Stamps};
+use crate::metrics::Way;
 use crate::outbox::{End, Outbox};
 use crate::presence;
 use crate::registry::Entry;
 use crate::services::Services;
 
 /// Judges a sign-in. On success the connection is in the registry, for as long as the entry lives.
-pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Entry, ConnAckStatus> {
+pub(crate) async fn sign_in(services: &Services, asked: &SignIn, way: Way) -> Result<Entry, ConnAckStatus> {
     let app = services.apps.find(&asked.app_key).ok_or(ConnAckStatus::AppRejected)?;
     let claims =
         app.tokens.verify(&app.key, &asked.token, services.clock.now()).map_err(|error| error.connack_status())?;
@@ -21,16 +22,17 @@ pub(crate) async fn sign_in(services: &Services, asked: &SignIn) -> Result<Entry
     if services.registry.len() >= services.config.connections_max {
         return Err(ConnAckStatus::Unavailable);
     }
-    let entry = enter(services, &app, connection(services, asked, user, &claims)).await?;
+    let entry = enter(services, &app, connection(services, asked, way, (user, &claims))).await?;
     tracing::debug!(conn = %entry.connection.id, user = %entry.connection.user, ?asked, "signed in");
     Ok(entry)
 }
 
-fn connection(services: &Services, asked: &SignIn, user: UserKey, claims: &TokenClaims) -> Connection {
+fn connection(services: &Services, asked: &SignIn, way: Way, (user, claims): (UserKey, &TokenClaims)) -> Connection {
     Connection {
         id: services.ids.next(),
         entered: services.clock.now(),
         user,
+        way,
         platform: asked.platform.clone(),
         device: asked.device_id.clone(),
         token_issued: claims.issued,
@@ -60,14 +62,17 @@ async fn enter(services: &Services, app: &App, connection: Connection) -> Result
             view
         }
     };
+    let registry = &services.registry;
     match view {
-        Ok(view) if view.blocked_until > now => connection.outbox.end(End::Told(DisconnectStatus::Blocked)),
+        Ok(view) if view.blocked_until > now => {
+            registry.end(connection, End::Told(DisconnectStatus::Blocked), "user_blocked")
+        }
         Ok(view) if connection.token_issued < view.tokens_from => {
-            connection.outbox.end(End::Told(DisconnectStatus::TokenExpired));
+            registry.end(connection, End::Told(DisconnectStatus::TokenExpired), "token_void");
         }
         Ok(_) => {}
         // It cannot be known: the client comes back and is judged then.
-        Err(_) => connection.outbox.end(End::Quiet),
+        Err(_) => registry.end(connection, End::Quiet, "cannot_judge"),
     }
     Ok(entry)
 }

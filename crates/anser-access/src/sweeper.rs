@@ -42,8 +42,8 @@ pub(crate) async fn sweep(services: Arc<Services>) {
 fn look(services: &Services) {
     let (seconds, now) = (services.seconds.now(), services.onward.now());
     services.registry.for_each(|connection| {
-        if let Some(end) = overdue(services, connection, seconds) {
-            connection.outbox.end(end);
+        if let Some((end, why)) = overdue(services, connection, seconds) {
+            services.registry.end(connection, end, why);
         } else if connection.stamps.wants_tick(now) {
             connection.stamps.tick_at(None);
             connection.outbox.tick();
@@ -51,11 +51,11 @@ fn look(services: &Services) {
     });
 }
 
-fn overdue(services: &Services, connection: &Connection, now: u32) -> Option<End> {
+fn overdue(services: &Services, connection: &Connection, now: u32) -> Option<(End, &'static str)> {
     let (config, stamps) = (&services.config, &connection.stamps);
     let over = |seconds: u32, limit: u64| u64::from(seconds) > limit;
     if stamps.closing_for(now) > CLOSING_MAX || over(stamps.stalled_for(now), config.write_timeout_seconds) {
-        return Some(End::Cut);
+        return Some((End::Cut, "takes_nothing"));
     }
-    over(stamps.silent_for(now), connection.silent_max).then_some(End::Quiet)
+    over(stamps.silent_for(now), connection.silent_max).then_some((End::Quiet, "silent"))
 }

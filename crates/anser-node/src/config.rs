@@ -39,6 +39,8 @@ pub struct NodeConfig {
     pub tcp: Listen,
     /// Where clients connect over WebSocket, as HOST:PORT, or "off". Port 0 picks a free port. Since 0.1.
     pub ws: Listen,
+    /// The port for operators.
+    pub admin: AdminConfig,
     /// The app, where it is not to be made by chance.
     pub app: AppConfig,
     /// Encryption of the client ports.
@@ -70,6 +72,7 @@ impl Default for NodeConfig {
             http: Listen::local(8080),
             tcp: Listen::local(8081),
             ws: Listen::local(8082),
+            admin: AdminConfig::default(),
             app: AppConfig::default(),
             tls: TlsConfig::default(),
             advertise: AdvertiseConfig::default(),
@@ -82,6 +85,21 @@ impl Default for NodeConfig {
             store: StoreConfig::default(),
             cluster: ClusterConfig::default(),
         }
+    }
+}
+
+/// The port for operators: `/livez` and `/readyz` say how the node is, `/metrics` has numbers for Prometheus. Plain HTTP without
+/// a password: keep it in a private network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Where it listens, as HOST:PORT, or "off". Port 0 picks a free port. Since 0.2.
+    pub listen: Listen,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: Listen::OFF }
     }
 }
 
@@ -225,6 +243,7 @@ impl NodeConfig {
             ("ws", &self.ws),
             ("tls.tcp", &self.tls.tcp),
             ("tls.ws", &self.tls.ws),
+            ("admin.listen", &self.admin.listen),
             ("cluster.listen", if self.cluster.is_on() { &self.cluster.listen } else { &Listen::OFF }),
         ];
         for (at, (name, listen)) in listeners.iter().enumerate() {

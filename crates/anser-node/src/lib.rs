@@ -6,6 +6,8 @@ mod apps;
 mod cluster;
 pub mod config;
 mod error;
+mod health;
+mod metrics;
 mod ready;
 mod wiring;
 

@@ -21,6 +21,8 @@ pub(crate) struct Ready {
     pub(crate) tls_tcp: Option<SocketAddr>,
     /// Where clients connect over secure WebSocket; null if they cannot.
     pub(crate) tls_ws: Option<SocketAddr>,
+    /// Where operators ask how the node is; null if they cannot.
+    pub(crate) admin: Option<SocketAddr>,
     /// The key of the app.
     pub(crate) app_key: String,
     /// A file that holds the app's secret and nothing else.
@@ -49,13 +51,14 @@ mod tests {
             ws: None,
             tls_tcp: None,
             tls_ws: None,
+            admin: None,
             app_key: "key".into(),
             app_secret_file: "/d/app-secret".into(),
         };
         ready.write(&path).unwrap();
         assert_eq!(
             std::fs::read_to_string(path).unwrap(),
-            r#"{"http":"127.0.0.1:1","tcp":"127.0.0.1:2","ws":null,"tls_tcp":null,"tls_ws":null,"app_key":"key","app_secret_file":"/d/app-secret"}"#
+            r#"{"http":"127.0.0.1:1","tcp":"127.0.0.1:2","ws":null,"tls_tcp":null,"tls_ws":null,"admin":null,"app_key":"key","app_secret_file":"/d/app-secret"}"#
         );
     }
 }

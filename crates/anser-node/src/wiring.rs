@@ -4,6 +4,7 @@
 //! One function for each part. Whatever a part needs is handed to it; nothing is looked up.
 
 mod access;
+mod admin;
 mod apps;
 mod cluster;
 mod http;
@@ -28,6 +29,8 @@ use anser_runtime::{Clock, Drain, Tasks};
 
 use crate::ServeError;
 use crate::config::{Listen, NodeConfig};
+use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::ready::Ready;
 
 /// How long the last tasks may take once everything else has ended.
@@ -47,14 +50,28 @@ pub struct ServeOptions {
 pub async fn serve(config: NodeConfig, options: ServeOptions) -> Result<(), ServeError> {
     let mut signals = signals::Signals::listen()?;
     let tasks = Tasks::new(Drain::new());
+    let shown = admin::Shown { health: Health::new(tasks.drain().clone()), metrics: Arc::new(Metrics::new()) };
+    let admin = admin::start(&config.admin, shown.clone())?;
+    let served = serve_shown(&config, &options, &tasks, (&shown, admin.address), &mut signals).await;
+    admin.end().await;
+    served
+}
+
+async fn serve_shown(
+    config: &NodeConfig,
+    options: &ServeOptions,
+    tasks: &Tasks,
+    (shown, admin): (&admin::Shown, Option<SocketAddr>),
+    signals: &mut signals::Signals,
+) -> Result<(), ServeError> {
     let started = tokio::select! {
-        started = start(&config, &options, &tasks) => started,
+        started = start(config, options, tasks, (shown, admin)) => started,
         () = signals.end() => Err(ServeError::CutOff),
     };
     let running = match started {
         Ok(running) => running,
         Err(error) => {
-            finish(&tasks).await;
+            finish(tasks).await;
             return Err(error);
         }
     };
@@ -78,13 +95,19 @@ pub(crate) struct Services {
 }
 
 /// Starts one part after the other; the last thing is to say that everything accepts.
-async fn start(config: &NodeConfig, options: &ServeOptions, tasks: &Tasks) -> Result<Running, ServeError> {
+async fn start(
+    config: &NodeConfig,
+    options: &ServeOptions,
+    tasks: &Tasks,
+    (shown, admin): (&admin::Shown, Option<SocketAddr>),
+) -> Result<Running, ServeError> {
     let clock = Clock::system();
     let lock = Arc::new(FolderLock::take(&config.data)?);
     let http_listener = http::bind(&config.http)?;
     let apps = apps::open(config, tasks)?;
     let registry = Registry::new();
-    let outside = Outside { config, apps: &apps, registry: &registry, clock: &clock, tasks, http_listener };
+    shown.metrics.add(|to| registry.metrics().register(to));
+    let outside = Outside { config, apps: &apps, registry: &registry, clock: &clock, tasks, shown, http_listener };
     let (ports, base) = if config.cluster.is_on() {
         Box::pin(outside.start_among_others()).await?
     } else {
@@ -97,9 +120,11 @@ async fn start(config: &NodeConfig, options: &ServeOptions, tasks: &Tasks) -> Re
         ws: address(AccessServer::websocket_addr),
         tls_tcp: address(AccessServer::tcp_tls_addr),
         tls_ws: address(AccessServer::websocket_tls_addr),
+        admin,
         app_key: apps.first.key.clone(),
         app_secret_file: apps.secret_file.clone(),
     };
+    shown.health.started();
     announce(&ready, &apps, options)?;
     Ok(Running { ports, base, apps })
 }
@@ -111,13 +136,15 @@ struct Outside<'a> {
     registry: &'a Arc<Registry>,
     clock: &'a Clock,
     tasks: &'a Tasks,
+    shown: &'a admin::Shown,
     http_listener: tokio::net::TcpListener,
 }
 
 impl Outside<'_> {
     /// A node by itself: all roles on the embedded store.
     async fn start_alone(self, lock: Arc<FolderLock>) -> Result<(Ports, Base), ServeError> {
-        let Self { config, apps, registry, clock, tasks, http_listener } = self;
+        let Self { config, apps, registry, clock, tasks, shown, http_listener } = self;
+        shown.health.starts("log and store to be opened and read");
         let storage = storage::open(config, lock, clock).await?;
         let terminals = Arc::clone(registry) as Arc<dyn AccessService>;
         let backends = storage.backends.clone();
@@ -141,9 +168,9 @@ impl Outside<'_> {
 
     /// One node of several, with the roles that it has.
     async fn start_among_others(self) -> Result<(Ports, Base), ServeError> {
-        let Self { config, apps, registry, clock, tasks, http_listener } = self;
+        let Self { config, apps, registry, clock, tasks, shown, http_listener } = self;
         let roles = config.cluster.roles();
-        let seat = cluster::sit_down(config, registry, clock, tasks).await?;
+        let seat = cluster::sit_down(config, registry, clock, (tasks, shown)).await?;
         let services = seat.services();
         let mut access = None;
         let mut clients = ClientAddresses::default();
@@ -154,7 +181,7 @@ impl Outside<'_> {
         }
         let parts = http::Parts { apps, services: &services, points: seat.points(), clock, roles };
         let http = http::start(config, http_listener, parts, tasks)?;
-        let seated = seat.announce(config, clients, registry)?;
+        let seated = seat.announce(config, clients, registry, shown)?;
         Ok((Ports { access, http }, Base::AmongOthers(Box::new(seated))))
     }
 }
@@ -225,7 +252,7 @@ struct Running {
 
 impl Running {
     /// Ends them in order: nobody is served any more, what was accepted is decided, what was decided is stored.
-    async fn end(self, tasks: Tasks) -> Result<(), ServeError> {
+    async fn end(self, tasks: &Tasks) -> Result<(), ServeError> {
         self.base.drain();
         tasks.drain().begin();
         if let Some(access) = &self.ports.access {
@@ -233,7 +260,7 @@ impl Running {
         }
         self.ports.http.finish().await;
         self.base.finish().await;
-        finish(&tasks).await;
+        finish(tasks).await;
         match tasks.drain().failure() {
             None => Ok(()),
             Some(task) => Err(ServeError::Failed(task)),
@@ -254,6 +281,7 @@ fn announce(ready: &Ready, apps: &apps::Apps, options: &ServeOptions) -> Result<
         ("WebSocket", ready.ws),
         ("TCP with TLS", ready.tls_tcp),
         ("secure WebSocket", ready.tls_ws),
+        ("for operators", ready.admin),
     ];
     for (name, address) in ports {
         if let Some(address) = address {

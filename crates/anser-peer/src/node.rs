@@ -145,6 +145,11 @@ impl PeerNode {
         Arc::clone(&self.hub.routes())
     }
 
+    /// The id of this run of the node.
+    pub fn id(&self) -> NodeId {
+        self.hub.me()
+    }
+
     /// Whether there is a stream to a node.
     pub fn reaches(&self, node: NodeId) -> bool {
         self.hub.link(node).is_some_and(|link| link.is_up())

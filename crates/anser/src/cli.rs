@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Token(TokenArgs),
     Chat(ChatArgs),
     Load(LoadCommand),
+    Health(HealthArgs),
     #[command(subcommand)]
     Cluster(ClusterCommand),
 }
@@ -73,6 +74,9 @@ pub(crate) struct ServeArgs {
     /// Where clients connect over WebSocket, or `off` [default: 127.0.0.1:8082].
     #[arg(long, value_name = "ADDR")]
     pub(crate) ws: Option<String>,
+    /// Where operators ask how the node is: /livez, /readyz, /metrics [default: off].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
     /// App key to serve, instead of one made by chance. Goes with --app-secret. Also ANSER_APP_KEY.
     #[arg(long, value_name = "KEY")]
     pub(crate) app_key: Option<String>,
@@ -227,6 +231,28 @@ pub(crate) enum ClusterCommand {
     Init(ConfigCheckArgs),
     /// Shows the nodes that are alive.
     Status(ConfigCheckArgs),
+}
+
+const HEALTH_EXAMPLES: &str = "\
+Examples, beside a server that was started with --admin 127.0.0.1:8084:
+  anser health                                 does it take traffic? what is missing?
+  anser health --live                          does it live?
+
+The exit code is 0 if so, 1 if not. For health checks where there is no curl.";
+
+/// Asks a running server how it is.
+#[derive(Debug, Args)]
+#[command(after_help = HEALTH_EXAMPLES)]
+pub(crate) struct HealthArgs {
+    /// The server's port for operators.
+    #[arg(long, value_name = "ADDR", env = "ANSER_ADMIN_LISTEN", default_value = "127.0.0.1:8084")]
+    pub(crate) admin: anser_node::config::Listen,
+    /// Ask whether it lives, instead of whether it takes traffic.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// How long to wait for the answer, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) timeout: u64,
 }
 
 const LOAD_EXAMPLES: &str = "\

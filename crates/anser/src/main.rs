@@ -34,6 +34,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(args) => commands::token::run(&args),
         Command::Chat(args) => commands::chat::run(args),
         Command::Load(command) => commands::load::run(command.args),
+        Command::Health(args) => commands::health::run(&args),
         Command::Cluster(command) => commands::cluster::run(command),
     }
 }

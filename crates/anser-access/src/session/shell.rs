@@ -22,6 +22,7 @@ pub(super) struct Shell<'s> {
 
 impl Output for Shell<'_> {
     fn send(&mut self, frame: ServerFrameRef<'_>) {
+        self.services.registry.metrics.sends(&frame);
         if let Err(error) = encode_server_frame(&frame, self.transport, self.out) {
             tracing::error!(conn = %self.connection.id, %error, "a frame was left out");
         }
@@ -32,6 +33,7 @@ impl Output for Shell<'_> {
     }
 
     fn ask(&mut self, ticket: Ticket, request: Request) {
+        self.services.registry.metrics.asked(kind(&request));
         let answer = self.services.ask(request);
         self.asks.push(Ask { ticket, answer });
     }
@@ -51,5 +53,17 @@ impl Output for Shell<'_> {
     fn reuse(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         *self.body = buffer;
+    }
+}
+
+/// What is asked, as a label.
+const fn kind(request: &Request) -> &'static str {
+    match request {
+        Request::Pull(_) => "pull",
+        Request::History(_) => "history",
+        Request::Conversations { .. } => "conversations",
+        Request::Settings { .. } => "settings",
+        Request::Commands(_) => "command",
+        Request::Recall(_) => "recall",
     }
 }

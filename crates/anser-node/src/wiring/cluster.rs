@@ -1,5 +1,7 @@
 //! A node that is one of several: its backends, its way to the others, and the roles that it has.
 
+mod shown;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use anser_peer::{Announced, Local, PeerDeps, PeerNode};
 use anser_runtime::{Clock, Tasks};
 use anser_types::UserKey;
 
+use super::admin::Shown;
 use super::{Services, access, message};
 use crate::ServeError;
 use crate::config::NodeConfig;
@@ -52,14 +55,17 @@ pub(crate) async fn sit_down(
     config: &NodeConfig,
     registry: &Arc<Registry>,
     clock: &Clock,
-    tasks: &Tasks,
+    (tasks, show): (&Tasks, &Shown),
 ) -> Result<Seat, ServeError> {
     let cluster = &config.cluster;
     let roles = cluster.roles();
     let listener = super::http::bind_to("cluster.listen", "--set cluster.listen", &cluster.listen)?;
     let offline_retention_ms = config.message.limits().offline_retention_ms;
+    show.health.starts("the log on kafka");
     let log = Arc::new(KafkaLog::open(&cluster.kafka, offline_retention_ms).await?);
+    show.health.starts("redis");
     let redis = RedisStore::connect(cluster.redis.clone()).await?;
+    shown::redis(show, tasks, redis.membership());
     let ids = Arc::new(ConnectionIds::new(access::draw_node()?));
     let peer = PeerNode::new(
         cluster.peers(),
@@ -77,6 +83,8 @@ pub(crate) async fn sit_down(
     let mut storage = ClusterStorage { log, history: None };
     let mut message = None;
     if roles.has(Role::Message) {
+        shown::kafka(show, tasks, Arc::clone(&storage.log));
+        show.health.starts("hbase");
         let history = HbaseStore::open(&cluster.hbase, anser_backend::MessageLog::id(&*storage.log)).await?;
         let mailbox =
             redis.mailbox(anser_backend::MessageLog::id(&*storage.log), offline_retention_ms, clock.clone()).await?;
@@ -86,7 +94,9 @@ pub(crate) async fn sit_down(
             history: Arc::clone(&history) as _,
             directory: Arc::clone(&history) as _,
         };
+        shown::hbase(show, tasks, Arc::clone(&history));
         storage.history = Some(history);
+        show.health.starts("its partitions to be taken over");
         let seat = Cluster { me: ids.node(), peers: peer.peers() };
         let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(seat) };
         message = Some(message::start(config, parts, clock, tasks).await?);
@@ -118,6 +128,7 @@ impl Seat {
         config: &NodeConfig,
         clients: ClientAddresses,
         registry: &Arc<Registry>,
+        show: &Shown,
     ) -> Result<Seated, ServeError> {
         let Self { storage, peer, message, listener, ids: _ } = self;
         let handle = message.as_ref().map(|message| Arc::clone(&message.handle));
@@ -139,6 +150,7 @@ impl Seat {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             connections: Box::new(move || u64::try_from(counted.len()).unwrap_or(u64::MAX)),
         });
+        shown::others(show, &peer, message.is_some());
         Ok(Seated { storage, peer, message })
     }
 }

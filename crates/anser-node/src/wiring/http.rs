@@ -21,7 +21,7 @@ use super::{Services, resolve};
 
 pub use connections::HttpPortConfig;
 
-mod connections;
+pub(super) mod connections;
 
 /// Connections that the kernel holds until there is a place for them: after a restart all clients ask navigation at once.
 const BACKLOG: i32 = 4096;
@@ -63,9 +63,17 @@ pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, ServeError> {
 
 /// Opens a port that a setting names.
 pub(crate) fn bind_to(setting: &'static str, flag: &'static str, listen: &Listen) -> Result<TcpListener, ServeError> {
-    let off = || ServeError::Unfit(format!("{setting}: cannot be off"));
-    let address = resolve(setting, listen)?.ok_or_else(off)?;
-    listen_on(address).map_err(|source| ServeError::listen(address, flag, source))
+    listen_at(setting, flag, listen)?.ok_or_else(|| ServeError::Unfit(format!("{setting}: cannot be off")))
+}
+
+/// Opens a port that may be off.
+pub(super) fn listen_at(
+    setting: &'static str,
+    flag: &'static str,
+    listen: &Listen,
+) -> Result<Option<TcpListener>, ServeError> {
+    let Some(address) = resolve(setting, listen)? else { return Ok(None) };
+    listen_on(address).map(Some).map_err(|source| ServeError::listen(address, flag, source))
 }
 
 fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -33,6 +33,7 @@ fn flags(args: &ServeArgs) -> Result<Vec<(String, String)>, Failure> {
         ("http", &args.http),
         ("tcp", &args.tcp),
         ("ws", &args.ws),
+        ("admin.listen", &args.admin),
         ("app.key", &args.app_key),
         ("app.secret", &args.app_secret),
         ("tls.certificate", &args.tls_certificate),

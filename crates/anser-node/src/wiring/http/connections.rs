@@ -40,7 +40,7 @@ impl Default for HttpPortConfig {
 }
 
 /// Answers until draining begins, and returns when everything that was asked by then is answered.
-pub(super) async fn serve(listener: TcpListener, router: Router, config: HttpPortConfig, tasks: Tasks) {
+pub(in crate::wiring) async fn serve(listener: TcpListener, router: Router, config: HttpPortConfig, tasks: Tasks) {
     let all = config.connections_max.max(1);
     let places = Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS)));
     let idle = Duration::from_secs(config.idle_timeout_seconds.max(1));

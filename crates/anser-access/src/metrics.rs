@@ -1,0 +1,198 @@
+//! What the access role counts.
+
+use anser_rmtp::{ConnAckStatus, PushTopic, ServerFrameRef, ServerTopic};
+use anser_runtime::metrics::{Counter, Counters, Gauge, Gauges, Registry};
+use anser_types::Status;
+
+use crate::handshake::Speaks;
+use crate::io::Io;
+
+/// How a connection reaches this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Tcp,
+    Tls,
+    WebSocket,
+    SecureWebSocket,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::WebSocket, Self::SecureWebSocket];
+
+    pub(crate) const fn of(speaks: Speaks, io: &Io) -> Self {
+        match (speaks, io) {
+            (Speaks::Tcp, Io::Plain(_)) => Self::Tcp,
+            (Speaks::Tcp, Io::Tls(_)) => Self::Tls,
+            (Speaks::WebSocket, Io::Plain(_)) => Self::WebSocket,
+            (Speaks::WebSocket, Io::Tls(_)) => Self::SecureWebSocket,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
+        }
+    }
+}
+
+/// See the module. Made with the registry of connections, and counts from then on.
+#[derive(Debug)]
+pub struct AccessMetrics {
+    connections: Gauges,
+    by_way: [Gauge; 4],
+    turned_away: Counters,
+    sign_ins: Counters,
+    ended: Counters,
+    pub(crate) publishes: Counter,
+    answers: Counters,
+    accepted: Counter,
+    direct: Counter,
+    notify: Counter,
+    pushes: Counters,
+    queries: Counters,
+    query_answers: Counters,
+    pub(crate) arrivals_dropped: Counter,
+}
+
+impl Default for AccessMetrics {
+    fn default() -> Self {
+        let (connections, answers, pushes) = (Gauges::default(), Counters::default(), Counters::default());
+        let pushed = |kind| pushes.get_or_create_owned(&[("kind", kind)]);
+        Self {
+            by_way: Way::ALL.map(|way| connections.get_or_create_owned(&[("transport", way.name())])),
+            accepted: answers.get_or_create_owned(&[("status", "accepted")]),
+            direct: pushed("direct"),
+            notify: pushed("notify"),
+            turned_away: Counters::default(),
+            sign_ins: Counters::default(),
+            ended: Counters::default(),
+            publishes: Counter::default(),
+            queries: Counters::default(),
+            query_answers: Counters::default(),
+            arrivals_dropped: Counter::default(),
+            connections,
+            answers,
+            pushes,
+        }
+    }
+}
+
+impl AccessMetrics {
+    /// Gives the metrics their names.
+    pub fn register(&self, to: &mut Registry) {
+        to.register("connections", "Signed-in connections, by transport", self.connections.clone());
+        to.register(
+            "connections_turned_away",
+            "Connections that were closed before they could say anything, by reason",
+            self.turned_away.clone(),
+        );
+        to.register("sign_ins", "Attempts to sign in, by what became of them", self.sign_ins.clone());
+        to.register("connections_ended", "Connections that this node ended, by reason", self.ended.clone());
+        to.register("publishes_received", "Publishes that came from clients", self.publishes.clone());
+        to.register("publishes_answered", "Publishes that were answered, by status", self.answers.clone());
+        to.register("pushes", "What was sent to terminals unasked: messages, and notices to pull", self.pushes.clone());
+        to.register("queries", "What clients asked of the message role, by kind", self.queries.clone());
+        to.register("queries_answered", "Queries of clients that were answered, by status", self.query_answers.clone());
+        to.register(
+            "arrivals_dropped",
+            "Arrivals for which a connection had no room: the terminal pulls them",
+            self.arrivals_dropped.clone(),
+        );
+    }
+
+    pub(crate) fn came(&self, way: Way) {
+        self.of(way).inc();
+    }
+
+    pub(crate) fn went(&self, way: Way) {
+        self.of(way).dec();
+    }
+
+    fn of(&self, way: Way) -> &Gauge {
+        let [tcp, tls, ws, wss] = &self.by_way;
+        match way {
+            Way::Tcp => tcp,
+            Way::Tls => tls,
+            Way::WebSocket => ws,
+            Way::SecureWebSocket => wss,
+        }
+    }
+
+    pub(crate) fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(crate) fn ended(&self, reason: &'static str) {
+        self.ended.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(crate) fn asked(&self, kind: &'static str) {
+        self.queries.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    pub(crate) fn no_sign_in(&self, why: &'static str) {
+        self.sign_ins.get_or_create(&[("result", why)]).inc();
+    }
+
+    pub(crate) fn signed_in(&self) {
+        self.no_sign_in("accepted");
+    }
+
+    pub(crate) fn sign_in_refused(&self, status: ConnAckStatus) {
+        self.no_sign_in(match status {
+            ConnAckStatus::AppRejected => "unknown_app",
+            ConnAckStatus::Unavailable => "unavailable",
+            ConnAckStatus::TokenIncorrect => "token_incorrect",
+            ConnAckStatus::TokenExpired => "token_expired",
+            ConnAckStatus::UserBlocked => "user_blocked",
+            _ => "refused",
+        });
+    }
+
+    /// A frame goes to a client.
+    pub(crate) fn sends(&self, frame: &ServerFrameRef<'_>) {
+        match frame {
+            ServerFrameRef::PubAck(ack) if ack.status.is_ok() => {
+                self.accepted.inc();
+            }
+            ServerFrameRef::PubAck(ack) => {
+                self.answers.get_or_create(&[("status", name(ack.status))]).inc();
+            }
+            ServerFrameRef::QueryAck(ack) => {
+                self.query_answers.get_or_create(&[("status", name(ack.status))]).inc();
+            }
+            ServerFrameRef::Publish(publish) if publish.topic == ServerTopic::Push(PushTopic::Message) => {
+                self.direct.inc();
+            }
+            ServerFrameRef::Publish(publish) if publish.topic == ServerTopic::Push(PushTopic::Notify) => {
+                self.notify.inc();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A status as a label: its code, as `docs/error-codes.md` has it.
+const fn name(status: Status) -> &'static str {
+    match status {
+        Status::OK => "accepted",
+        Status::BLACKLISTED => "405",
+        Status::UNAVAILABLE => "20607",
+        Status::BAD_PARAMETER => "20605",
+        Status::UNSUPPORTED => "20606",
+        Status::SYSTEM_CONVERSATION => "20109",
+        Status::TOO_LARGE => "20115",
+        Status::TOO_FAST => "20604",
+        Status::NOT_IN_GROUP => "22406",
+        Status::GROUP_FULL => "22407",
+        Status::MUTED_IN_GROUP => "22408",
+        Status::NOT_IN_CHATROOM => "23406",
+        Status::RECALL_PARAMETER => "25101",
+        Status::STORAGE_UNAVAILABLE => "25102",
+        Status::NOT_YOUR_MESSAGE => "25107",
+        _ => "other",
+    }
+}

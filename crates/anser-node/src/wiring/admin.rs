@@ -1,0 +1,97 @@
+//! The port for operators: health and metrics. It is open before anything else is, and until everything else has ended.
+//!
+//! It changes nothing and tells nothing of users, but whoever reaches it learns how the node is: it belongs into a private network.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_runtime::metrics::TEXT_FORM;
+use anser_runtime::{Drain, Fate, Tasks};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::ServeError;
+use crate::config::AdminConfig;
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+use super::http::{HttpPortConfig, connections, listen_at};
+
+/// Connections of operators and their tools.
+const CONNECTIONS: HttpPortConfig = HttpPortConfig { connections_max: 64, idle_timeout_seconds: 30 };
+/// How long what was asked may take to be answered at the end.
+const FINISH: Duration = Duration::from_secs(1);
+
+/// The running port.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// Where it listens; `None`: it is off.
+    pub(crate) address: Option<SocketAddr>,
+    /// Of its own: it goes on while the node drains.
+    tasks: Tasks,
+}
+
+/// What is asked there.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Opens the port and answers.
+pub(crate) fn start(config: &AdminConfig, shown: Shown) -> Result<Admin, ServeError> {
+    let tasks = Tasks::new(Drain::new());
+    let mut address = None;
+    if let Some(listener) = listen_at("admin.listen", "--admin", &config.listen)? {
+        address = Some(listener.local_addr().map_err(ServeError::Signals)?);
+        let serving = connections::serve(listener, routes(shown.clone()), CONNECTIONS, tasks.clone());
+        tasks.spawn("admin listener", Fate::CutOff, serving);
+    }
+    tasks.spawn("pulse", Fate::CutOff, shown.health.beat());
+    Ok(Admin { address, tasks })
+}
+
+impl Admin {
+    /// Closes the port.
+    pub(crate) async fn end(self) {
+        self.tasks.drain().begin();
+        // What is not answered by then is cut off.
+        tokio::time::timeout(FINISH, self.tasks.finished()).await.ok();
+        self.tasks.drain().stop();
+    }
+}
+
+fn routes(shown: Shown) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(shown)
+}
+
+async fn livez(State(shown): State<Shown>) -> Response {
+    match shown.health.dead() {
+        None => (StatusCode::OK, "alive\n").into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not alive\n{why}\n")).into_response(),
+    }
+}
+
+async fn readyz(State(shown): State<Shown>) -> Response {
+    let report = shown.health.report();
+    let (code, word) =
+        if report.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let lines = report.missing.iter().chain(&report.notes);
+    let body = lines.fold(format!("{word}\n"), |text, line| format!("{text}{line}\n"));
+    (code, body).into_response()
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    match shown.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORM)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,101 @@
+//! What operators see of a node among others: whether what it needs answers, and its numbers.
+
+use std::sync::Arc;
+
+use anser_backend::{History, Membership as _, MessageLog as _, Role};
+use anser_backend_hbase::HbaseStore;
+use anser_backend_kafka::KafkaLog;
+use anser_backend_redis::RedisMembership;
+use anser_peer::PeerNode;
+use anser_runtime::Tasks;
+use anser_runtime::metrics::Looked;
+use anser_types::PartitionId;
+
+use crate::health::Weight;
+use crate::metrics::count;
+use crate::wiring::admin::Shown;
+
+/// Every node needs the list of members; message nodes need timelines as well.
+pub(super) fn redis(show: &Shown, tasks: &Tasks, members: Arc<RedisMembership>) {
+    show.health.watch("redis", Weight::Needed, tasks, move || {
+        let members = Arc::clone(&members);
+        async move { members.members().await.map(drop) }
+    });
+}
+
+/// A message node accepts nothing without it.
+pub(super) fn kafka(show: &Shown, tasks: &Tasks, log: Arc<KafkaLog>) {
+    let asked = Arc::clone(&log);
+    show.health.watch("kafka", Weight::Needed, tasks, move || {
+        let log = Arc::clone(&asked);
+        async move { log.bounds(PartitionId(0)).await.map(drop) }
+    });
+    show.metrics.add(|to| {
+        to.register_collector(Box::new(Looked(move |looks| {
+            let health = log.health();
+            looks.gauge(
+                "log_waiting_bytes",
+                "Bytes of appends that wait or are under way",
+                count(health.waiting_bytes),
+            )?;
+            looks.counter("log_unknown_appends", "Appends whose outcome is unknown", health.unknown_appends)?;
+            looks.counter("log_producers_given_up", "Producers that made no headway", health.producers_given_up)?;
+            looks.counter("log_complaints", "What brokers and their client complained of", health.errors)
+        })));
+    });
+}
+
+/// Messages flow without it.
+pub(super) fn hbase(show: &Shown, tasks: &Tasks, history: Arc<HbaseStore>) {
+    show.health.watch("hbase, without which there is no history", Weight::Wished, tasks, move || {
+        let history = Arc::clone(&history);
+        async move { History::replay_from(&*history, PartitionId(0)).await.map(drop) }
+    });
+}
+
+/// The other nodes, once this one talks to them.
+pub(super) fn others(show: &Shown, peer: &Arc<PeerNode>, has_message: bool) {
+    let others = Arc::clone(peer);
+    show.health.add("message nodes", Weight::Needed, move || missing(&others, has_message));
+    let others = Arc::clone(peer);
+    show.health.add("other nodes", Weight::Wished, move || cut(&others));
+    let others = Arc::clone(peer);
+    show.metrics.add(|to| {
+        to.register_collector(Box::new(Looked(move |looks| {
+            let (up, down) = reached(&others);
+            let peers = [("up", up.len()), ("down", down.len())].map(|(state, nodes)| (state.to_owned(), count(nodes)));
+            looks.gauges("peers", "Other nodes of the list of members, by whether they are reached", "state", peers)?;
+            let waiting = count(others.unsettled());
+            looks.gauge("publishes_waiting", "Publishes of this node's clients that have no outcome yet", waiting)
+        })));
+    });
+}
+
+/// A node without the message role can do nothing while it reaches none that has it.
+fn missing(peer: &PeerNode, has_message: bool) -> Option<String> {
+    let routes = peer.routes();
+    let mut others = routes.members().iter().filter(|member| member.roles.has(Role::Message)).peekable();
+    if has_message {
+        return None;
+    }
+    if others.peek().is_none() {
+        return Some("none is in the list of members".to_owned());
+    }
+    (!others.any(|member| peer.reaches(member.id))).then(|| "none can be reached".to_owned())
+}
+
+/// The nodes of the list that this one does not reach, in words.
+fn cut(peer: &PeerNode) -> Option<String> {
+    let (_, down) = reached(peer);
+    (!down.is_empty()).then(|| format!("not reached: {}", down.join(", ")))
+}
+
+/// The names of the nodes that this one talks to: those that it reaches, and those that it does not.
+fn reached(peer: &PeerNode) -> (Vec<String>, Vec<String>) {
+    let routes = peer.routes();
+    let talks = |roles: anser_backend::Roles| roles.has(Role::Message) || roles.has(Role::Access);
+    let others = routes.members().iter().filter(|member| member.id != peer.id() && talks(member.roles));
+    let (up, down): (Vec<_>, Vec<_>) = others.partition(|member| peer.reaches(member.id));
+    let names = |members: Vec<&anser_backend::Member>| members.into_iter().map(|member| member.name.clone()).collect();
+    (names(up), names(down))
+}
