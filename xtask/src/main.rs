@@ -3,6 +3,7 @@
 mod backends;
 mod ci;
 mod cluster;
+mod compose;
 mod house;
 mod part;
 mod reference;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   sdk                    published SDKs against a server of this checkout
   backends COMMAND       real Kafka, Redis and HBase on this machine; `backends help` tells more
   cluster COMMAND        a cluster of nodes on such backends; `cluster help` tells more
+  compose-check          docker-compose.yml on a Docker engine of its own; `compose-check help` tells more
   bench-restart [N]      how long a restart takes with N messages stored (1,000,000 if not given)";
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn run(words: &[&str]) -> anyhow::Result<bool> {
         ["sdk"] => sdk::run(),
         ["backends", words @ ..] => backends::run(words),
         ["cluster", words @ ..] => cluster::run(words),
+        ["compose-check", words @ ..] => compose::run(words),
         ["bench-restart"] => restart::run(1_000_000),
         ["bench-restart", messages] => restart::run(messages.replace(',', "").parse()?),
         _ => {

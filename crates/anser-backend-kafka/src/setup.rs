@@ -25,6 +25,9 @@ use crate::source::Source;
 /// How long a change of topics may take: brokers make hundreds of partitions in seconds.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a broker may take to hear of a topic that others know already. Each question may go to another one.
+const HEARSAY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often to look whether a new topic can be used.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -170,12 +173,27 @@ impl Setup {
         let asked = ResourceSpecifier::Topic(topic.name());
         let described = self.admin.describe_configs([&asked], &self.options).await;
         for resource in described.map_err(SetupError::unavailable("describe a topic"))? {
-            let resource =
-                resource.map_err(KafkaError::AdminOp).map_err(SetupError::unavailable("describe a topic"))?;
+            let resource = match resource {
+                Ok(resource) => resource,
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
+                Err(code) => return Err(SetupError::unavailable("describe a topic")(KafkaError::AdminOp(code))),
+            };
             let settings = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
             facts.settings.extend(settings);
         }
         Ok(Some(facts))
+    }
+
+    /// What the cluster says about a topic that was made, as soon as the broker that is asked has heard of it.
+    async fn facts_of_made(&self, source: &Arc<Source>) -> Result<TopicFacts, SetupError> {
+        let deadline = Instant::now() + HEARSAY_TIMEOUT;
+        loop {
+            match self.facts(source).await? {
+                Some(facts) => return Ok(facts),
+                None if Instant::now() >= deadline => return Ok(TopicFacts::default()),
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
     /// Refuses topics that fall short.
@@ -184,7 +202,7 @@ impl Setup {
         for (source, demands) in
             [(&self.meta, Demands::of_meta(config)), (&self.log, Demands::of_log(config, partitions))]
         {
-            let facts = self.facts(source).await?.unwrap_or_default();
+            let facts = self.facts_of_made(source).await?;
             weaknesses.extend(demands.weaknesses(&facts));
         }
         if weaknesses.is_empty() { Ok(()) } else { Err(SetupError::Weak(weaknesses)) }

@@ -7,6 +7,22 @@ pub(crate) mod redis;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The folders of the jars that servers of a stack run on, for whoever runs them in another way.
+#[derive(Debug, Clone)]
+pub struct Jars {
+    /// A Kafka broker's.
+    pub kafka: PathBuf,
+    /// Those of HBase and its Thrift gateway.
+    pub hbase: PathBuf,
+}
+
+impl Jars {
+    /// Sees to it that they are there, under `cache`; fetches them by Maven if they are not.
+    pub fn fetch(cache: &Path, tell: fn(&str)) -> anyhow::Result<Self> {
+        Ok(Self { kafka: jars::KAFKA.fetch(cache, tell)?, hbase: jars::HBASE.fetch(cache, tell)? })
+    }
+}
+
 /// A program of the search path.
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -25,6 +25,7 @@ mod wait;
 
 pub use cluster::{Cluster, ClusterUp, Node, NodePorts, NodeStatus, Nodes, Role};
 pub use environment::{REQUIRED, wanted};
+pub use install::Jars;
 pub use service::{Kind, Service};
 pub use shape::{Brokers, RedisShape, Shape};
 pub use stack::{Leave, Stack};
