@@ -88,7 +88,7 @@ fn whole(folder: &Path, engine_folder: &Path, steps: &Steps) -> anyhow::Result<(
         project.run("containers", &["logs", "--no-color", "--timestamps"], DOWN_LIMIT, steps).ok();
     }
     steps.tell("taking all down");
-    let down = project.run("compose", &["down", "--volumes"], DOWN_LIMIT, steps);
+    let down = project.run("compose", &["down", "--volumes", "--timeout", "5"], DOWN_LIMIT, steps);
     engine.stop(steps);
     checked.and(down)
 }

@@ -12,6 +12,11 @@ use super::step::{Steps, last_lines};
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// The first process of the namespaces: it also takes note of the ends of processes that nobody else waits for.
+const FIRST_PROCESS: &str = "\
+ip link set lo up && { dockerd \"$@\" & } && engine=$! && trap 'kill -TERM $engine' TERM || exit 1
+while kill -0 $engine 2>/dev/null; do wait $engine; done";
+
 /// How often it is looked whether a killed engine has gone; a tenth of a second each.
 const GONE_LOOKS: u32 = 100;
 
@@ -24,7 +29,7 @@ pub(super) struct Engine {
     folder: PathBuf,
     /// The process that holds the namespaces; what runs in them is killed when it ends.
     holder: Child,
-    /// The engine itself, as this machine counts processes.
+    /// The first process in the namespaces, as this machine counts processes.
     pid: u32,
 }
 
@@ -38,7 +43,7 @@ impl Engine {
         let log = steps.log("engine")?;
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "sh", "-c"]);
-        command.arg("ip link set lo up && exec dockerd \"$@\"").arg("sh");
+        command.arg(FIRST_PROCESS).arg("sh");
         command.arg("--data-root").arg(folder.join("data")).arg("--exec-root").arg(folder.join("exec"));
         command.arg("--pidfile").arg(folder.join("pid")).args(["--cgroup-parent", CGROUP]);
         command.arg("--host").arg(socket(folder));
