@@ -1,16 +1,19 @@
-//! What black-box scenarios need: the real server as a process of its own, users who chat with it through our own client
+//! What black-box scenarios need: the real server as one process or as a cluster of them, users who chat with it through our own client
 //! and write down what they see, and ways of waiting for conditions.
 //!
 //! Knows the server only by its command line, its ports and its exit code.
 
 mod chatter;
+mod many;
 mod reader;
 mod recorder;
 mod server;
+mod single;
 mod wait;
 
 pub use chatter::{Chatter, Load};
 pub use reader::read_everything;
 pub use recorder::Recorder;
-pub use server::{Ended, Ready, Server, ServerBuilder, anser};
+pub use server::{Ended, Ready, Server, ServerBuilder};
+pub use single::anser;
 pub use wait::{until, within};

@@ -1,44 +1,15 @@
-//! The real server, as a process that a scenario starts, kills and starts again.
+//! The server under test, which a scenario starts, kills and starts again: one process on its embedded store; or, if
+//! `ANSER_TESTS_STACK` names the folder of a stack of real backends, a cluster of nodes on them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::Output;
 use std::time::Duration;
 
 use anser_client::admin::Admin;
-use anyhow::Context as _;
 use serde::Deserialize;
-use tempfile::TempDir;
 
-use crate::wait::until;
-
-/// How long a start, or an orderly end, may take before a scenario fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The `anser` program of the profile that the tests were built in, built now if need be. `ANSER` names another one.
-pub fn anser() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| match std::env::var_os("ANSER") {
-        Some(path) => path.into(),
-        None => build().expect("the server builds"),
-    })
-}
-
-fn build() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("tests lie in target/PROFILE/deps")?;
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "anser", "--profile", profile])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .status()?;
-    anyhow::ensure!(built.success(), "cargo cannot build the server");
-    Ok(folder.join("anser"))
-}
+use crate::many::Many;
+use crate::single::{Options, Single};
 
 /// What the ready file says.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,42 +30,33 @@ pub struct Ready {
 
 /// How to start a server.
 #[derive(Debug, Default)]
-pub struct ServerBuilder {
-    data: Option<PathBuf>,
-    arguments: Vec<String>,
-    environment: Vec<(String, String)>,
-}
+pub struct ServerBuilder(Options);
 
 impl ServerBuilder {
     /// Uses this data folder instead of a new one.
     #[must_use]
     pub fn data(mut self, data: &Path) -> Self {
-        self.data = Some(data.to_owned());
+        self.0.data = Some(data.to_owned());
         self
     }
 
     /// Adds arguments of `anser serve`.
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|text| (*text).to_owned()));
+        self.0.arguments.extend(arguments.iter().map(|text| (*text).to_owned()));
         self
     }
 
     /// Sets a variable.
     #[must_use]
     pub fn variable(mut self, name: &str, text: &str) -> Self {
-        self.environment.push((name.to_owned(), text.to_owned()));
+        self.0.environment.push((name.to_owned(), text.to_owned()));
         self
     }
 
-    /// Starts it on free ports and waits until it is ready.
+    /// Starts it in one process, on free ports, and waits until it is ready.
     pub async fn start(self) -> Server {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let data = self.data.unwrap_or_else(|| folder.path().join("data"));
-        let mut server =
-            Server { folder, data, arguments: self.arguments, environment: self.environment, child: None, ready: None };
-        server.start_again().await;
-        server
+        Server(Place::Single(Single::start(self.0).await))
     }
 }
 
@@ -116,68 +78,47 @@ impl From<Output> for Ended {
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
-pub struct Server {
-    folder: TempDir,
-    data: PathBuf,
-    arguments: Vec<String>,
-    environment: Vec<(String, String)>,
-    child: Option<Child>,
-    ready: Option<Ready>,
+pub struct Server(Place);
+
+#[derive(Debug)]
+enum Place {
+    Single(Single),
+    Many(Many),
 }
 
 impl Server {
-    /// A server with nothing set but free ports.
+    /// A server in one process, to be told more than free ports.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// Starts one like that.
+    /// Starts a server with nothing set, where the run wants it: in one process or as a cluster.
     pub async fn start() -> Self {
-        Self::builder().start().await
+        match std::env::var_os("ANSER_TESTS_STACK") {
+            Some(stack) => Self(Place::Many(Many::start(Path::new(&stack)))),
+            None => Self::builder().start().await,
+        }
+    }
+
+    /// Whether it is a cluster, so that what is killed is one node of it.
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self.0, Place::Many(_))
     }
 
     /// Starts it again after it ended: the same data, the same ports. Returns once it is ready, with how long that took.
     pub async fn start_again(&mut self) -> Duration {
-        assert!(self.child.is_none(), "the server runs");
-        let ready_file = self.folder.path().join("ready.json");
-        std::fs::remove_file(&ready_file).ok();
-        let begun = tokio::time::Instant::now();
-        let mut child = self.command(&ready_file).spawn().expect("the server starts");
-        let text = until("the server is ready", PATIENCE, || {
-            if let Ok(Some(status)) = child.try_wait() {
-                panic!("the server ended with {status}:\n{}", self.log());
-            }
-            std::fs::read_to_string(&ready_file).ok()
-        });
-        let text = text.await;
-        self.child = Some(child);
-        self.ready = Some(serde_json::from_str(&text).expect("the ready file is json"));
-        begun.elapsed()
-    }
-
-    fn command(&self, ready_file: &Path) -> Command {
-        let log = std::fs::OpenOptions::new().append(true).create(true).open(self.folder.path().join("log"));
-        let log = log.expect("a log file");
-        let mut command = Command::new(anser());
-        command.args(["serve", "--data"]).arg(&self.data).arg("--ready-file").arg(ready_file);
-        let any = "127.0.0.1:0";
-        let known = self.ready.as_ref();
-        let ports = [
-            ("--http", known.map(|ready| ready.http.as_str())),
-            ("--tcp", known.and_then(|ready| ready.tcp.as_deref())),
-            ("--ws", known.and_then(|ready| ready.ws.as_deref())),
-        ];
-        for (flag, address) in ports {
-            command.args([flag, address.unwrap_or(any)]);
+        match &mut self.0 {
+            Place::Single(server) => server.start_again().await,
+            Place::Many(server) => server.start_again(),
         }
-        command.args(&self.arguments).envs(self.environment.iter().cloned());
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
-        command
     }
 
-    /// Where it is and what its app is called.
+    /// Where it is and what its app is called. Of a cluster, one of its access nodes.
     pub fn ready(&self) -> &Ready {
-        self.ready.as_ref().expect("a server that was returned is ready")
+        match &self.0 {
+            Place::Single(server) => server.ready(),
+            Place::Many(server) => server.ready(),
+        }
     }
 
     /// The address of navigation and the server API, as clients take it.
@@ -190,14 +131,20 @@ impl Server {
         std::fs::read_to_string(&self.ready().app_secret_file).expect("the secret file is there")
     }
 
-    /// Its data folder.
+    /// Its data folder. Of a cluster, that of the node with the server API.
     pub fn data(&self) -> &Path {
-        &self.data
+        match &self.0 {
+            Place::Single(server) => server.data(),
+            Place::Many(server) => server.data(),
+        }
     }
 
-    /// What it has written so far.
+    /// What it has written so far. Of a cluster, what all nodes have.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        match &self.0 {
+            Place::Single(server) => server.log(),
+            Place::Many(server) => server.log(),
+        }
     }
 
     /// The app's backend.
@@ -205,28 +152,32 @@ impl Server {
         Admin::new(&self.url(), &self.ready().app_key, &self.secret()).expect("the server's own address is one")
     }
 
-    /// Ends it without a warning, as a loss of power would.
+    /// Ends it without a warning, as a loss of power would. Of a cluster, one node: each time another one.
     pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("the server runs");
-        child.kill().expect("the server can be killed");
-        child.wait().expect("a killed process ends");
+        match &mut self.0 {
+            Place::Single(server) => server.kill(),
+            Place::Many(server) => server.kill(),
+        }
     }
 
-    /// Sends it a signal, by name.
+    /// Sends it a signal, by name. A cluster takes TERM alone.
     pub fn signal(&self, name: &str) {
-        let id = self.child.as_ref().expect("the server runs").id().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill is there");
-        assert!(sent.success(), "the server takes no signal");
+        match &self.0 {
+            Place::Single(server) => server.signal(name),
+            Place::Many(server) => server.signal(name),
+        }
     }
 
-    /// Waits until it has ended.
-    pub async fn ended(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("the server runs");
-        until("the server has ended", PATIENCE, || child.try_wait().expect("it can be waited for")).await
+    /// Waits until it has ended. Returns whether it did so in order.
+    pub async fn ended(&mut self) -> bool {
+        match &mut self.0 {
+            Place::Single(server) => server.ended().await.success(),
+            Place::Many(server) => server.ended(),
+        }
     }
 
-    /// Asks it to stop and waits until it has.
-    pub async fn stop(&mut self) -> ExitStatus {
+    /// Asks it to stop and waits until it has. Returns whether it did so in order.
+    pub async fn stop(&mut self) -> bool {
         self.signal("TERM");
         self.ended().await
     }
@@ -234,10 +185,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().ok();
-            child.wait().ok();
-        }
         if std::thread::panicking() {
             eprintln!("--- the server said ---\n{}", self.log());
         }

@@ -4,9 +4,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::part::{self, Count};
-use crate::{backends, tools};
+use crate::{backends, cluster, tools};
 
 const BACKENDS: &str = "backends";
+const CLUSTER: &str = "cluster";
 
 /// A part of the whole.
 struct Part {
@@ -16,7 +17,7 @@ struct Part {
     command: fn() -> Command,
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part {
         name: "fmt",
         what: "the code is formatted",
@@ -44,6 +45,12 @@ const PARTS: [Part; 11] = [
         what: "scenarios over real sockets, kill -9 among them",
         minutes_max: 12,
         command: black_box,
+    },
+    Part {
+        name: CLUSTER,
+        what: "scenarios on a cluster of six nodes on real backends, kill -9 of each among them",
+        minutes_max: 12,
+        command: || xtask(&["cluster", "test"]),
     },
     Part {
         name: "sim",
@@ -86,9 +93,12 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
         let mut command = (part.command)();
         command.env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_PROGRESS_WHEN", "never");
         let count = part::run(part.name, command, Duration::from_secs(60 * part.minutes_max), &logs)?;
-        if part.name == BACKENDS {
-            // It does so itself, unless it was cut off. Its servers belong to no process group that could be ended with it.
-            backends::end_suites()?;
+        // They do so themselves, unless they were cut off. Servers and nodes belong to no process group that could be ended
+        // with them.
+        match part.name {
+            BACKENDS => backends::end_suites()?,
+            CLUSTER => cluster::end_scenarios()?,
+            _ => {}
         }
         lines.push(format!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what));
         total = total.plus(count);

@@ -1,10 +1,11 @@
 //! `cargo xtask cluster`: a cluster of Anser nodes on real backends on this machine. A command line over `anser-sandbox`.
 
 mod arguments;
+mod scenarios;
 
 use std::path::{Path, PathBuf};
 
-use anser_sandbox::{Cluster, ClusterUp, Leave, NodeStatus, Stack, State, Up};
+use anser_sandbox::{Cluster, ClusterUp, Leave, NodeStatus, Stack, State, Up, Ways};
 use anyhow::Context as _;
 
 use self::arguments::{Arguments, Command};
@@ -22,6 +23,7 @@ usage: cargo xtask cluster COMMAND [OPTION …]
   kill NODE …            ends it without a warning
   pause NODE …           stops its process where it is
   resume NODE …          lets it go on
+  test [NAME …]          the black-box scenarios on clusters of their own; those with these names, if any are given
 
 Nodes are front-1 … (navigation and server API), access-1 … and message-1 …
 
@@ -51,6 +53,7 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<bool> {
                 println!("export {name}='{value}'");
             }
         }
+        Command::Test => return scenarios::run(&arguments.nodes),
         Command::Each(action) => {
             let cluster = opened(&folder)?;
             arguments.nodes.iter().try_for_each(|node| action.apply(&cluster, node))?;
@@ -79,6 +82,7 @@ fn up(folder: &Path, arguments: Arguments) -> anyhow::Result<()> {
         nodes: arguments.count,
         partitions: arguments.partitions,
         settings: arguments.settings,
+        ways: Ways::Direct,
         tell,
     };
     let cluster = cluster.run(&stack)?;
@@ -87,8 +91,13 @@ fn up(folder: &Path, arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ends what `cluster test` runs on, whatever of it there is, and leaves what it wrote.
+pub(crate) fn end_scenarios() -> anyhow::Result<()> {
+    scenarios::end(Leave::Data)
+}
+
 /// Ends the cluster of a folder, if there is one, and its own backends.
-pub(crate) fn down(folder: &Path, leave: Leave) -> anyhow::Result<()> {
+fn down(folder: &Path, leave: Leave) -> anyhow::Result<()> {
     if let Some(cluster) = Cluster::open(folder, tell)? {
         cluster.down(leave)?;
     }

@@ -37,6 +37,16 @@ impl Ports {
         self.base + number - 1
     }
 
+    /// Where a broker listens for those who come through a program that passes bytes on.
+    pub(crate) const fn kafka_passed(self, number: u16) -> u16 {
+        self.base + 20 + number - 1
+    }
+
+    /// Where that program listens: what the broker tells them.
+    pub(crate) const fn kafka_elsewhere(self, number: u16) -> u16 {
+        self.base + 24 + number - 1
+    }
+
     pub(crate) const fn controller(self, number: u16) -> u16 {
         self.base + 3 + number - 1
     }
@@ -52,6 +62,16 @@ impl Ports {
 
     pub(crate) const fn thrift(self) -> u16 {
         self.base + 16
+    }
+
+    /// Where a program listens that passes on what is for a Redis server.
+    pub(crate) const fn redis_elsewhere(self, number: u16) -> u16 {
+        self.base + 28 + number - 1
+    }
+
+    /// And one that passes on what is for the gateway.
+    pub(crate) const fn thrift_elsewhere(self) -> u16 {
+        self.base + 31
     }
 
     pub(crate) const fn zookeeper(self) -> u16 {

@@ -2,6 +2,7 @@
 
 mod control;
 mod node;
+mod passage;
 mod settings;
 mod up;
 
@@ -11,11 +12,15 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 pub use node::{Node, NodePorts, NodeStatus, Nodes, Role};
-pub use up::ClusterUp;
+pub use passage::Passage;
+pub use up::{ClusterUp, Ways};
 
 use crate::spawn::Home;
+use node::Outside;
 
 const RECORD: &str = "cluster.json";
+/// The settings file of a node.
+const SETTINGS: &str = "anser.toml";
 
 /// The nodes of a folder. As with a [`Stack`](crate::Stack), the value holds none of them: dropping it ends nothing.
 #[derive(Debug, Clone)]
@@ -28,12 +33,14 @@ pub struct Cluster {
 /// What a folder remembers of its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
-    base_port: u16,
+    ports: Outside,
     /// The `anser` program.
     program: PathBuf,
     nodes: Nodes,
     app_key: String,
     app_secret: String,
+    /// Whether what it needs in the servers is there.
+    is_made: bool,
 }
 
 impl Record {
@@ -67,7 +74,7 @@ impl Cluster {
 
     /// Its nodes.
     pub fn nodes(&self) -> Vec<Node> {
-        self.record.nodes.list(self.record.base_port)
+        self.record.nodes.list(self.record.ports.base)
     }
 
     /// The node of this name.
@@ -86,7 +93,7 @@ impl Cluster {
     pub fn url(&self) -> String {
         let nodes = self.nodes();
         let front = nodes.iter().find(|node| node.has(Role::Navi));
-        front.map_or_else(String::new, |node| format!("http://127.0.0.1:{}", node.ports.http))
+        front.map_or_else(String::new, |node| format!("http://127.0.0.1:{}", self.record.ports.of(node.ports.http)))
     }
 
     /// The key of its app.

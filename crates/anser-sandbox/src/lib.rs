@@ -23,7 +23,7 @@ mod status;
 mod up;
 mod wait;
 
-pub use cluster::{Cluster, ClusterUp, Node, NodePorts, NodeStatus, Nodes, Role};
+pub use cluster::{Cluster, ClusterUp, Node, NodePorts, NodeStatus, Nodes, Passage, Role, Ways};
 pub use environment::{REQUIRED, wanted};
 pub use install::Jars;
 pub use service::{Kind, Service};

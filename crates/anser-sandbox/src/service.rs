@@ -40,7 +40,10 @@ impl Shape {
         let brokers = 1..=self.kafka.map_or(0, |brokers| brokers.count());
         let redis = 1..=self.redis.map_or(0, RedisShape::count);
         let clustered = self.redis == Some(RedisShape::Cluster);
-        let kafka = |number| numbered(Kind::Kafka, number, ports.kafka(number), vec![ports.controller(number)]);
+        let kafka = |number| {
+            let others = vec![ports.controller(number), ports.kafka_passed(number)];
+            numbered(Kind::Kafka, number, ports.kafka(number), others)
+        };
         let redis_server = |number| {
             let bus = if clustered { vec![ports.redis_bus(number)] } else { Vec::new() };
             numbered(Kind::Redis, number, ports.redis(number), bus)
@@ -88,7 +91,7 @@ mod tests {
         let biggest = Shape { kafka: Some(Brokers::Three), redis: Some(RedisShape::Cluster), ..Shape::default() };
         let services = biggest.services(Ports { base: 20_000 });
         let ports: Vec<u16> = services.iter().flat_map(|s| s.other_ports.iter().copied().chain([s.port])).collect();
-        assert_eq!(ports.len(), 16);
+        assert_eq!(ports.len(), 19);
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "{ports:?}");
         assert!(ports.iter().all(|port| (20_000..20_000 + BLOCK).contains(port)), "{ports:?}");
     }

@@ -19,6 +19,7 @@ pub(super) enum Command {
     Env,
     /// The same to each of the nodes named.
     Each(Action),
+    Test,
 }
 
 /// What can be done to one node.
@@ -125,6 +126,7 @@ fn command(word: &str) -> anyhow::Result<Command> {
         "kill" => Command::Each(Action::Kill),
         "pause" => Command::Each(Action::Pause),
         "resume" => Command::Each(Action::Resume),
+        "test" => Command::Test,
         other => bail!("there is no command {other}; see `cargo xtask cluster help`"),
     })
 }

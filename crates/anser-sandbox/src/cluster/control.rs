@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::cluster::{Cluster, Node, NodeStatus, RECORD};
+use crate::cluster::{Cluster, Node, NodeStatus, RECORD, SETTINGS};
 use crate::identity::Condition;
 use crate::process::Stopped;
 use crate::spawn::{Home, Program};
@@ -111,7 +111,7 @@ impl Cluster {
             let ready = ready_file(&home);
             std::fs::remove_file(&ready).ok();
             let text = |path: std::path::PathBuf| path.display().to_string();
-            let arguments = ["serve", "--config", &text(home.join("anser.toml")), "--ready-file", &text(ready)];
+            let arguments = ["serve", "--config", &text(home.join(SETTINGS)), "--ready-file", &text(ready)];
             let arguments = arguments.map(str::to_owned).to_vec();
             home.spawn(&Program { path: self.record.program.clone(), arguments })?;
         }

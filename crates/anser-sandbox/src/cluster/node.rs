@@ -83,6 +83,22 @@ impl Nodes {
     }
 }
 
+/// Where nodes are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outside {
+    /// The first port of their block.
+    pub(crate) base: u16,
+    /// The first of another block, if they are reached through a program that passes bytes on.
+    pub(crate) passed: Option<u16>,
+}
+
+impl Outside {
+    /// Where a port of theirs is reached.
+    pub(crate) fn of(self, port: u16) -> u16 {
+        self.passed.map_or(port, |passed| passed + (port - self.base))
+    }
+}
+
 /// Where a node listens, on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct NodePorts {

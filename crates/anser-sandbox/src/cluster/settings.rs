@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::node::Node;
-use crate::service::Kind;
+use crate::cluster::node::{Node, Outside};
+use crate::cluster::passage::Passage;
+use crate::service::{Kind, Service};
 use crate::shape::{Brokers, RedisShape};
 use crate::spawn::Home;
 use crate::stack::Stack;
@@ -12,6 +13,7 @@ use crate::stack::Stack;
 #[derive(Debug)]
 pub(super) struct Common<'a> {
     pub(super) stack: &'a Stack,
+    pub(super) outside: Outside,
     /// What the names of topics, keys and tables begin with.
     pub(super) prefix: &'a str,
     pub(super) partitions: u16,
@@ -49,7 +51,14 @@ impl Common<'_> {
             format!("cluster.hbase.table_prefix = \"{prefix}\""),
         ];
         let mut text = String::new();
-        for line in lines.iter().chain(self.more) {
+        let at = |name: &str, port: u16| format!("{name} = \"127.0.0.1:{}\"", self.outside.of(port));
+        let outside = match self.outside.passed {
+            None => Vec::new(),
+            Some(_) => {
+                vec![at("advertise.tcp", ports.tcp), at("advertise.ws", ports.ws), at("cluster.advertise", ports.peers)]
+            }
+        };
+        for line in lines.iter().chain(&outside).chain(self.more) {
             // Writing to a string cannot fail.
             writeln!(text, "{line}").ok();
         }
@@ -70,7 +79,12 @@ impl Common<'_> {
     fn addresses(&self, kind: Kind) -> Vec<String> {
         let services = self.stack.services();
         let ours = services.iter().filter(|service| service.kind == kind);
-        ours.map(|service| format!("127.0.0.1:{}", service.port)).collect()
+        let port = |service: &Service| match self.outside.passed.and_then(|_| Passage::of_service(self.stack, service))
+        {
+            Some(passage) => passage.listen,
+            None => service.port,
+        };
+        ours.map(|service| format!("127.0.0.1:{}", port(service))).collect()
     }
 }
 
@@ -95,8 +109,15 @@ mod tests {
             tell: |_| {},
         };
         let more = ["message.duplicate_window_ms = 1".to_owned()];
-        let common =
-            Common { stack: &stack, prefix: "p", partitions: 16, more: &more, app_key: "key", app_secret: "secret" };
+        let common = Common {
+            stack: &stack,
+            outside: Outside { base: 21_000, passed: None },
+            prefix: "p",
+            partitions: 16,
+            more: &more,
+            app_key: "key",
+            app_secret: "secret",
+        };
         let nodes = Nodes::default().list(21_000);
         let text = common.of(&nodes[0], &Home::new("/cluster/front-1".into()));
         for line in [
@@ -108,6 +129,18 @@ mod tests {
             "cluster.redis.addresses = [\"127.0.0.1:20008\", \"127.0.0.1:20009\"]",
             "cluster.redis.mode = \"replicated\"",
             "message.duplicate_window_ms = 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        let text = Common { outside: Outside { base: 21_000, passed: Some(21_064) }, ..common }
+            .of(&nodes[0], &Home::new("/cluster/front-1".into()));
+        for line in [
+            "http = \"127.0.0.1:21000\"",
+            "advertise.tcp = \"127.0.0.1:21065\"",
+            "cluster.advertise = \"127.0.0.1:21067\"",
+            "cluster.kafka.brokers = \"127.0.0.1:20024,127.0.0.1:20025,127.0.0.1:20026\"",
+            "cluster.redis.addresses = [\"127.0.0.1:20028\", \"127.0.0.1:20029\"]",
+            "cluster.hbase.gateways = [\"127.0.0.1:20031\"]",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -46,6 +46,9 @@ fn server_properties(brokers: Brokers, number: u16, ports: Ports, home: &Home) -
     let copies = brokers.count();
     let written_min = copies / 2 + 1;
     let client = ports.kafka(number);
+    // A second port, of which clients are told that it is elsewhere: whoever connects to the broker there, through a program
+    // that passes bytes on, is sent to the others in the same way.
+    let (passed, elsewhere) = (ports.kafka_passed(number), ports.kafka_elsewhere(number));
     let controller = ports.controller(number);
     let voters: Vec<String> =
         (1..=copies).map(|number| format!("{number}@127.0.0.1:{}", ports.controller(number))).collect();
@@ -54,9 +57,12 @@ fn server_properties(brokers: Brokers, number: u16, ports: Ports, home: &Home) -
         ("process.roles", text("broker,controller")),
         ("node.id", number.to_string()),
         ("controller.quorum.voters", voters.join(",")),
-        ("listeners", format!("PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{client}")),
-        ("listener.security.protocol.map", text("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT")),
+        (
+            "listeners",
+            format!("PLAINTEXT://127.0.0.1:{client},PASSED://127.0.0.1:{passed},CONTROLLER://127.0.0.1:{controller}"),
+        ),
+        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{client},PASSED://127.0.0.1:{elsewhere}")),
+        ("listener.security.protocol.map", text("PLAINTEXT:PLAINTEXT,PASSED:PLAINTEXT,CONTROLLER:PLAINTEXT")),
         ("inter.broker.listener.name", text("PLAINTEXT")),
         ("controller.listener.names", text("CONTROLLER")),
         ("log.dirs", home.join("data").display().to_string()),
@@ -96,7 +102,7 @@ mod tests {
         for line in [
             "node.id=1",
             "controller.quorum.voters=1@127.0.0.1:20003",
-            "listeners=PLAINTEXT://127.0.0.1:20000,CONTROLLER://127.0.0.1:20003",
+            "listeners=PLAINTEXT://127.0.0.1:20000,PASSED://127.0.0.1:20020,CONTROLLER://127.0.0.1:20003",
             "log.dirs=/stack/kafka/data",
             "min.insync.replicas=1",
             "offsets.topic.replication.factor=1",
@@ -111,7 +117,7 @@ mod tests {
         for line in [
             "node.id=3",
             "controller.quorum.voters=1@127.0.0.1:20003,2@127.0.0.1:20004,3@127.0.0.1:20005",
-            "advertised.listeners=PLAINTEXT://127.0.0.1:20002",
+            "advertised.listeners=PLAINTEXT://127.0.0.1:20002,PASSED://127.0.0.1:20026",
             "default.replication.factor=3",
             "min.insync.replicas=2",
             "transaction.state.log.min.isr=2",

@@ -1,0 +1,66 @@
+//! `cargo xtask cluster test`: the black-box scenarios that make sense on several nodes, each on a cluster of its own, on
+//! real backends.
+
+use std::path::PathBuf;
+
+use anser_sandbox::{Cluster, Leave, Shape, Stack, Up};
+
+use super::tell;
+use crate::{backends, tools};
+
+/// What is not about one process and its data folder.
+const SCENARIOS: [&str; 5] =
+    ["crash::", "groups::", "one_way_in::", "an_orderly_stop_tells_clients", "a_second_terminal_of_one_kind"];
+
+/// Brings backends up, runs the scenarios, ends everything. After a failure data and logs are left to be looked at.
+pub(super) fn run(names: &[String]) -> anyhow::Result<bool> {
+    end(Leave::Nothing)?;
+    let stack = Up {
+        folder: folder().join("stack"),
+        jars: backends::cache(),
+        shape: Some(Shape::default()),
+        base_port: None,
+        tell,
+    };
+    let passed = stack.run().and_then(|stack| test(&stack, names));
+    let all_well = matches!(passed, Ok(true));
+    if !all_well {
+        println!("what nodes and servers said is in {}", tools::shown(&folder()));
+    }
+    end(if all_well { Leave::Nothing } else { Leave::Data })?;
+    passed
+}
+
+/// Ends nodes and servers, whatever of them there is.
+pub(super) fn end(leave: Leave) -> anyhow::Result<()> {
+    let clusters = folder().join("clusters");
+    // There is none before the first run.
+    for entry in clusters.read_dir().into_iter().flatten() {
+        if let Some(cluster) = Cluster::open(&entry?.path(), tell)? {
+            cluster.down(leave)?;
+        }
+    }
+    if leave == Leave::Nothing {
+        std::fs::remove_dir_all(clusters).ok();
+    }
+    match Stack::open(&folder().join("stack"), tell)? {
+        Some(stack) => stack.down(leave),
+        None => Ok(()),
+    }
+}
+
+fn folder() -> PathBuf {
+    tools::target().join("ci/cluster")
+}
+
+fn test(stack: &Stack, names: &[String]) -> anyhow::Result<bool> {
+    let mut command = tools::cargo(&["test", "--profile", "fast", "--package", "anser-tests", "--no-fail-fast", "--"]);
+    // One after the other: a cluster takes a machine.
+    command.arg("--test-threads=1");
+    if names.is_empty() {
+        command.args(SCENARIOS);
+    } else {
+        command.args(names);
+    }
+    Ok(command.env("ANSER_TESTS_STACK", stack.folder()).status()?.success())
+}
