@@ -80,7 +80,32 @@ async fn what_clients_do_shows_in_the_metrics() {
     alice.text(to, "hello").await.expect("it is acked");
     assert_eq!(metric(&admin, "anser_publishes_received_total"), Some(1.0));
     assert_eq!(metric(&admin, "anser_publishes_answered_total{status=\"accepted\"}"), Some(1.0));
+    let delivered = || (metric(&admin, "anser_deliveries_total") == Some(2.0)).then_some(());
+    until("it is in the timelines of both", PATIENCE, delivered).await;
+    assert_eq!(metric(&admin, "anser_records_accepted_total{kind=\"message\"}"), Some(1.0));
+    assert!(metric(&admin, "anser_log_appends_total{outcome=\"landed\"}") >= Some(1.0));
+    assert_eq!(metric(&admin, "anser_partitions_served"), Some(16.0));
+    let archived = || (metric(&admin, "anser_archiver_lag_records") == Some(0.0)).then_some(());
+    until("it is in history", PATIENCE, archived).await;
     alice.close().await;
     let gone = || (metric(&admin, "anser_connections{transport=\"ws\"}") == Some(0.0)).then_some(());
     until("the client is gone", PATIENCE, gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_can_be_followed_through_the_log_lines_by_its_uid() {
+    let lines = ("ANSER_LOG", "anser_message=debug,anser_access=debug,info");
+    let server = Server::builder().arguments(&["--log", "json"]).variable(lines.0, lines.1).start().await;
+    let (alice, _events) = connect(&server, "alice").await;
+    let (_bob, _events) = connect(&server, "bob").await;
+    let acked = alice.text(Conversation::private("bob").expect("an id"), "a secret").await.expect("it is acked");
+    for step in ["message accepted", "message delivered", "message arrives"] {
+        until(step, PATIENCE, || {
+            let log = server.log();
+            let line = log.lines().find(|line| line.contains(step) && line.contains(&acked.uid.to_string()))?;
+            serde_json::from_str::<serde_json::Value>(line).ok()
+        })
+        .await;
+    }
+    assert!(!server.log().contains("a secret"), "what is said is nobody's business");
 }

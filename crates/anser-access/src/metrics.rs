@@ -2,7 +2,6 @@
 
 use anser_rmtp::{ConnAckStatus, PushTopic, ServerFrameRef, ServerTopic};
 use anser_runtime::metrics::{Counter, Counters, Gauge, Gauges, Registry};
-use anser_types::Status;
 
 use crate::handshake::Speaks;
 use crate::io::Io;
@@ -159,10 +158,10 @@ impl AccessMetrics {
                 self.accepted.inc();
             }
             ServerFrameRef::PubAck(ack) => {
-                self.answers.get_or_create(&[("status", name(ack.status))]).inc();
+                self.answers.get_or_create(&[("status", ack.status.label())]).inc();
             }
             ServerFrameRef::QueryAck(ack) => {
-                self.query_answers.get_or_create(&[("status", name(ack.status))]).inc();
+                self.query_answers.get_or_create(&[("status", ack.status.label())]).inc();
             }
             ServerFrameRef::Publish(publish) if publish.topic == ServerTopic::Push(PushTopic::Message) => {
                 self.direct.inc();
@@ -172,27 +171,5 @@ impl AccessMetrics {
             }
             _ => {}
         }
-    }
-}
-
-/// A status as a label: its code, as `docs/error-codes.md` has it.
-const fn name(status: Status) -> &'static str {
-    match status {
-        Status::OK => "accepted",
-        Status::BLACKLISTED => "405",
-        Status::UNAVAILABLE => "20607",
-        Status::BAD_PARAMETER => "20605",
-        Status::UNSUPPORTED => "20606",
-        Status::SYSTEM_CONVERSATION => "20109",
-        Status::TOO_LARGE => "20115",
-        Status::TOO_FAST => "20604",
-        Status::NOT_IN_GROUP => "22406",
-        Status::GROUP_FULL => "22407",
-        Status::MUTED_IN_GROUP => "22408",
-        Status::NOT_IN_CHATROOM => "23406",
-        Status::RECALL_PARAMETER => "25101",
-        Status::STORAGE_UNAVAILABLE => "25102",
-        Status::NOT_YOUR_MESSAGE => "25107",
-        _ => "other",
     }
 }

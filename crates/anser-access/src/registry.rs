@@ -280,8 +280,12 @@ impl AccessService for Registry {
                     previous: deliver.previous,
                     sent_on: deliver.sent_on,
                 };
-                if !connection.outbox.arrived(arrived, arrivals_max) {
+                let uid = &message.uid;
+                if connection.outbox.arrived(arrived, arrivals_max) {
+                    tracing::debug!(%uid, conn = %connection.id, "message arrives");
+                } else {
                     self.metrics.arrivals_dropped.inc();
+                    tracing::debug!(%uid, conn = %connection.id, "arrival dropped, the terminal pulls it");
                 }
             });
         }

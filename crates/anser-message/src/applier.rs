@@ -17,8 +17,9 @@ use anser_core::owner::Committed;
 use anser_types::record::Body;
 use anser_types::{PartitionId, UserKey};
 
+use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
-use crate::role::{Backends, RoleError};
+use crate::role::{Backends, Clock, RoleError};
 use crate::rollback::RolledBack;
 
 /// What the applier is told. In the order of the log.
@@ -44,13 +45,25 @@ const UNTOLD_MAX: usize = 16_384;
 /// Messages taken from the channel in one go.
 const BATCH_MAX: usize = 64;
 
-#[derive(Debug)]
+/// What the applier is connected to.
+pub(crate) struct Wires {
+    pub(crate) backends: Backends,
+    pub(crate) access: Arc<dyn AccessService>,
+    pub(crate) clock: Clock,
+    pub(crate) inputs: mpsc::Receiver<ToApply>,
+    pub(crate) archiver: mpsc::Sender<Vec<Committed>>,
+    pub(crate) progress: Progress,
+    pub(crate) metrics: Arc<MessageMetrics>,
+}
+
 pub(crate) struct Applier {
     backends: Backends,
     access: Arc<dyn AccessService>,
+    clock: Clock,
     inputs: mpsc::Receiver<ToApply>,
     archiver: mpsc::Sender<Vec<Committed>>,
     progress: Progress,
+    metrics: Arc<MessageMetrics>,
     /// Partitions of which nothing is written before they are replayed.
     suspended: BTreeSet<PartitionId>,
     rolled_back: Arc<RolledBack>,
@@ -58,25 +71,17 @@ pub(crate) struct Applier {
     untold: BTreeSet<UserKey>,
 }
 
+impl std::fmt::Debug for Applier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Applier").field("suspended", &self.suspended).finish_non_exhaustive()
+    }
+}
+
 impl Applier {
-    pub(crate) fn new(
-        backends: Backends,
-        access: Arc<dyn AccessService>,
-        inputs: mpsc::Receiver<ToApply>,
-        archiver: mpsc::Sender<Vec<Committed>>,
-        progress: Progress,
-        rolled_back: Arc<RolledBack>,
-    ) -> Self {
-        Self {
-            backends,
-            access,
-            inputs,
-            archiver,
-            progress,
-            suspended: BTreeSet::new(),
-            rolled_back,
-            untold: BTreeSet::new(),
-        }
+    pub(crate) fn new(wires: Wires, rolled_back: Arc<RolledBack>) -> Self {
+        let Wires { backends, access, clock, inputs, archiver, progress, metrics } = wires;
+        let (suspended, untold) = (BTreeSet::new(), BTreeSet::new());
+        Self { backends, access, clock, inputs, archiver, progress, metrics, suspended, rolled_back, untold }
     }
 
     /// Runs until the loop has gone and everything is applied.
@@ -127,7 +132,10 @@ impl Applier {
             let mut tries = Tries::default();
             let placed = loop {
                 match self.write_bucket(&batch).await {
-                    Err(error) if error.is_retryable() => tries.wait("mailbox", &error).await,
+                    Err(error) if error.is_retryable() => {
+                        self.metrics.tries_again("mailbox");
+                        tries.wait("mailbox", &error).await;
+                    }
                     other => break other?,
                 }
             };
@@ -178,6 +186,7 @@ impl Applier {
         let mut heads = heads.buffered(HEADS_AT_ONCE);
         while let Some(told) = heads.next().await {
             let (user, head) = told?;
+            self.metrics.notices.inc();
             self.access.moved(&user, head, None);
         }
         Ok(())
@@ -238,6 +247,7 @@ impl Applier {
     fn tell(&self, committed: &Committed, deliver: Vec<Deliver>) {
         match &*committed.body {
             Body::Message(message) if committed.replayed => {
+                tracing::debug!(uid = %message.uid, users = deliver.len(), "message replayed");
                 for to in deliver {
                     if let Some(position) = to.position {
                         let user = UserKey::new(message.app.clone(), to.user);
@@ -246,6 +256,7 @@ impl Applier {
                 }
             }
             Body::Message(message) if !deliver.is_empty() => {
+                self.metrics.delivers(message, deliver.len(), (self.clock)());
                 let message = Arc::new(message.clone());
                 self.access.arrive(Arrival { app: message.app.clone(), message, to: deliver });
             }

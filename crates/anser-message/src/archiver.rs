@@ -15,6 +15,7 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
 
@@ -54,6 +55,7 @@ pub(crate) struct Wires {
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) accepted: mpsc::Receiver<Vec<Committed>>,
     pub(crate) progress: Progress,
+    pub(crate) metrics: Arc<MessageMetrics>,
 }
 
 /// See the module.
@@ -185,6 +187,7 @@ impl ArchiverTask {
     }
 
     fn note_failure(&mut self, seat: Seat, error: &StoreError) {
+        self.wires.metrics.tries_again("history");
         if self.failures == 0 || self.failures.is_power_of_two() {
             let (partition, failures) = (seat.partition, self.failures);
             let source = std::error::Error::source(error);

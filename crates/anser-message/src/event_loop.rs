@@ -1,5 +1,7 @@
 //! The loop that decides: publishes and calls in, records to the log, outcomes back.
 
+mod to_peers;
+
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +11,10 @@ use bytes::Bytes;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use anser_backend::AppendError;
-use anser_cluster::{
-    Accepted, AccessService, Arrival, Deliver, Forward, Forwarded, Outcome, PeerService, Publish, Refusal, Settled,
-};
+use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome, PeerService, Publish, Refusal, Settled};
 use anser_core::draft::{Draft, Ticket};
 use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
 use anser_core::owner::{Committed, Loaded};
@@ -23,11 +23,13 @@ use anser_types::{Limits, Message, MessageUid, NodeId, Offset, PartitionId, Posi
 
 use crate::applier::ToApply;
 use crate::archiver::Order;
+use crate::metrics::MessageMetrics;
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
 use crate::takeover::{Step, TakeOver};
+use to_peers::ToPeers;
 
 /// Inputs taken in one turn.
 const TURN_INPUTS_MAX: usize = 256;
@@ -80,6 +82,7 @@ pub(crate) struct Wires {
     pub(crate) cluster: Option<Cluster>,
     pub(crate) peer_inbox: Arc<PeerInbox>,
     pub(crate) rolled_back: Arc<RolledBack>,
+    pub(crate) metrics: Arc<MessageMetrics>,
 }
 
 pub(crate) struct MessageLoop {
@@ -112,6 +115,7 @@ pub(crate) struct MessageLoop {
     pub(crate) unowned: Vec<PartitionId>,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) looks: Looks,
+    pub(crate) metrics: Arc<MessageMetrics>,
 }
 
 impl std::fmt::Debug for MessageLoop {
@@ -122,8 +126,8 @@ impl std::fmt::Debug for MessageLoop {
 
 impl MessageLoop {
     pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
-        let Wires { backends, access, clock, inputs, applies, orders, progress, cluster, peer_inbox, rolled_back } =
-            wires;
+        let Wires { backends, access, clock, inputs, applies, orders, progress, cluster, .. } = wires;
+        let Wires { peer_inbox, rolled_back, metrics, .. } = wires;
         let count = backends.log.partitions();
         // A node by itself owns everything; in a cluster it is told what.
         let owned: Vec<PartitionId> = if cluster.is_some() { Vec::new() } else { count.all().collect() };
@@ -154,6 +158,7 @@ impl MessageLoop {
             unowned: Vec::new(),
             rolled_back,
             looks: Looks::default(),
+            metrics,
         }
     }
 
@@ -339,7 +344,9 @@ impl MessageLoop {
         for record in &committed {
             self.progress.note_accepted(record.partition, record.offset.next());
         }
+        self.metrics.accepts(&committed);
         if !settled.is_empty() {
+            self.metrics.settles(&settled, (self.clock)());
             self.access.settle(settled);
         }
         if let Some(peers) = &self.peers {
@@ -362,6 +369,7 @@ impl MessageLoop {
             }
             Effect::Pass(message, recipients) => self.pass(message, &recipients),
             Effect::Reclaim(partition) => {
+                self.metrics.claims_lost.inc();
                 self.progress.note_not_served(partition);
                 self.reclaim_or_resolve(partition);
             }
@@ -375,7 +383,7 @@ impl MessageLoop {
 
     fn append(&mut self, append: Append) {
         let Append { partition, epoch, expected, records } = append;
-        let count = records.len();
+        let (count, begun, metrics) = (records.len(), Instant::now(), Arc::clone(&self.metrics));
         let done = self.backends.log.append_at(partition, expected, records);
         self.appends.push_back(Box::pin(async move {
             let (landed, error) = match done.await {
@@ -383,6 +391,7 @@ impl MessageLoop {
                 Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
                 Err(error) => (Landed::Nowhere, Some(error)),
             };
+            metrics.appended(begun.elapsed(), error.as_ref());
             (AppendOutcome { partition, epoch, expected, landed, count }, error)
         }));
     }
@@ -446,24 +455,6 @@ impl MessageLoop {
             self.perform().await?;
         }
         Ok(())
-    }
-}
-
-/// What a turn has for other nodes.
-#[derive(Debug, Default)]
-struct ToPeers {
-    forwards: BTreeMap<NodeId, Vec<Forward>>,
-    answers: BTreeMap<NodeId, Vec<(u64, Forwarded)>>,
-}
-
-impl ToPeers {
-    fn send(self, peers: &dyn PeerService) {
-        for (to, answers) in self.answers {
-            peers.answer(to, answers);
-        }
-        for (to, forwards) in self.forwards {
-            peers.forward(to, forwards);
-        }
     }
 }
 

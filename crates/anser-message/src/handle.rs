@@ -16,8 +16,9 @@ use anser_types::{
 };
 
 use crate::event_loop::{Answer, Input, refuse_all};
+use crate::metrics::MessageMetrics;
 use crate::ownership::{FromPeer, PeerInbox};
-use crate::progress::Progress;
+use crate::progress::{PartitionState, Progress};
 use crate::reads::storage;
 use crate::role::{Backends, Clock};
 
@@ -35,6 +36,7 @@ pub(crate) struct HandleWires {
     pub(crate) access: Arc<dyn AccessService>,
     pub(crate) clock: Clock,
     pub(crate) progress: Progress,
+    pub(crate) metrics: Arc<MessageMetrics>,
     pub(crate) peers: Option<Arc<dyn PeerService>>,
 }
 
@@ -47,6 +49,7 @@ pub struct MessageHandle {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     progress: Progress,
+    metrics: Arc<MessageMetrics>,
     /// The other nodes, if there are any.
     peers: Option<Arc<dyn PeerService>>,
 }
@@ -82,9 +85,19 @@ impl std::fmt::Debug for MessageHandle {
 
 impl MessageHandle {
     pub(crate) fn new(wires: HandleWires, limits: Limits) -> Self {
-        let HandleWires { inputs, peer_inbox, backends, access, clock, progress, peers } = wires;
+        let HandleWires { inputs, peer_inbox, backends, access, clock, progress, metrics, peers } = wires;
         let inputs = parking::Closable::new(inputs);
-        Self { inputs, peer_inbox, backends, access, clock, limits, progress, peers }
+        Self { inputs, peer_inbox, backends, access, clock, limits, progress, metrics, peers }
+    }
+
+    /// What the role counts.
+    pub const fn metrics(&self) -> &Arc<MessageMetrics> {
+        &self.metrics
+    }
+
+    /// The partitions that this node serves, in order.
+    pub fn partitions(&self) -> Vec<PartitionState> {
+        self.progress.served().collect()
     }
 
     /// Takes nothing more: the loop ends when what it has is done, the applier after it, and then the archiver. Later calls are refused as
@@ -199,6 +212,7 @@ impl MessageService for MessageHandle {
         if let Err(rejected) = inputs.try_send(Input::Publishes(publishes))
             && let Input::Publishes(publishes) = rejected.into_inner()
         {
+            self.metrics.overflows.inc();
             self.access.settle(refuse_all(&publishes));
         }
     }

@@ -13,6 +13,7 @@ mod config;
 mod directory;
 mod event_loop;
 mod handle;
+mod metrics;
 mod ownership;
 mod progress;
 mod reads;
@@ -23,5 +24,7 @@ mod takeover;
 
 pub use config::MessageConfig;
 pub use handle::MessageHandle;
+pub use metrics::MessageMetrics;
+pub use progress::PartitionState;
 pub use retention::LogRetention;
 pub use role::{Backends, Clock, Cluster, MessageRole, RoleError, RoleTask, RoleTasks};

@@ -10,6 +10,21 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<[Partition]>);
 
+/// How far a partition that is served here has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionState {
+    /// Which.
+    pub partition: PartitionId,
+    /// Behind the newest record that was accepted.
+    pub accepted: Offset,
+    /// How many of those are not in timelines yet.
+    pub to_apply: u64,
+    /// How many of those are not in history yet.
+    pub to_archive: u64,
+    /// Whether it takes nothing in until history has caught up.
+    pub is_stopped: bool,
+}
+
 #[derive(Debug)]
 struct Partition {
     /// Whether it is served here: otherwise others may accept in it.
@@ -128,6 +143,23 @@ impl Progress {
         partitions().zip(self.0.iter()).map(|(partition, known)| {
             let next = Offset(known.archived.load(Ordering::Acquire));
             (partition, next, known.is_stopped.load(Ordering::Acquire))
+        })
+    }
+
+    /// Every partition that is served here, with how far it has got.
+    pub(crate) fn served(&self) -> impl Iterator<Item = PartitionState> {
+        let served = partitions().zip(self.0.iter()).filter(|(_, known)| known.is_served.load(Ordering::Acquire));
+        served.map(|(partition, known)| {
+            // The lesser ones first: what is accepted meanwhile is not behind.
+            let [archived, applied] = [&known.archived, &known.applied].map(|place| place.load(Ordering::Acquire));
+            let accepted = known.accepted.load(Ordering::Acquire);
+            PartitionState {
+                partition,
+                accepted: Offset(accepted),
+                to_apply: accepted.saturating_sub(applied),
+                to_archive: accepted.saturating_sub(archived),
+                is_stopped: known.is_stopped.load(Ordering::Acquire),
+            }
         })
     }
 

@@ -10,11 +10,12 @@ use anser_types::{NodeId, PartitionId, Timestamp};
 
 use anser_core::archiver::{Archiver, ArchiverConfig, ArchiverError};
 
-use crate::applier::{Applier, ToApply};
+use crate::applier::{self, Applier, ToApply};
 use crate::archiver::{self, ArchiverTask, Order};
 use crate::config::MessageConfig;
 use crate::event_loop::{Input, MessageLoop, Wires};
 use crate::handle::{HandleWires, MessageHandle};
+use crate::metrics::MessageMetrics;
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 use crate::rollback::RolledBack;
@@ -176,6 +177,7 @@ impl MessageRole {
         let (applies, apply) = mpsc::channel::<ToApply>(APPLIES_MAX);
         let peer_inbox = Arc::new(PeerInbox::default());
         let progress = Progress::new(backends.log.partitions());
+        let metrics = Arc::new(MessageMetrics::new(progress.clone()));
         let handle = MessageHandle::new(
             HandleWires {
                 inputs,
@@ -184,6 +186,7 @@ impl MessageRole {
                 access: Arc::clone(&access),
                 clock: Arc::clone(&clock),
                 progress: progress.clone(),
+                metrics: Arc::clone(&metrics),
                 peers: cluster.as_ref().map(|cluster| Arc::clone(&cluster.peers)),
             },
             limits,
@@ -192,11 +195,15 @@ impl MessageRole {
         let (to_archive, accepted) = mpsc::channel(ACCEPTED_MAX);
         let (orders, order) = mpsc::channel::<Order>(ORDERS_MAX);
         let applier = Applier::new(
-            backends.clone(),
-            Arc::clone(&access),
-            apply,
-            to_archive,
-            progress.clone(),
+            applier::Wires {
+                backends: backends.clone(),
+                access: Arc::clone(&access),
+                clock: Arc::clone(&clock),
+                inputs: apply,
+                archiver: to_archive,
+                progress: progress.clone(),
+                metrics: Arc::clone(&metrics),
+            },
             Arc::clone(&rolled_back),
         );
         let lag_ms_max = config.archive_lag_ms_max(backends.log.retention_ms());
@@ -210,6 +217,7 @@ impl MessageRole {
                 orders: order,
                 accepted,
                 progress: progress.clone(),
+                metrics: Arc::clone(&metrics),
             },
         );
         let wires = Wires {
@@ -223,6 +231,7 @@ impl MessageRole {
             cluster,
             peer_inbox,
             rolled_back,
+            metrics,
         };
         let message_loop = MessageLoop::new(name, limits, wires);
         (Self { message_loop, applier, archiver }, Arc::new(handle))

@@ -288,6 +288,9 @@ impl MessageLoop {
             if self.node.epoch(partition) == Some(reading.epoch) {
                 self.node.serve(partition, now, &mut self.effects);
                 if self.node.epoch(partition).is_some() && !self.node.is_leaving(partition) {
+                    self.metrics.take_overs.inc();
+                    // The applier has done everything that was read.
+                    self.progress.note_applied(partition, reading.claim.next());
                     self.progress.note_served(partition, reading.claim.next());
                 }
             }

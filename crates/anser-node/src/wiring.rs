@@ -150,6 +150,7 @@ impl Outside<'_> {
         let backends = storage.backends.clone();
         let parts = message::Parts { name: "node", backends, access: Arc::clone(&terminals), cluster: None };
         let message = message::start(config, parts, clock, tasks).await?;
+        shown.metrics.add(|to| message.handle.metrics().register(to));
         retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), tasks);
         let services = Services {
             messages: Arc::clone(&message.handle) as Arc<dyn MessageService>,

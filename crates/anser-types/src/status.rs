@@ -41,6 +41,28 @@ impl Status {
         self.0 == 0
     }
 
+    /// The code in words of a metric: few, and known beforehand.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::OK => "accepted",
+            Self::BLACKLISTED => "405",
+            Self::UNAVAILABLE => "20607",
+            Self::BAD_PARAMETER => "20605",
+            Self::UNSUPPORTED => "20606",
+            Self::SYSTEM_CONVERSATION => "20109",
+            Self::TOO_LARGE => "20115",
+            Self::TOO_FAST => "20604",
+            Self::NOT_IN_GROUP => "22406",
+            Self::GROUP_FULL => "22407",
+            Self::MUTED_IN_GROUP => "22408",
+            Self::NOT_IN_CHATROOM => "23406",
+            Self::RECALL_PARAMETER => "25101",
+            Self::STORAGE_UNAVAILABLE => "25102",
+            Self::NOT_YOUR_MESSAGE => "25107",
+            _ => "other",
+        }
+    }
+
     /// Whether the same request may succeed later without any change to it.
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::UNAVAILABLE | Self::TOO_FAST | Self::STORAGE_UNAVAILABLE)

@@ -33,8 +33,10 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
     let (sender, inputs) = mpsc::channel(16);
     let (applies, _applies) = mpsc::channel(16);
     let (orders, _orders) = mpsc::channel(16);
+    let progress = Progress::new(backends.log.partitions());
     let wires = Wires {
-        progress: Progress::new(backends.log.partitions()),
+        metrics: Arc::new(MessageMetrics::new(progress.clone())),
+        progress,
         backends,
         access: Arc::new(NoAccess),
         clock: Arc::new(now),

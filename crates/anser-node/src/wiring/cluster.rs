@@ -99,7 +99,9 @@ pub(crate) async fn sit_down(
         show.health.starts("its partitions to be taken over");
         let seat = Cluster { me: ids.node(), peers: peer.peers() };
         let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(seat) };
-        message = Some(message::start(config, parts, clock, tasks).await?);
+        let started = message::start(config, parts, clock, tasks).await?;
+        show.metrics.add(|to| started.handle.metrics().register(to));
+        message = Some(started);
     }
     Ok(Seat { storage, peer: Arc::new(peer), message, listener, ids })
 }
