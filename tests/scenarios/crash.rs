@@ -73,7 +73,7 @@ async fn acked_is_durable_and_nothing_twice_under_kill_9() {
     let audience = HashMap::from([(Name::from(GROUP), USERS.iter().map(|user| Name::from(*user)).collect())]);
     until("all that was acked is shown", PATIENCE, || (recorder.missing(&audience) == 0).then_some(())).await;
     for user in USERS {
-        read_everything(&server, user, &conversations(user), &recorder).await;
+        read_everything(&server.site(), user, &conversations(user), &recorder).await;
     }
     recorder.note(Event::Quiet);
     drop(terminals);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anser_client::terminal::{Application, Terminal as ClientTerminal, TerminalConfig};
 use anser_client::{LocalClock, Navigation, Platform, Timestamp, Transport};
@@ -13,6 +14,7 @@ use anser_testkit::trace::{
     CallId, ClientConnection, Conversation, Direction, Event, Keep, Kind, Name, Seen, Terminal, Via as TraceVia,
 };
 use anser_types::ConversationType;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::recorder::Recorder;
 
@@ -54,13 +56,30 @@ pub struct Chatter {
     pending: BTreeMap<u64, Pending>,
     recorder: Recorder,
     load: Load,
+    pace: Option<Pace>,
+}
+
+/// How often a message begins, and whose turn it is.
+#[derive(Debug)]
+struct Pace {
+    ticks: Interval,
+    next: usize,
 }
 
 impl Chatter {
     /// A user who sends to these conversations while `load` says so.
     pub fn new(user: &str, conversations: Vec<anser_types::Conversation>, load: Load, recorder: Recorder) -> Self {
         let (user, terminal) = (Name::from(user), recorder.terminal());
-        Self { user, terminal, connection: None, conversations, pending: BTreeMap::new(), recorder, load }
+        Self { user, terminal, connection: None, conversations, pending: BTreeMap::new(), recorder, load, pace: None }
+    }
+
+    /// Begins one message at a time, so often, instead of one in every conversation as soon as the last one is acked.
+    #[must_use]
+    pub fn paced(mut self, every: Duration) -> Self {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.pace = Some(Pace { ticks, next: 0 });
+        self
     }
 
     /// The terminal of this user: a future that never ends by itself, and reconnects as often as it has to.
@@ -87,12 +106,32 @@ impl Chatter {
 
     /// Begins a message in every conversation that has none under way.
     fn send_where_idle(&mut self, events: &mut Vec<Input>) {
-        if self.connection.is_none() || !self.load.goes_on() {
+        if self.connection.is_none() || !self.load.goes_on() || self.pace.is_some() {
             return;
         }
         for conversation in self.conversations.clone() {
             if !self.pending.values().any(|pending| pending.conversation == conversation) {
                 self.send(conversation, events);
+            }
+        }
+    }
+
+    /// Begins a message in the next conversation that has none under way, if it is time.
+    fn send_if_time(&mut self, cx: &mut Context<'_>, events: &mut Vec<Input>) {
+        while self.pace.as_mut().is_some_and(|pace| pace.ticks.poll_tick(cx).is_ready()) {
+            if self.connection.is_none() || !self.load.goes_on() {
+                continue;
+            }
+            for _ in 0..self.conversations.len() {
+                let at = self.pace.as_mut().map_or(0, |pace| {
+                    pace.next += 1;
+                    pace.next % self.conversations.len()
+                });
+                let conversation = self.conversations[at].clone();
+                if !self.pending.values().any(|pending| pending.conversation == conversation) {
+                    self.send(conversation, events);
+                    break;
+                }
             }
         }
     }
@@ -171,7 +210,8 @@ impl Application for Chatter {
         self.send_where_idle(events);
     }
 
-    fn poll_wishes(&mut self, _session: &Session, _cx: &mut Context<'_>, events: &mut Vec<Input>) {
+    fn poll_wishes(&mut self, _session: &Session, cx: &mut Context<'_>, events: &mut Vec<Input>) {
+        self.send_if_time(cx, events);
         self.send_where_idle(events);
     }
 

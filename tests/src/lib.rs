@@ -13,7 +13,7 @@ mod wait;
 
 pub use chatter::{Chatter, Load};
 pub use reader::read_everything;
-pub use recorder::Recorder;
-pub use server::{Ended, Ready, Server, ServerBuilder};
+pub use recorder::{Met, Recorder};
+pub use server::{Ended, Ready, Server, ServerBuilder, Site};
 pub use single::anser;
 pub use wait::{until, within};

@@ -7,20 +7,20 @@ use anser_testkit::trace::{Event, Name, PageItem};
 
 use crate::chatter::{body_of, shown, traced};
 use crate::recorder::Recorder;
-use crate::server::Server;
+use crate::server::Site;
 use crate::wait::within;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Signs the user in on a new installation and writes down all that its timeline and these conversations hold.
 pub async fn read_everything(
-    server: &Server,
+    site: &Site,
     user: &str,
     conversations: &[anser_types::Conversation],
     recorder: &Recorder,
 ) {
-    let token = server.admin().token(user).await.expect("a token");
-    let builder = Client::builder(&server.url(), &server.ready().app_key, &token)
+    let token = site.admin().token(user).await.expect("a token");
+    let builder = Client::builder(&site.url, &site.app_key, &token)
         .platform(Platform::Web)
         // Repeats are to be seen, not forgiven.
         .session(|session| session.seen_max = 0);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anser_client::Timestamp;
 use anser_testkit::checker::{Checker, Options, Report};
@@ -19,6 +20,27 @@ struct State {
     next: u64,
     pending: usize,
     acked: usize,
+}
+
+/// What clients met in a span of time.
+#[derive(Debug, Default)]
+pub struct Met {
+    /// How long messages that were acked in it had waited since they were first sent, shortest first.
+    pub waits: Vec<Duration>,
+    /// How many attempts were refused.
+    pub refused: usize,
+    /// How many connections ended.
+    pub disconnected: usize,
+    /// How long the oldest message that is not acked has been waiting.
+    pub oldest: Option<Duration>,
+}
+
+impl Met {
+    /// The wait that so many of a thousand messages did not exceed.
+    pub fn wait(&self, of_a_thousand: usize) -> Duration {
+        let at = (self.waits.len() * of_a_thousand / 1000).min(self.waits.len().saturating_sub(1));
+        self.waits.get(at).copied().unwrap_or_default()
+    }
 }
 
 impl Default for Recorder {
@@ -121,6 +143,41 @@ impl Recorder {
             }
         }
         wanted.difference(&shown).count()
+    }
+
+    /// The time since the trace began.
+    pub fn now(&self) -> Duration {
+        self.state().begun.elapsed()
+    }
+
+    /// What clients met from `since` on.
+    pub fn met(&self, since: Duration) -> Met {
+        let since = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        let state = self.state();
+        let mut met = Met::default();
+        let mut begun = HashMap::new();
+        let mut bodies = HashMap::new();
+        for line in &state.lines {
+            match &line.event {
+                Event::Invoked { call, body, .. } => {
+                    begun.entry(*body).or_insert(line.at);
+                    bodies.insert(*call, *body);
+                }
+                Event::Acked { call, .. } => {
+                    let first = bodies.remove(call).and_then(|body| begun.remove(&body));
+                    if line.at >= since {
+                        met.waits.extend(first.map(|first| Duration::from_micros(line.at.saturating_sub(first))));
+                    }
+                }
+                Event::Refused { .. } if line.at >= since => met.refused += 1,
+                Event::Disconnected { .. } if line.at >= since => met.disconnected += 1,
+                _ => {}
+            }
+        }
+        let now = u64::try_from(state.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        met.oldest = begun.into_values().min().map(|first| Duration::from_micros(now.saturating_sub(first)));
+        met.waits.sort_unstable();
+        met
     }
 
     /// The verdict.

@@ -28,6 +28,24 @@ pub struct Ready {
     pub app_secret_file: PathBuf,
 }
 
+/// What clients and the app's backend need to know of a server.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The address of navigation and the server API.
+    pub url: String,
+    /// The key of the app.
+    pub app_key: String,
+    /// Its secret.
+    pub app_secret: String,
+}
+
+impl Site {
+    /// The app's backend.
+    pub fn admin(&self) -> Admin {
+        Admin::new(&self.url, &self.app_key, &self.app_secret).expect("the server's own address is one")
+    }
+}
+
 /// How to start a server.
 #[derive(Debug, Default)]
 pub struct ServerBuilder(Options);
@@ -149,7 +167,12 @@ impl Server {
 
     /// The app's backend.
     pub fn admin(&self) -> Admin {
-        Admin::new(&self.url(), &self.ready().app_key, &self.secret()).expect("the server's own address is one")
+        self.site().admin()
+    }
+
+    /// What clients need to know of it.
+    pub fn site(&self) -> Site {
+        Site { url: self.url(), app_key: self.ready().app_key.clone(), app_secret: self.secret() }
     }
 
     /// Ends it without a warning, as a loss of power would. Of a cluster, one node: each time another one.

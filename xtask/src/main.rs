@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask COMMAND`. Knows the house, nothing of messages.
 
 mod backends;
+mod chaos;
 mod ci;
 mod cluster;
 mod compose;
@@ -24,6 +25,8 @@ usage: cargo xtask COMMAND
   backends COMMAND       real Kafka, Redis and HBase on this machine; `backends help` tells more
   cluster COMMAND        a cluster of nodes on such backends; `cluster help` tells more
   compose-check          docker-compose.yml on a Docker engine of its own; `compose-check help` tells more
+  chaos [ARGUMENT …]     a cluster under load while nodes and servers are killed, paused and cut off: --minutes M, --seed S,
+                         --brokers, --redis, --only; `chaos --help` tells more
   bench-restart [N]      how long a restart takes with N messages stored (1,000,000 if not given)";
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(words: &[&str]) -> anyhow::Result<bool> {
         ["backends", words @ ..] => backends::run(words),
         ["cluster", words @ ..] => cluster::run(words),
         ["compose-check", words @ ..] => compose::run(words),
+        ["chaos", arguments @ ..] => chaos::run(arguments),
         ["bench-restart"] => restart::run(1_000_000),
         ["bench-restart", messages] => restart::run(messages.replace(',', "").parse()?),
         _ => {

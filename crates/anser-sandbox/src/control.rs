@@ -38,6 +38,22 @@ impl Stack {
         Ok(())
     }
 
+    /// Ends a Redis server without a warning, together with what it has written for `newest` from now on, although it said that
+    /// it has it: as when a machine loses its power before its disk has everything. Returns after that time.
+    pub fn kill_forgetful(&self, name: &str, newest: Duration) -> anyhow::Result<()> {
+        let service = self.service(name)?;
+        ensure!(service.kind == Kind::Redis, "{name} is no Redis server");
+        let home = self.home(&service);
+        let before = append_only_files(&home)?;
+        wait::pass(newest);
+        self.kill(name)?;
+        for (path, length) in before {
+            let file = std::fs::OpenOptions::new().write(true).open(&path);
+            file.and_then(|file| file.set_len(length)).with_context(|| format!("cannot cut {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// Stops a server where it is, without its knowing. It answers nothing until it is resumed; its connections stay open.
     pub fn pause(&self, name: &str) -> anyhow::Result<()> {
         self.home(&self.service(name)?).pause().with_context(|| format!("cannot pause {name}"))?;
@@ -69,6 +85,11 @@ impl Stack {
         has_it.with_context(|| format!("{name} does not get its copy from {primary}"))?;
         self.tell(&format!("{name}: follows {primary} now"));
         Ok(())
+    }
+
+    /// Whether the Redis server of this name is a primary.
+    pub fn is_primary(&self, name: &str) -> anyhow::Result<bool> {
+        Ok(redis_group::is_primary(self.one_of_a_pair(name)?.port))
     }
 
     fn one_of_a_pair(&self, name: &str) -> anyhow::Result<Service> {
@@ -129,6 +150,18 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// The files to which a Redis server appends, and how long they are.
+fn append_only_files(home: &Home) -> anyhow::Result<Vec<(std::path::PathBuf, u64)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(home.join("data/appendonlydir"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".incr.aof") {
+            found.push((entry.path(), entry.metadata()?.len()));
+        }
+    }
+    Ok(found)
 }
 
 /// Says which port of a server is taken, before the server does so in its own words.

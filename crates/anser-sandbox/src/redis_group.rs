@@ -49,6 +49,14 @@ pub(crate) fn is_whole(port: u16, count: u16) -> bool {
     field(&info, "cluster_state") == Some("ok") && field(&info, "cluster_known_nodes") == Some(&count.to_string())
 }
 
+/// Whether a server takes writes, as far as it knows.
+pub(crate) fn is_primary(port: u16) -> bool {
+    let Ok(Reply::Text(info)) = call(port, &["INFO", "replication"], PATIENCE) else {
+        return false;
+    };
+    field(&info, "role") == Some("master")
+}
+
 /// Whether a server is no replica, or one that follows and has its copy on disk. Until then, a kill would leave it with
 /// nothing: a replica that takes a copy begins its file anew.
 pub(crate) fn has_its_copy(port: u16) -> bool {

@@ -27,3 +27,8 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+/// Lets time pass, because that is what is asked for.
+pub(crate) fn pass(time: Duration) {
+    std::thread::sleep(time);
+}

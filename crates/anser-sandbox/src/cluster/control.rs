@@ -64,6 +64,15 @@ impl Cluster {
         self.nodes().into_iter().map(|node| self.status_of(node)).collect()
     }
 
+    /// The processes of the nodes that are not down, with the nodes' names.
+    pub fn processes(&self) -> Vec<(String, i32)> {
+        let found = |node: Node| {
+            let (process, _) = self.home(&node).process()?;
+            Some((node.name, process.pid))
+        };
+        self.nodes().into_iter().filter_map(found).collect()
+    }
+
     /// Ends all nodes at once, and leaves what it is told to. A cluster that is down already is no error.
     pub fn down(&self, leave: Leave) -> anyhow::Result<()> {
         let _one_at_a_time = lock_folder(&self.folder)?;

@@ -1,0 +1,227 @@
+//! The faults: what there is, whom each may hit, and how it is done.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_sandbox::{Brokers, Cluster, Kind, RedisShape, Stack};
+use anser_testkit::trace::Event;
+use anser_tests::Recorder;
+
+use crate::dice::Dice;
+use crate::network::{Heal, Network};
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum FaultKind {
+    NodeKilled,
+    NodePaused,
+    NodeCut,
+    NodeDrained,
+    AllDrained,
+    BrokerKilled,
+    BrokerPaused,
+    RedisKilled,
+    RedisForgot,
+    RedisFailedOver,
+    GatewayKilled,
+    HBaseKilled,
+}
+
+impl FaultKind {
+    /// All of them: those of nodes first.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::NodeKilled,
+        Self::NodePaused,
+        Self::NodeCut,
+        Self::NodeDrained,
+        Self::AllDrained,
+        Self::BrokerKilled,
+        Self::BrokerPaused,
+        Self::RedisKilled,
+        Self::RedisForgot,
+        Self::RedisFailedOver,
+        Self::GatewayKilled,
+        Self::HBaseKilled,
+    ];
+
+    /// Its name on a command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::NodeKilled => "kill",
+            Self::NodePaused => "pause",
+            Self::NodeCut => "cut",
+            Self::NodeDrained => "drain",
+            Self::AllDrained => "rolling",
+            Self::BrokerKilled => "broker-kill",
+            Self::BrokerPaused => "broker-pause",
+            Self::RedisKilled => "redis-kill",
+            Self::RedisForgot => "redis-loss",
+            Self::RedisFailedOver => "redis-failover",
+            Self::GatewayKilled => "gateway-kill",
+            Self::HBaseKilled => "hbase-kill",
+        }
+    }
+
+    /// What it is, for people.
+    pub(crate) const fn what(self) -> &'static str {
+        match self {
+            Self::NodeKilled => "kill -9 of a node, back after 0 to 8 s",
+            Self::NodePaused => "SIGSTOP of a node for 1 to 20 s",
+            Self::NodeCut => "network of a node cut for 1 to 15 s",
+            Self::NodeDrained => "a node drained and started again",
+            Self::AllDrained => "rolling restart of all nodes",
+            Self::BrokerKilled => "kill -9 of a Kafka broker, back after 0 to 8 s",
+            Self::BrokerPaused => "SIGSTOP of a Kafka broker for 1 to 10 s",
+            Self::RedisKilled => "kill -9 of Redis, back at once",
+            Self::RedisForgot => "Redis restarted without its last second",
+            Self::RedisFailedOver => "Redis failed over to a replica 1 s behind",
+            Self::GatewayKilled => "kill -9 of the HBase gateway, back after 0 to 5 s",
+            Self::HBaseKilled => "kill -9 of HBase, back at once",
+        }
+    }
+}
+
+/// One fault, as the seed has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    /// Whom it hits; none: everybody.
+    pub(crate) victim: Option<String>,
+    /// How long it lasts.
+    pub(crate) lasts: Duration,
+    heal: Heal,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let victim = self.victim.as_deref().unwrap_or("all");
+        write!(f, "{} {victim}, {:.1} s", self.kind.name(), self.lasts.as_secs_f32())
+    }
+}
+
+/// What faults are done to.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) cluster: Cluster,
+    pub(crate) network: Network,
+    pub(crate) recorder: Recorder,
+}
+
+impl World {
+    /// A fault of this kind, if it makes sense here.
+    pub(crate) fn draw(&self, kind: FaultKind, dice: &mut Dice) -> Option<Fault> {
+        let nodes: Vec<String> = self.cluster.nodes().into_iter().map(|node| node.name).collect();
+        let of = |kind| self.services(kind);
+        let shape = self.stack.shape();
+        let (victims, least, most) = match kind {
+            FaultKind::NodeKilled => (nodes, 0, 8_000),
+            FaultKind::NodePaused => (nodes, 1_000, 20_000),
+            FaultKind::NodeCut => (nodes, 1_000, 15_000),
+            FaultKind::NodeDrained => (nodes, 0, 3_000),
+            FaultKind::AllDrained => (Vec::new(), 0, 0),
+            FaultKind::BrokerKilled => (of(Kind::Kafka), 0, 8_000),
+            FaultKind::BrokerPaused => (of(Kind::Kafka), 1_000, 10_000),
+            FaultKind::RedisKilled | FaultKind::RedisForgot if shape.redis == Some(RedisShape::Single) => {
+                (of(Kind::Redis), 0, 0)
+            }
+            FaultKind::RedisFailedOver if shape.redis == Some(RedisShape::Replica) => (Vec::new(), 0, 0),
+            FaultKind::GatewayKilled => (of(Kind::Thrift), 0, 5_000),
+            FaultKind::HBaseKilled => (of(Kind::HBase), 0, 0),
+            FaultKind::RedisKilled | FaultKind::RedisForgot | FaultKind::RedisFailedOver => return None,
+        };
+        if kind == FaultKind::BrokerPaused && shape.kafka != Some(Brokers::Three) {
+            return None;
+        }
+        let victim = dice.pick(&victims).cloned();
+        let lasts = Duration::from_millis(dice.between(least, most));
+        let heal = *dice.pick(&[Heal::GoOn, Heal::Break])?;
+        Some(Fault { kind, victim, lasts, heal })
+    }
+
+    fn services(&self, kind: Kind) -> Vec<String> {
+        let services = self.stack.services().into_iter().filter(|service| service.kind == kind);
+        services.map(|service| service.name).collect()
+    }
+
+    /// Does it, and returns when it is over: whatever was ended is back.
+    pub(crate) async fn inflict(self: &Arc<Self>, fault: &Fault) -> anyhow::Result<()> {
+        let victim = fault.victim.clone().unwrap_or_default();
+        if fault.kind == FaultKind::NodeCut {
+            self.network.cut(&victim);
+            tokio::time::sleep(fault.lasts).await;
+            self.network.heal(&victim, fault.heal).await;
+            return Ok(());
+        }
+        if matches!(fault.kind, FaultKind::RedisForgot | FaultKind::RedisFailedOver) {
+            self.recorder.note(Event::StoreForgot);
+        }
+        let (world, fault) = (Arc::clone(self), fault.clone());
+        tokio::task::spawn_blocking(move || world.inflict_blocking(&fault, &victim)).await?
+    }
+
+    fn inflict_blocking(&self, fault: &Fault, victim: &str) -> anyhow::Result<()> {
+        let Self { stack, cluster, .. } = self;
+        match fault.kind {
+            FaultKind::NodeKilled => {
+                cluster.kill(victim)?;
+                last(fault);
+                cluster.start(victim)?;
+            }
+            FaultKind::NodePaused => {
+                cluster.pause(victim)?;
+                last(fault);
+                cluster.resume(victim)?;
+            }
+            FaultKind::NodeDrained => {
+                cluster.stop(victim)?;
+                last(fault);
+                cluster.start(victim)?;
+            }
+            FaultKind::AllDrained => {
+                for node in cluster.nodes() {
+                    cluster.stop(&node.name)?;
+                    cluster.start(&node.name)?;
+                }
+            }
+            FaultKind::NodeCut => {}
+            FaultKind::BrokerKilled | FaultKind::RedisKilled | FaultKind::GatewayKilled | FaultKind::HBaseKilled => {
+                stack.kill(victim)?;
+                last(fault);
+                stack.start(victim)?;
+            }
+            FaultKind::BrokerPaused => {
+                stack.pause(victim)?;
+                last(fault);
+                stack.resume(victim)?;
+            }
+            FaultKind::RedisForgot => {
+                stack.kill_forgetful(victim, Duration::from_secs(1))?;
+                stack.start(victim)?;
+            }
+            FaultKind::RedisFailedOver => self.fail_over()?,
+        }
+        Ok(())
+    }
+
+    /// The replica becomes the primary a second before the old one dies, so it lacks what was written in between.
+    fn fail_over(&self) -> anyhow::Result<()> {
+        let stack = &self.stack;
+        let (old, new) = if stack.is_primary("redis-1")? { ("redis-1", "redis-2") } else { ("redis-2", "redis-1") };
+        stack.promote(new)?;
+        pass(Duration::from_secs(1));
+        stack.kill(old)?;
+        stack.start(old)?;
+        stack.follow(old, new)
+    }
+}
+
+fn last(fault: &Fault) {
+    pass(fault.lasts);
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread for what blocks, and time is what it is about")]
+fn pass(time: Duration) {
+    std::thread::sleep(time);
+}

@@ -1,0 +1,132 @@
+//! What a run did and what came of it, as a table.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use anser_testkit::checker::{Promise, Report as Verdict};
+use anser_tests::Met;
+
+use crate::fault::FaultKind;
+
+/// One fault that is over.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) kind: FaultKind,
+    /// Whether everything that was sent meanwhile was acked in time.
+    pub(crate) settled: bool,
+    pub(crate) met: Met,
+    /// From its beginning until then.
+    pub(crate) took: Duration,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { met, took, .. } = self;
+        let settled = if self.settled { "" } else { "; NOT ALL ACKED IN TIME" };
+        write!(
+            f,
+            "{} acked in {:.1} s, waits p50 {}, p99 {}, longest {}; {} refused, {} connections ended{settled}",
+            met.waits.len(),
+            took.as_secs_f32(),
+            shown(met.wait(500)),
+            shown(met.wait(990)),
+            shown(met.wait(1000)),
+            met.refused,
+            met.disconnected
+        )
+    }
+}
+
+/// The faults of one kind.
+#[derive(Debug, Default)]
+struct OfKind {
+    waits: Vec<Duration>,
+    acked: usize,
+    refused: usize,
+    disconnected: usize,
+    unsettled: usize,
+}
+
+/// A run.
+#[derive(Debug)]
+pub(crate) struct Report {
+    seed: u64,
+    baseline: String,
+    lasted: Duration,
+    kinds: BTreeMap<FaultKind, OfKind>,
+}
+
+impl Report {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { seed, baseline: String::new(), lasted: Duration::ZERO, kinds: BTreeMap::new() }
+    }
+
+    /// Notes how it is without faults.
+    pub(crate) fn baseline(&mut self, met: &Met) {
+        self.baseline = format!("p50 {}, p99 {}", shown(met.wait(500)), shown(met.wait(990)));
+        println!("-- without faults: {} acked, waits {}", met.waits.len(), self.baseline);
+    }
+
+    pub(crate) const fn lasted(&mut self, lasted: Duration) {
+        self.lasted = lasted;
+    }
+
+    pub(crate) fn add(&mut self, done: Done) {
+        let of_kind = self.kinds.entry(done.kind).or_default();
+        of_kind.waits.push(done.met.wait(1000));
+        of_kind.acked += done.met.waits.len();
+        of_kind.refused += done.met.refused;
+        of_kind.disconnected += done.met.disconnected;
+        of_kind.unsettled += usize::from(!done.settled);
+    }
+
+    /// Prints all. Returns whether every promise was kept.
+    pub(crate) fn print(&mut self, verdict: &Verdict) -> bool {
+        println!("\n| fault | times | acked meanwhile | longest wait: median | worst | refused | connections ended |");
+        println!("| --- | --- | --- | --- | --- | --- | --- |");
+        let mut unsettled = 0;
+        for (kind, of_kind) in &mut self.kinds {
+            of_kind.waits.sort_unstable();
+            let middle = of_kind.waits.get(of_kind.waits.len() / 2).copied().unwrap_or_default();
+            let worst = of_kind.waits.last().copied().unwrap_or_default();
+            println!(
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                kind.what(),
+                of_kind.waits.len(),
+                of_kind.acked,
+                shown(middle),
+                shown(worst),
+                of_kind.refused,
+                of_kind.disconnected
+            );
+            unsettled += of_kind.unsettled;
+        }
+        let faults: usize = self.kinds.values().map(|of_kind| of_kind.waits.len()).sum();
+        let lost = verdict.count(Promise::NothingLost) + verdict.count(Promise::AckedIsDurable);
+        println!(
+            "\nseed {}: {faults} faults in {:.0} min; {} acked, {} shown; lost {lost}, twice {}, disordered {}; \
+             waits without faults: {}\n",
+            self.seed,
+            self.lasted.as_secs_f32() / 60.0,
+            verdict.acked,
+            verdict.shown,
+            verdict.count(Promise::NothingTwice),
+            verdict.count(Promise::InOrder) + verdict.count(Promise::OneOrder) + verdict.count(Promise::Causal),
+            self.baseline
+        );
+        println!("{verdict}");
+        let is_good = verdict.is_clean() && verdict.settled && unsettled == 0;
+        println!("{} passed, {} failed", usize::from(is_good), usize::from(!is_good));
+        is_good
+    }
+}
+
+/// A time as people want to read it.
+fn shown(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f32())
+    }
+}

@@ -1,0 +1,107 @@
+//! One run: servers and nodes come up, users chat, one fault follows the other, and all is judged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_sandbox::{ClusterUp, Nodes, Up, Ways};
+use anser_tests::Site;
+use tokio::time::Instant;
+
+use crate::Arguments;
+use crate::dice::Dice;
+use crate::fault::World;
+use crate::network::Network;
+use crate::report::{Done, Report};
+use crate::users::Users;
+
+/// Load without a fault, before the first one and after each, so that what a fault does is not taken for what the one before did.
+const CALM: Duration = Duration::from_secs(3);
+/// How long messages may wait once a fault is over.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How much load without any fault there is at first, to compare with.
+const BASELINE: Duration = Duration::from_secs(10);
+
+/// Runs it, prints the report, and says whether every promise was kept.
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let (world, users) = begin(arguments).await?;
+    let world = Arc::new(world);
+    let mut report = Report::new(arguments.seed);
+    tokio::time::sleep(BASELINE).await;
+    report.baseline(&users.recorder.met(Duration::ZERO));
+    let mut dice = Dice::new(arguments.seed);
+    let begun = Instant::now();
+    let until = Duration::from_secs(60 * arguments.minutes);
+    'all: loop {
+        let mut kinds = arguments.kinds()?;
+        dice.shuffle(&mut kinds);
+        let mut drawn = 0;
+        for kind in kinds {
+            if begun.elapsed() >= until {
+                break 'all;
+            }
+            let Some(fault) = world.draw(kind, &mut dice) else { continue };
+            drawn += 1;
+            let since = users.recorder.now();
+            let began = Instant::now();
+            println!("-- {:6.1} s: {fault}", begun.elapsed().as_secs_f32());
+            world.inflict(&fault).await?;
+            let settled = users.settled(PATIENCE).await;
+            let met = users.recorder.met(since);
+            let done = Done { kind, settled, met, took: began.elapsed() };
+            println!("   {done}");
+            report.add(done);
+            tokio::time::sleep(CALM).await;
+        }
+        anyhow::ensure!(drawn > 0, "none of these faults makes sense with these servers");
+    }
+    report.lasted(begun.elapsed());
+    let recorder = users.end().await?;
+    let judged = recorder.check();
+    let is_good = report.print(&judged);
+    Ok(is_good && everybody_is_there(&world))
+}
+
+async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {
+    let (folder, jars, shape) = (arguments.folder.clone(), arguments.jars.clone(), arguments.shape()?);
+    let up = ClusterUp {
+        folder: folder.join("cluster"),
+        program: arguments.program.clone(),
+        nodes: Nodes::default(),
+        partitions: 256,
+        settings: arguments.settings.clone(),
+        ways: Ways::Passed,
+        tell,
+    };
+    let stack = Up { folder: folder.join("stack"), jars, shape: Some(shape), base_port: None, tell };
+    let (stack, mut cluster) = tokio::task::spawn_blocking(move || {
+        let stack = stack.run()?;
+        let cluster = up.prepare(&stack)?;
+        anyhow::Ok((stack, cluster))
+    })
+    .await??;
+    let network = Network::open(&cluster, cluster.passages(&stack)).await?;
+    let cluster = tokio::task::spawn_blocking(move || cluster.bring_up().map(|()| cluster)).await??;
+    let site =
+        Site { url: cluster.url(), app_key: cluster.app_key().to_owned(), app_secret: cluster.app_secret().to_owned() };
+    let users = Users::begin(site, arguments.users, arguments.rate).await?;
+    let recorder = users.recorder.clone();
+    Ok((World { stack, cluster, network, recorder }, users))
+}
+
+fn everybody_is_there(world: &World) -> bool {
+    let gone: Vec<String> = world
+        .cluster
+        .status()
+        .into_iter()
+        .filter(|node| node.state != anser_sandbox::State::Up)
+        .map(|node| node.node.name)
+        .collect();
+    if !gone.is_empty() {
+        println!("not there at the end: {}", gone.join(", "));
+    }
+    gone.is_empty()
+}
+
+fn tell(text: &str) {
+    println!("   {text}");
+}

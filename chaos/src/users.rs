@@ -1,0 +1,111 @@
+//! The users of a run: each with a terminal that keeps sending at its pace and writes down all that happens.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anser_client::Transport;
+use anser_testkit::trace::{Event, Name, RosterStep};
+use anser_tests::{Chatter, Load, Recorder, Site, read_everything};
+use anser_types::{Conversation, ConversationType, TargetId};
+use anyhow::{Context as _, ensure};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+const GROUP: &str = "all-of-us";
+/// How long all that was sent may take to be acked and shown once the last fault is over.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Users who chat.
+#[derive(Debug)]
+pub(crate) struct Users {
+    names: Vec<String>,
+    site: Site,
+    load: Load,
+    pub(crate) recorder: Recorder,
+    terminals: JoinSet<()>,
+}
+
+impl Users {
+    /// Signs so many users in. Together they send so many messages a second.
+    pub(crate) async fn begin(site: Site, count: u32, rate: u32) -> anyhow::Result<Self> {
+        let names: Vec<String> = (1..=count).map(|number| format!("user-{number}")).collect();
+        let mut users =
+            Self { names, site, load: Load::default(), recorder: Recorder::new(), terminals: JoinSet::new() };
+        users.make_group().await?;
+        users.load.begin();
+        let every = Duration::from_secs(1) * count / rate;
+        for (at, name) in users.names.clone().iter().enumerate() {
+            let token = users.site.admin().token(name).await.context("a token")?;
+            let chatter = Chatter::new(name, users.conversations(name), users.load.clone(), users.recorder.clone());
+            let transport = if at % 2 == 0 { Transport::Tcp } else { Transport::Ws };
+            let terminal = chatter.paced(every).terminal(&users.site.url, &users.site.app_key, &token, transport);
+            users.terminals.spawn(async move {
+                terminal.await;
+            });
+        }
+        Ok(users)
+    }
+
+    async fn make_group(&self) -> anyhow::Result<()> {
+        let users: Vec<Name> = self.names.iter().map(|name| Name::from(name.as_str())).collect();
+        let note = |step| self.recorder.note(Event::Roster { group: Name::from(GROUP), users: users.clone(), step });
+        note(RosterStep::Joining);
+        let members: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        self.site.admin().create_group(GROUP, GROUP, &members).await.context("the group is made")?;
+        note(RosterStep::Joined);
+        Ok(())
+    }
+
+    /// The conversations of one user: with everybody else, and the group.
+    fn conversations(&self, user: &str) -> Vec<Conversation> {
+        let target = |id: &str| TargetId::new(id).expect("these ids are valid");
+        let others = self.names.iter().filter(|other| *other != user);
+        let private = others.map(|other| Conversation::new(ConversationType::Private, target(other)));
+        private.chain([Conversation::new(ConversationType::Group, target(GROUP))]).collect()
+    }
+
+    /// Waits until nothing that was sent before this was called is without an ack. Returns whether that came in time.
+    pub(crate) async fn settled(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            let oldest = self.recorder.met(self.recorder.now()).oldest;
+            if oldest.is_none_or(|oldest| oldest < begun.elapsed()) {
+                return true;
+            }
+            if begun.elapsed() > patience {
+                return false;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Stops sending, waits until all is acked and shown, and reads timelines and histories from their beginnings.
+    pub(crate) async fn end(self) -> anyhow::Result<Recorder> {
+        self.load.end();
+        let Self { recorder, .. } = &self;
+        eventually("all that was sent is acked", || recorder.pending_now() == 0).await?;
+        let everybody = self.names.iter().map(|name| Name::from(name.as_str())).collect();
+        let audience = HashMap::from([(Name::from(GROUP), everybody)]);
+        let shown = eventually("all that was acked is shown", || recorder.missing(&audience) == 0).await;
+        if let Err(error) = shown {
+            // The checker says which.
+            println!("{error}");
+        }
+        for name in &self.names {
+            read_everything(&self.site, name, &self.conversations(name), recorder).await;
+        }
+        recorder.note(Event::Quiet);
+        drop(self.terminals);
+        Ok(self.recorder)
+    }
+}
+
+async fn eventually(what: &str, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !is_so() {
+        ensure!(begun.elapsed() < PATIENCE, "waited {} s in vain until {what}", PATIENCE.as_secs());
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}

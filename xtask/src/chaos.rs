@@ -1,0 +1,38 @@
+//! `cargo xtask chaos`: builds the server and the program that torments it, and runs that. What a run that was cut off left
+//! is ended before the next one, and by `end`.
+
+use std::path::PathBuf;
+
+use anser_sandbox::{Cluster, Leave, Stack};
+use anyhow::Context as _;
+
+use crate::{backends, tools};
+
+/// Runs it; whether every promise was kept.
+pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<bool> {
+    let program = tools::build_server()?;
+    end(Leave::Nothing)?;
+    let mut command = tools::cargo(&["run", "--quiet", "--profile", "fast", "--package", "anser-chaos", "--"]);
+    command.arg("--folder").arg(folder()).arg("--jars").arg(backends::cache()).arg("--program").arg(program);
+    let ended = command.args(arguments).status().context("cannot run anser-chaos")?;
+    if !ended.success() {
+        println!("what nodes and servers said is in {}", tools::shown(&folder()));
+    }
+    end(if ended.success() { Leave::Nothing } else { Leave::Data })?;
+    Ok(ended.success())
+}
+
+/// Ends nodes and servers of a run, whatever of them there is.
+pub(crate) fn end(leave: Leave) -> anyhow::Result<()> {
+    if let Some(cluster) = Cluster::open(&folder().join("cluster"), |_| {})? {
+        cluster.down(leave)?;
+    }
+    match Stack::open(&folder().join("stack"), |_| {})? {
+        Some(stack) => stack.down(leave),
+        None => Ok(()),
+    }
+}
+
+fn folder() -> PathBuf {
+    tools::target().join("ci/chaos")
+}
