@@ -26,6 +26,11 @@ impl Keys {
         format!("{}cluster", self.prefix).into_bytes()
     }
 
+    /// Which log that is, and how many partitions it has.
+    pub(crate) fn log(&self) -> Vec<u8> {
+        format!("{}log", self.prefix).into_bytes()
+    }
+
     /// From where partitions are replayed.
     pub(crate) fn commits(&self) -> Vec<u8> {
         format!("{}commits", self.prefix).into_bytes()

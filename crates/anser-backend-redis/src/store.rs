@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use anser_backend::StoreError;
 use anser_runtime::Clock;
-use anser_types::{BUCKETS, BucketId, LogId};
+use anser_types::{BUCKETS, BucketId, LogId, PartitionCount, Timestamp};
 
 use crate::check;
 use crate::config::RedisConfig;
@@ -20,15 +21,17 @@ pub struct RedisStore {
     config: Arc<RedisConfig>,
     keys: Keys,
     scripts: Arc<Scripts>,
+    link: Link,
 }
 
 impl RedisStore {
     /// Connects, and checks that Redis is set up as it has to be.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisOpenError> {
         config.check().map_err(RedisOpenError::Config)?;
-        check::servers(&Link::new(&config), &config).await?;
+        let link = Link::new(&config);
+        check::servers(&link, &config).await?;
         let keys = Keys::new(&config.prefix);
-        Ok(Self { config: Arc::new(config), keys, scripts: Arc::new(Scripts::new()) })
+        Ok(Self { config: Arc::new(config), keys, scripts: Arc::new(Scripts::new()), link })
     }
 
     /// The mailbox that is derived from a log. Refused if the keys belong to another log. Timelines are kept for
@@ -62,13 +65,41 @@ impl RedisStore {
         Arc::new(RedisMembership::new(&self.config, &self.keys, Arc::clone(&self.scripts)))
     }
 
+    /// The time by the clock of Redis, by which leases run.
+    pub async fn time(&self) -> Result<Timestamp, StoreError> {
+        let answers = self.link.on_primaries("TIME", &redis::cmd("TIME")).await?;
+        let (place, answer) =
+            answers.into_iter().next().ok_or_else(|| CallError::new("TIME", "redis", "no primary"))?;
+        let (seconds, micros): (u64, u64) = parse("TIME", answer)?;
+        let millis = seconds.checked_mul(1_000).and_then(|millis| millis.checked_add(micros / 1_000));
+        Ok(Timestamp(millis.ok_or_else(|| CallError::new("TIME", &place, "no such time"))?))
+    }
+
+    /// Notes of which cluster this is, for nodes that have nothing to do with the log.
+    pub async fn note_cluster(&self, log: LogId, partitions: PartitionCount) -> Result<(), StoreError> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.keys.log()).arg(format!("1 {:016x} {}", log.0, partitions.get()));
+        Ok(self.link.call("note", &command).await.map(drop)?)
+    }
+
+    /// Of which cluster this is: the log and its partitions, if anybody has noted it.
+    pub async fn cluster(&self) -> Result<Option<(LogId, PartitionCount)>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.log());
+        let noted: Option<String> = parse("cluster", self.link.call("cluster", &command).await?)?;
+        Ok(noted.and_then(|noted| {
+            let (id, partitions) = noted.strip_prefix("1 ")?.split_once(' ')?;
+            let partitions = PartitionCount::new(partitions.parse().ok()?)?;
+            Some((LogId(u64::from_str_radix(id, 16).ok()?), partitions))
+        }))
+    }
+
     /// Notes whose the keys are. Returns whether they were nobody's.
     async fn bind(&self, log: LogId) -> Result<bool, RedisOpenError> {
-        let link = Link::new(&self.config);
         let (key, ours) = (self.keys.cluster(), format!("1 {:016x}", log.0));
         let mut command = redis::cmd("SET");
         command.arg(&key).arg(&ours).arg("NX").arg("GET");
-        let found = link.call("bind", &command).await?;
+        let found = self.link.call("bind", &command).await?;
         let unknown = || RedisOpenError::Unknown { key: String::from_utf8_lossy(&key).into_owned() };
         let found: Option<String> = redis::from_redis_value(found).map_err(|_| unknown())?;
         let Some(found) = found else {

@@ -22,7 +22,7 @@ pub use mailbox::{
     BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
     RECALLED_KEPT_MS, RangeQuery, RecalledEntry, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX, Unread,
 };
-pub use membership::{ClientAddresses, Member, Membership, Role, Roles};
+pub use membership::{ClientAddresses, Member, Membership, Role, Roles, Spoken};
 
 /// What the methods of a port return: a future on the heap, so that ports can be trait objects.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

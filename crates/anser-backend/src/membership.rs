@@ -89,6 +89,25 @@ pub struct ClientAddresses {
     pub tls_ws: String,
 }
 
+/// The versions of the calls between nodes that a node speaks: all from one to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken {
+    /// The oldest that it understands.
+    pub oldest: u32,
+    /// The one that it speaks best.
+    pub newest: u32,
+}
+
+impl Spoken {
+    /// What was spoken before nodes said what they speak.
+    pub const FIRST: Self = Self { oldest: 1, newest: 1 };
+
+    /// Whether two nodes understand each other.
+    pub const fn fits(self, other: Self) -> bool {
+        self.newest >= other.oldest && other.newest >= self.oldest
+    }
+}
+
 /// A node of the cluster, as it announces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -110,6 +129,10 @@ pub struct Member {
     pub weight: u32,
     /// The program's version.
     pub version: String,
+    /// Where operators ask how it is, as HOST:PORT; empty: nowhere.
+    pub admin: String,
+    /// The versions of the calls between nodes that it speaks.
+    pub speaks: Spoken,
     /// Its clock when it announced itself.
     pub clock: Timestamp,
 }

@@ -1,11 +1,25 @@
 //! What an operator does with a cluster as a whole: making it, and seeing how it is.
 
+mod view;
+
+use std::time::Duration;
+
 use anser_backend::{Member, Membership as _};
 use anser_backend_redis::RedisStore;
 use anser_runtime::Clock;
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::ServeError;
 use crate::config::NodeConfig;
+use crate::{NodeStatus, ServeError};
+
+pub use view::{ClusterView, NodeView, PartitionView};
+
+/// How long a node may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// More than a node has to say.
+const STATUS_BYTES_MAX: u64 = 4 << 20;
 
 /// What was made, or was there.
 #[derive(Debug, Clone)]
@@ -25,13 +39,40 @@ pub async fn init_cluster(config: &NodeConfig) -> Result<ClusterMade, ServeError
     anser_backend_hbase::init(&cluster.hbase).await?;
     let redis = RedisStore::connect(cluster.redis.clone()).await?;
     redis.mailbox(birth.log, offline_retention_ms, Clock::system()).await?;
+    redis.note_cluster(birth.log, birth.partitions).await.map_err(ServeError::Members)?;
     Ok(ClusterMade { log: birth.log, partitions: birth.partitions.get() })
 }
 
-/// The nodes that are alive, by name.
-pub async fn cluster_members(config: &NodeConfig) -> Result<Vec<Member>, ServeError> {
+/// How the cluster is: its members, as Redis lists them, and what each says of itself.
+pub async fn cluster_view(config: &NodeConfig) -> Result<ClusterView, ServeError> {
     let redis = RedisStore::connect(config.cluster.redis.clone()).await?;
-    let mut members = redis.membership().members().await.map_err(ServeError::Members)?;
-    members.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(members)
+    let log = redis.cluster().await.map_err(ServeError::Members)?;
+    let members = redis.membership().members().await.map_err(ServeError::Members)?;
+    let now = redis.time().await.map_err(ServeError::Members)?;
+    let answers = join_all(members.iter().map(ask)).await;
+    Ok(ClusterView::new(log, members.into_iter().zip(answers).collect(), now))
+}
+
+/// Asks a node how it is; `None`: it cannot be asked.
+async fn ask(member: &Member) -> Option<Result<NodeStatus, String>> {
+    if member.admin.is_empty() {
+        return None;
+    }
+    let asking = tokio::time::timeout(PATIENCE, status_of(&member.admin));
+    Some(asking.await.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))))
+}
+
+async fn status_of(address: &str) -> Result<NodeStatus, String> {
+    let answer = get(address).await.map_err(|error| error.to_string())?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    body.and_then(|body| serde_json::from_str(body).ok()).ok_or_else(|| "what answers there is no node".to_owned())
+}
+
+async fn get(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let question = format!("GET /status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(question.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(STATUS_BYTES_MAX).read_to_string(&mut answer).await?;
+    Ok(answer)
 }

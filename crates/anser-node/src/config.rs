@@ -95,11 +95,13 @@ impl Default for NodeConfig {
 pub struct AdminConfig {
     /// Where it listens, as HOST:PORT, or "off". Port 0 picks a free port. Since 0.2.
     pub listen: Listen,
+    /// Where `anser cluster status` reaches it, if not as it is bound: HOST:PORT. Since 0.2.
+    pub advertise: String,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: Listen::OFF }
+        Self { listen: Listen::OFF, advertise: String::new() }
     }
 }
 

@@ -77,6 +77,19 @@ pub enum ServeError {
     /// The list of members cannot be read.
     #[error("the list of members cannot be read")]
     Members(#[source] anser_backend::StoreError),
+    /// The clock is wrong.
+    #[error(
+        "the clock of this machine is {off_ms} ms {way} that of redis, and {max_ms} are allowed: let both follow a time server. If \
+         it is meant, raise cluster.clock_off_ms_max, or set it to 0"
+    )]
+    Clock {
+        /// By how much.
+        off_ms: u64,
+        /// In which direction.
+        way: &'static str,
+        /// How much is allowed.
+        max_ms: u64,
+    },
     /// The node cannot talk to the others.
     #[error("this node cannot be one among others")]
     Peers(#[from] anser_peer::StartError),

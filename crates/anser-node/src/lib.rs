@@ -9,13 +9,15 @@ mod error;
 mod health;
 mod metrics;
 mod ready;
+mod status;
 mod wiring;
 
 pub use apps::{
     AppFile, AppFileError, FileRegistry, Judgement, NoRandom, OlderSecret, OlderTokens, StoredApp, app, judge,
     random_number,
 };
-pub use cluster::{ClusterMade, cluster_members, init_cluster};
+pub use cluster::{ClusterMade, ClusterView, NodeView, PartitionView, cluster_view, init_cluster};
 pub use config::NodeConfig;
 pub use error::ServeError;
+pub use status::{NodeStatus, PartitionStatus, PeerStatus};
 pub use wiring::{ServeOptions, serve};

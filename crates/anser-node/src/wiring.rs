@@ -50,7 +50,11 @@ pub struct ServeOptions {
 pub async fn serve(config: NodeConfig, options: ServeOptions) -> Result<(), ServeError> {
     let mut signals = signals::Signals::listen()?;
     let tasks = Tasks::new(Drain::new());
-    let shown = admin::Shown { health: Health::new(tasks.drain().clone()), metrics: Arc::new(Metrics::new()) };
+    let shown = admin::Shown {
+        health: Health::new(tasks.drain().clone()),
+        metrics: Arc::new(Metrics::new()),
+        parts: Arc::default(),
+    };
     let admin = admin::start(&config.admin, shown.clone())?;
     let served = serve_shown(&config, &options, &tasks, (&shown, admin.address), &mut signals).await;
     admin.end().await;
@@ -107,7 +111,8 @@ async fn start(
     let apps = apps::open(config, tasks)?;
     let registry = Registry::new();
     shown.metrics.add(|to| registry.metrics().register(to));
-    let outside = Outside { config, apps: &apps, registry: &registry, clock: &clock, tasks, shown, http_listener };
+    let outside =
+        Outside { config, apps: &apps, registry: &registry, clock: &clock, tasks, shown, admin, http_listener };
     let (ports, base) = if config.cluster.is_on() {
         Box::pin(outside.start_among_others()).await?
     } else {
@@ -137,20 +142,21 @@ struct Outside<'a> {
     clock: &'a Clock,
     tasks: &'a Tasks,
     shown: &'a admin::Shown,
+    admin: Option<SocketAddr>,
     http_listener: tokio::net::TcpListener,
 }
 
 impl Outside<'_> {
     /// A node by itself: all roles on the embedded store.
     async fn start_alone(self, lock: Arc<FolderLock>) -> Result<(Ports, Base), ServeError> {
-        let Self { config, apps, registry, clock, tasks, shown, http_listener } = self;
+        let Self { config, apps, registry, clock, tasks, shown, http_listener, .. } = self;
         shown.health.starts("log and store to be opened and read");
         let storage = storage::open(config, lock, clock).await?;
         let terminals = Arc::clone(registry) as Arc<dyn AccessService>;
         let backends = storage.backends.clone();
         let parts = message::Parts { name: "node", backends, access: Arc::clone(&terminals), cluster: None };
         let message = message::start(config, parts, clock, tasks).await?;
-        shown.metrics.add(|to| message.handle.metrics().register(to));
+        message.show(shown);
         retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), tasks);
         let services = Services {
             messages: Arc::clone(&message.handle) as Arc<dyn MessageService>,
@@ -169,7 +175,7 @@ impl Outside<'_> {
 
     /// One node of several, with the roles that it has.
     async fn start_among_others(self) -> Result<(Ports, Base), ServeError> {
-        let Self { config, apps, registry, clock, tasks, shown, http_listener } = self;
+        let Self { config, apps, registry, clock, tasks, shown, admin, http_listener } = self;
         let roles = config.cluster.roles();
         let seat = cluster::sit_down(config, registry, clock, (tasks, shown)).await?;
         let services = seat.services();
@@ -182,7 +188,8 @@ impl Outside<'_> {
         }
         let parts = http::Parts { apps, services: &services, points: seat.points(), clock, roles };
         let http = http::start(config, http_listener, parts, tasks)?;
-        let seated = seat.announce(config, clients, registry, shown)?;
+        let told = cluster::Told { clients, admin };
+        let seated = seat.announce(config, told, registry, shown)?;
         Ok((Ports { access, http }, Base::AmongOthers(Box::new(seated))))
     }
 }

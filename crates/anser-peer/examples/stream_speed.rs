@@ -189,6 +189,7 @@ async fn side(
         clients: ClientAddresses::default(),
         weight: 1,
         version: String::new(),
+        admin: String::new(),
         connections: Box::new(|| 0),
     });
     Ok(Side { node, ids, counts })

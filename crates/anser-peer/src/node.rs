@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anser_backend::{ClientAddresses, Member, Membership, Roles};
+use anser_backend::{ClientAddresses, Member, Membership, Roles, Spoken, StoreError};
 use anser_cluster::{AccessService, ConnectionIds, DirectoryService, MessageService, OwnerService};
 use anser_runtime::{Clock, Fate, Tasks};
 use anser_types::{LogId, NodeId, PartitionCount, Timestamp};
@@ -22,6 +22,9 @@ use crate::{PeerConfig, Peers, RoutedAccess, RoutedMessages, Routes, TlsError, m
 #[cfg(test)]
 mod tests;
 
+/// What this program speaks with other nodes.
+const SPOKEN: Spoken = Spoken { oldest: OLDEST, newest: VERSION };
+
 /// What a node says of itself when it is announced.
 pub struct Announced {
     /// Its name; the same over restarts, and different for every node.
@@ -36,6 +39,8 @@ pub struct Announced {
     pub weight: u32,
     /// The program's version.
     pub version: String,
+    /// Where operators ask it how it is; empty: nowhere.
+    pub admin: String,
     /// How many terminals it holds now.
     pub connections: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -58,6 +63,8 @@ impl Announced {
             connections: (self.connections)(),
             weight: self.weight,
             version: self.version.clone(),
+            admin: self.admin.clone(),
+            speaks: SPOKEN,
             clock,
         }
     }
@@ -104,6 +111,36 @@ pub enum StartError {
     /// The port cannot be used.
     #[error("listen for other nodes")]
     Listen(#[from] std::io::Error),
+    /// The list of members cannot be read.
+    #[error("the list of members cannot be read")]
+    Members(#[from] StoreError),
+    /// A member speaks other versions.
+    #[error(
+        "node {name} ({program}, at {address}) speaks versions {} to {} between nodes, and this one {} to {}: they would not \
+         understand each other. Start a version here that understands both, or end that node first",
+        speaks.oldest, speaks.newest, SPOKEN.oldest, SPOKEN.newest
+    )]
+    Versions {
+        /// Its name.
+        name: String,
+        /// The version of its program.
+        program: String,
+        /// Where it is.
+        address: String,
+        /// What it speaks.
+        speaks: Spoken,
+    },
+    /// A member has the same name.
+    #[error(
+        "a node with the name {name} is alive at {address}: names are different for every node. Give this one another in \
+         cluster.name, or end that one first"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Where the other one is.
+        address: String,
+    },
 }
 
 /// One node among others. First it is made, then the roles are, with the services that it gives them; then it starts.
@@ -158,6 +195,26 @@ impl PeerNode {
     /// How many publishes of this node's connections wait for an outcome.
     pub fn unsettled(&self) -> usize {
         self.hub.kept.len()
+    }
+
+    /// Looks whether the node can be one of the members: they speak a version that it speaks, and none that is alive has its name.
+    /// A run that has ended without a word counts as alive for as long as it takes to see that it says nothing any more.
+    pub async fn examine(&self) -> Result<(), StartError> {
+        let members = self.membership.members().await?;
+        if let Some(other) = members.iter().find(|member| !member.speaks.fits(SPOKEN)) {
+            let Member { name, version, address, speaks, .. } = other.clone();
+            return Err(StartError::Versions { name, program: version, address, speaks });
+        }
+        let is_namesake = |member: &&Member| member.name == self.hub.hello.name && member.id != self.hub.me();
+        for before in members.iter().filter(is_namesake) {
+            tokio::time::sleep(self.hub.config.announce_every * 2).await;
+            let now = self.membership.members().await?;
+            if let Some(alive) = now.iter().find(|member| member.id == before.id && member.clock != before.clock) {
+                let Member { name, address, .. } = alive.clone();
+                return Err(StartError::NameTaken { name, address });
+            }
+        }
+        Ok(())
     }
 
     /// Starts: others can dial this node, it reads who the members are and dials them. It is no member itself until it

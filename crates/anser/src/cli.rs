@@ -229,8 +229,20 @@ pub(crate) struct ChatArgs {
 pub(crate) enum ClusterCommand {
     /// Makes the topics in Kafka and the tables in HBase that the settings describe. What is there already stays.
     Init(ConfigCheckArgs),
-    /// Shows the nodes that are alive.
-    Status(ConfigCheckArgs),
+    /// Shows nodes and partitions, and says what is wrong. The exit code is 1 if something is.
+    Status(ClusterStatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterStatusArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigCheckArgs,
+    /// Everything there is to know, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Each partition with its owner, too.
+    #[arg(long)]
+    pub(crate) partitions: bool,
 }
 
 const HEALTH_EXAMPLES: &str = "\

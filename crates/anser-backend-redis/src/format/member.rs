@@ -1,7 +1,7 @@
 //! A member of the cluster, as its lease holds it: version, then the fields. A newer program may add fields at the end; this one
 //! passes over them.
 
-use anser_backend::{ClientAddresses, Member, Role, Roles};
+use anser_backend::{ClientAddresses, Member, Role, Roles, Spoken};
 use anser_types::codec::{DecodeError, Reader, Writer};
 use anser_types::{NodeId, Timestamp};
 use bytes::Bytes;
@@ -29,6 +29,9 @@ pub(crate) fn write(member: &Member) -> Vec<u8> {
     writer.u32(member.weight);
     writer.text(&member.version);
     writer.u64(member.clock.0);
+    writer.text(&member.admin);
+    writer.u32(member.speaks.oldest);
+    writer.u32(member.speaks.newest);
     bytes
 }
 
@@ -38,7 +41,7 @@ pub(crate) fn read(bytes: Bytes) -> Result<Member, DecodeError> {
         VERSION => {}
         other => return Err(DecodeError::Version(other)),
     }
-    Ok(Member {
+    let mut member = Member {
         id: NodeId(reader.u64()?),
         name: reader.string()?,
         roles: read_roles(reader.u8()?),
@@ -54,7 +57,15 @@ pub(crate) fn read(bytes: Bytes) -> Result<Member, DecodeError> {
         weight: reader.u32()?,
         version: reader.string()?,
         clock: Timestamp(reader.u64()?),
-    })
+        admin: String::new(),
+        speaks: Spoken::FIRST,
+    };
+    // Programs of before these said no more.
+    if !reader.0.is_empty() {
+        member.admin = reader.string()?;
+        member.speaks = Spoken { oldest: reader.u32()?, newest: reader.u32()? };
+    }
+    Ok(member)
 }
 
 /// A role that a newer program has is none that this one could ask for anything.
@@ -79,13 +90,15 @@ mod tests {
             weight: 4,
             version: "v".into(),
             clock: Timestamp(5),
+            admin: "a".into(),
+            speaks: Spoken { oldest: 6, newest: 7 },
         }
     }
 
     #[test]
     fn golden_member() {
         let golden = "01 0000000000000102 00016e 09 0003683a31 000174 000173 000177 000178 01 0000000000000003 00000004 \
-                      000176 0000000000000005";
+                      000176 0000000000000005 000161 00000006 00000007";
         assert_eq!(hex(&write(&member())), golden.replace(' ', ""));
         assert_eq!(read(write(&member()).into()), Ok(member()));
     }
@@ -97,6 +110,9 @@ mod tests {
         assert_eq!(read_roles(0xf2), [Role::Api].into_iter().collect());
         assert_eq!(read(Bytes::from_static(b"\x02")), Err(DecodeError::Version(2)));
         let bytes = Bytes::from(write(&member()));
-        assert!((0..bytes.len()).all(|end| read(bytes.slice(..end)).is_err()));
+        let older = bytes.len() - 11;
+        assert!((0..bytes.len()).all(|end| read(bytes.slice(..end)).is_err() || end == older));
+        let member = Member { admin: String::new(), speaks: Spoken::FIRST, ..member() };
+        assert_eq!(read(bytes.slice(..older)), Ok(member), "what an older program wrote");
     }
 }

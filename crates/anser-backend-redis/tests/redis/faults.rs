@@ -229,6 +229,8 @@ pub(crate) fn member() -> Member {
         connections: 0,
         weight: 100,
         version: "0.1.0".into(),
+        admin: String::new(),
+        speaks: anser_backend::Spoken::FIRST,
         clock: Timestamp(1),
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod model;
 mod rollback;
 mod server;
+mod store;
 mod suites;
 
 use std::time::Duration;

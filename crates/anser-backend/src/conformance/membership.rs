@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anser_types::{NodeId, Timestamp};
 
-use crate::{BoxFuture, ClientAddresses, Member, Membership, Role};
+use crate::{BoxFuture, ClientAddresses, Member, Membership, Role, Spoken};
 
 /// How the suite gets at a membership of one kind. One fixture serves one case.
 pub trait MembershipFixture: Sync {
@@ -54,6 +54,8 @@ fn member(id: u64, name: &str) -> Member {
         connections: 7,
         weight: 100,
         version: "0.1.0".into(),
+        admin: "127.0.0.1:9".into(),
+        speaks: Spoken { oldest: 2, newest: 3 },
         clock: Timestamp(1_700_000_000_000),
     }
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use anser_runtime::metrics::TEXT_FORM;
 use anser_runtime::{Drain, Fate, Tasks};
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 
 use crate::ServeError;
 use crate::config::AdminConfig;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::status::{NodeStatus, Parts};
 
 use super::http::{HttpPortConfig, connections, listen_at};
 
@@ -40,6 +41,7 @@ pub(crate) struct Admin {
 pub(crate) struct Shown {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) parts: Arc<Parts>,
 }
 
 /// Opens the port and answers.
@@ -70,6 +72,7 @@ fn routes(shown: Shown) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/status", get(status))
         .with_state(shown)
 }
 
@@ -87,6 +90,10 @@ async fn readyz(State(shown): State<Shown>) -> Response {
     let lines = report.missing.iter().chain(&report.notes);
     let body = lines.fold(format!("{word}\n"), |text, line| format!("{text}{line}\n"));
     (code, body).into_response()
+}
+
+async fn status(State(shown): State<Shown>) -> Json<NodeStatus> {
+    Json(shown.parts.status(shown.health.report()))
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {

@@ -1,12 +1,13 @@
 //! A node that is one of several: its backends, its way to the others, and the roles that it has.
 
+mod clock;
 mod shown;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anser_access::Registry;
-use anser_backend::{ClientAddresses, Role};
+use anser_backend::{ClientAddresses, MessageLog as _, Role};
 use anser_backend_hbase::HbaseStore;
 use anser_backend_kafka::KafkaLog;
 use anser_backend_redis::RedisStore;
@@ -16,7 +17,7 @@ use anser_message::{Backends, Cluster};
 use anser_navi::{AccessPoint, AccessPoints, Address, Endpoint, Transport};
 use anser_peer::{Announced, Local, PeerDeps, PeerNode};
 use anser_runtime::{Clock, Tasks};
-use anser_types::UserKey;
+use anser_types::{LogId, PartitionCount, UserKey};
 
 use super::admin::Shown;
 use super::{Services, access, message};
@@ -26,18 +27,30 @@ use crate::config::NodeConfig;
 /// The backends of a node of a cluster.
 #[derive(Debug)]
 pub(crate) struct ClusterStorage {
-    log: Arc<KafkaLog>,
+    /// Of a node with the message role.
+    log: Option<Arc<KafkaLog>>,
     /// Of a node with the message role.
     history: Option<Arc<HbaseStore>>,
 }
 
 impl ClusterStorage {
     pub(crate) async fn close(&self) {
-        self.log.close().await;
+        if let Some(log) = &self.log {
+            log.close().await;
+        }
         if let Some(history) = &self.history {
             history.close().await;
         }
     }
+}
+
+/// What other nodes and operators are told of the ports of a node.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Where clients reach it.
+    pub(crate) clients: ClientAddresses,
+    /// Where its port for operators is bound, if it has one.
+    pub(crate) admin: Option<std::net::SocketAddr>,
 }
 
 /// A node among others, before its ports are opened.
@@ -61,49 +74,77 @@ pub(crate) async fn sit_down(
     let roles = cluster.roles();
     let listener = super::http::bind_to("cluster.listen", "--set cluster.listen", &cluster.listen)?;
     let offline_retention_ms = config.message.limits().offline_retention_ms;
-    show.health.starts("the log on kafka");
-    let log = Arc::new(KafkaLog::open(&cluster.kafka, offline_retention_ms).await?);
     show.health.starts("redis");
     let redis = RedisStore::connect(cluster.redis.clone()).await?;
     shown::redis(show, tasks, redis.membership());
+    let redis = Arc::new(redis);
+    clock::check(cluster, &redis, clock).await?;
+    clock::watch(show, tasks, Arc::clone(&redis), clock.clone());
+    show.health.starts("the log on kafka");
+    let log = open_log(config, &redis).await?;
     let ids = Arc::new(ConnectionIds::new(access::draw_node()?));
     let peer = PeerNode::new(
         cluster.peers(),
         PeerDeps {
             name: cluster.name.clone(),
             ids: Arc::clone(&ids),
-            cluster: anser_backend::MessageLog::id(&*log),
-            partitions: anser_backend::MessageLog::partitions(&*log),
+            cluster: log.id,
+            partitions: log.partitions,
             terminals: roles.has(Role::Access).then(|| Arc::clone(registry) as Arc<dyn AccessService>),
             membership: redis.membership(),
             clock: clock.clone(),
             tasks: tasks.clone(),
         },
     )?;
-    let mut storage = ClusterStorage { log, history: None };
+    show.health.starts("the other nodes to be looked at");
+    peer.examine().await?;
+    let mut storage = ClusterStorage { log: log.kafka, history: None };
     let mut message = None;
-    if roles.has(Role::Message) {
-        shown::kafka(show, tasks, Arc::clone(&storage.log));
+    if let Some(kafka) = storage.log.clone().filter(|_| roles.has(Role::Message)) {
+        shown::kafka(show, tasks, Arc::clone(&kafka));
         show.health.starts("hbase");
-        let history = HbaseStore::open(&cluster.hbase, anser_backend::MessageLog::id(&*storage.log)).await?;
-        let mailbox =
-            redis.mailbox(anser_backend::MessageLog::id(&*storage.log), offline_retention_ms, clock.clone()).await?;
-        let backends = Backends {
-            log: Arc::clone(&storage.log) as _,
-            mailbox,
-            history: Arc::clone(&history) as _,
-            directory: Arc::clone(&history) as _,
-        };
+        let history = HbaseStore::open(&cluster.hbase, log.id).await?;
+        let mailbox = redis.mailbox(log.id, offline_retention_ms, clock.clone()).await?;
+        redis.note_cluster(log.id, log.partitions).await.map_err(ServeError::Members)?;
+        let backends =
+            Backends { log: kafka, mailbox, history: Arc::clone(&history) as _, directory: Arc::clone(&history) as _ };
         shown::hbase(show, tasks, Arc::clone(&history));
         storage.history = Some(history);
         show.health.starts("its partitions to be taken over");
         let seat = Cluster { me: ids.node(), peers: peer.peers() };
         let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(seat) };
         let started = message::start(config, parts, clock, tasks).await?;
-        show.metrics.add(|to| started.handle.metrics().register(to));
+        started.show(show);
         message = Some(started);
     }
     Ok(Seat { storage, peer: Arc::new(peer), message, listener, ids })
+}
+
+/// Which log the cluster has, and the way to it.
+struct Log {
+    id: LogId,
+    partitions: PartitionCount,
+    kafka: Option<Arc<KafkaLog>>,
+}
+
+/// A node without the message role has nothing to do with Kafka: Redis knows which log it is. If it does not, Kafka is asked.
+async fn open_log(config: &NodeConfig, redis: &RedisStore) -> Result<Log, ServeError> {
+    if !config.cluster.roles().has(Role::Message)
+        && let Some((id, partitions)) = redis.cluster().await.map_err(ServeError::Members)?
+    {
+        return Ok(Log { id, partitions, kafka: None });
+    }
+    let offline_retention_ms = config.message.limits().offline_retention_ms;
+    let kafka = Arc::new(KafkaLog::open(&config.cluster.kafka, offline_retention_ms).await?);
+    Ok(Log { id: kafka.id(), partitions: kafka.partitions(), kafka: Some(kafka) })
+}
+
+/// Where others ask how the node is: as the operator says, or as the port is bound.
+fn admin_address(config: &NodeConfig, bound: Option<std::net::SocketAddr>) -> String {
+    match config.admin.advertise.as_str() {
+        "" => bound.map(|bound| bound.to_string()).unwrap_or_default(),
+        told => told.to_owned(),
+    }
 }
 
 impl Seat {
@@ -128,7 +169,7 @@ impl Seat {
     pub(crate) fn announce(
         self,
         config: &NodeConfig,
-        clients: ClientAddresses,
+        told: Told,
         registry: &Arc<Registry>,
         show: &Shown,
     ) -> Result<Seated, ServeError> {
@@ -147,9 +188,10 @@ impl Seat {
             name: cluster.name.clone(),
             roles: cluster.roles(),
             address,
-            clients,
+            clients: told.clients,
             weight: cluster.weight,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            admin: admin_address(config, told.admin),
             connections: Box::new(move || u64::try_from(counted.len()).unwrap_or(u64::MAX)),
         });
         shown::others(show, &peer, message.is_some());

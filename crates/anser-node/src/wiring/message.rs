@@ -9,8 +9,10 @@ use anser_runtime::{Clock, Fate, Tasks};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::admin::Shown;
 use crate::ServeError;
 use crate::config::NodeConfig;
+use crate::status::PartitionStatus;
 
 /// How long the role may take to decide and apply what it has accepted.
 const FINISH: Duration = Duration::from_secs(20);
@@ -68,6 +70,22 @@ async fn tell(task: &'static str, running: impl Future<Output = Result<(), RoleE
 }
 
 impl Message {
+    /// Lets operators see how the role is.
+    pub(crate) fn show(&self, shown: &Shown) {
+        shown.metrics.add(|to| self.handle.metrics().register(to));
+        let handle = Arc::clone(&self.handle);
+        shown.parts.tell_partitions(move || {
+            let states = handle.partitions().into_iter();
+            let told = states.map(|state| PartitionStatus {
+                partition: state.partition.0,
+                to_apply: state.to_apply,
+                to_archive: state.to_archive,
+                stopped: state.is_stopped,
+            });
+            told.collect()
+        });
+    }
+
     /// Returns when all partitions have left for other nodes, or take too long.
     pub(crate) async fn hand_over(&self) {
         if tokio::time::timeout(HAND_OVER, self.handle.released()).await.is_err() {

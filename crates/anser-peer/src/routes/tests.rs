@@ -17,6 +17,8 @@ fn member(number: u64) -> Member {
         connections: 0,
         weight: 1,
         version: String::new(),
+        admin: String::new(),
+        speaks: anser_backend::Spoken::FIRST,
         clock: Timestamp(number),
     }
 }

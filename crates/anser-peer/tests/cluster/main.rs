@@ -6,6 +6,7 @@ mod calls;
 mod fakes;
 mod faults;
 mod hints;
+mod newcomers;
 mod proxy;
 mod publishes;
 mod secure;

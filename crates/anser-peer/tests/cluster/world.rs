@@ -156,6 +156,7 @@ impl World {
             clients: ClientAddresses::default(),
             weight: 1,
             version: "test".to_owned(),
+            admin: String::new(),
             connections: Box::new(|| 0),
         });
         let (routed, access, peers) = (peer.messages(), peer.access(), peer.peers());

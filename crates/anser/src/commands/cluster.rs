@@ -1,8 +1,10 @@
-//! `anser cluster`: makes a cluster, and shows its nodes.
+//! `anser cluster`: makes a cluster, and shows how it is.
 
-use anser_node::{cluster_members, init_cluster};
+mod text;
 
-use crate::cli::ClusterCommand;
+use anser_node::{ClusterView, cluster_view, init_cluster};
+
+use crate::cli::{ClusterCommand, ClusterStatusArgs};
 use crate::commands::config::load;
 use crate::failure::Failure;
 
@@ -12,30 +14,30 @@ pub(crate) fn run(command: ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Init(args) => {
             let config = load(args.file)?.config;
             println!("making topics in kafka and tables in hbase, as far as they are not there");
-            runtime.block_on(init_cluster(&config)).map(|made| {
+            let made = runtime.block_on(init_cluster(&config));
+            made.map_err(Failure::from).map(|made| {
                 println!("cluster {:016x} with {} partitions is ready for its nodes", made.log.0, made.partitions);
             })
         }
         ClusterCommand::Status(args) => {
-            let config = load(args.file)?.config;
-            runtime.block_on(cluster_members(&config)).map(|members| {
-                if members.is_empty() {
-                    println!("no node is alive");
-                }
-                for member in members {
-                    let roles: Vec<_> = member.roles.iter().map(anser_backend::Role::name).collect();
-                    let state = if member.draining { "draining" } else { "up" };
-                    let terminals = member.connections;
-                    println!(
-                        "{:16} {state:9} {:24} {terminals} terminals  {}",
-                        member.name,
-                        roles.join(","),
-                        member.address
-                    );
-                }
-            })
+            let config = load(args.config.file.clone())?.config;
+            runtime.block_on(cluster_view(&config)).map_err(Failure::from).and_then(|view| show(&view, &args))
         }
     };
     runtime.shutdown_background();
-    done.map_err(Into::into)
+    done
+}
+
+/// Prints it; what is wrong is a failure.
+fn show(view: &ClusterView, args: &ClusterStatusArgs) -> Result<(), Failure> {
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(view)?);
+    } else {
+        print!("{}", text::of(view, args.partitions));
+    }
+    match view.problems.len() {
+        0 => Ok(()),
+        1 => Err(Failure::Failed(anyhow::anyhow!("something is wrong with the cluster"))),
+        count => Err(Failure::Failed(anyhow::anyhow!("{count} things are wrong with the cluster"))),
+    }
 }

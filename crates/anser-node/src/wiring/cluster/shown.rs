@@ -13,6 +13,7 @@ use anser_types::PartitionId;
 
 use crate::health::Weight;
 use crate::metrics::count;
+use crate::status::PeerStatus;
 use crate::wiring::admin::Shown;
 
 /// Every node needs the list of members; message nodes need timelines as well.
@@ -59,6 +60,12 @@ pub(super) fn others(show: &Shown, peer: &Arc<PeerNode>, has_message: bool) {
     show.health.add("message nodes", Weight::Needed, move || missing(&others, has_message));
     let others = Arc::clone(peer);
     show.health.add("other nodes", Weight::Wished, move || cut(&others));
+    let others = Arc::clone(peer);
+    show.parts.tell_peers(move || {
+        let (up, down) = reached(&others);
+        let told = |reached: bool| move |name| PeerStatus { name, reached };
+        up.into_iter().map(told(true)).chain(down.into_iter().map(told(false))).collect()
+    });
     let others = Arc::clone(peer);
     show.metrics.add(|to| {
         to.register_collector(Box::new(Looked(move |looks| {

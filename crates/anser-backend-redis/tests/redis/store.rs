@@ -1,0 +1,29 @@
+//! What a Redis says of itself and of its cluster.
+
+use anser_backend_redis::RedisStore;
+use anser_runtime::Clock;
+use anser_types::{LogId, PartitionCount};
+
+use crate::suites::Fixture;
+
+/// A second: what a test may take between two looks at clocks.
+const NEAR_MS: u64 = 1_000;
+
+#[tokio::test]
+async fn the_time_of_redis_is_that_of_the_machine_where_both_are_one() {
+    let Some(fixture) = Fixture::find() else { return };
+    let store = RedisStore::connect(fixture.config.clone()).await.unwrap();
+    let before = Clock::system().now();
+    let time = store.time().await.unwrap();
+    assert!(time.plus(NEAR_MS) >= before && time.since(before) < 60 * NEAR_MS, "{time} is not about {before}");
+}
+
+#[tokio::test]
+async fn which_log_a_cluster_has_is_known_once_it_was_noted() {
+    let Some(fixture) = Fixture::find() else { return };
+    let store = RedisStore::connect(fixture.config.clone()).await.unwrap();
+    assert_eq!(store.cluster().await.unwrap(), None);
+    let noted = (LogId(0xabc), PartitionCount::EMBEDDED);
+    store.note_cluster(noted.0, noted.1).await.unwrap();
+    assert_eq!(store.cluster().await.unwrap(), Some(noted));
+}
