@@ -15,7 +15,9 @@ pub enum SetupError {
     #[error("{0}")]
     Config(String),
     /// There is no log under this prefix, or making one was not finished.
-    #[error("topic {meta_topic} holds no birth record: the log has not been made yet")]
+    #[error(
+        "topic {meta_topic} holds no birth record, so no log was made there: make it with `anser cluster init`, or see kafka.prefix"
+    )]
     NotMade {
         /// The topic that was asked.
         meta_topic: String,

@@ -89,7 +89,7 @@ pub enum RedisOpenError {
         save: String,
     },
     /// It would drop what it holds when it is full.
-    #[error("redis at {place} drops keys when it is full (maxmemory-policy {policy}): \"noeviction\" is needed")]
+    #[error("redis at {place} drops keys when it is full (maxmemory-policy {policy}): set it to noeviction")]
     Evicts {
         /// Which server.
         place: String,

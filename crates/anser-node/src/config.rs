@@ -95,7 +95,8 @@ impl Default for NodeConfig {
 pub struct AdminConfig {
     /// Where it listens, as HOST:PORT, or "off". Port 0 picks a free port. Since 0.2.
     pub listen: Listen,
-    /// Where `anser cluster status` reaches it, if not as it is bound: HOST:PORT. Since 0.2.
+    /// Where `anser cluster status` reaches it, if not as it is bound: HOST:PORT. A port that is bound to all addresses is reached with
+    /// the host of `cluster.advertise`. Since 0.2.
     pub advertise: String,
 }
 

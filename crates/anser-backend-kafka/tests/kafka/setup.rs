@@ -41,10 +41,10 @@ async fn the_number_of_partitions_is_fixed_at_birth() {
 #[tokio::test]
 async fn a_log_that_was_not_made_is_not_opened() {
     let Some(world) = World::of_environment() else { return };
-    assert!(refused(&world.config).await.contains("has not been made yet"));
+    assert!(refused(&world.config).await.contains("make it with `anser cluster init`"));
     // Making it was interrupted between the topics and the birth record.
     world.make_topic(&world.config.meta_topic(), 1, &[("retention.ms", "-1")]).await;
-    assert!(refused(&world.config).await.contains("has not been made yet"));
+    assert!(refused(&world.config).await.contains("make it with `anser cluster init`"));
 }
 
 #[tokio::test]

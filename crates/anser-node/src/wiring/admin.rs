@@ -13,6 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio::task::JoinHandle;
 
 use crate::ServeError;
 use crate::config::AdminConfig;
@@ -32,6 +33,7 @@ const FINISH: Duration = Duration::from_secs(1);
 pub(crate) struct Admin {
     /// Where it listens; `None`: it is off.
     pub(crate) address: Option<SocketAddr>,
+    listening: Option<JoinHandle<()>>,
     /// Of its own: it goes on while the node drains.
     tasks: Tasks,
 }
@@ -47,23 +49,26 @@ pub(crate) struct Shown {
 /// Opens the port and answers.
 pub(crate) fn start(config: &AdminConfig, shown: Shown) -> Result<Admin, ServeError> {
     let tasks = Tasks::new(Drain::new());
-    let mut address = None;
+    let (mut address, mut listening) = (None, None);
     if let Some(listener) = listen_at("admin.listen", "--admin", &config.listen)? {
         address = Some(listener.local_addr().map_err(ServeError::Signals)?);
         let serving = connections::serve(listener, routes(shown.clone()), CONNECTIONS, tasks.clone());
-        tasks.spawn("admin listener", Fate::CutOff, serving);
+        listening = Some(tasks.spawn("admin listener", Fate::CutOff, serving));
     }
     tasks.spawn("pulse", Fate::CutOff, shown.health.beat());
-    Ok(Admin { address, tasks })
+    Ok(Admin { address, listening, tasks })
 }
 
 impl Admin {
     /// Closes the port.
     pub(crate) async fn end(self) {
         self.tasks.drain().begin();
-        // What is not answered by then is cut off.
-        tokio::time::timeout(FINISH, self.tasks.finished()).await.ok();
+        if let Some(listening) = self.listening {
+            // What is not answered by then is cut off.
+            tokio::time::timeout(FINISH, listening).await.ok();
+        }
         self.tasks.drain().stop();
+        tokio::time::timeout(FINISH, self.tasks.finished()).await.ok();
     }
 }
 

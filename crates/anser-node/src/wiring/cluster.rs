@@ -139,11 +139,13 @@ async fn open_log(config: &NodeConfig, redis: &RedisStore) -> Result<Log, ServeE
     Ok(Log { id: kafka.id(), partitions: kafka.partitions(), kafka: Some(kafka) })
 }
 
-/// Where others ask how the node is: as the operator says, or as the port is bound.
-fn admin_address(config: &NodeConfig, bound: Option<std::net::SocketAddr>) -> String {
-    match config.admin.advertise.as_str() {
-        "" => bound.map(|bound| bound.to_string()).unwrap_or_default(),
-        told => told.to_owned(),
+/// Where others ask how the node is: as the operator says, or as the port is bound. What is bound to all addresses is reached
+/// with the host by which other nodes reach this one.
+fn admin_address(advertised: &str, bound: Option<std::net::SocketAddr>, address: &str) -> String {
+    let Some(bound) = bound.filter(|_| advertised.is_empty()) else { return advertised.to_owned() };
+    match address.rsplit_once(':') {
+        Some((host, _)) if bound.ip().is_unspecified() => format!("{host}:{}", bound.port()),
+        _ => bound.to_string(),
     }
 }
 
@@ -183,6 +185,7 @@ impl Seat {
         let bound = peer.start(local, listener)?;
         let cluster = &config.cluster;
         let address = if cluster.advertise.is_empty() { bound.to_string() } else { cluster.advertise.clone() };
+        let admin = admin_address(&config.admin.advertise, told.admin, &address);
         let counted = Arc::clone(registry);
         peer.announce(Announced {
             name: cluster.name.clone(),
@@ -191,7 +194,7 @@ impl Seat {
             clients: told.clients,
             weight: cluster.weight,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            admin: admin_address(config, told.admin),
+            admin,
             connections: Box::new(move || u64::try_from(counted.len()).unwrap_or(u64::MAX)),
         });
         shown::others(show, &peer, message.is_some());
@@ -265,4 +268,22 @@ fn endpoints(clients: &ClientAddresses) -> Vec<Endpoint> {
     let all = [(Transport::Tcp, tcp), (Transport::Tls, tls_tcp), (Transport::Ws, ws), (Transport::Wss, tls_ws)];
     let told = all.into_iter().filter(|(_, address)| !address.is_empty());
     told.map(|(transport, address)| Endpoint { transport, address: Address::Fixed(address.clone()) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_for_operators_is_told_as_others_reach_it() {
+        let bound = |text: &str| Some(text.parse().unwrap());
+        for (advertised, bound, told) in [
+            ("", None, ""),
+            ("", bound("10.0.0.1:8084"), "10.0.0.1:8084"),
+            ("", bound("0.0.0.0:8084"), "message-1:8084"),
+            ("outside:1", bound("0.0.0.0:8084"), "outside:1"),
+        ] {
+            assert_eq!(admin_address(advertised, bound, "message-1:8083"), told);
+        }
+    }
 }
