@@ -377,6 +377,10 @@ impl Node {
 
     fn forward(&mut self, draft: Box<Draft>, now: Moment) {
         let partition = draft.subject().partition(self.count);
+        if self.must_wait(partition, &draft) {
+            self.owner_effects.push(owner::Effect::Return(draft));
+            return;
+        }
         match self.owners.get_mut(&partition).filter(|owned| !owned.leaving) {
             Some(owned) => {
                 let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };

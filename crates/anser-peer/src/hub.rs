@@ -185,15 +185,19 @@ impl Hub {
     pub(crate) fn take_members(self: &Arc<Self>, members: &[Member]) {
         let routes = Routes::new(members, &self.suspects(members), self.partitions);
         self.tend_links(&routes);
-        let before = self.routes.swap(Arc::new(routes));
-        let now = self.routes.load_full();
-        if now.differs_for_owners(&before)
-            && let Some(owner) = self.local().owner
-        {
-            owner.owners_changed(Arc::clone(now.owners()));
-        }
-        if now.differs_for_users(&before) || now.differs_for_owners(&before) {
-            self.kept.rerouted(&**self);
+        let now = Arc::new(routes);
+        let mut differs = false;
+        self.kept.reroute(&**self, || {
+            let before = self.routes.swap(Arc::clone(&now));
+            if now.differs_for_owners(&before)
+                && let Some(owner) = self.local().owner
+            {
+                owner.owners_changed(Arc::clone(now.owners()));
+            }
+            differs = now.differs_for_users(&before) || now.differs_for_owners(&before);
+            differs
+        });
+        if differs {
             self.changes.send_modify(|version| *version = version.wrapping_add(1));
         }
     }

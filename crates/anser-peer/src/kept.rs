@@ -105,9 +105,13 @@ impl Kept {
         });
     }
 
-    /// Users may have other nodes now: what is kept for those whose node has changed is sent there.
-    pub(crate) fn rerouted(&self, ways: &impl Ways) {
+    /// Users may have other nodes once `change` is made, which says so: what is kept for those whose node has changed is sent there
+    /// before anything newer can be.
+    pub(crate) fn reroute(&self, ways: &impl Ways, change: impl FnOnce() -> bool) {
         self.with(|state| {
+            if !change() {
+                return;
+            }
             let mut nodes: HashMap<UserKey, Option<NodeId>> = HashMap::new();
             state.again(ways, |entry| {
                 let user = &entry.publish.sender;

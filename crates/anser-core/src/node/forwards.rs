@@ -3,7 +3,8 @@
 //! Several messages of a conversation are on their way at a time. When the owner cannot decide one of them, it must not decide
 //! those that follow it either, or a later message would be accepted before an earlier one that comes again (**in-order**).
 //! So each names the one before it of the same sender that was not answered when it left, and the owner gives back whatever
-//! follows something that it gave back.
+//! follows something that it gave back. That holds for one way, to one node: while something of a sender is unanswered on one,
+//! nothing of that sender leaves on another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,8 +21,8 @@ const ON_THEIR_WAY_BYTES_MAX: usize = 64 * 1024 * 1024;
 struct OnTheirWay {
     drafts: BTreeMap<u64, Box<Draft>>,
     bytes: usize,
-    /// The newest one of each sender: one conversation of a user is in flight at a time.
-    newest: HashMap<UserKey, u64>,
+    /// Those of each sender: one conversation of a user is in flight at a time.
+    unanswered: HashMap<UserKey, BTreeSet<u64>>,
 }
 
 impl OnTheirWay {
@@ -29,8 +30,11 @@ impl OnTheirWay {
         let draft = self.drafts.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(draft.bytes());
         let sender = draft.sender_key();
-        if self.newest.get(&sender) == Some(&id) {
-            self.newest.remove(&sender);
+        if let Some(ids) = self.unanswered.get_mut(&sender) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.unanswered.remove(&sender);
+            }
         }
         Some(draft)
     }
@@ -56,15 +60,20 @@ impl Forwards {
         self.last_id += 1;
         let id = self.last_id;
         let sender = draft.sender_key();
-        let after = way.newest.get(&sender).copied();
+        let after = way.unanswered.get(&sender).and_then(|ids| ids.last().copied());
         let oldest = way.drafts.keys().next().copied().unwrap_or(id);
         let forward = forward(id, after, oldest, &draft);
         if draft.class != MessageClass::Status {
             way.bytes += draft.bytes();
-            way.newest.insert(sender, id);
+            way.unanswered.entry(sender).or_default().insert(id);
             way.drafts.insert(id, draft);
         }
         Ok(forward)
+    }
+
+    /// Whether something of a sender is unanswered on its way to another node than this one.
+    pub(super) fn has_elsewhere(&self, sender: &UserKey, to: Option<NodeId>) -> bool {
+        self.to.iter().any(|(node, way)| Some(*node) != to && way.unanswered.contains_key(sender))
     }
 
     /// The draft that a node answers for; `None` if it was taken back before.

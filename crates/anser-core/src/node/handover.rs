@@ -165,10 +165,24 @@ impl Node {
         self.settle_down(now, effects);
     }
 
+    /// Whether a draft of a queue here must not be decided yet, wherever its partition is now, because of what left before it: it
+    /// may be undecided still at the former owner, come back from there, and has to be first then (**in-order**).
+    pub(super) fn must_wait(&self, partition: PartitionId, draft: &Draft) -> bool {
+        if draft.queue_key().is_none() || draft.class == anser_types::MessageClass::Status {
+            return false;
+        }
+        let here = self.owners.get(&partition);
+        let to = if here.is_some() { None } else { self.owner_elsewhere(partition) };
+        here.is_some_and(|owned| owned.leaving) || self.forwards.has_elsewhere(&draft.sender_key(), to)
+    }
+
+    fn owner_elsewhere(&self, partition: PartitionId) -> Option<NodeId> {
+        self.elsewhere.get(usize::from(partition.0)).copied().flatten().filter(|node| *node != self.me)
+    }
+
     /// Sends a draft to the node that owns its partition, if one is known.
     pub(super) fn send_on(&mut self, partition: PartitionId, draft: Box<Draft>) {
-        let owner = self.elsewhere.get(usize::from(partition.0)).copied().flatten().filter(|node| *node != self.me);
-        let Some(to) = owner else {
+        let Some(to) = self.owner_elsewhere(partition) else {
             self.owner_effects.push(crate::owner::Effect::Return(draft));
             return;
         };

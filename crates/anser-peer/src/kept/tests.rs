@@ -118,8 +118,8 @@ async fn in_order_with_another_node_everything_goes_there_and_old_refusals_count
     world.sent.lock().clear();
     world.users.lock().insert("alice".into(), OTHER);
     world.open.lock().push(OTHER);
-    kept.rerouted(&world);
-    kept.rerouted(&world);
+    kept.reroute(&world, || true);
+    kept.reroute(&world, || true);
     assert_eq!(*world.sent.lock(), [(OTHER, 1, 1), (OTHER, 1, 2), (OTHER, 1, 3)]);
     kept.settled(ONE, vec![refused(1), accepted(2)]);
     kept.settled(OTHER, vec![accepted(1), refused(3)]);
@@ -179,7 +179,7 @@ async fn while_nobody_is_known_publishes_wait() {
     world.users.lock().clear();
     kept.publish(vec![publish(1, "bob"), publish(2, "bob")], &world, Instant::now());
     world.users.lock().insert("alice".into(), ONE);
-    kept.rerouted(&world);
+    kept.reroute(&world, || true);
     assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (ONE, 0, 2)]);
     assert!(access.0.lock().is_empty());
 }

@@ -10,6 +10,7 @@ use crate::owner::Resolved;
 
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
+const C: NodeId = NodeId(3);
 
 /// What is on its way from one node to another, in order.
 enum Sent {
@@ -35,7 +36,7 @@ impl Cluster {
     fn new() -> Self {
         let node = || Node::new(LOG, COUNT, [], Limits::default());
         let mut cluster = Self {
-            nodes: BTreeMap::from([(A, node()), (B, node())]),
+            nodes: BTreeMap::from([(A, node()), (B, node()), (C, node())]),
             log: HashMap::new(),
             appending: Vec::new(),
             ways: BTreeMap::new(),
@@ -56,7 +57,7 @@ impl Cluster {
         self.nodes.get_mut(&id).unwrap()
     }
 
-    /// Both believe that this node owns everything; nobody claims yet.
+    /// All believe that this node owns everything; nobody claims yet.
     fn tell_owner(&mut self, owner: NodeId) {
         let owners: Owners = vec![Some(owner); usize::from(COUNT.get())].into();
         for (id, node) in &mut self.nodes {
@@ -195,7 +196,7 @@ impl Cluster {
         for _ in 0..10 {
             self.run();
             self.now = self.now.plus(300);
-            for id in [A, B] {
+            for id in [A, B, C] {
                 self.with(id, |node, now, effects| node.tick(now, effects));
             }
         }
@@ -349,4 +350,68 @@ fn nothing_twice_a_message_whose_answer_was_lost_is_recognised() {
     cluster.run_on();
     assert_eq!(cluster.accepted(), numbers);
     assert_eq!(cluster.counted(), 3);
+}
+
+/// B has forwarded a message to A, which has not answered it when the partition goes to `next`; B is told another one. Then A
+/// gives the first back.
+fn moved_with_one_unanswered(next: NodeId) {
+    let mut cluster = Cluster::new();
+    let first = cluster.say(B, "one");
+    let forward = cluster.ways.get_mut(&(B, A)).unwrap().pop_front().unwrap();
+    cluster.tell_owner(next);
+    cluster.with(A, |node, now, effects| node.release(partition(), now, effects));
+    cluster.take_over(next, partition());
+    let second = cluster.say(B, "two");
+    cluster.run_on();
+    assert!(cluster.settled.is_empty(), "the first may come back");
+    cluster.ways.entry((B, A)).or_default().push_back(forward);
+    cluster.run_on();
+    assert_eq!(cluster.accepted(), [first, second]);
+    assert_eq!(cluster.counted(), 2);
+}
+
+#[test]
+fn in_order_nothing_goes_to_a_new_owner_before_the_old_one_has_answered() {
+    moved_with_one_unanswered(C);
+}
+
+#[test]
+fn in_order_nothing_is_decided_here_before_the_old_owner_has_answered() {
+    moved_with_one_unanswered(B);
+}
+
+#[test]
+fn in_order_nothing_goes_to_a_new_owner_before_it_is_known_what_was_decided_here() {
+    let mut cluster = Cluster::new();
+    let first = cluster.say(A, "one");
+    let (_, append) = cluster.appending.remove(0);
+    cluster.tell_owner(B);
+    cluster.with(A, |node, now, effects| node.release(partition(), now, effects));
+    let second = cluster.say(A, "two");
+    // B's claim comes before what A has decided, which therefore does not count.
+    cluster.take_over(B, partition());
+    cluster.run_on();
+    assert!(cluster.settled.is_empty(), "the first may come back");
+    cluster.land(A, append);
+    cluster.run_on();
+    assert_eq!(cluster.accepted(), [first, second]);
+    assert_eq!(cluster.counted(), 2);
+}
+
+#[test]
+fn in_order_a_message_names_what_is_unanswered_though_what_came_between_was_given_back() {
+    let mut cluster = Cluster::new();
+    cluster.say(B, "one");
+    cluster.say(B, "two");
+    let ids = |cluster: &mut Cluster| -> Vec<(u64, Option<u64>)> {
+        let way = cluster.ways.get_mut(&(B, A)).unwrap().drain(..);
+        way.filter_map(|sent| if let Sent::Forward(f) = sent { Some((f.id, f.after)) } else { None }).collect()
+    };
+    let [(first, None), (second, Some(before))] = ids(&mut cluster)[..] else { panic!("two forwards") };
+    assert_eq!(before, first);
+    cluster.with(B, |node, now, effects| node.answered(A, second, Forwarded::Returned, now, effects));
+    cluster.now = cluster.now.plus(300);
+    cluster.with(B, |node, now, effects| node.tick(now, effects));
+    let [(_, Some(after))] = ids(&mut cluster)[..] else { panic!("the second again") };
+    assert_eq!(after, first);
 }
