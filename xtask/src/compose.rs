@@ -39,8 +39,8 @@ const DOWN_LIMIT: Duration = Duration::from_secs(180);
 
 /// Whose processes are killed, one after the other: the engine has to start them again.
 const CRASHES: [&str; 5] = ["message-1", "access-1", "kafka-2", "redis", "hbase"];
-/// Who is stopped in order and started again, as in an upgrade.
-const RESTARTS: [&str; 3] = ["message-2", "access-2", "navi-2"];
+/// Who is stopped in order and started again, one after the other, as in an upgrade.
+const RESTARTS: [&str; 7] = ["message-1", "message-2", "message-3", "access-1", "access-2", "navi-1", "navi-2"];
 
 /// Does it; whether everything was good.
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<bool> {

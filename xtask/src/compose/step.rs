@@ -21,7 +21,9 @@ pub(super) struct Steps {
 }
 
 impl Steps {
+    /// Begins with no logs of an earlier run.
     pub(super) fn begin(logs: &Path) -> anyhow::Result<Self> {
+        std::fs::remove_dir_all(logs).ok();
         std::fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
         Ok(Self { begun: Instant::now(), logs: logs.to_owned() })
     }
