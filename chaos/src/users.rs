@@ -52,7 +52,12 @@ impl Users {
         let note = |step| self.recorder.note(Event::Roster { group: Name::from(GROUP), users: users.clone(), step });
         note(RosterStep::Joining);
         let members: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        self.site.admin().create_group(GROUP, GROUP, &members).await.context("the group is made")?;
+        let begun = Instant::now();
+        // Nodes that have just started are still taking partitions over, and say so.
+        while let Err(error) = self.site.admin().create_group(GROUP, GROUP, &members).await {
+            ensure!(begun.elapsed() < PATIENCE, "the group cannot be made: {error}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         note(RosterStep::Joined);
         Ok(())
     }

@@ -4,10 +4,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::part::{self, Count};
-use crate::{backends, cluster, tools};
+use crate::{backends, chaos, cluster, tools};
 
 const BACKENDS: &str = "backends";
 const CLUSTER: &str = "cluster";
+const CHAOS: &str = "chaos";
 
 /// A part of the whole.
 struct Part {
@@ -17,7 +18,7 @@ struct Part {
     command: fn() -> Command,
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part {
         name: "fmt",
         what: "the code is formatted",
@@ -51,6 +52,12 @@ const PARTS: [Part; 12] = [
         what: "scenarios on a cluster of six nodes on real backends, kill -9 of each among them",
         minutes_max: 12,
         command: || xtask(&["cluster", "test"]),
+    },
+    Part {
+        name: CHAOS,
+        what: "a cluster under load while its nodes are killed, paused, cut off and drained",
+        minutes_max: 15,
+        command: || xtask(&["chaos", "--minutes", "4", "--seed", "1"]),
     },
     Part {
         name: "sim",
@@ -98,6 +105,7 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
         match part.name {
             BACKENDS => backends::end_suites()?,
             CLUSTER => cluster::end_scenarios()?,
+            CHAOS => chaos::end(anser_sandbox::Leave::Data)?,
             _ => {}
         }
         lines.push(format!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what));

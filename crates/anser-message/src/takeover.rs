@@ -14,6 +14,7 @@ use anser_core::node::Append;
 use anser_core::owner::{Fence, Loaded};
 use anser_types::record::Body;
 use anser_types::{Offset, PartitionId, Subject};
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::applier::ToApply;
 use crate::archiver::Order;
@@ -23,6 +24,10 @@ use place::Place;
 
 /// Bytes read from the log in one go. What one piece takes to be taken in is what others wait meanwhile.
 const READ_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many partitions a backend is asked about at once. A node takes over many partitions together, and none of them is
+/// served before all have been asked about.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Names a take-over among those of this life of the node.
 type Id = u64;
@@ -102,6 +107,11 @@ impl std::fmt::Debug for TakeOver {
     }
 }
 
+/// Asks about each of some partitions, several at once. The answers are in the order of the questions.
+async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
+    stream::iter(questions.into_iter().map(ask)).buffered(ASKED_AT_ONCE).collect().await
+}
+
 impl MessageLoop {
     /// Begins to take partitions over that this node has adopted.
     pub(crate) fn take_over(&mut self, partitions: Vec<PartitionId>) {
@@ -110,12 +120,11 @@ impl MessageLoop {
         }
         let log = self.backends.log.clone();
         self.steps.push(Box::pin(async move {
-            let mut bounds = Vec::with_capacity(partitions.len());
-            for partition in partitions {
-                let end = log.bounds(partition).await.map(|bounds| bounds.end);
-                bounds.push((partition, end.map_err(RoleError::from)));
-            }
-            Step::Bounds(bounds)
+            let ask = |partition| {
+                let log = log.clone();
+                async move { (partition, log.bounds(partition).await.map(|bounds| bounds.end).map_err(RoleError::from)) }
+            };
+            Step::Bounds(of_each(partitions, ask).await)
         }));
     }
 
@@ -216,12 +225,11 @@ impl MessageLoop {
             if applies.send(ToApply::Suspend(partitions, done)).await.is_ok() {
                 suspended.await.ok();
             }
-            let mut places = Vec::with_capacity(claimed.len());
-            for (partition, claim) in claimed {
-                let place = place::find(&backends, &limits, clock(), partition, claim).await;
-                places.push((partition, place));
-            }
-            Step::Places(places)
+            let ask = |(partition, claim)| {
+                let (backends, now) = (backends.clone(), clock());
+                async move { (partition, place::find(&backends, &limits, now, partition, claim).await) }
+            };
+            Step::Places(of_each(claimed, ask).await)
         }));
         Ok(())
     }

@@ -6,7 +6,7 @@ use anser_core::owner::{Loaded, Replayed};
 use anser_types::record::{Body, Record};
 use anser_types::{Claim, Offset, PartitionId, Subject};
 
-use super::{Answers, Id, READ_BYTES, Reading, Step, TakeOver, place};
+use super::{Answers, Id, READ_BYTES, Reading, Step, TakeOver, of_each, place};
 use crate::event_loop::{MessageLoop, load_conversation};
 use crate::role::RoleError;
 
@@ -88,11 +88,11 @@ impl MessageLoop {
         }
         let log = self.backends.log.clone();
         self.steps.push(Box::pin(async move {
-            let mut newest = Vec::with_capacity(quiet.len());
-            for (partition, start) in quiet {
-                newest.push((partition, place::newest_before(log.clone(), partition, start).await));
-            }
-            Step::Newest(id, newest)
+            let ask = |(partition, start)| {
+                let log = log.clone();
+                async move { (partition, place::newest_before(log, partition, start).await) }
+            };
+            Step::Newest(id, of_each(quiet, ask).await)
         }));
         Ok(())
     }
