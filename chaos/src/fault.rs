@@ -151,7 +151,7 @@ impl World {
         if fault.kind == FaultKind::NodeCut {
             self.network.cut(&victim);
             tokio::time::sleep(fault.lasts).await;
-            self.network.heal(&victim, fault.heal).await;
+            self.network.heal(fault.heal).await;
             return Ok(());
         }
         if matches!(fault.kind, FaultKind::RedisForgot | FaultKind::RedisFailedOver) {

@@ -2,7 +2,7 @@
 //!
 //! A cut is silence, as of a pulled cable: connections stay open and nothing passes. At its end they go on, or break.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::owner::owner;
+use crate::owner::ports_of;
 
 const BUFFER: usize = 64 * 1024;
 /// How long whoever holds a connection has to notice that it is to break.
@@ -25,22 +25,26 @@ const BREAK: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, Default)]
 struct Cuts {
     /// Nothing passes from or to them.
-    silent: BTreeSet<String>,
+    names: BTreeSet<String>,
+    /// The processes of those that are nodes.
+    processes: Vec<i32>,
+    /// The ports from which those have connected.
+    ports: HashSet<u16>,
     /// Their connections break.
-    broken: BTreeSet<String>,
+    are_breaking: bool,
 }
 
-/// The two ends of a connection. Clients have no name.
+impl Cuts {
+    fn hit(&self, ends: &Ends) -> bool {
+        self.names.contains(&ends.to) || self.ports.contains(&ends.from)
+    }
+}
+
+/// The two ends of a connection: the port from which it comes, and whose the other one is.
 #[derive(Debug, Clone)]
 struct Ends {
-    from: Option<String>,
+    from: u16,
     to: String,
-}
-
-impl Ends {
-    fn are_in(&self, names: &BTreeSet<String>) -> bool {
-        names.contains(&self.to) || self.from.as_ref().is_some_and(|from| names.contains(from))
-    }
 }
 
 /// What becomes of the connections of whoever was cut off.
@@ -55,64 +59,72 @@ pub(crate) enum Heal {
 /// All ways of a cluster. They end with the value.
 #[derive(Debug)]
 pub(crate) struct Network {
-    cuts: watch::Sender<Cuts>,
+    cuts: Arc<watch::Sender<Cuts>>,
+    cluster: Cluster,
     _listening: JoinSet<()>,
 }
 
 impl Network {
     /// Opens all ways.
     pub(crate) async fn open(cluster: &Cluster, passages: Vec<Passage>) -> anyhow::Result<Self> {
-        let cuts = watch::Sender::new(Cuts::default());
-        let cluster = Arc::new(cluster.clone());
+        let cuts = Arc::new(watch::Sender::new(Cuts::default()));
         let mut listening = JoinSet::new();
         for passage in passages {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, passage.listen)).await;
             let listener = listener.with_context(|| format!("cannot listen on port {}", passage.listen))?;
-            listening.spawn(listen(listener, passage, Arc::clone(&cluster), cuts.subscribe()));
+            listening.spawn(listen(listener, passage, Arc::clone(&cuts)));
         }
-        Ok(Self { cuts, _listening: listening })
+        Ok(Self { cuts, cluster: cluster.clone(), _listening: listening })
     }
 
     /// Lets nothing pass from or to a node or server.
     pub(crate) fn cut(&self, name: &str) {
+        let process = self.cluster.processes().into_iter().find(|(node, _)| node == name).map(|(_, pid)| pid);
         self.cuts.send_modify(|cuts| {
-            cuts.silent.insert(name.to_owned());
+            cuts.names.insert(name.to_owned());
+            cuts.processes.extend(process);
+            cuts.ports.extend(process.into_iter().flat_map(ports_of));
         });
     }
 
-    /// Ends a cut.
-    pub(crate) async fn heal(&self, name: &str, heal: Heal) {
+    /// Ends all cuts.
+    pub(crate) async fn heal(&self, heal: Heal) {
         if heal == Heal::Break {
-            self.cuts.send_modify(|cuts| {
-                cuts.broken.insert(name.to_owned());
-            });
+            self.cuts.send_modify(|cuts| cuts.are_breaking = true);
             tokio::time::sleep(BREAK).await;
         }
-        self.cuts.send_modify(|cuts| {
-            cuts.silent.remove(name);
-            cuts.broken.remove(name);
-        });
+        self.cuts.send_replace(Cuts::default());
     }
 }
 
-async fn listen(listener: TcpListener, passage: Passage, cluster: Arc<Cluster>, cuts: watch::Receiver<Cuts>) {
+async fn listen(listener: TcpListener, passage: Passage, cuts: Arc<watch::Sender<Cuts>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, peer)) = accepted {
-                let from = owner(&cluster, peer.port(), passage.listen);
-                let ends = Ends { from, to: passage.name.clone() };
-                connections.spawn(connect(stream, passage.target, ends, cuts.clone()));
+                let ends = Ends { from: peer.port(), to: passage.name.clone() };
+                note_if_cut(&cuts, ends.from);
+                connections.spawn(connect(stream, passage.target, ends, cuts.subscribe()));
             },
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
+/// A connection is new: if it comes from a process that is cut off, so is this.
+fn note_if_cut(cuts: &watch::Sender<Cuts>, from: u16) {
+    let processes = cuts.borrow().processes.clone();
+    if processes.into_iter().any(|pid| ports_of(pid).contains(&from)) {
+        cuts.send_modify(|cuts| {
+            cuts.ports.insert(from);
+        });
+    }
+}
+
 async fn connect(stream: TcpStream, target: u16, ends: Ends, mut cuts: watch::Receiver<Cuts>) {
-    if ends.are_in(&cuts.borrow_and_update().silent) {
+    if cuts.borrow_and_update().hit(&ends) {
         // Whoever calls hears nothing, and is told nothing afterwards.
-        cuts.wait_for(|cuts| !ends.are_in(&cuts.silent)).await.ok();
+        cuts.wait_for(|cuts| !cuts.hit(&ends)).await.ok();
         return;
     }
     let Ok(other) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else {
@@ -124,7 +136,7 @@ async fn connect(stream: TcpStream, target: u16, ends: Ends, mut cuts: watch::Re
     let (there, back) = (pass(from, other_to, &ends, cuts.clone()), pass(other_from, to, &ends, cuts.clone()));
     tokio::select! {
         _ = async { tokio::join!(there, back) } => {}
-        _ = cuts.wait_for(|cuts| ends.are_in(&cuts.broken)) => {}
+        _ = cuts.wait_for(|cuts| cuts.are_breaking && cuts.hit(&ends)) => {}
     }
 }
 
@@ -133,7 +145,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, ends: &Ends, mut 
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = from.read(&mut buffer).await;
-        if cuts.wait_for(|cuts| !ends.are_in(&cuts.silent)).await.is_err() {
+        if cuts.wait_for(|cuts| !cuts.hit(ends)).await.is_err() {
             return;
         }
         let bytes = match read {

@@ -1,28 +1,28 @@
-//! Which node has opened a connection, as the system knows it.
+//! Which connections a process has opened, as the system knows it. Looked at only when the process is cut off: it takes
+//! some milliseconds.
 
-use anser_sandbox::Cluster;
+use std::collections::HashSet;
 
-/// The node that connected from this port to that one; none if it is somebody else.
-pub(crate) fn owner(cluster: &Cluster, from: u16, to: u16) -> Option<String> {
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let link = format!("socket:[{}]", inode(&table, from, to)?);
-    let processes = cluster.processes();
-    processes.into_iter().find(|(_, pid)| holds(*pid, &link)).map(|(name, _)| name)
-}
-
-/// The number of the socket with these two ports.
-fn inode(table: &str, from: u16, to: u16) -> Option<&str> {
-    let (from, to) = (format!(":{from:04X}"), format!(":{to:04X}"));
-    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let is_it = |fields: &Vec<&str>| {
-        fields.get(1).is_some_and(|local| local.ends_with(&from)) && fields.get(2).is_some_and(|far| far.ends_with(&to))
-    };
-    fields.into_iter().find(is_it).and_then(|fields| fields.get(9).copied())
-}
-
-fn holds(pid: i32, link: &str) -> bool {
+/// The ports from which a process is connected to somebody on this machine.
+pub(crate) fn ports_of(pid: i32) -> HashSet<u16> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    files.into_iter().any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == link))
+    let inodes = files.filter_map(|file| {
+        let target = std::fs::read_link(file.path()).ok()?;
+        Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+    });
+    // Each kind of socket has its table; a node may use either for addresses of the old form.
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    ports(&tables.concat(), &inodes.collect())
+}
+
+/// The own ports of the sockets with these numbers.
+fn ports(table: &str, inodes: &HashSet<String>) -> HashSet<u16> {
+    let port = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
+        inodes.contains(*fields.get(9)?).then_some(port)
+    };
+    table.lines().filter_map(port).collect()
 }
 
 #[cfg(test)]
@@ -30,12 +30,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_found_by_both_of_its_ports() {
+    fn the_ports_of_sockets_are_found_by_their_numbers() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
                      0: 0100007F:1F90 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 77 1 0 20 4\n   \
                      1: 0100007F:0050 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 78 1 0 20 4\n";
-        assert_eq!(inode(table, 8080, 80), Some("77"));
-        assert_eq!(inode(table, 80, 8080), Some("78"));
-        assert_eq!(inode(table, 81, 8080), None);
+        assert_eq!(ports(table, &HashSet::from(["77".to_owned()])), HashSet::from([8080]));
+        assert_eq!(ports(table, &HashSet::new()), HashSet::new());
+    }
+
+    #[test]
+    fn a_process_knows_its_own_connections() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(ports_of(pid).contains(&stream.local_addr().unwrap().port()));
     }
 }
