@@ -129,9 +129,9 @@ impl MessageMetrics {
         }
     }
 
-    /// Records are durable.
+    /// Records are durable. Those of a replay were counted where they were accepted.
     pub(crate) fn accepts(&self, committed: &[Committed]) {
-        for record in committed {
+        for record in committed.iter().filter(|record| !record.replayed) {
             match &*record.body {
                 Body::Message(message) => {
                     self.messages.inc();
