@@ -92,6 +92,9 @@ impl Chatter {
         session.reconnect_max_ms = 100;
         session.refusal_pause_ms = 50;
         session.answer_timeout_ms = 5_000;
+        // Nor does it stay for long with a server that says nothing.
+        session.heartbeat_ms = 1_500;
+        session.silence_max_ms = 4_500;
         session.resends_max = u8::MAX;
         let config = TerminalConfig {
             session,

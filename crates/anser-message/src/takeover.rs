@@ -292,6 +292,9 @@ impl MessageLoop {
             return;
         };
         let now = (self.clock)();
+        if !self.is_alone() {
+            tracing::info!(partitions = take_over.reading.len(), "partitions are taken over");
+        }
         for (partition, reading) in take_over.reading {
             if self.node.epoch(partition) == Some(reading.epoch) {
                 self.node.serve(partition, now, &mut self.effects);
