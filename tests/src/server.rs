@@ -11,6 +11,13 @@ use serde::Deserialize;
 use crate::many::Many;
 use crate::single::{Options, Single};
 
+/// How many commands show that a new cluster takes commands: more than there are partitions.
+const COMMANDS_AT_FIRST: u32 = 64;
+/// And one of which a node was started again.
+const COMMANDS_AGAIN: u32 = 12;
+/// How long a cluster may take until then.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the ready file says.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Ready {
@@ -113,7 +120,11 @@ impl Server {
     /// Starts a server with nothing set, where the run wants it: in one process or as a cluster.
     pub async fn start() -> Self {
         match std::env::var_os("ANSER_TESTS_STACK") {
-            Some(stack) => Self(Place::Many(Many::start(Path::new(&stack)))),
+            Some(stack) => {
+                let server = Self(Place::Many(Many::start(Path::new(&stack))));
+                server.takes_commands(COMMANDS_AT_FIRST).await;
+                server
+            }
             None => Self::builder().start().await,
         }
     }
@@ -127,7 +138,23 @@ impl Server {
     pub async fn start_again(&mut self) -> Duration {
         match &mut self.0 {
             Place::Single(server) => server.start_again().await,
-            Place::Many(server) => server.start_again(),
+            Place::Many(server) => {
+                let took = server.start_again();
+                self.takes_commands(COMMANDS_AGAIN).await;
+                took
+            }
+        }
+    }
+
+    /// Returns when commands are taken, whatever they concern. Nodes that have just started are still taking partitions over,
+    /// and tell whoever asks meanwhile to try again.
+    async fn takes_commands(&self, count: u32) {
+        let begun = tokio::time::Instant::now();
+        for number in 0..count {
+            let group = format!("begin-{number}");
+            while let Err(error) = self.admin().create_group(&group, "begin", &["nobody"]).await {
+                assert!(begun.elapsed() < PATIENCE, "no commands are taken: {error}");
+            }
         }
     }
 

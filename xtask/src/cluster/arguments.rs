@@ -102,12 +102,12 @@ pub(super) fn parse(words: &[&str]) -> anyhow::Result<Arguments> {
             other => bail!("{other} means nothing here; see `cargo xtask cluster help`"),
         }
     }
-    let takes_nodes = matches!(arguments.command, Command::Each(_));
-    ensure!(
-        takes_nodes != arguments.nodes.is_empty(),
-        "this command takes {} node",
-        if takes_nodes { "a" } else { "no" }
-    );
+    match arguments.command {
+        Command::Each(_) => ensure!(!arguments.nodes.is_empty(), "name the node; `status` lists them"),
+        // Names of scenarios, if any.
+        Command::Test => {}
+        _ => ensure!(arguments.nodes.is_empty(), "this command takes no node"),
+    }
     match shaped.filter(|_| arguments.command != Command::Up) {
         Some(word) => bail!("{word}: only `up` says what a cluster consists of"),
         None => Ok(arguments),
