@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use anser_cluster::{AccessService, Arrival, BoxFuture, Refusal, Settled, SignOut};
+use anser_cluster::{AccessService, Arrival, BoxFuture, Forward, Forwarded, Refusal, Settled, SignOut};
 use anser_types::{ConnectionId, NodeId, Position, Timestamp, UserKey};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -13,6 +13,11 @@ pub(crate) enum Told {
     Settled(Vec<Settled>),
     Arrived(Arrival),
     Moved(UserKey, Position),
+    /// For another message node.
+    Forwards(NodeId, Vec<Forward>),
+    Answers(NodeId, Vec<(u64, Forwarded)>),
+    /// All that is for the node is to be sent again.
+    Anew,
 }
 
 /// The access role of one process; a new one begins with each start.
@@ -37,7 +42,7 @@ impl SimAccess {
         *self.online.lock() = users.collect();
     }
 
-    fn push(&self, told: Told) {
+    pub(crate) fn push(&self, told: Told) {
         self.told.lock().push_back(told);
         self.wake.notify_one();
     }

@@ -15,6 +15,9 @@ use std::time::Duration;
 use anser_message::Backends;
 use parking_lot::Mutex;
 
+use anser_types::NodeId;
+
+use log::LogOfNode;
 pub(crate) use log::NastyLog;
 
 use crate::clock::SimClock;
@@ -45,8 +48,9 @@ impl Sky {
         *self.weather.lock()
     }
 
-    pub(crate) fn clear_up(&self) {
-        *self.weather.lock() = Weather::CALM;
+    /// The nastiness ends. What the log can do it can as before, if others write to it.
+    pub(crate) fn clear_up(&self, is_shared: bool) {
+        *self.weather.lock() = Weather { conditional: !is_shared, ..Weather::CALM };
     }
 
     pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
@@ -107,6 +111,21 @@ impl Fakes {
         }
     }
 
+    /// The same as one of several nodes has them.
+    pub(crate) fn backends_of(&self, node: NodeId) -> Backends {
+        Backends { log: Arc::new(LogOfNode::new(Arc::clone(&self.log), node)), ..self.backends() }
+    }
+
+    /// One of several nodes dies. The tables are elsewhere.
+    pub(crate) fn crash_of(&self, node: NodeId) {
+        self.log.crash(Some(node));
+    }
+
+    /// The mailbox comes back without its newest writes, while everybody uses it.
+    pub(crate) fn roll_mailbox_back(&self) {
+        self.mailbox.roll_back();
+    }
+
     /// What was written so far cannot be forgotten any more, in one of the tables.
     pub(crate) fn flush_one(&self) {
         match self.sky.draw(|rng| rng.below(3)) {
@@ -118,7 +137,7 @@ impl Fakes {
 
     /// The machine crashes. The process that used the fakes must be gone.
     pub(crate) fn crash(&self) {
-        self.log.crash();
+        self.log.crash(None);
         let forget = self.sky.weather().forget;
         for table in 0..3 {
             if forget > 0 && self.sky.draw(|rng| rng.chance(forget)) {

@@ -9,6 +9,8 @@ mod access;
 mod backends;
 mod client;
 mod clock;
+mod fleet;
+mod gate;
 mod network;
 mod node;
 mod oracle;
@@ -18,9 +20,11 @@ mod recorder;
 mod rng;
 mod run;
 mod server;
+mod service;
 pub mod switch;
 #[cfg(test)]
 mod tests;
+mod wires;
 mod workload;
 mod world;
 

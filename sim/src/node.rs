@@ -1,14 +1,19 @@
-//! One life of the server's process: the message role between a start and a crash.
+//! One life of a server's process: the message role between a start and a crash.
 
 use std::sync::Arc;
 
-use anser_message::{Clock, MessageConfig, MessageHandle, MessageRole, RoleError};
+use anser_cluster::{BoxFuture, Forward, Forwarded, OwnerService, PeerService, Refusal};
+use anser_message::{Clock, Cluster, MessageConfig, MessageHandle, MessageRole, RoleError};
+use anser_types::{NodeId, PartitionId, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::access::SimAccess;
+use crate::access::{SimAccess, Told};
 use crate::backends::Fakes;
 use crate::clock::SimClock;
+use crate::gate::{Gate, Gated};
+use crate::service::{Death, Directory, Reachable};
 
 /// See the module. Dropping it is a kill -9.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub(crate) struct SimNode {
     ready: Option<oneshot::Receiver<()>>,
     pub(crate) handle: Arc<MessageHandle>,
     pub(crate) access: Arc<SimAccess>,
+    pub(crate) gate: Arc<Gate>,
+    death: Arc<Death>,
     /// Why it has ended by itself.
     pub(crate) why_ended: String,
 }
@@ -28,27 +35,56 @@ pub(crate) enum Turn {
     Serving,
     /// It has ended.
     Ended,
-    /// The access role was told something.
+    /// The access role, or another node, was told something.
     Told,
 }
 
+/// What makes a process one of several.
+#[derive(Debug, Clone)]
+pub(crate) struct Among {
+    pub(crate) name: String,
+    pub(crate) id: NodeId,
+    /// How far its clock is ahead.
+    pub(crate) ahead_ms: u64,
+    pub(crate) directory: Arc<Mutex<Directory>>,
+}
+
 impl SimNode {
-    pub(crate) fn start(fakes: &Fakes, config: &MessageConfig, clock: &SimClock) -> Self {
+    pub(crate) fn start(fakes: &Fakes, config: &MessageConfig, clock: &SimClock, among: Option<&Among>) -> Self {
         let access = Arc::new(SimAccess::default());
-        let clock = clock.clone();
-        let clock: Clock = Arc::new(move || clock.now());
-        let (role, handle) = MessageRole::new("sim", config, fakes.backends(), access.clone(), clock);
+        let (clock, ahead_ms) = (clock.clone(), among.map_or(0, |among| among.ahead_ms));
+        let clock: Clock = Arc::new(move || Timestamp(clock.now().0 + ahead_ms));
+        let (role, handle) = match among {
+            None => MessageRole::new("sim", config, fakes.backends(), access.clone(), clock),
+            Some(among) => {
+                let peers = Peers { access: access.clone(), directory: Arc::clone(&among.directory) };
+                let cluster = Cluster { me: among.id, peers: Arc::new(peers) };
+                MessageRole::in_cluster(
+                    &among.name,
+                    config,
+                    fakes.backends_of(among.id),
+                    access.clone(),
+                    clock,
+                    cluster,
+                )
+            }
+        };
         let (ready, is_ready) = oneshot::channel();
         let parts = role.into_tasks(ready);
-        let mut tasks = JoinSet::new();
+        let (mut tasks, gate) = (JoinSet::new(), Arc::new(Gate::default()));
         for task in [parts.deciding, parts.applying, parts.archiving] {
-            tasks.spawn(task);
+            tasks.spawn(Gated { gate: Arc::clone(&gate), task });
         }
-        Self { tasks, ready: Some(is_ready), handle, access, why_ended: String::new() }
+        let death = Arc::default();
+        Self { tasks, ready: Some(is_ready), handle, access, gate, death, why_ended: String::new() }
     }
 
     pub(crate) const fn is_serving(&self) -> bool {
         self.ready.is_none()
+    }
+
+    pub(crate) fn reachable(&self) -> Reachable {
+        Reachable { handle: Arc::clone(&self.handle), death: Arc::clone(&self.death) }
     }
 
     /// Waits for the process to change. Cancel-safe.
@@ -79,5 +115,49 @@ impl SimNode {
             }
             () = self.access.wait() => Turn::Told,
         }
+    }
+}
+
+impl Drop for SimNode {
+    fn drop(&mut self) {
+        self.death.come();
+    }
+}
+
+/// The other nodes, as this one calls them. What it says to them goes out with what it says to the access role, in one order.
+#[derive(Debug)]
+struct Peers {
+    access: Arc<SimAccess>,
+    directory: Arc<Mutex<Directory>>,
+}
+
+impl PeerService for Peers {
+    fn forward(&self, to: NodeId, forwards: Vec<Forward>) {
+        if !forwards.is_empty() {
+            self.access.push(Told::Forwards(to, forwards));
+        }
+    }
+
+    fn answer(&self, to: NodeId, answers: Vec<(u64, Forwarded)>) {
+        self.access.push(Told::Answers(to, answers));
+    }
+
+    fn begin_anew(&self) {
+        self.access.push(Told::Anew);
+    }
+
+    fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        let owner = {
+            let directory = self.directory.lock();
+            directory.routes.owner(partition).and_then(|owner| directory.nodes.get(&owner).cloned())
+        };
+        Box::pin(async move {
+            let Some(Reachable { handle, death }) = owner else { return Err(Refusal::UNAVAILABLE) };
+            tokio::select! {
+                biased;
+                archived = handle.archived(partition) => archived,
+                () = death.wait() => Err(Refusal::UNAVAILABLE),
+            }
+        })
     }
 }

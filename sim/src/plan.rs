@@ -59,6 +59,8 @@ impl Weather {
 /// A run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    /// How many message nodes there are; with one it is the access node, too.
+    pub(crate) nodes: usize,
     pub(crate) users: usize,
     pub(crate) seats: Vec<SeatPlan>,
     pub(crate) groups: usize,
@@ -110,7 +112,11 @@ impl Plan {
             slow: rng.between(0, 60),
         };
         let clock_off_ms = if rng.chance(500) { [500, 5_000, 3_600_000][rng.below(3)] } else { 0 };
+        // By a stream of its own: a world with one node is the same whatever is drawn for several.
+        let mut fleet = Rng::new(!rng.clone().next());
+        let nodes = if fleet.chance(400) { 2 + fleet.below(2) } else { 1 };
         let plan = Self {
+            nodes,
             users,
             seats,
             groups: rng.below(3),
@@ -131,7 +137,21 @@ impl Plan {
             slow_reader_ms: if rng.chance(200) { rng.between(50, 400) } else { 0 },
             weather,
         };
-        if rng.chance(20) { plan.crowded() } else { plan }
+        let plan = if rng.chance(20) { plan.crowded() } else { plan };
+        if plan.nodes > 1 { plan.several() } else { plan }
+    }
+
+    /// What several nodes share is not on the machine of one: the log takes whatever comes, and clocks are nearly right.
+    const fn several(mut self) -> Self {
+        self.weather.conditional = false;
+        self.clock_off_ms = 0;
+        self
+    }
+
+    /// The same with so many nodes.
+    const fn with_nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes;
+        if nodes > 1 { self.several() } else { self }
     }
 
     /// A group larger than what sent times are fitted to, and pages that hold a burst.
@@ -148,7 +168,13 @@ impl Plan {
     }
 
     /// Weather that brings a rule out.
-    pub(crate) fn about(mut self, switch: Switch) -> Self {
+    pub(crate) fn about(self, switch: Switch) -> Self {
+        let mut this = self.with_nodes(if switch.is_of_fleet() { 3 } else { 1 });
+        this.bring_out(switch);
+        this
+    }
+
+    fn bring_out(&mut self, switch: Switch) {
         match switch {
             Switch::ContiguityIgnored => self.weather.unknown = 40,
             Switch::FencingIgnored => {
@@ -159,7 +185,7 @@ impl Plan {
             Switch::FloorIgnored => {
                 self.fitted_readers = 0;
                 self.weather.slow = 0;
-                return self.bursting(300);
+                *self = self.clone().bursting(300);
             }
             Switch::AckBeforeDurable => self.fault_every_ms = self.fault_every_ms.min(2_500),
             Switch::MarkBeforeRows => {
@@ -191,8 +217,12 @@ impl Plan {
                     seat.kind = Kind::V4;
                 }
             }
+            Switch::RollbackUnseen => {
+                self.weather.forget = 900;
+                self.fault_every_ms = self.fault_every_ms.min(2_500);
+            }
+            switch if switch.is_of_fleet() => self.fault_every_ms = self.fault_every_ms.min(2_000),
             _ => {}
         }
-        self
     }
 }

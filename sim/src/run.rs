@@ -7,6 +7,7 @@ use anser_types::{Conversation, ConversationType, PartitionCount, TargetId, Time
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::oracle::{self, body_key};
+use crate::service::For;
 use crate::switch::{Switch, Trial};
 use crate::world::World;
 
@@ -138,7 +139,8 @@ async fn read_histories(world: &World) {
 }
 
 async fn read_history(world: &World, user: &UserId, kind: ConversationType, target: TargetId) {
-    let Some(node) = &world.node else { return };
+    let Some(service) = world.service() else { return };
+    let reader = For::User(world.user_key(user));
     let conversation = oracle::conversation(kind, target.as_str());
     let mut time: Option<Timestamp> = None;
     loop {
@@ -149,7 +151,7 @@ async fn read_history(world: &World, user: &UserId, kind: ConversationType, targ
             ascending: false,
             count: Some(7),
         };
-        let Ok(page) = node.handle.history(read).await else {
+        let Some(Ok(page)) = service.ask(&reader, async |node| node.history(read.clone()).await).await else {
             return;
         };
         let item = |item: &anser_cluster::HistoryItem| PageItem {

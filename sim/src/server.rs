@@ -13,10 +13,12 @@ use anser_rmtp::{ClientFrame, Generation, PushTopic, ServerFrame, ServerTopic, T
 use anser_testkit::trace::Event as Fact;
 use anser_types::{ConnectionId, DeviceId, Position, Timestamp};
 use prost::Message as _;
+use tokio::time::Instant;
 
 use crate::access::Told;
 use crate::network::Direction;
 use crate::plan::Kind;
+use crate::service::For;
 use crate::switch::Switch;
 use crate::world::{Happening, RoleAnswer, World};
 
@@ -48,7 +50,7 @@ impl World {
         let Some(&seat) = self.owners.get(&id) else {
             return;
         };
-        let is_open = self.is_serving();
+        let is_open = self.is_open(id);
         let Some(link) = self.links.get_mut(&id).filter(|link| link.carries(Direction::ToServer, now)) else {
             return;
         };
@@ -112,8 +114,9 @@ impl World {
         self.send_down(id, ServerFrame::ConnAck(accepted));
     }
 
-    fn note_online(&self) {
-        if let Some(node) = &self.node {
+    pub(crate) fn note_online(&self) {
+        let fleet = self.fleet.iter().flat_map(|fleet| &fleet.slots).filter_map(|slot| slot.node.as_ref());
+        for node in self.node.iter().chain(fleet) {
             let online = self.connections.values().filter_map(|c| c.terminal.as_ref());
             node.access.set_online(online.map(|t| t.identity().user.clone()));
         }
@@ -201,9 +204,6 @@ impl World {
     }
 
     fn publish(&mut self, mut publishes: Vec<Publish>) {
-        let Some(handle) = self.node.as_ref().map(|node| node.handle.clone()) else {
-            return;
-        };
         for publish in &mut publishes {
             if self.broken(Switch::FloorIgnored) {
                 publish.floor = Timestamp::ZERO;
@@ -218,11 +218,15 @@ impl World {
             }
             return;
         }
-        handle.publish(publishes);
+        if let Some(node) = &self.node {
+            node.handle.publish(publishes);
+        } else {
+            self.with_kept(|kept, ways| kept.publish(publishes, ways, Instant::now()));
+        }
     }
 
     fn ask(&mut self, id: ConnectionId, ticket: Ticket, request: Request) {
-        let Some(handle) = self.node.as_ref().map(|node| node.handle.clone()) else {
+        let Some(service) = self.service() else {
             return;
         };
         let sky = self.sky.clone();
@@ -231,12 +235,18 @@ impl World {
             sky.pause().await;
             let result = match request {
                 Request::Pull(request) => {
-                    handle.pull(request).await.map(|reply| Reply::Pull(tamper::pulled(reply, broken, id)))
+                    let user = For::User(request.user.clone());
+                    let reply = service.ask(&user, async |node| node.pull(request.clone()).await).await;
+                    reply.map(|reply| reply.map(|reply| Reply::Pull(tamper::pulled(reply, broken, id))))
                 }
-                Request::History(request) => handle.history(request).await.map(Reply::History),
-                _ => Err(anser_cluster::Refusal::UNAVAILABLE),
+                Request::History(request) => {
+                    let user = For::User(request.user.clone());
+                    let reply = service.ask(&user, async |node| node.history(request.clone()).await).await;
+                    reply.map(|reply| reply.map(Reply::History))
+                }
+                _ => None,
             };
-            RoleAnswer::Terminal(id, ticket, Box::new(result))
+            RoleAnswer::Terminal(id, ticket, Box::new(result.unwrap_or(Err(anser_cluster::Refusal::UNAVAILABLE))))
         }));
     }
 
@@ -251,25 +261,33 @@ impl World {
             RoleAnswer::Roster { group, users, step, done } => self.on_roster_changed(&group, &users, step, done),
             RoleAnswer::Published(call, outcome) => self.on_published(call, outcome),
             RoleAnswer::Bypassed(settled) => self.hand_outcome(settled),
+            RoleAnswer::Unknown => {}
+            RoleAnswer::Released(place, start) => self.on_released(place, start),
         }
     }
 
     /// Takes what the message role has told, and gives it to the connections that it concerns.
     pub(crate) fn take_told(&mut self) {
+        if self.fleet.is_some() {
+            self.take_told_of_fleet();
+        }
         while let Some(told) = self.node.as_ref().and_then(|node| node.access.take()) {
             match told {
                 Told::Settled(settled) => settled.into_iter().for_each(|one| self.on_settled(one)),
                 Told::Arrived(arrival) => self.on_arrival(arrival),
-                Told::Moved(user, head) => {
-                    for id in self.connections_of(&user) {
-                        self.put(id, Out::Behind(head));
-                    }
-                }
+                Told::Moved(user, head) => self.on_moved(&user, head),
+                Told::Forwards(..) | Told::Answers(..) | Told::Anew => {}
             }
         }
     }
 
-    fn on_arrival(&mut self, arrival: Arrival) {
+    pub(crate) fn on_moved(&mut self, user: &anser_types::UserKey, head: Position) {
+        for id in self.connections_of(user) {
+            self.put(id, Out::Behind(head));
+        }
+    }
+
+    pub(crate) fn on_arrival(&mut self, arrival: Arrival) {
         if self.broken(Switch::ArrivalsLost) && self.rng.chance(100) {
             return;
         }

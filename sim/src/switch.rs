@@ -119,4 +119,34 @@ switches! {
     PullCutShort = "pull-cut-short" breaks [NothingLost];
     /// Notifies are lost on the way to the terminal.
     ArrivalsLost = "arrivals-lost" breaks [NothingLost];
+    /// Nobody tells a node that what it forwarded is lost.
+    LossUntold = "loss-untold" breaks [ToldWhy];
+    /// What left before a loss was heard of arrives all the same, and is answered.
+    StaleForwards = "stale-forwards" breaks [InOrder, NothingTwice];
+    /// Publishes without an outcome are not sent again when the way is open again.
+    KeptNotSentAgain = "kept-not-sent-again" breaks [ToldWhy];
+    /// What a broken stream had not delivered is told to nobody.
+    BehindUntold = "behind-untold" breaks [NothingLost];
+    /// A mailbox that came back without its newest writes says nothing of it.
+    RollbackUnseen = "rollback-unseen" breaks [NothingLost];
+    /// A queue keeps what came on a way that broke, and passes it on with what comes again.
+    QueueKept = "queue-kept" breaks [InOrder, ToldWhy];
+    /// The mailbox takes what is written under an older claim.
+    StaleClaimTaken = "stale-claim-taken" breaks [NothingTwice, NothingLost];
+}
+
+impl Switch {
+    /// Whether the rule is one of those that only several nodes need.
+    pub(crate) const fn is_of_fleet(self) -> bool {
+        matches!(
+            self,
+            Self::LossUntold
+                | Self::StaleForwards
+                | Self::KeptNotSentAgain
+                | Self::BehindUntold
+                | Self::RollbackUnseen
+                | Self::StaleClaimTaken
+                | Self::QueueKept
+        )
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anser_cluster::{Command, MessageService, Outcome, ServerPublish};
+use anser_message::MessageHandle;
 use anser_testkit::trace::{CallId, Conversation as Seen, Event as Fact, Keep, Kind, Name, RosterStep};
 use anser_types::record::RosterChange;
 use anser_types::{
@@ -14,7 +15,11 @@ use crate::client::{Event, Letter};
 use crate::network::Link;
 use crate::oracle::conversation;
 use crate::rng::Rng;
+use crate::service::For;
 use crate::world::{Happening, RoleAnswer, World};
+
+/// What is published for the server has come on no client's connection.
+const SERVER: ConnectionId = ConnectionId(u64::MAX);
 
 /// The state of the work.
 #[derive(Debug)]
@@ -81,7 +86,11 @@ impl Workload {
 impl World {
     /// What is going on besides the clients' own doing begins.
     pub(crate) fn begin_work(&mut self) {
-        self.plan_in(0, Happening::Start);
+        if self.fleet.is_some() {
+            self.begin_fleet();
+        } else {
+            self.plan_in(0, Happening::Start);
+        }
         self.plan_in(300, Happening::Flush);
         self.plan_in(500, Happening::Work);
         self.plan_in(self.plan.fault_every_ms, Happening::Fault);
@@ -93,7 +102,8 @@ impl World {
     /// Work and trouble are over: everything is mended, and who stays comes online.
     pub(crate) fn end_work(&mut self) {
         self.work.is_over = true;
-        self.sky.clear_up();
+        self.sky.clear_up(self.fleet.is_some());
+        self.mend_fleet();
         self.fakes.log.set_full(false);
         self.fakes.history.set_away(false);
         self.links.values_mut().for_each(Link::hurry);
@@ -197,7 +207,7 @@ impl World {
     }
 
     fn ask_roster(&mut self, group: TargetId, users: Vec<UserId>, joins: bool) {
-        let Some(handle) = self.node.as_ref().filter(|_| self.is_serving()).map(|node| node.handle.clone()) else {
+        let Some(service) = self.service().filter(|_| self.fleet.is_some() || self.is_serving()) else {
             return;
         };
         let (begun, ended) =
@@ -210,7 +220,9 @@ impl World {
         };
         let subject = Subject::group(self.app.clone(), group.clone());
         self.answers.push(Box::pin(async move {
-            let done = handle.command(Command::Roster { subject, change }).await.is_ok();
+            let command = Command::Roster { subject: subject.clone(), change };
+            let done = service.ask(&For::Owner(subject), async |node| node.command(command.clone()).await).await;
+            let done = done.is_some_and(|done| done.is_ok());
             RoleAnswer::Roster { group, users, step: ended, done }
         }));
     }
@@ -234,7 +246,7 @@ impl World {
     }
 
     fn publish_for_server(&mut self) {
-        let Some(handle) = self.node.as_ref().filter(|_| self.is_serving()).map(|node| node.handle.clone()) else {
+        let Some(service) = self.service().filter(|_| self.fleet.is_some() || self.is_serving()) else {
             return;
         };
         let sender = self.users[self.work.rng.below(self.users.len())].clone();
@@ -271,8 +283,18 @@ impl World {
             check_permission: false,
             extras: None,
         };
+        // Named, so that the owner knows it again that is asked a second time.
+        let origin = match &self.fleet {
+            Some(_) => Origin { connection: SERVER, publish: call.0, client_id: None },
+            None => Origin::NONE,
+        };
+        let owner = For::Owner(Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target));
         self.answers.push(Box::pin(async move {
-            RoleAnswer::Published(call, handle.publish_for_server(publish, Origin::NONE).await)
+            let asked = async |node: &MessageHandle| node.publish_for_server(publish.clone(), origin).await;
+            match service.ask(&owner, asked).await {
+                Some(outcome) => RoleAnswer::Published(call, outcome),
+                None => RoleAnswer::Unknown,
+            }
         }));
     }
 
@@ -287,7 +309,9 @@ impl World {
         if self.work.is_over {
             return;
         }
-        match self.work.rng.below(100) {
+        let fault = if self.fleet.is_some() { usize::MAX } else { self.work.rng.below(100) };
+        match fault {
+            usize::MAX => self.do_fleet_fault(),
             0..40 => self.cut_some(),
             40..60 => {
                 let down = self.work.rng.delay(500, 5_000, 200);
@@ -344,7 +368,7 @@ impl World {
     }
 
     /// A connection breaks. Each side hears of it soon, or much later.
-    fn cut_some(&mut self) {
+    pub(crate) fn cut_some(&mut self) {
         let ids: Vec<ConnectionId> = self.seats.iter().filter_map(|seat| seat.connection).collect();
         if ids.is_empty() {
             return;

@@ -10,12 +10,13 @@ use anser_core::terminal::{Reply, TerminalConfig, Ticket};
 use anser_message::MessageConfig;
 use anser_rmtp::{ClientFrame, ServerFrame};
 use anser_testkit::trace::{CallId, ClientConnection, Event as Fact, RosterStep, Terminal as TerminalName};
-use anser_types::{AppKey, ConnectionId, Conversation, Message, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{AppKey, ConnectionId, Conversation, Message, PartitionCount, TargetId, Timestamp, UserId, UserKey};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::backends::{Fakes, Sky};
 use crate::client::{Client, Event, OwnClient, Said, SdkClient, Tap, Timer};
 use crate::clock::SimClock;
+use crate::fleet::{Doing, Fleet};
 use crate::network::{Direction, Link};
 use crate::node::{SimNode, Turn};
 use crate::plan::{Kind, Plan};
@@ -23,6 +24,7 @@ use crate::queue::EventQueue;
 use crate::recorder::Recorder;
 use crate::rng::Rng;
 use crate::server::Connection;
+use crate::service::Service;
 use crate::switch::{Switch, Trial};
 use crate::workload::{Fault, Workload};
 
@@ -58,14 +60,25 @@ pub(crate) enum Happening {
     Kill(usize),
     Flush,
     Start,
+    /// Where there are several nodes.
+    Fleet(Doing),
 }
 
 /// An answer of the message role.
 pub(crate) enum RoleAnswer {
     Terminal(ConnectionId, Ticket, Box<Result<Reply, Refusal>>),
-    Roster { group: TargetId, users: Vec<UserId>, step: RosterStep, done: bool },
+    Roster {
+        group: TargetId,
+        users: Vec<UserId>,
+        step: RosterStep,
+        done: bool,
+    },
     Published(CallId, Outcome),
     Bypassed(Settled),
+    /// It is not known what became of it, and nobody will say.
+    Unknown,
+    /// The node that began in a place as the how-manieth owns nothing any more.
+    Released(usize, usize),
 }
 
 pub(crate) type Answering = std::pin::Pin<Box<dyn Future<Output = RoleAnswer>>>;
@@ -93,7 +106,9 @@ pub(crate) struct World {
     pub(crate) sky: Sky,
     pub(crate) fakes: Fakes,
     pub(crate) queue: EventQueue<Happening>,
+    /// The one node, if there is no fleet.
     pub(crate) node: Option<SimNode>,
+    pub(crate) fleet: Option<Fleet>,
     pub(crate) answers: FuturesUnordered<Answering>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) links: BTreeMap<ConnectionId, Link>,
@@ -101,8 +116,8 @@ pub(crate) struct World {
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     pub(crate) work: Workload,
     pub(crate) terminal_config: Arc<TerminalConfig>,
-    message_config: MessageConfig,
-    next_connection: u64,
+    pub(crate) message_config: MessageConfig,
+    next_connection: u32,
     pub(crate) next_call: u64,
     /// Messages that somebody may be shown wrongly.
     pub(crate) recent: Vec<Arc<Message>>,
@@ -125,12 +140,15 @@ impl World {
         let sky = Sky::new(plan.weather, rng.fork(), clock.clone(), recorder.clone(), switch);
         let users: Vec<UserId> = (0..plan.users).map(user_name).collect();
         let seats = seats(&plan, &users, &mut rng);
+        let count = PartitionCount::new(plan.partitions).expect("a plan has at least one partition and at most 256");
+        let fleet = (plan.nodes > 1).then(|| Fleet::new(plan.nodes, count, Rng::new(!seed)));
         Self {
             app: AppKey::new("app").expect("it is an id"),
             work: Workload::new(rng.fork(), plan.groups),
             fakes: Fakes::new(&plan, &sky),
             queue: EventQueue::new(),
             node: None,
+            fleet,
             answers: FuturesUnordered::new(),
             links: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -189,14 +207,15 @@ impl World {
             }
             let until = self.clock.instant(next);
             let node = async {
-                match &mut self.node {
-                    Some(node) => node.turn().await,
-                    None => std::future::pending().await,
+                match (&mut self.fleet, &mut self.node) {
+                    (Some(fleet), _) => fleet.turn().await,
+                    (None, Some(node)) => (0, node.turn().await),
+                    (None, None) => std::future::pending().await,
                 }
             };
             tokio::select! {
                 biased;
-                turn = node => self.on_turn(turn),
+                (place, turn) = node => self.on_turn(place, turn),
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.on_role_answer(answer),
                 () = tokio::time::sleep_until(until) => {}
             }
@@ -239,13 +258,15 @@ impl World {
                 self.plan_in(millis, Happening::Flush);
             }
             Happening::Start => self.start_node(),
+            Happening::Fleet(doing) => self.do_fleet(doing),
         }
     }
 
-    fn on_turn(&mut self, turn: Turn) {
+    fn on_turn(&mut self, place: usize, turn: Turn) {
         match turn {
             Turn::Serving | Turn::Told => {}
             // The role gives up on errors that it cannot mend: a supervisor starts it again.
+            Turn::Ended if self.fleet.is_some() => self.slot_ended(place),
             Turn::Ended => {
                 if let Some(node) = &mut self.node {
                     self.last_error = std::mem::take(&mut node.why_ended);
@@ -258,7 +279,7 @@ impl World {
     pub(crate) fn start_node(&mut self) {
         if self.node.is_none() {
             self.starts += 1;
-            self.node = Some(SimNode::start(&self.fakes, &self.message_config, &self.clock));
+            self.node = Some(SimNode::start(&self.fakes, &self.message_config, &self.clock, None));
             if !self.work.is_over && self.rng.chance(self.plan.killed_starts) {
                 let millis = self.rng.delay(40, 1_000, 100);
                 self.plan_in(millis, Happening::Kill(self.starts));
@@ -271,8 +292,14 @@ impl World {
         if self.node.take().is_none() {
             return;
         }
-        self.answers = FuturesUnordered::new();
         self.fakes.crash();
+        self.lose_connections();
+        self.plan_in(down_ms, Happening::Start);
+    }
+
+    /// The access role dies with its connections, and with whatever it had asked.
+    pub(crate) fn lose_connections(&mut self) {
+        self.answers = FuturesUnordered::new();
         let now = self.now();
         let connections: Vec<ConnectionId> = std::mem::take(&mut self.connections).into_keys().collect();
         for id in connections {
@@ -282,11 +309,30 @@ impl World {
             let millis = self.rng.delay(60, 15_000, 100);
             self.plan_in(millis, Happening::ClientLearns(id));
         }
-        self.plan_in(down_ms, Happening::Start);
     }
 
+    /// Whether a client can come in that has dialled with this connection.
+    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+        match &self.fleet {
+            Some(fleet) => fleet.is_access_up && fleet.is_of_access(id),
+            None => self.is_serving(),
+        }
+    }
+
+    /// Whether everything serves that there is.
     pub(crate) fn is_serving(&self) -> bool {
-        self.node.as_ref().is_some_and(SimNode::is_serving)
+        match &self.fleet {
+            Some(fleet) => fleet.is_whole(),
+            None => self.node.as_ref().is_some_and(SimNode::is_serving),
+        }
+    }
+
+    /// Whom to ask; nobody, if there is nobody.
+    pub(crate) fn service(&self) -> Option<Service> {
+        match &self.fleet {
+            Some(fleet) => Some(Service::Fleet(Arc::clone(&fleet.directory))),
+            None => self.node.as_ref().map(|node| Service::One(Arc::clone(&node.handle))),
+        }
     }
 
     // The clients' side.
@@ -329,7 +375,10 @@ impl World {
 
     fn dial(&mut self, seat: usize) {
         self.next_connection += 1;
-        let id = ConnectionId(self.next_connection);
+        let id = match &self.fleet {
+            Some(fleet) => fleet.connection(self.next_connection),
+            None => ConnectionId(self.next_connection.into()),
+        };
         let now = self.now();
         let slow_ms = if self.work.is_over { 0 } else { self.plan.slow_reader_ms };
         let mut link = Link::new(slow_ms, &mut self.rng);
@@ -434,9 +483,9 @@ impl World {
         let seat =
             |(place, seat): (usize, &Seat)| format!("terminal {place}: {:?} of {}", seat.kind, seat.client.user());
         let seats: Vec<String> = self.seats.iter().enumerate().map(seat).collect();
-        let Plan { partitions, page, weather, clock_off_ms, window_seconds, .. } = &self.plan;
+        let Plan { nodes, partitions, page, weather, clock_off_ms, window_seconds, .. } = &self.plan;
         format!(
-            "{}\n{partitions} partitions, pages of {page}, resends for {window_seconds} s, clock off by {clock_off_ms} ms, {weather:?}",
+            "{}\n{nodes} nodes, {partitions} partitions, pages of {page}, resends for {window_seconds} s, clock off by {clock_off_ms} ms, {weather:?}",
             seats.join("\n")
         )
     }
@@ -459,7 +508,7 @@ fn seats(plan: &Plan, users: &[UserId], rng: &mut Rng) -> Vec<Seat> {
         let user = users[seat.user].clone();
         let client = match seat.kind {
             Kind::Own => Client::Own(Box::new(OwnClient::new(user, &format!("device-{place}"), rng))),
-            kind => Client::Sdk(SdkClient::new(user, kind, rng.fork())),
+            kind => Client::Sdk(SdkClient::new(user, kind, plan.nodes > 1, rng.fork())),
         };
         Seat { kind: seat.kind, stays: seat.stays, client, connection: None, is_signed_in: false, tap: None }
     };

@@ -249,6 +249,7 @@ impl Mailbox for RedisMailbox {
         Box::pin(async move {
             let mark = self.read_commit(partition).await?;
             self.seen.lock().begin_replay(partition);
+            self.commits.lock().forget(partition);
             Ok(mark)
         })
     }

@@ -69,6 +69,9 @@ pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
     /// Answers messages that this node forwarded to us, each by its id.
     fn answer(&self, to: NodeId, answers: Vec<(u64, Forwarded)>);
 
+    /// Has all access nodes send again what is for this node: breaks the ways on which they send.
+    fn begin_anew(&self);
+
     /// Returns when everything that was acked in the partition at the call is in history and directory; asks its owner.
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>>;
 }
@@ -83,6 +86,9 @@ pub trait OwnerService: Send + Sync + std::fmt::Debug + 'static {
 
     /// The way to a node is broken: what was forwarded there and not answered is to be tried again.
     fn lost(&self, node: NodeId);
+
+    /// The way from an access node is broken. What it sent and has no outcome it sends again, to us or to another node.
+    fn access_lost(&self, node: NodeId);
 
     /// The members have changed: which partitions are ours, and where the others are.
     fn owners_changed(&self, owners: Owners);

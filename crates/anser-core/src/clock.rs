@@ -28,12 +28,15 @@ pub(crate) struct NodeClock {
     moment: Moment,
     /// Half a millisecond that is left from the last call while the clock is ahead.
     has_half: bool,
+    stood_still: bool,
 }
 
 impl NodeClock {
     /// Takes the machine's time.
     pub(crate) fn advance(&mut self, told: Timestamp) -> Moment {
-        let passed_ms = told.since(self.told).min(STEP_MS_MAX);
+        let took_ms = told.since(self.told);
+        self.stood_still = took_ms > STEP_MS_MAX;
+        let passed_ms = took_ms.min(STEP_MS_MAX);
         self.told = told;
         self.moment.passed_ms += passed_ms;
         if told < self.moment.now {
@@ -43,6 +46,11 @@ impl NodeClock {
         }
         self.moment.now = self.moment.now.max(told);
         self.moment
+    }
+
+    /// Whether much more time passed before the last call than calls are apart: the process stood still, or the clock was set.
+    pub(crate) const fn stood_still(&self) -> bool {
+        self.stood_still
     }
 
     /// From now on it is not below this time.

@@ -18,6 +18,8 @@ pub enum Ticket {
         connection: ConnectionId,
         /// The number of the publish on it.
         number: u64,
+        /// How many times the way from its access node had broken when it came: what came on an earlier one comes again.
+        way: u32,
     },
     /// A call of another role.
     Call(u64),
@@ -192,7 +194,7 @@ impl From<Publish> for Draft {
             extras,
             floor,
             submitted_ms: None,
-            ticket: Ticket::Publish { connection: origin.connection, number: origin.publish },
+            ticket: Ticket::Publish { connection: origin.connection, number: origin.publish, way: 0 },
         }
     }
 }

@@ -92,6 +92,7 @@ pub struct Node {
     dirty: BTreeSet<PartitionId>,
     owner_effects: Vec<owner::Effect>,
     queue_effects: Vec<user_queue::Effect>,
+    stood_still: bool,
 }
 
 impl Node {
@@ -120,7 +121,24 @@ impl Node {
             dirty: BTreeSet::new(),
             owner_effects: Vec::new(),
             queue_effects: Vec::new(),
+            stood_still: false,
         }
+    }
+
+    /// Whether the process stood still since this was asked, on one of several nodes.
+    pub fn take_stood_still(&mut self) -> bool {
+        std::mem::take(&mut self.stood_still)
+    }
+
+    /// Time has come to `now`. A process that stood still may have been taken for dead: what waits in its queues may have gone to
+    /// another node meanwhile. So it passes nothing on until all access nodes have sent it what is for it now.
+    fn advance(&mut self, now: Timestamp) -> Moment {
+        let moment = self.clock.advance(now);
+        if self.clock.stood_still() && !self.elsewhere.is_empty() {
+            self.stood_still = true;
+            self.queues.pause(moment);
+        }
+        moment
     }
 
     /// Whether every partition is served.
@@ -140,14 +158,14 @@ impl Node {
 
     /// A publish of a terminal: passes its user's queue.
     pub fn publish(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
         self.settle_down(now, effects);
     }
 
     /// A publish of the server API: goes to the owner at once unless the sender gets a copy, for whose order the queue cares.
     pub fn publish_for_server(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if draft.sender_copy {
             self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
             self.settle_down(now, effects);
@@ -159,7 +177,7 @@ impl Node {
 
     /// A change of a roster or a user.
     pub fn command(&mut self, call: u64, body: Body, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(partition) = body.subject().map(|subject| subject.partition(self.count)) else {
             return;
         };
@@ -193,7 +211,7 @@ impl Node {
 
     /// The log has answered an append.
     pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let AppendOutcome { partition, epoch, expected, landed, count } = append;
         let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
             return;
@@ -228,7 +246,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
             let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.loaded(subject, loaded, turn);
@@ -245,7 +263,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
             owned.owner.load_failed(subject, &mut self.owner_effects);
         }
@@ -261,7 +279,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.fetched(subject, record, turn);
@@ -294,7 +312,7 @@ impl Node {
 
     /// Time passes. Call it a few times a second.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.horizon.forget(now.now);
         self.queues.tick(now, &mut self.queue_effects);
         self.settle_down(now, effects);
@@ -302,7 +320,7 @@ impl Node {
 
     /// Begins a take-over: the claim to append at the end of the partition, which is at `end`.
     pub fn claim(&mut self, partition: PartitionId, node: &str, end: Offset, now: Timestamp) -> Option<Append> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let owned = self.owners.get_mut(&partition)?;
         owned.epoch += 1;
         let epoch = owned.epoch;
@@ -335,7 +353,7 @@ impl Node {
 
     /// Takes in a counted record that may not have been applied everywhere.
     pub fn replay(&mut self, replay: Replay<'_>, now: Timestamp, effects: &mut Vec<Effect>) -> Replayed {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Replay { partition, claim, offset, bytes, record } = replay;
         let Some(owned) = self.owners.get_mut(&partition) else {
             return Replayed::Done;
@@ -351,7 +369,7 @@ impl Node {
             // Above all that anybody was acked there: what they send next may go to another partition.
             self.clock.raise(owned.owner.floor().next());
         }
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.serve(now, &mut self.owner_effects);
         }
@@ -474,7 +492,7 @@ pub struct Replay<'a> {
 
 fn settle(ticket: Ticket, outcome: Outcome, effects: &mut Vec<Effect>) {
     match ticket {
-        Ticket::Publish { connection, number } => {
+        Ticket::Publish { connection, number, .. } => {
             effects.push(Effect::Settle(Settled { connection, publish: number, outcome }))
         }
         Ticket::Call(call) => effects.push(Effect::Answer(call, outcome)),

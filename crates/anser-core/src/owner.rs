@@ -16,6 +16,7 @@ mod effect;
 mod fence;
 mod leaving;
 mod permission;
+mod refused;
 mod renewal;
 mod spin;
 mod takeover;
@@ -37,6 +38,7 @@ use duplicates::Duplicates;
 pub use effect::{Committed, Effect, Loaded, Turn};
 pub use fence::Fence;
 pub use leaving::Resolved;
+use refused::Refused;
 use renewal::Writing;
 use spin::Spin;
 pub use takeover::Replayed;
@@ -113,6 +115,7 @@ pub struct Owner {
     /// With how many conversations in memory to look for quiet ones again.
     make_room_at: usize,
     duplicates: Duplicates,
+    refused: Refused,
     spin: Spin,
 }
 
@@ -141,6 +144,7 @@ impl Owner {
             held_bytes: 0,
             make_room_at: CONVERSATIONS_MAX,
             duplicates: Duplicates::new(limits.duplicate_window_ms, limits.duplicate_entries_max),
+            refused: Refused::default(),
             spin: Spin::new(partition),
         }
     }

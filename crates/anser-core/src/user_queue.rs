@@ -5,17 +5,23 @@
 //! later never sorts before (**causal**). A publish that its owner could not decide is kept and passed on again, and with
 //! it, in order, whatever followed it in that conversation: nothing overtakes it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use anser_types::{Limits, Subject, Timestamp, UserKey};
+use anser_types::{Limits, NodeId, Subject, Timestamp, UserKey};
 
 use crate::clock::Moment;
-use crate::draft::Draft;
+use crate::draft::{Draft, Ticket};
 
 /// How long a publish is tried before it is given back as retryable. Below the 30 s after which published clients give up.
 const TRY_MS: u64 = 20_000;
 /// How long to wait before something is passed on again.
 const RETRY_MS: u64 = 200;
+
+/// How long nothing is passed on after the process stood still: until the list of members was read again.
+const HEAR_MS: u64 = 1_000;
+
+/// Access nodes whose broken ways are counted. One more begins with each start of an access node.
+const WAYS_MAX: usize = 4_096;
 
 /// How many bytes all users together may have waiting.
 const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -52,6 +58,30 @@ impl Queue {
         self.waiting.insert(place, draft);
     }
 
+    /// Where a publish goes that has just come: to the end. One that its access node has sent again is left out if the first copy
+    /// waits still (`None`), and else goes to where it belongs on its connection.
+    fn place_of_new(&self, draft: &Draft) -> Option<usize> {
+        let Ticket::Publish { connection, number, .. } = draft.ticket else {
+            return Some(self.waiting.len());
+        };
+        let number_of = |waiting: &Draft| match waiting.ticket {
+            Ticket::Publish { connection: other, number, .. } if other == connection => Some(number),
+            _ => None,
+        };
+        match self.waiting.iter().rev().find_map(|waiting| number_of(waiting)) {
+            Some(newest) if newest >= number => {
+                let is_here = self.waiting.iter().any(|waiting| number_of(waiting) == Some(number));
+                (!is_here).then(|| self.place_behind(draft))
+            }
+            _ => Some(self.waiting.len()),
+        }
+    }
+
+    /// Behind whatever was sent before it on the same connection; in front of all else.
+    fn place_behind(&self, draft: &Draft) -> usize {
+        self.waiting.iter().rposition(|earlier| follows(earlier, draft)).map_or(0, |earlier| earlier + 1)
+    }
+
     fn pop_front(&mut self) -> Option<Box<Draft>> {
         let first = self.waiting.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(first.bytes());
@@ -82,6 +112,19 @@ impl Queue {
         effects.push(Effect::Forward(draft));
     }
 
+    fn leave_flight(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0 {
+            self.active = None;
+        }
+    }
+
+    /// A publish is not in flight after all.
+    fn take_back(&mut self, draft: Box<Draft>) {
+        self.leave_flight();
+        self.insert(self.place_behind(&draft), draft);
+    }
+
     fn give_up_old(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         while let Some(first) = self.waiting.front() {
             if now.passed_ms.saturating_sub(first.submitted_ms.unwrap_or(now.passed_ms)) < TRY_MS {
@@ -104,13 +147,17 @@ pub struct UserQueues {
     limits: Limits,
     /// Of all users, counted at the last tick and added to since.
     waiting_bytes: usize,
+    /// Nothing is passed on before so much time has passed.
+    pause_until_ms: u64,
+    /// How many times the way from an access node has broken, by the half of its id that its connections carry.
+    ways: BTreeMap<u64, u32>,
     users: HashMap<UserKey, Queue>,
 }
 
 impl UserQueues {
     /// Queues without anything in them.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, waiting_bytes: 0, users: HashMap::new() }
+        Self { limits, waiting_bytes: 0, pause_until_ms: 0, ways: BTreeMap::new(), users: HashMap::new() }
     }
 
     /// How many users have something in flight or waiting, or were acked just now.
@@ -123,10 +170,34 @@ impl UserQueues {
         self.users.is_empty()
     }
 
+    /// Passes nothing on for a while.
+    pub fn pause(&mut self, now: Moment) {
+        self.pause_until_ms = now.passed_ms + HEAR_MS;
+        for queue in self.users.values_mut() {
+            queue.pause_until_ms = queue.pause_until_ms.max(self.pause_until_ms);
+        }
+    }
+
+    /// The way from an access node is broken: drops what came on it and waits, and from now on whatever of it comes back.
+    pub fn access_lost(&mut self, access: NodeId) {
+        if self.ways.len() >= WAYS_MAX {
+            self.ways.pop_first();
+        }
+        *self.ways.entry(half(access.0)).or_default() += 1;
+        for queue in self.users.values_mut().filter(|queue| !queue.waiting.is_empty()) {
+            queue.waiting.retain(|draft| is_of_present_way(&self.ways, draft));
+            queue.waiting_bytes = queue.waiting.iter().map(|draft| draft.bytes()).sum();
+        }
+    }
+
     /// Takes a publish: passes it on at once if nothing of its user is in the way, keeps it otherwise.
     pub fn submit(&mut self, mut draft: Box<Draft>, now: Moment, effects: &mut Vec<Effect>) {
         draft.submitted_ms = Some(now.passed_ms);
+        if let Ticket::Publish { connection, way, .. } = &mut draft.ticket {
+            *way = self.ways.get(&half(connection.0)).copied().unwrap_or_default();
+        }
         let queue = self.users.entry(draft.sender_key()).or_default();
+        queue.pause_until_ms = queue.pause_until_ms.max(self.pause_until_ms);
         if queue.waiting.is_empty() && now.passed_ms >= queue.pause_until_ms {
             let subject = draft.subject();
             if queue.in_flight == 0 || queue.active.as_ref() == Some(&subject) {
@@ -139,9 +210,9 @@ impl UserQueues {
             || self.waiting_bytes + draft.bytes() > WAITING_BYTES_MAX;
         if full {
             effects.push(Effect::GiveUp(draft));
-        } else {
+        } else if let Some(place) = queue.place_of_new(&draft) {
             self.waiting_bytes += draft.bytes();
-            queue.insert(queue.waiting.len(), draft);
+            queue.insert(place, draft);
         }
     }
 
@@ -150,11 +221,8 @@ impl UserQueues {
         let Some(queue) = self.users.get_mut(user) else {
             return;
         };
-        queue.in_flight = queue.in_flight.saturating_sub(1);
+        queue.leave_flight();
         queue.acked = queue.acked.max(sent.unwrap_or_default());
-        if queue.in_flight == 0 {
-            queue.active = None;
-        }
         queue.advance(now, effects);
     }
 
@@ -167,14 +235,13 @@ impl UserQueues {
             effects.push(Effect::GiveUp(draft));
             return;
         };
-        queue.in_flight = queue.in_flight.saturating_sub(1);
-        if queue.in_flight == 0 {
-            queue.active = None;
-        }
         draft.submitted_ms.get_or_insert(now.passed_ms);
         queue.pause_until_ms = now.passed_ms + RETRY_MS;
-        let place = queue.waiting.iter().rposition(|earlier| follows(earlier, &draft)).map_or(0, |earlier| earlier + 1);
-        queue.insert(place, draft);
+        if is_of_present_way(&self.ways, &draft) {
+            queue.take_back(draft);
+        } else {
+            queue.leave_flight();
+        }
     }
 
     /// Time passes: what was given back is passed on again, what was tried for too long is given up, idle queues go.
@@ -196,6 +263,19 @@ impl UserQueues {
             queue.give_up_old(now, effects);
             queue.advance(now, effects);
         }
+    }
+}
+
+/// The half of a node's id that its connections carry.
+const fn half(id: u64) -> u64 {
+    id >> 32
+}
+
+/// Whether a publish is not one that its access node sends again because the way on which it came has broken.
+fn is_of_present_way(ways: &BTreeMap<u64, u32>, draft: &Draft) -> bool {
+    match draft.ticket {
+        Ticket::Publish { connection, way, .. } => way == ways.get(&half(connection.0)).copied().unwrap_or_default(),
+        Ticket::Call(_) | Ticket::Forward { .. } | Ticket::None => true,
     }
 }
 

@@ -350,6 +350,10 @@ impl MessageLoop {
             self.access.settle(settled);
         }
         if let Some(peers) = &self.peers {
+            if self.node.take_stood_still() {
+                tracing::warn!("this process stood still; access nodes are asked to send again what is for it");
+                peers.begin_anew();
+            }
             to_peers.send(&**peers);
             self.peer_inbox.note_owned(self.node.partitions().count());
         }

@@ -282,6 +282,10 @@ impl OwnerService for MessageHandle {
         self.peer_inbox.put(FromPeer::Lost(node));
     }
 
+    fn access_lost(&self, node: NodeId) {
+        self.peer_inbox.put(FromPeer::AccessLost(node));
+    }
+
     fn owners_changed(&self, owners: Owners) {
         self.peer_inbox.put(FromPeer::Owners(owners));
     }

@@ -25,6 +25,8 @@ pub(crate) enum FromPeer {
     Answered(NodeId, Vec<(u64, Forwarded)>),
     /// The way to a node is broken.
     Lost(NodeId),
+    /// The way from an access node is broken.
+    AccessLost(NodeId),
     /// The members have changed.
     Owners(Owners),
 }
@@ -88,6 +90,7 @@ impl MessageLoop {
                 }
             }
             FromPeer::Lost(node) => self.node.lost(node, now, &mut self.effects),
+            FromPeer::AccessLost(node) => self.node.access_lost(node),
             FromPeer::Owners(owners) => self.change_owners(owners),
         }
     }

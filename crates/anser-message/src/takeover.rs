@@ -40,8 +40,8 @@ type Piece = (Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>);
 pub(crate) enum Step {
     /// Where the partitions end.
     Bounds(Answers<Offset>),
-    /// Which claims are in the log.
-    Claims(Answers<Offset>),
+    /// Which claims are in the log, and the attempts to own to which they belong.
+    Claims(Answers<(u64, Offset)>),
     /// From where to read.
     Places(Answers<Place>),
     /// The next piece of the log.
@@ -191,27 +191,30 @@ impl MessageLoop {
     }
 
     fn claim_all(&mut self, bounds: Answers<Offset>) -> Result<(), RoleError> {
-        let mut pending: Vec<(PartitionId, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
+        let mut pending: Vec<(PartitionId, u64, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
         for (partition, end) in self.sort_out(bounds)? {
             let now = (self.clock)();
-            let Some(Append { expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {
+            let Some(Append { epoch, expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {
                 continue;
             };
-            pending.push((partition, self.backends.log.append_at(partition, expected, records)));
+            pending.push((partition, epoch, self.backends.log.append_at(partition, expected, records)));
         }
         self.steps.push(Box::pin(async move {
             let mut claims = Vec::with_capacity(pending.len());
-            for (partition, append) in pending {
-                claims.push((partition, append.await.map_err(RoleError::from)));
+            for (partition, epoch, append) in pending {
+                let claim = append.await.map(|offset| (epoch, offset));
+                claims.push((partition, claim.map_err(RoleError::from)));
             }
             Step::Claims(claims)
         }));
         Ok(())
     }
 
-    fn claimed(&mut self, claims: Answers<Offset>) -> Result<(), RoleError> {
-        let claimed = self.sort_out(claims)?;
-        for &(partition, offset) in &claimed {
+    fn claimed(&mut self, claims: Answers<(u64, Offset)>) -> Result<(), RoleError> {
+        let mut claimed = self.sort_out(claims)?;
+        // Of what was given up meanwhile, another attempt is under way.
+        claimed.retain(|(partition, (epoch, _))| self.node.epoch(*partition) == Some(*epoch));
+        for &(partition, (_, offset)) in &claimed {
             self.node.claimed(partition, offset);
             // It reads what it needs by itself, from its own place.
             self.for_archiver.push(Order::Take(partition));
@@ -225,9 +228,9 @@ impl MessageLoop {
             if applies.send(ToApply::Suspend(partitions, done)).await.is_ok() {
                 suspended.await.ok();
             }
-            let ask = |(partition, claim)| {
+            let ask = |(partition, attempt)| {
                 let (backends, now) = (backends.clone(), clock());
-                async move { (partition, place::find(&backends, &limits, now, partition, claim).await) }
+                async move { (partition, place::find(&backends, &limits, now, partition, attempt).await) }
             };
             Step::Places(of_each(claimed, ask).await)
         }));
@@ -238,10 +241,10 @@ impl MessageLoop {
         let mut take_over = TakeOver::default();
         let mut from = Vec::with_capacity(places.len());
         for (partition, place) in self.sort_out(places)? {
-            let Place { claim, start, replay_from, changes_from } = place;
-            let Some(epoch) = self.node.epoch(partition) else {
+            let Place { epoch, claim, start, replay_from, changes_from } = place;
+            if self.node.epoch(partition) != Some(epoch) {
                 continue;
-            };
+            }
             let fence = Fence::new(self.backends.log.id());
             take_over.reading.insert(
                 partition,

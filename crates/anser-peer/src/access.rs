@@ -69,7 +69,7 @@ impl AccessService for RoutedAccess {
         let me = self.hub.me();
         let (here, elsewhere): (Vec<_>, Vec<_>) = settled.into_iter().partition(|one| one.connection.is_of(me));
         if !here.is_empty() {
-            self.hub.kept.settled(me, here);
+            self.hub.kept.settled(me, here, &*self.hub);
         }
         // By the half that names the node: one look-up and one frame for each.
         let mut by_node: BTreeMap<u64, Vec<Settled>> = BTreeMap::new();

@@ -83,6 +83,9 @@ pub(crate) async fn keep(hub: Arc<Hub>, link: Arc<Link>, address: String) {
         if link.closed() {
             hub.tell_lost(node);
         }
+        if was_up {
+            hub.kept.reroute(&*hub, || true);
+        }
         if link.has_ended() {
             break;
         }
@@ -217,7 +220,7 @@ async fn listen(hub: &Hub, link: &Link, stream: &mut Streaming<Bytes>) -> Broken
 fn take(hub: &Hub, link: &Link, batch: &[u8]) -> Result<(), Broken> {
     for frame in wire::read(batch)? {
         match frame {
-            Frame::Settled(settled) => hub.kept.settled(link.node(), settled),
+            Frame::Settled(settled) => hub.kept.settled(link.node(), settled, hub),
             Frame::Answers(answers) => {
                 if let Some(owner) = hub.local().owner {
                     owner.answered(link.node(), answers);

@@ -143,8 +143,10 @@ impl Hub {
 
     /// A node has dialled this one. Its earlier session, if there is one, is over.
     pub(crate) fn enter(&self, node: NodeId, session: &Arc<Session>) {
-        if let Some(earlier) = self.sessions.write().insert(node, Arc::clone(session)) {
+        let earlier = self.sessions.write().insert(node, Arc::clone(session));
+        if let Some(earlier) = earlier {
             earlier.close();
+            self.tell_access_lost(node);
         }
     }
 
@@ -152,7 +154,27 @@ impl Hub {
         let mut sessions = self.sessions.write();
         if sessions.get(&node).is_some_and(|present| Arc::ptr_eq(present, session)) {
             sessions.remove(&node);
+            drop(sessions);
+            self.tell_access_lost(node);
         }
+    }
+
+    /// Tells the queues here that what a node sent them it will send again. Before anything that comes on its next stream.
+    fn tell_access_lost(&self, node: NodeId) {
+        if let Some(owner) = self.local().owner {
+            owner.access_lost(node);
+        }
+    }
+
+    /// Has everybody dial anew, and send again what has no outcome. This node's own terminals, too.
+    pub(crate) fn begin_anew(&self) {
+        let sessions: Vec<_> = self.sessions.write().drain().collect();
+        for (node, session) in sessions {
+            session.close();
+            self.tell_access_lost(node);
+        }
+        self.tell_access_lost(self.me());
+        self.kept.opened(self.me(), self, || {});
     }
 
     /// A node does not answer. `refused`: nobody listens there any more.
@@ -257,6 +279,10 @@ impl Hub {
 impl Ways for Hub {
     fn node_of(&self, user: &UserKey) -> Option<NodeId> {
         self.routes().message_node(user)
+    }
+
+    fn answers(&self, node: NodeId) -> bool {
+        node == self.me() || self.routes().member(node).is_some() && self.link(node).is_some_and(|link| link.is_up())
     }
 
     fn send(&self, to: NodeId, attempt: u32, publishes: Vec<Publish>) -> bool {

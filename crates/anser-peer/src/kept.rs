@@ -1,17 +1,26 @@
 //! Publishes that have no outcome yet, of all connections of this node.
 //!
-//! Each is sent to the node of its user and kept until it is settled. After a break of the way, or when the user's node is
-//! another one, what is kept is sent again in the order in which it came, before anything newer of the same users. The owner
-//! of the conversation recognises what it has accepted.
+//! Each is sent to the node of its user and kept until it is settled. After a break of the way what is kept is sent again in the
+//! order in which it came, before anything newer of the same users. The owner of the conversation recognises what it has
+//! accepted.
+//!
+//! When a user gets another node, what the old one has stays with it as long as it answers, and what is newer is held until that
+//! is settled: in the queues of two nodes, the newer could overtake the older. If the old node does not answer, all of it goes
+//! to the new one.
+//!
+//! The queue of a user gives each message a time above that of the one before. It is in the memory of one node, so a queue that
+//! begins anew on another knows nothing of what the first had accepted, and its clock may be behind. Therefore the newest times
+//! that users were told are remembered here, for longer than clocks may be apart, and go along as floors.
 //!
 //! One lock is held over choosing a node and handing the publishes on, so that nothing overtakes what is sent again. Outcomes
 //! may come from below that lock (a service that refuses at once); they wait in an inbox for whoever holds it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anser_cluster::{AccessService, Publish, Refusal, Settled};
-use anser_types::{ConnectionId, ConversationType, MessageClass, NodeId, TargetId, UserKey};
+use anser_types::{ConnectionId, ConversationType, MessageClass, NodeId, TargetId, Timestamp, UserKey};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -24,11 +33,17 @@ mod tests;
 const AGAIN_MAX: usize = 128;
 /// What a publish takes beside its content.
 const PUBLISH_BYTES: usize = 512;
+/// How long it is remembered which time a user was told, and of how many users. Clocks of nodes are nearer to each other.
+const TOLD_FOR: Duration = Duration::from_secs(5);
+const TOLD_MAX: usize = 262_144;
 
 /// How publishes get to a node, and who says which.
-pub(crate) trait Ways {
+pub trait Ways {
     /// The node of a user now.
     fn node_of(&self, user: &UserKey) -> Option<NodeId>;
+
+    /// Whether a node is there and the way to it is open: what it has is settled soon.
+    fn answers(&self, node: NodeId) -> bool;
 
     /// Hands publishes on, in order. Whether they are on their way; if not, they will be sent again once the way is open.
     fn send(&self, to: NodeId, attempt: u32, publishes: Vec<Publish>) -> bool;
@@ -36,7 +51,7 @@ pub(crate) trait Ways {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub struct Kept {
     state: Mutex<State>,
     /// Outcomes that have come, with the nodes that they are from. Empty but for moments.
     inbox: Mutex<Vec<(NodeId, Settled)>>,
@@ -48,6 +63,12 @@ pub(crate) struct Kept {
 struct State {
     entries: HashMap<Key, Entry>,
     loads: HashMap<Option<NodeId>, Load>,
+    /// The newest time that a user was told, and when.
+    told: HashMap<UserKey, (Timestamp, Instant)>,
+    /// The node that has publishes of a user, and how many.
+    places: HashMap<UserKey, (NodeId, usize)>,
+    /// How many are held.
+    held: usize,
     next: u64,
     limits: Limits,
 }
@@ -77,70 +98,86 @@ struct Entry {
     order: u64,
     /// How often it was sent.
     attempts: u32,
+    /// Whether it waits until another node has settled what it has of the user.
+    is_held: bool,
     deadline: Instant,
 }
 
 impl Kept {
-    pub(crate) fn new(config: &PeerConfig, access: Arc<dyn AccessService>) -> Self {
+    /// Nothing is kept yet.
+    pub fn new(config: &PeerConfig, access: Arc<dyn AccessService>) -> Self {
         let limits = Limits {
             publishes_max: config.kept_max,
             bytes_max: config.kept_bytes_max,
             timeout: config.publish_timeout,
         };
-        let state = State { entries: HashMap::new(), loads: HashMap::new(), next: 0, limits };
+        let state = State {
+            entries: HashMap::new(),
+            loads: HashMap::new(),
+            told: HashMap::new(),
+            places: HashMap::new(),
+            held: 0,
+            next: 0,
+            limits,
+        };
         Self { state: Mutex::new(state), inbox: Mutex::default(), access }
     }
 
     /// Takes publishes of one connection, and sends them to the node of its user. What finds no room is refused.
-    pub(crate) fn publish(&self, publishes: Vec<Publish>, ways: &impl Ways, now: Instant) {
+    pub fn publish(&self, publishes: Vec<Publish>, ways: &impl Ways, now: Instant) {
         let refused = self.with(|state| state.publish(publishes, ways, now));
         self.tell(refused);
     }
 
     /// The way to a node is open: what is kept for it is sent again. `open` opens it, before anything else can be sent.
-    pub(crate) fn opened(&self, node: NodeId, ways: &impl Ways, open: impl FnOnce()) {
+    pub fn opened(&self, node: NodeId, ways: &impl Ways, open: impl FnOnce()) {
         self.with(|state| {
             open();
-            state.again(ways, |entry| (entry.node == Some(node)).then_some(node));
+            state.again(ways, |entry| (entry.node == Some(node) && !entry.is_held).then_some(node));
         });
     }
 
-    /// Users may have other nodes once `change` is made, which says so: what is kept for those whose node has changed is sent there
-    /// before anything newer can be.
-    pub(crate) fn reroute(&self, ways: &impl Ways, change: impl FnOnce() -> bool) {
+    /// Users may have other nodes once `change` is made, which says so, or nodes do not answer any more: what is kept for those
+    /// whose node has changed is sent there before anything newer can be, unless it is where it is settled soon.
+    pub fn reroute(&self, ways: &impl Ways, change: impl FnOnce() -> bool) {
         self.with(|state| {
-            if !change() {
-                return;
+            if change() {
+                state.move_to_homes(ways, |_| true);
             }
-            let mut nodes: HashMap<UserKey, Option<NodeId>> = HashMap::new();
-            state.again(ways, |entry| {
-                let user = &entry.publish.sender;
-                let node = match nodes.get(user) {
-                    Some(node) => *node,
-                    None => *nodes.entry(user.clone()).or_insert_with(|| ways.node_of(user)),
-                };
-                node.filter(|_| node != entry.node)
-            });
         });
     }
 
     /// Refuses what had no outcome for too long, and with it whatever follows in the same conversation: accepted, it would
     /// stand before what the client sends again.
-    pub(crate) fn expire(&self, now: Instant) {
-        let refused = self.with(|state| state.expire(now));
+    pub fn expire(&self, now: Instant, ways: &impl Ways) {
+        let refused = self.with(|state| {
+            let refused = state.expire(now);
+            state.release(ways);
+            refused
+        });
         self.tell(refused);
     }
 
     /// Outcomes from a node. A refusal counts only from the node that the publish was sent to last; an acceptance is true
     /// wherever it comes from.
-    pub(crate) fn settled(&self, from: NodeId, settled: Vec<Settled>) {
+    pub fn settled(&self, from: NodeId, settled: Vec<Settled>, ways: &impl Ways) {
         self.inbox.lock().extend(settled.into_iter().map(|settled| (from, settled)));
         self.work_off();
+        // Whoever holds the lock has something to hold, or will look soon.
+        let holds = self.state.try_lock().is_some_and(|state| state.held > 0);
+        if holds {
+            self.with(|state| state.release(ways));
+        }
     }
 
     /// How many publishes are kept.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.state.lock().entries.len()
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
@@ -157,7 +194,8 @@ impl Kept {
             }
             let Some(mut state) = self.state.try_lock() else { return };
             let inbox = std::mem::take(&mut *self.inbox.lock());
-            let settled = inbox.into_iter().filter(|(from, settled)| state.settle(*from, settled));
+            let now = Instant::now();
+            let settled = inbox.into_iter().filter(|(from, settled)| state.settle(*from, settled, now));
             let settled: Vec<_> = settled.map(|(_, settled)| settled).collect();
             drop(state);
             self.tell(settled);
@@ -174,20 +212,24 @@ impl Kept {
 impl State {
     fn publish(&mut self, publishes: Vec<Publish>, ways: &impl Ways, now: Instant) -> Vec<Settled> {
         let mut refused = Vec::new();
-        let mut node = None;
+        let (mut node, mut is_held) = (None, false);
         let mut group: Vec<Publish> = Vec::with_capacity(publishes.len());
-        for publish in publishes {
+        for mut publish in publishes {
+            publish.floor = publish.floor.max(self.told_to(&publish.sender));
             // Mostly all are of one user.
             if group.last().is_none_or(|last| last.sender != publish.sender) {
                 self.send_new(node, std::mem::take(&mut group), ways);
                 node = ways.node_of(&publish.sender);
+                is_held = self.is_elsewhere(&publish.sender, node);
             }
             if publish.class == MessageClass::Status {
                 group.push(publish);
             } else if self.is_full(node) {
                 refused.push(refusal_of(&publish));
+            } else if is_held {
+                self.keep(publish, node, true, now);
             } else {
-                self.keep(publish.clone(), node, now);
+                self.keep(publish.clone(), node, false, now);
                 group.push(publish);
             }
         }
@@ -200,14 +242,34 @@ impl State {
         self.loads.get(&node).is_some_and(full)
     }
 
-    fn keep(&mut self, publish: Publish, node: Option<NodeId>, now: Instant) {
+    fn keep(&mut self, publish: Publish, node: Option<NodeId>, is_held: bool, now: Instant) {
         self.next += 1;
         let key = key_of(&publish);
         let deadline = now + self.limits.timeout;
         self.load(node, &publish, true);
-        let entry = Entry { publish, node, order: self.next, attempts: 0, deadline };
-        if let Some(earlier) = self.entries.insert(key, entry) {
-            self.load(earlier.node, &earlier.publish, false);
+        self.remove(&key);
+        self.entries.insert(key, Entry { publish, node, order: self.next, attempts: 0, is_held, deadline });
+        self.held += usize::from(is_held);
+    }
+
+    /// Whether another node than this one has publishes of the user.
+    fn is_elsewhere(&self, user: &UserKey, node: Option<NodeId>) -> bool {
+        self.places.get(user).is_some_and(|(place, _)| node != Some(*place))
+    }
+
+    /// A publish of a user went to a node.
+    fn note_place(&mut self, user: &UserKey, node: NodeId) {
+        let place = self.places.entry(user.clone()).or_insert((node, 0));
+        *place = (node, place.1 + 1);
+    }
+
+    /// A publish of a user is at no node any more.
+    fn forget_place(&mut self, user: &UserKey) {
+        if let Some(place) = self.places.get_mut(user) {
+            place.1 = place.1.saturating_sub(1);
+            if place.1 == 0 {
+                self.places.remove(user);
+            }
         }
     }
 
@@ -216,11 +278,41 @@ impl State {
         let keys: Vec<_> = group.iter().map(key_of).collect();
         if ways.send(node, 0, group) {
             for key in keys {
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    entry.attempts = 1;
-                }
+                let Some(entry) = self.entries.get_mut(&key) else { continue };
+                entry.attempts = 1;
+                let user = entry.publish.sender.clone();
+                self.note_place(&user, node);
             }
         }
+    }
+
+    /// Sends to the nodes of their users what is elsewhere, or was held, where nothing is at an old node that answers.
+    fn move_to_homes(&mut self, ways: &impl Ways, concerns: impl Fn(&Entry) -> bool) {
+        let mut homes: HashMap<UserKey, Option<NodeId>> = HashMap::new();
+        for entry in self.entries.values().filter(|entry| concerns(entry)) {
+            let user = &entry.publish.sender;
+            if !homes.contains_key(user) {
+                homes.insert(user.clone(), self.free_home(user, ways));
+            }
+        }
+        self.again(ways, |entry| {
+            let home = homes.get(&entry.publish.sender).copied().flatten();
+            home.filter(|_| home != entry.node || entry.is_held)
+        });
+    }
+
+    /// Sends what was held and does not have to be any more.
+    fn release(&mut self, ways: &impl Ways) {
+        if self.held > 0 {
+            self.move_to_homes(ways, |entry| entry.is_held);
+        }
+    }
+
+    /// The node of a user, if nothing of the user is at another one that answers.
+    fn free_home(&self, user: &UserKey, ways: &impl Ways) -> Option<NodeId> {
+        let home = ways.node_of(user);
+        let place = self.places.get(user).map(|(node, _)| *node).filter(|node| home != Some(*node));
+        home.filter(|_| !place.is_some_and(|place| ways.answers(place)))
     }
 
     /// Sends those again for which `node` names one, in order.
@@ -235,7 +327,7 @@ impl State {
         for (_, key, node) in &due {
             self.move_to(key, *node);
         }
-        let mut groups: HashMap<NodeId, (u32, Vec<Publish>)> = HashMap::new();
+        let mut groups: BTreeMap<NodeId, (u32, Vec<Publish>)> = BTreeMap::new();
         for (_, key, node) in due {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let (attempt, group) = groups.entry(node).or_default();
@@ -243,6 +335,8 @@ impl State {
                 ways.send(node, *attempt, std::mem::take(group));
             }
             *attempt = entry.attempts;
+            let told = self.told.get(&entry.publish.sender).map_or(Timestamp::ZERO, |(time, _)| *time);
+            entry.publish.floor = entry.publish.floor.max(told);
             group.push(entry.publish.clone());
             entry.attempts = entry.attempts.saturating_add(1);
         }
@@ -254,26 +348,54 @@ impl State {
     fn move_to(&mut self, key: &Key, node: NodeId) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let before = entry.node.replace(node);
+        self.held = self.held.saturating_sub(usize::from(std::mem::take(&mut entry.is_held)));
+        let (publish, was_sent) = (entry.publish.clone(), entry.attempts > 0);
         if before != Some(node) {
-            let publish = entry.publish.clone();
             self.load(before, &publish, false);
             self.load(Some(node), &publish, true);
         }
+        if was_sent {
+            self.forget_place(&publish.sender);
+        }
+        self.note_place(&publish.sender, node);
     }
 
-    fn settle(&mut self, from: NodeId, settled: &Settled) -> bool {
+    fn settle(&mut self, from: NodeId, settled: &Settled, now: Instant) -> bool {
         let key = (settled.connection, settled.publish);
         let counts = |entry: &Entry| entry.node == Some(from) || settled.outcome.is_ok();
-        self.entries.get(&key).is_some_and(counts) && self.remove(&key).is_some()
+        if !self.entries.get(&key).is_some_and(counts) {
+            return false;
+        }
+        let entry = self.remove(&key);
+        if let (Some(entry), Ok(accepted)) = (entry, settled.outcome) {
+            self.note_told(entry.publish.sender, accepted.sent, now);
+        }
+        true
+    }
+
+    fn note_told(&mut self, user: UserKey, time: Timestamp, now: Instant) {
+        if self.told.len() < TOLD_MAX || self.told.contains_key(&user) {
+            let told = self.told.entry(user).or_insert((time, now));
+            *told = (told.0.max(time), now);
+        }
+    }
+
+    fn told_to(&self, user: &UserKey) -> Timestamp {
+        self.told.get(user).map_or(Timestamp::ZERO, |(time, _)| *time)
     }
 
     fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.load(entry.node, &entry.publish, false);
+        self.held = self.held.saturating_sub(usize::from(entry.is_held));
+        if entry.attempts > 0 {
+            self.forget_place(&entry.publish.sender);
+        }
         Some(entry)
     }
 
     fn expire(&mut self, now: Instant) -> Vec<Settled> {
+        self.told.retain(|_, (_, when)| now.saturating_duration_since(*when) < TOLD_FOR);
         let late = self.entries.values().filter(|entry| entry.deadline <= now).map(|entry| stream_of(&entry.publish));
         let late: HashSet<Stream> = late.collect();
         if late.is_empty() {

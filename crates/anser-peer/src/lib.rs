@@ -30,6 +30,7 @@ pub mod wire;
 
 pub use access::RoutedAccess;
 pub use config::{PeerConfig, TlsFiles};
+pub use kept::{Kept, Ways};
 pub use messages::RoutedMessages;
 pub use node::{Announced, Local, PeerDeps, PeerNode, StartError};
 pub use peers::Peers;

@@ -41,7 +41,7 @@ pub(crate) async fn sweep(hub: Arc<Hub>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        hub.kept.expire(Instant::now());
+        hub.kept.expire(Instant::now(), &*hub);
     }
 }
 

@@ -33,6 +33,10 @@ impl PeerService for Peers {
         }
     }
 
+    fn begin_anew(&self) {
+        self.hub.begin_anew();
+    }
+
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move { self.hub.ask(Request::Archived(partition)).await.map(|_| ()) })
     }

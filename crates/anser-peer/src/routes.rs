@@ -41,6 +41,11 @@ impl Routes {
         Self::new(&[], &Suspects::default(), partitions)
     }
 
+    /// As a list of members has it in which everybody answers.
+    pub fn of(members: &[Member], partitions: PartitionCount) -> Self {
+        Self::new(members, &Suspects::default(), partitions)
+    }
+
     pub(crate) fn new(members: &[Member], suspects: &Suspects, partitions: PartitionCount) -> Self {
         let members = newest_by_name(members);
         let message: Vec<&Member> =

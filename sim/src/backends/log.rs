@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use anser_backend::{AppendError, Bounds, BoxFuture, LogEntry, LogReader, MessageLog, ReadError};
-use anser_types::{LogId, Offset, PartitionCount, PartitionId, Timestamp};
+use anser_types::{LogId, NodeId, Offset, PartitionCount, PartitionId, Timestamp};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -24,6 +24,8 @@ type Answer = Result<Offset, AppendError>;
 
 #[derive(Debug)]
 struct Batch {
+    /// Who appends it, where several do.
+    writer: Option<NodeId>,
     partition: PartitionId,
     expected: Option<Offset>,
     records: Vec<Bytes>,
@@ -84,19 +86,25 @@ impl NastyLog {
         self.state.lock().is_full = is_full;
     }
 
-    /// The process dies, and with it whatever was not synced: of what was being written a beginning may have made it. What
+    /// A process dies, and with it whatever of it was not synced: of what was being written a beginning may have made it. What
     /// was sent to a log elsewhere may land later.
-    pub(crate) fn crash(&self) {
+    pub(crate) fn crash(&self, writer: Option<NodeId>) {
         let zombies = self.sky.weather().zombies || self.sky.broken(Switch::FencingIgnored);
         let mut state = self.state.lock();
-        let written: usize = state.committing.iter().map(|b| b.records.len()).sum();
+        let (committing, others) =
+            std::mem::take(&mut state.committing).into_iter().partition::<Vec<_>, _>(|batch| batch.writer == writer);
+        state.committing = others;
+        let written: usize = committing.iter().map(|b| b.records.len()).sum();
         let mut left = self.sky.draw(|rng| rng.below(written + 1));
-        for mut batch in std::mem::take(&mut state.committing) {
+        for mut batch in committing {
             batch.records.truncate(left);
             left -= batch.records.len();
             self.land(&mut state, &batch);
         }
-        for batch in std::mem::take(&mut state.pending) {
+        let (pending, others) =
+            std::mem::take(&mut state.pending).into_iter().partition::<Vec<_>, _>(|batch| batch.writer == writer);
+        state.pending = others.into();
+        for batch in pending {
             if zombies && self.sky.draw(|rng| rng.chance(500)) {
                 state.late.push(batch);
             }
@@ -184,6 +192,7 @@ impl NastyLog {
 
     fn submit(
         &self,
+        writer: Option<NodeId>,
         partition: PartitionId,
         expected: Option<Offset>,
         records: Vec<Bytes>,
@@ -193,7 +202,7 @@ impl NastyLog {
         if state.is_full {
             return Box::pin(std::future::ready(Err(AppendError::Full)));
         }
-        let mut batch = Batch { partition, expected, records, answer: Some(answer) };
+        let mut batch = Batch { writer, partition, expected, records, answer: Some(answer) };
         // A claim is read back before anything else is done, so it has to be there.
         let is_claim = batch.records.iter().any(|record| record.get(KIND_AT) == Some(&CLAIM_KIND));
         let at_once = (self.sky.broken(Switch::AckBeforeDurable) && !is_claim).then(|| state.place(partition));
@@ -278,11 +287,11 @@ impl MessageLog for NastyLog {
     }
 
     fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Answer> {
-        self.submit(partition, None, records)
+        self.submit(None, partition, None, records)
     }
 
     fn append_at(&self, partition: PartitionId, expected: Offset, records: Vec<Bytes>) -> BoxFuture<'static, Answer> {
-        self.submit(partition, Some(expected), records)
+        self.submit(None, partition, Some(expected), records)
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
@@ -311,6 +320,53 @@ impl MessageLog for NastyLog {
             sky.pause().await;
             Ok(entry)
         })
+    }
+}
+
+/// The log as one of several nodes has it.
+#[derive(Debug)]
+pub(crate) struct LogOfNode {
+    log: Arc<NastyLog>,
+    node: NodeId,
+}
+
+impl LogOfNode {
+    pub(super) const fn new(log: Arc<NastyLog>, node: NodeId) -> Self {
+        Self { log, node }
+    }
+}
+
+impl MessageLog for LogOfNode {
+    fn id(&self) -> LogId {
+        self.log.id()
+    }
+
+    fn partitions(&self) -> PartitionCount {
+        self.log.partitions()
+    }
+
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Answer> {
+        self.log.submit(Some(self.node), partition, None, records)
+    }
+
+    fn append_at(&self, partition: PartitionId, expected: Offset, records: Vec<Bytes>) -> BoxFuture<'static, Answer> {
+        self.log.submit(Some(self.node), partition, Some(expected), records)
+    }
+
+    fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
+        self.log.bounds(partition)
+    }
+
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
+        self.log.offset_at(partition, time)
+    }
+
+    fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
+        self.log.reader(from)
+    }
+
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
+        self.log.read_at(partition, offset)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The fake mailbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anser_backend::memory::MemoryMailbox;
+use anser_backend::memory::{MemoryMailbox, SavedMailbox};
 use anser_backend::{
     BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
     StoreError,
@@ -59,6 +59,10 @@ struct State {
     noted: BTreeMap<PartitionId, Mark>,
     /// Up to where the marks of each bucket go that are written before their rows.
     marks: BTreeMap<(BucketId, PartitionId), Offset>,
+    /// As it was when it was flushed last, to come back to.
+    saved: SavedMailbox,
+    /// Partitions that have not been replayed since it came back: what is said of them is about what is gone.
+    stale: BTreeSet<PartitionId>,
     /// Counts the writes that are made to pass every mark.
     unmarked: u64,
 }
@@ -72,8 +76,11 @@ pub(crate) struct NastyMailbox {
 
 impl NastyMailbox {
     pub(super) fn new(sky: Sky) -> Self {
+        let table: Table<MemoryMailbox> = Table::new();
         let state = State {
-            table: Table::new(),
+            saved: table.live.save(),
+            stale: BTreeSet::new(),
+            table,
             heads: BTreeMap::new(),
             noted: BTreeMap::new(),
             marks: BTreeMap::new(),
@@ -83,7 +90,18 @@ impl NastyMailbox {
     }
 
     pub(super) fn flush(&self) {
-        self.state.lock().table.flush();
+        let mut state = self.state.lock();
+        state.table.flush();
+        state.saved = state.table.live.save();
+    }
+
+    /// Comes back without its newest writes. Whoever had written them is told so.
+    pub(super) fn roll_back(&self) {
+        let mut state = self.state.lock();
+        state.table.live.roll_back(&state.saved);
+        state.table.roll_back();
+        state.stale = (0..=u8::MAX).map(PartitionId).collect();
+        self.sky.recorder.record(Event::StoreForgot);
     }
 
     /// Forgets the newest writes. Everybody whose timeline it concerns gets their positions lifted above all that was ever
@@ -108,7 +126,16 @@ impl NastyMailbox {
 
     fn write(&self, batch: &BucketBatch) -> Result<Answer, StoreError> {
         let mut state = self.state.lock();
-        let answer = now(state.table.live.apply(batch.clone()))?;
+        let answer = now(state.table.live.apply(batch.clone()));
+        let answer = match answer {
+            Err(StoreError::RolledBack) if self.sky.broken(Switch::RollbackUnseen) => {
+                for part in &batch.parts {
+                    drop(now(state.table.live.begin_replay(part.partition)));
+                }
+                now(state.table.live.apply(batch.clone()))
+            }
+            answer => answer,
+        }?;
         state.table.done(Write::Apply(batch.clone()));
         for (part, placed) in batch.parts.iter().zip(&answer) {
             for ((_, row), placed) in part.rows.iter().zip(placed) {
@@ -155,10 +182,13 @@ impl NastyMailbox {
         BucketBatch { bucket: batch.bucket, parts }
     }
 
-    async fn apply_nastily(&self, batch: BucketBatch) -> Result<Answer, StoreError> {
+    async fn apply_nastily(&self, mut batch: BucketBatch) -> Result<Answer, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
             return Err(unavailable());
+        }
+        if self.sky.broken(Switch::StaleClaimTaken) {
+            batch.parts.iter_mut().for_each(|part| part.claim = Claim::default());
         }
         let answer = if self.sky.broken(Switch::MarksIgnored) {
             self.write(&self.unmarked(&batch))?
@@ -240,6 +270,21 @@ impl Mailbox for NastyMailbox {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+        {
+            let mut state = self.state.lock();
+            drop(now(state.table.live.begin_replay(partition)));
+            state.stale.remove(&partition);
+        }
+        self.replay_from(partition)
+    }
+
+    fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let seen =
+            if self.sky.broken(Switch::RollbackUnseen) { Ok(0) } else { now(self.state.lock().table.live.rollbacks()) };
+        Box::pin(std::future::ready(seen))
+    }
+
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         let state = self.state.lock();
         let forgets = self.sky.weather().forget > 0;
@@ -252,8 +297,10 @@ impl Mailbox for NastyMailbox {
     }
 
     fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.put(Write::Applied(partition, mark));
-        self.state.lock().noted.insert(partition, mark);
+        if !self.state.lock().stale.contains(&partition) {
+            self.put(Write::Applied(partition, mark));
+            self.state.lock().noted.insert(partition, mark);
+        }
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -57,6 +57,12 @@ impl<M: Redo> Table<M> {
         }
     }
 
+    /// Takes back that they were noted; what is live has to forget them by itself.
+    pub(super) fn roll_back(&mut self) {
+        self.writes.truncate(self.flushed);
+        self.noted = self.safe.clone();
+    }
+
     /// From where a partition is to be replayed. A table that never forgets replays nothing that it has.
     pub(super) fn replay_from(&self, partition: PartitionId, forgets: bool) -> Mark {
         let places = if forgets { &self.safe } else { &self.noted };

@@ -55,13 +55,16 @@ pub(crate) struct SdkClient {
     pull_again: bool,
     notified: u64,
     pulled_before: bool,
+    /// Whether there are several nodes.
+    is_among_several: bool,
 }
 
 impl SdkClient {
-    pub(crate) const fn new(user: UserId, kind: Kind, rng: Rng) -> Self {
+    pub(crate) const fn new(user: UserId, kind: Kind, is_among_several: bool, rng: Rng) -> Self {
         Self {
             user,
             kind,
+            is_among_several,
             rng,
             wants_online: false,
             signed_in: false,

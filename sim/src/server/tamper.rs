@@ -149,7 +149,7 @@ impl World {
         }));
     }
 
-    pub(super) fn on_settled(&mut self, mut settled: Settled) {
+    pub(crate) fn on_settled(&mut self, mut settled: Settled) {
         if self.broken(Switch::OutcomeLost) && self.rng.chance(50) {
             return;
         }

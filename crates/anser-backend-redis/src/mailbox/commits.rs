@@ -77,6 +77,11 @@ impl Commits {
         }
     }
 
+    /// The partition is replayed: what was noted before says nothing about what is there now.
+    pub(super) fn forget(&mut self, partition: PartitionId) {
+        self.waiting.remove(&partition);
+    }
+
     /// What the marks stand for may be gone.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
@@ -98,6 +103,15 @@ mod tests {
 
     fn mark(next: u64) -> Mark {
         Mark { claim: Claim(Offset(1)), next: Offset(next) }
+    }
+
+    #[test]
+    fn nothing_lost_a_mark_from_before_a_replay_is_not_stored_however_long_that_takes() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut commits = Commits::new(60 * second);
+        commits.note(start, P, mark(7));
+        commits.forget(P);
+        assert_eq!(commits.ripe(start + 90 * second), []);
     }
 
     #[test]

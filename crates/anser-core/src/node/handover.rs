@@ -9,6 +9,7 @@ use anser_types::{NodeId, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
 use super::{Effect, Node, Owned};
+use crate::clock::Moment;
 use crate::draft::Draft;
 use crate::owner::{Owner, Resolved};
 
@@ -19,10 +20,16 @@ impl Node {
         self.elsewhere = owners;
     }
 
+    /// The way from an access node is broken: what it sent and waits here is dropped. It sends all of it again, here or to another
+    /// node; a copy that was accepted from here after that would overtake, or be told to nobody.
+    pub fn access_lost(&mut self, access: NodeId) {
+        self.queues.access_lost(access);
+    }
+
     /// Gives up the claim of a partition that stays here, so that it is taken over anew and replayed. Whoever waits for an
     /// outcome hears of it when that is done. Returns `false` if the partition is not here, or is on its way out.
     pub fn reclaim(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(owned) = self.owners.get_mut(&partition).filter(|owned| !owned.leaving) else {
             return false;
         };
@@ -47,7 +54,7 @@ impl Node {
 
     /// Lets a partition go: nothing is decided in it any more. [`Effect::Released`] tells when nothing of it is on its way.
     pub fn release(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(owned) = self.owners.get_mut(&partition) else {
             return;
         };
@@ -91,7 +98,7 @@ impl Node {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Resolved {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(owned) = self.owners.get_mut(&partition) else {
             return Resolved::Known;
         };
@@ -105,7 +112,7 @@ impl Node {
 
     /// Gives up a partition of which nothing can be found out now: whoever waits is told to try again, and is recognised then.
     pub fn abandon(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if let Some(mut owned) = self.owners.remove(&partition) {
             owned.owner.lose_for_sure(&mut self.owner_effects);
             self.settle_down(now, effects);
@@ -124,7 +131,7 @@ impl Node {
 
     /// Another node forwards a message to the owner here. Answered with [`Effect::AnswerForward`].
     pub fn forwarded(&mut self, from: NodeId, forward: Forward, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let may_follow = self.forwards.may_follow(from, &forward);
         let draft = Box::new(Draft::from_peer(from, forward));
         let partition = draft.subject().partition(self.count);
@@ -138,7 +145,7 @@ impl Node {
 
     /// The owner of a message that was forwarded has answered.
     pub fn answered(&mut self, from: NodeId, id: u64, answer: Forwarded, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(draft) = self.forwards.answered(from, id) else {
             return;
         };
@@ -158,7 +165,7 @@ impl Node {
     /// The way to a node is broken. What was forwarded there and not answered is tried again, in order; the owner recognises
     /// what it has accepted.
     pub fn lost(&mut self, node: NodeId, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         for draft in self.forwards.lost(node) {
             self.returned(draft, now, effects);
         }

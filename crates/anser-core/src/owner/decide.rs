@@ -32,6 +32,10 @@ impl Owner {
     }
 
     fn decide(&mut self, subject: &Subject, draft: Box<Draft>, turn: &mut Turn<'_>) {
+        if let Some(status) = self.refused.find(draft.origin) {
+            turn.effects.push(draft_settled(&draft, Err(Refusal::new(status))));
+            return;
+        }
         let hash = (draft.class != MessageClass::Status).then(|| draft.duplicate_hash()).flatten();
         if let Some(hash) = hash {
             if let Some(place) = self.duplicates.pending(hash) {
@@ -60,6 +64,7 @@ impl Owner {
             permission::check(conversation, &draft, self.now)
         };
         if let Err(status) = allowed {
+            self.refused.note(draft.origin, status, self.passed_ms);
             turn.effects.push(draft_settled(&draft, Err(Refusal::new(status))));
             return;
         }

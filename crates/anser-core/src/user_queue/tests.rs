@@ -22,7 +22,7 @@ fn draft(number: u64, to: &str) -> Box<Draft> {
         extras: None,
         floor: Timestamp::ZERO,
         submitted_ms: None,
-        ticket: Ticket::Publish { connection, number },
+        ticket: Ticket::Publish { connection, number, way: 0 },
     })
 }
 

@@ -17,6 +17,8 @@ const CLOCK_OFF_MS: u64 = 3600 * 1000;
 /// From where a partition is read, and up to where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
+    /// The attempt to own it to which this belongs.
+    pub(super) epoch: u64,
     /// Our claim, behind which reading ends.
     pub(super) claim: Offset,
     /// Where reading begins.
@@ -33,7 +35,7 @@ pub(super) async fn find(
     limits: &Limits,
     now: Timestamp,
     partition: PartitionId,
-    claim: Offset,
+    (epoch, claim): (u64, Offset),
 ) -> Result<Place, RoleError> {
     // From now on a mailbox that came back without its newest writes takes rows again.
     let mailbox = backends.mailbox.begin_replay(partition).await?;
@@ -51,7 +53,7 @@ pub(super) async fn find(
     let window = by_time.max(Offset(bounds.end.0.saturating_sub(remembered))).max(bounds.start);
     let window = search.claim_of(window).await?;
     let start = needed.min(window.max(bounds.start));
-    Ok(Place { claim, start, replay_from: mailbox.next, changes_from: directory.next })
+    Ok(Place { epoch, claim, start, replay_from: mailbox.next, changes_from: directory.next })
 }
 
 /// The newest records with a sent time in a partition where reading from `start` on has brought none, however long nothing was

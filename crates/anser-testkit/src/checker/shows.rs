@@ -91,13 +91,15 @@ impl Checker {
         let acked = message.acked;
         let forgot = self.tables.forgot;
         let placed = self.tables.placed.get(&(self.tables.terminals[terminal].user, uid)).copied();
-        // After the store has lost its newest writes, what it places anew is shown anew.
-        let is_anew = |earlier: At| match placed {
-            Some((at, is_again)) => is_again && earlier < at,
-            None => forgot.is_some_and(|forgot| earlier < forgot),
-        };
         let row = &self.tables.terminals[terminal];
         let earlier = row.shown.get(&msg).copied();
+        let had = u32::from(earlier.is_some()) + row.repeats.get(&msg).copied().unwrap_or(0) + u32::from(acked_here);
+        // After the store has lost its newest writes, what it places anew is shown anew, once for each time; what was read of
+        // the earlier place may still be on its way meanwhile.
+        let is_anew = |earlier: At| match placed {
+            Some((at, times)) => times > 1 && (earlier < at || had < times),
+            None => forgot.is_some_and(|forgot| earlier < forgot),
+        };
         let id = row.id.0;
         let newest = row.newest.get(&chat).copied().unwrap_or_default();
         if let Some(earlier) = earlier {
@@ -115,7 +117,9 @@ impl Checker {
             );
         }
         let row = &mut self.tables.terminals[terminal];
-        row.shown.insert(msg, at);
+        if row.shown.insert(msg, at).is_some() {
+            *row.repeats.entry(msg).or_default() += 1;
+        }
         row.newest.entry(chat).or_default().raise(sent, at);
     }
 

@@ -71,6 +71,8 @@ pub(super) struct TerminalRow {
     pub(super) connection: Option<ClientConnection>,
     /// What it was shown, and when last.
     pub(super) shown: HashMap<Msg, At>,
+    /// How often it was shown what it was shown before.
+    pub(super) repeats: HashMap<Msg, u32>,
     /// The newest sent time that it was shown, by conversation.
     pub(super) newest: HashMap<Chat, Known>,
 }
@@ -153,8 +155,8 @@ pub(super) struct Tables {
     pub(super) by_body: HashMap<u64, Msg>,
     /// Bodies that became several messages, and which.
     pub(super) doubled: HashMap<u64, Vec<Msg>>,
-    /// When a message was placed last, and whether that was after the store had forgotten an earlier place.
-    pub(super) placed: HashMap<(User, MessageUid), (At, bool)>,
+    /// When a message was placed last, and how many times, which is more than once where the store forgot an earlier place.
+    pub(super) placed: HashMap<(User, MessageUid), (At, u32)>,
     pub(super) chains: HashMap<(User, Chat), Chain>,
     pub(super) rosters: Rosters,
     pub(super) forgot: Option<At>,
@@ -234,6 +236,7 @@ impl Tables {
                 cursor,
                 connection: None,
                 shown: HashMap::new(),
+                repeats: HashMap::new(),
                 newest: HashMap::new(),
             });
         }

@@ -88,7 +88,7 @@ impl Checker {
         if disorder || position > newest.value || is_lost(newest.at) {
             self.tables.users[user].position = Known { value: position, at };
         }
-        self.tables.placed.insert((user, uid), (at, earlier.is_some()));
+        self.tables.placed.insert((user, uid), (at, earlier.map_or(1, |(_, times)| times + 1)));
     }
 
     pub(super) fn on_logged(&mut self, at: At, event: &Event) {

@@ -38,11 +38,12 @@ impl SdkClient {
     }
 
     pub(super) fn on_answer(&mut self, answer: &QueryAck, said: &mut Vec<Said>) {
-        if answer.qos.is_confirmed() {
-            said.push(Said::Write(ClientFrame::QueryCon { message_id: answer.message_id }));
-        }
+        // What it has given up waiting for it does not know any more.
         if self.pulling != Some(answer.message_id) {
             return;
+        }
+        if answer.qos.is_confirmed() {
+            said.push(Said::Write(ClientFrame::QueryCon { message_id: answer.message_id }));
         }
         self.pulling = None;
         let page = match DownStreamMessages::decode(answer.body.clone()) {
@@ -67,8 +68,12 @@ impl SdkClient {
     fn take(&mut self, item: &Seen, said: &mut Vec<Said>) {
         let is_known = match self.kind {
             Kind::Native => !self.known.insert(item.uid),
-            // Own messages are recognised once; 5.38 looks only at those that are newer than the newest it was sent.
-            Kind::Next => item.sent > self.send_cursor && self.sent.remove(&item.uid).is_some(),
+            // Own messages are recognised once; 5.38 looks only at those that are newer than the newest it was sent. Of several
+            // nodes a slow one may bring an older one later: then it shows it again, which cannot be helped from here.
+            Kind::Next if item.sent > self.send_cursor || self.is_among_several => {
+                self.sent.remove(&item.uid).is_some()
+            }
+            Kind::Next => false,
             Kind::V4 | Kind::Own => self.sent.remove(&item.uid).is_some(),
         };
         said.push(if is_known { Said::Withhold(item.uid, item.body) } else { Said::Show(item.clone(), Via::Pull) });

@@ -1,0 +1,431 @@
+//! Several message nodes and one access node: who is alive, who knows of whom, and what goes between them.
+
+mod faults;
+mod streams;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anser_backend::{ClientAddresses, Member, Role, Roles};
+use anser_cluster::{OwnerService, Owners, Publish};
+use anser_peer::{Kept, PeerConfig, Routes, Ways};
+use anser_types::{ConnectionId, NodeId, PartitionCount, UserKey};
+use futures_util::future::select_all;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::access::SimAccess;
+use crate::node::{Among, SimNode, Turn};
+use crate::rng::Rng;
+use crate::service::Directory;
+use crate::wires::{Parcel, State, Stream, Way};
+use crate::world::{Happening, World};
+
+/// How often a node says that it is there, and for how long that holds.
+const ANNOUNCE_MS: u64 = 500;
+const LEASE_MS: u64 = 2_000;
+/// How far the clocks of nodes are apart, at most.
+const AHEAD_MS_MAX: u64 = 500;
+/// How often publishes without an outcome are looked at.
+const EXPIRE_MS: u64 = 1_000;
+
+/// What happens to nodes.
+#[derive(Debug)]
+pub(crate) enum Doing {
+    /// A node begins.
+    Start(usize),
+    /// A node that began as the how-manieth announces itself.
+    Announce(usize, usize),
+    /// It reads the list of members.
+    Look(usize, usize),
+    /// The access node does.
+    AccessLooks,
+    /// It gives up what had no outcome for too long.
+    Expire,
+    /// It begins again.
+    AccessStarts,
+    /// A process that was stopped goes on.
+    Resume(usize, usize),
+    /// A node dies.
+    Kill(usize, usize),
+    /// A node that leaves has let go of all, or takes too long.
+    Leave(usize, usize),
+    /// Something arrives that was sent before so many breaks.
+    Parcel(Way, u64, Box<Parcel>),
+    /// The ends of a stream learn that it is broken.
+    Learn(Way, u64),
+    /// It is dialled again.
+    Dial(Way, u64),
+    /// An owner is told that forwards were lost.
+    TellLost(Way),
+    /// A node hears that an access node is gone.
+    AccessLost(Way),
+}
+
+/// A place for a message node.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    name: String,
+    ahead_ms: u64,
+    pub(crate) node: Option<SimNode>,
+    pub(crate) id: NodeId,
+    /// How many times it has begun.
+    starts: usize,
+    is_draining: bool,
+    /// Who owns what, as this node knows it.
+    owners: Option<Owners>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) slots: Vec<Slot>,
+    /// The list of members, with the times at which the leases end.
+    leases: BTreeMap<NodeId, (Member, u64)>,
+    /// The nodes as the access node sees them, for whatever is asked.
+    pub(crate) directory: Arc<Mutex<Directory>>,
+    streams: BTreeMap<Way, Stream>,
+    access: NodeId,
+    pub(crate) is_access_up: bool,
+    kept: Kept,
+    /// Where outcomes go that are told to terminals.
+    pub(crate) sink: Arc<SimAccess>,
+    partitions: PartitionCount,
+    rng: Rng,
+    next_id: u64,
+}
+
+/// The ways from the access node, as they are at a moment.
+#[derive(Debug)]
+pub(crate) struct AccessWays<'a> {
+    routes: &'a Routes,
+    open: BTreeSet<NodeId>,
+    sent: RefCell<Vec<(NodeId, Vec<Publish>)>>,
+}
+
+impl Ways for AccessWays<'_> {
+    fn node_of(&self, user: &UserKey) -> Option<NodeId> {
+        self.routes.message_node(user)
+    }
+
+    fn answers(&self, node: NodeId) -> bool {
+        self.open.contains(&node) && self.routes.member(node).is_some()
+    }
+
+    fn send(&self, to: NodeId, _: u32, publishes: Vec<Publish>) -> bool {
+        let is_open = self.open.contains(&to);
+        if is_open {
+            self.sent.borrow_mut().push((to, publishes));
+        }
+        is_open
+    }
+}
+
+fn peer_config() -> PeerConfig {
+    PeerConfig::default()
+}
+
+impl Fleet {
+    pub(crate) fn new(nodes: usize, partitions: PartitionCount, mut rng: Rng) -> Self {
+        let slots = (0..nodes).map(|place| Slot {
+            name: format!("m{place}"),
+            ahead_ms: rng.between(0, AHEAD_MS_MAX),
+            node: None,
+            id: NodeId(0),
+            starts: 0,
+            is_draining: false,
+            owners: None,
+        });
+        let slots = slots.collect();
+        let directory = Directory { routes: Routes::of(&[], partitions), partitions, nodes: BTreeMap::new() };
+        let sink = Arc::new(SimAccess::default());
+        Self {
+            slots,
+            leases: BTreeMap::new(),
+            directory: Arc::new(Mutex::new(directory)),
+            streams: BTreeMap::new(),
+            access: NodeId::drawn(1 << 32),
+            is_access_up: true,
+            kept: Kept::new(&peer_config(), sink.clone()),
+            sink,
+            partitions,
+            rng,
+            next_id: 1,
+        }
+    }
+
+    /// A connection of the access node.
+    pub(crate) const fn connection(&self, number: u32) -> ConnectionId {
+        ConnectionId::of_node(self.access, number)
+    }
+
+    pub(crate) const fn is_of_access(&self, id: ConnectionId) -> bool {
+        id.is_of(self.access)
+    }
+
+    fn draw_id(&mut self) -> NodeId {
+        self.next_id += 1;
+        NodeId::drawn(self.next_id << 32)
+    }
+
+    fn place_of(&self, id: NodeId) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.id == id && slot.node.is_some())
+    }
+
+    fn node(&self, id: NodeId) -> Option<&SimNode> {
+        self.place_of(id).and_then(|place| self.slots[place].node.as_ref())
+    }
+
+    fn is_alive(&self, id: NodeId) -> bool {
+        if id == self.access { self.is_access_up } else { self.place_of(id).is_some() }
+    }
+
+    /// Whether all nodes are there and have nothing on.
+    pub(crate) fn is_whole(&self) -> bool {
+        let is_well = |slot: &Slot| {
+            let node = slot.node.as_ref();
+            node.is_some_and(|node| node.is_serving() && !node.gate.is_closed()) && !slot.is_draining
+        };
+        self.is_access_up && self.slots.iter().all(is_well)
+    }
+
+    fn members(&self, now: u64) -> Vec<Member> {
+        self.leases.values().filter(|(_, until)| *until > now).map(|(member, _)| member.clone()).collect()
+    }
+
+    /// Waits for one of the processes to change. Cancel-safe.
+    pub(crate) async fn turn(&mut self) -> (usize, Turn) {
+        let nodes = self.slots.iter_mut().enumerate().filter_map(|(place, slot)| Some((place, slot.node.as_mut()?)));
+        let mut turns: Vec<std::pin::Pin<Box<dyn Future<Output = (usize, Turn)> + Send + '_>>> = Vec::new();
+        for (place, node) in nodes {
+            turns.push(Box::pin(async move { (place, node.turn().await) }));
+        }
+        let sink = Arc::clone(&self.sink);
+        turns.push(Box::pin(async move {
+            sink.wait().await;
+            (usize::MAX, Turn::Told)
+        }));
+        select_all(turns).await.0
+    }
+}
+
+impl World {
+    pub(crate) fn begin_fleet(&mut self) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let places = fleet.slots.len();
+        for place in 0..places {
+            let millis = self.rng.between(0, 200);
+            self.plan_in(millis, Happening::Fleet(Doing::Start(place)));
+        }
+        self.plan_in(250, Happening::Fleet(Doing::AccessLooks));
+        self.plan_in(EXPIRE_MS, Happening::Fleet(Doing::Expire));
+    }
+
+    pub(crate) fn do_fleet(&mut self, doing: Doing) {
+        match doing {
+            Doing::Start(place) => self.start_slot(place),
+            Doing::Announce(place, start) => self.announce(place, start),
+            Doing::Look(place, start) => self.look(place, start),
+            Doing::AccessLooks => self.access_looks(),
+            Doing::Expire => {
+                self.with_kept(|kept, ways| kept.expire(Instant::now(), ways));
+                self.plan_in(EXPIRE_MS, Happening::Fleet(Doing::Expire));
+            }
+            Doing::AccessStarts => self.start_access(),
+            Doing::Resume(place, start) => {
+                if let Some(node) = self.life(place, start) {
+                    node.gate.open();
+                }
+            }
+            Doing::Kill(place, start) => {
+                if !self.work.is_over && self.life(place, start).is_some() {
+                    self.kill_slot(place, 300);
+                }
+            }
+            Doing::Leave(place, start) => self.leave(place, start),
+            Doing::Parcel(way, epoch, parcel) => self.arrive(way, epoch, *parcel),
+            Doing::Learn(way, epoch) => self.learn(way, epoch),
+            Doing::Dial(way, epoch) => self.dial_node(way, epoch),
+            Doing::TellLost(way) => self.tell_lost(way),
+            Doing::AccessLost(way) => self.tell_access_lost(way),
+        }
+    }
+
+    /// The process that began in a place as the how-manieth, if it is alive.
+    fn life(&self, place: usize, start: usize) -> Option<&SimNode> {
+        let slot = self.fleet.as_ref()?.slots.get(place)?;
+        slot.node.as_ref().filter(|_| slot.starts == start)
+    }
+
+    fn start_slot(&mut self, place: usize) {
+        let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.slots[place].node.is_none()) else { return };
+        let id = fleet.draw_id();
+        let slot = &mut fleet.slots[place];
+        slot.id = id;
+        slot.starts += 1;
+        slot.is_draining = false;
+        slot.owners = None;
+        let among =
+            Among { name: slot.name.clone(), id, ahead_ms: slot.ahead_ms, directory: Arc::clone(&fleet.directory) };
+        let node = SimNode::start(&self.fakes, &self.message_config, &self.clock, Some(&among));
+        fleet.directory.lock().nodes.insert(id, node.reachable());
+        slot.node = Some(node);
+        let start = slot.starts;
+        self.starts += 1;
+        self.note_online();
+        let killed = !self.work.is_over && self.rng.chance(self.plan.killed_starts);
+        if killed {
+            let millis = self.rng.delay(40, 4_000, 300);
+            self.plan_in(millis, Happening::Fleet(Doing::Kill(place, start)));
+        }
+        self.announce(place, start);
+        self.look(place, start);
+    }
+
+    fn announce(&mut self, place: usize, start: usize) {
+        let now = self.now();
+        let clock = self.clock.now();
+        let Some(node) = self.life(place, start) else { return };
+        if !node.gate.is_closed() {
+            self.renew(place, now + LEASE_MS, clock);
+        }
+        self.plan_in(ANNOUNCE_MS, Happening::Fleet(Doing::Announce(place, start)));
+    }
+
+    fn renew(&mut self, place: usize, until: u64, clock: anser_types::Timestamp) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let slot = &fleet.slots[place];
+        let member = Member {
+            id: slot.id,
+            name: slot.name.clone(),
+            roles: [Role::Message].into_iter().collect::<Roles>(),
+            address: String::new(),
+            clients: ClientAddresses::default(),
+            draining: slot.is_draining,
+            connections: 0,
+            weight: 1,
+            version: String::new(),
+            clock,
+        };
+        fleet.leases.insert(slot.id, (member, until));
+    }
+
+    fn look(&mut self, place: usize, start: usize) {
+        let now = self.now();
+        let Some(node) = self.life(place, start) else { return };
+        let is_closed = node.gate.is_closed();
+        let millis = self.rng.between(200, 500);
+        self.plan_in(millis, Happening::Fleet(Doing::Look(place, start)));
+        if is_closed {
+            return;
+        }
+        let Some(fleet) = &mut self.fleet else { return };
+        let members = fleet.members(now);
+        let routes = Routes::of(&members, fleet.partitions);
+        let slot = &mut fleet.slots[place];
+        let known = slot.owners.replace(Arc::clone(routes.owners()));
+        let differs = known.is_none_or(|known| known != *routes.owners());
+        if let Some(node) = slot.node.as_ref().filter(|_| differs) {
+            node.handle.owners_changed(Arc::clone(routes.owners()));
+        }
+        let me = slot.id;
+        for member in members.iter().filter(|member| member.id != me) {
+            self.open_way((me, member.id));
+        }
+        self.open_way((me, self.access_id()));
+    }
+
+    fn access_id(&self) -> NodeId {
+        self.fleet.as_ref().map_or(NodeId(0), |fleet| fleet.access)
+    }
+
+    fn access_looks(&mut self) {
+        let now = self.now();
+        let millis = self.rng.between(200, 500);
+        self.plan_in(millis, Happening::Fleet(Doing::AccessLooks));
+        let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.is_access_up) else { return };
+        let members = fleet.members(now);
+        let routes = Routes::of(&members, fleet.partitions);
+        let differs = std::mem::replace(&mut fleet.directory.lock().routes, routes.clone()) != routes;
+        let access = fleet.access;
+        for member in &members {
+            self.open_way((access, member.id));
+        }
+        if differs {
+            self.with_kept(|kept, ways| kept.reroute(ways, || true));
+        }
+    }
+
+    /// The access node begins anew: nobody is connected, and nothing is kept.
+    fn start_access(&mut self) {
+        let Some(fleet) = self.fleet.as_mut().filter(|fleet| !fleet.is_access_up) else { return };
+        fleet.access = fleet.draw_id();
+        fleet.is_access_up = true;
+    }
+
+    pub(crate) fn crash_access(&mut self, down_ms: u64) {
+        let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.is_access_up) else { return };
+        fleet.is_access_up = false;
+        fleet.sink = Arc::new(SimAccess::default());
+        fleet.kept = Kept::new(&peer_config(), fleet.sink.clone());
+        let access = fleet.access;
+        self.end_streams(access);
+        self.lose_connections();
+        self.plan_in(down_ms, Happening::Fleet(Doing::AccessStarts));
+    }
+
+    /// A node dies with everything in it, and begins again later.
+    pub(crate) fn kill_slot(&mut self, place: usize, down_ms: u64) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let slot = &mut fleet.slots[place];
+        let Some(node) = slot.node.take() else { return };
+        // What it had said before is on its way, or was never sent.
+        drop(node);
+        let id = slot.id;
+        fleet.directory.lock().nodes.remove(&id);
+        self.fakes.crash_of(id);
+        self.end_streams(id);
+        self.plan_in(down_ms, Happening::Fleet(Doing::Start(place)));
+    }
+
+    /// A node gave up on an error that it cannot mend, or was told to end.
+    pub(crate) fn slot_ended(&mut self, place: usize) {
+        let why = self.fleet.as_mut().and_then(|fleet| fleet.slots.get_mut(place)?.node.as_mut());
+        if let Some(node) = why {
+            self.last_error = std::mem::take(&mut node.why_ended);
+        }
+        self.kill_slot(place, 300);
+    }
+
+    /// A node that was told to leave has nothing left, or is cut off.
+    fn leave(&mut self, place: usize, start: usize) {
+        if self.life(place, start).is_some() {
+            if let Some(fleet) = &mut self.fleet {
+                let id = fleet.slots[place].id;
+                fleet.leases.remove(&id);
+            }
+            let millis = self.rng.between(100, 2_000);
+            self.kill_slot(place, millis);
+        }
+    }
+
+    /// Does something with the publishes that have no outcome, and sends what comes of it.
+    pub(crate) fn with_kept(&mut self, work: impl FnOnce(&Kept, &AccessWays<'_>)) {
+        let Some(fleet) = &self.fleet else { return };
+        let access = fleet.access;
+        let directory = fleet.directory.lock();
+        let open = fleet.streams.iter().filter(|((from, _), stream)| *from == access && stream.state != State::Down);
+        let ways = AccessWays {
+            routes: &directory.routes,
+            open: open.map(|((_, to), _)| *to).collect(),
+            sent: RefCell::default(),
+        };
+        work(&fleet.kept, &ways);
+        let sent = ways.sent.into_inner();
+        drop(directory);
+        for (to, publishes) in sent {
+            self.send_parcel((access, to), Parcel::Publishes(publishes));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What goes wrong with nodes.
+
+use anser_types::NodeId;
+
+use super::Doing;
+use crate::wires::Way;
+use crate::workload::Fault;
+use crate::world::{Happening, World};
+
+/// How long a node that leaves may take.
+const LEAVE_MS_MAX: u64 = 15_000;
+
+impl World {
+    /// One fault of those that only several nodes have; or one that a single node has, too.
+    pub(crate) fn do_fleet_fault(&mut self) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let place = fleet.rng.below(fleet.slots.len());
+        match fleet.rng.below(100) {
+            0..25 => self.cut_some(),
+            25..42 => {
+                let down = self.draw(|rng| rng.delay(500, 5_000, 200));
+                self.kill_slot(place, down);
+            }
+            42..57 => self.stop(place),
+            57..66 => self.drain(place),
+            66..80 => self.cut_ways(place),
+            80..88 => {
+                if self.plan.weather.forget > 0 {
+                    self.fakes.roll_mailbox_back();
+                }
+            }
+            88..92 => {
+                let down = self.draw(|rng| rng.between(50, 2_000));
+                self.crash_access(down);
+            }
+            92..97 => {
+                self.fakes.history.set_away(true);
+                let millis = self.draw(|rng| rng.delay(500, 15_000, 300));
+                self.plan_in(millis, Happening::Fixed(Fault::HistoryAway));
+            }
+            _ => {}
+        }
+    }
+
+    fn draw<T: Default>(&mut self, draw: impl FnOnce(&mut crate::rng::Rng) -> T) -> T {
+        self.fleet.as_mut().map_or_else(T::default, |fleet| draw(&mut fleet.rng))
+    }
+
+    /// A process stands still for a while, long enough to be taken for dead or not, and knows nothing of it.
+    fn stop(&mut self, place: usize) {
+        let millis = self.draw(|rng| rng.delay(1_500, 12_000, 500));
+        let Some(slot) = self.fleet.as_ref().map(|fleet| &fleet.slots[place]) else { return };
+        if let Some(node) = &slot.node {
+            node.gate.close();
+            let start = slot.starts;
+            self.plan_in(millis, Happening::Fleet(Doing::Resume(place, start)));
+        }
+    }
+
+    /// A node says that it leaves, and ends when it owns nothing.
+    fn drain(&mut self, place: usize) {
+        let (now, clock) = (self.now(), self.clock.now());
+        let Some(fleet) = &mut self.fleet else { return };
+        let others = fleet.slots.iter().enumerate().filter(|(other, slot)| *other != place && slot.node.is_some());
+        let is_last = others.filter(|(_, slot)| !slot.is_draining).count() == 0;
+        let slot = &mut fleet.slots[place];
+        let Some(node) = slot.node.as_ref().filter(|node| !is_last && !node.gate.is_closed()) else { return };
+        let handle = node.handle.clone();
+        slot.is_draining = true;
+        let start = slot.starts;
+        self.renew(place, now + super::LEASE_MS, clock);
+        self.plan_in(LEAVE_MS_MAX, Happening::Fleet(Doing::Leave(place, start)));
+        self.answers.push(Box::pin(async move {
+            handle.released().await;
+            crate::world::RoleAnswer::Released(place, start)
+        }));
+    }
+
+    pub(crate) fn on_released(&mut self, place: usize, start: usize) {
+        self.plan_in(1, Happening::Fleet(Doing::Leave(place, start)));
+    }
+
+    /// Streams of a node break: one, or all.
+    fn cut_ways(&mut self, place: usize) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let id: NodeId = fleet.slots[place].id;
+        let mut ways: Vec<Way> = fleet.streams.keys().filter(|(from, to)| *from == id || *to == id).copied().collect();
+        if !ways.is_empty() && fleet.rng.chance(600) {
+            let one = fleet.rng.below(ways.len());
+            ways = vec![ways[one]];
+        }
+        ways.into_iter().for_each(|way| self.cut_way(way));
+    }
+
+    /// Everything is mended.
+    pub(crate) fn mend_fleet(&mut self) {
+        let Some(fleet) = &mut self.fleet else { return };
+        for slot in &mut fleet.slots {
+            if let Some(node) = &slot.node {
+                node.gate.open();
+            }
+        }
+    }
+}
