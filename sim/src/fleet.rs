@@ -306,6 +306,8 @@ impl World {
             connections: 0,
             weight: 1,
             version: String::new(),
+            speaks: anser_backend::Spoken { oldest: 1, newest: 1 },
+            admin: String::new(),
             clock,
         };
         fleet.leases.insert(slot.id, (member, until));

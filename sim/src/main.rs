@@ -28,6 +28,9 @@ struct Arguments {
     /// Break this rule.
     #[arg(long = "break", value_name = "RULE")]
     broken: Option<String>,
+    /// Several message nodes with an access node, instead of one node with all.
+    #[arg(long)]
+    several: bool,
 }
 
 fn main() -> ExitCode {
@@ -41,7 +44,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let trial = switch.map_or(Trial::Plain, Trial::Broken);
+    let whole = if arguments.several { Trial::Several } else { Trial::Plain };
+    let trial = switch.map_or(whole, Trial::Broken);
     let is_good = if arguments.zoo {
         visit_zoo(arguments.from, arguments.seeds.unwrap_or(60), switch)
     } else if let Some(seed) = arguments.seed {

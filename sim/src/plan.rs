@@ -112,11 +112,8 @@ impl Plan {
             slow: rng.between(0, 60),
         };
         let clock_off_ms = if rng.chance(500) { [500, 5_000, 3_600_000][rng.below(3)] } else { 0 };
-        // By a stream of its own: a world with one node is the same whatever is drawn for several.
-        let mut fleet = Rng::new(!rng.clone().next());
-        let nodes = if fleet.chance(400) { 2 + fleet.below(2) } else { 1 };
         let plan = Self {
-            nodes,
+            nodes: 1,
             users,
             seats,
             groups: rng.below(3),
@@ -137,8 +134,7 @@ impl Plan {
             slow_reader_ms: if rng.chance(200) { rng.between(50, 400) } else { 0 },
             weather,
         };
-        let plan = if rng.chance(20) { plan.crowded() } else { plan };
-        if plan.nodes > 1 { plan.several() } else { plan }
+        if rng.chance(20) { plan.crowded() } else { plan }
     }
 
     /// What several nodes share is not on the machine of one: the log takes whatever comes, and clocks are nearly right.
@@ -149,7 +145,7 @@ impl Plan {
     }
 
     /// The same with so many nodes.
-    const fn with_nodes(mut self, nodes: usize) -> Self {
+    pub(crate) const fn with_nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
         if nodes > 1 { self.several() } else { self }
     }

@@ -5,8 +5,10 @@ use anser_testkit::checker::Promise;
 /// How a seed is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
-    /// As it is.
+    /// As it is, on one node.
     Plain,
+    /// As it is, on several nodes.
+    Several,
     /// With a rule broken, in weather that brings it out.
     Broken(Switch),
     /// In the same weather, with nothing broken.
@@ -18,7 +20,7 @@ impl Trial {
     pub(crate) const fn broken(self) -> Option<Switch> {
         match self {
             Self::Broken(switch) => Some(switch),
-            Self::Plain | Self::Whole(_) => None,
+            Self::Plain | Self::Several | Self::Whole(_) => None,
         }
     }
 
@@ -26,7 +28,7 @@ impl Trial {
     pub(crate) const fn about(self) -> Option<Switch> {
         match self {
             Self::Broken(switch) | Self::Whole(switch) => Some(switch),
-            Self::Plain => None,
+            Self::Plain | Self::Several => None,
         }
     }
 }
@@ -121,32 +123,15 @@ switches! {
     ArrivalsLost = "arrivals-lost" breaks [NothingLost];
     /// Nobody tells a node that what it forwarded is lost.
     LossUntold = "loss-untold" breaks [ToldWhy];
-    /// What left before a loss was heard of arrives all the same, and is answered.
-    StaleForwards = "stale-forwards" breaks [InOrder, NothingTwice];
-    /// Publishes without an outcome are not sent again when the way is open again.
-    KeptNotSentAgain = "kept-not-sent-again" breaks [ToldWhy];
     /// What a broken stream had not delivered is told to nobody.
     BehindUntold = "behind-untold" breaks [NothingLost];
     /// A mailbox that came back without its newest writes says nothing of it.
     RollbackUnseen = "rollback-unseen" breaks [NothingLost];
-    /// A queue keeps what came on a way that broke, and passes it on with what comes again.
-    QueueKept = "queue-kept" breaks [InOrder, ToldWhy];
-    /// The mailbox takes what is written under an older claim.
-    StaleClaimTaken = "stale-claim-taken" breaks [NothingTwice, NothingLost];
 }
 
 impl Switch {
     /// Whether the rule is one of those that only several nodes need.
     pub(crate) const fn is_of_fleet(self) -> bool {
-        matches!(
-            self,
-            Self::LossUntold
-                | Self::StaleForwards
-                | Self::KeptNotSentAgain
-                | Self::BehindUntold
-                | Self::RollbackUnseen
-                | Self::StaleClaimTaken
-                | Self::QueueKept
-        )
+        matches!(self, Self::LossUntold | Self::BehindUntold | Self::RollbackUnseen)
     }
 }

@@ -79,16 +79,16 @@ impl Stream {
 
     /// Notes what leaves. Forwards that can only have left before a loss was heard of are dropped: they come again with the
     /// rest. `Some`: what really leaves.
-    pub(crate) fn leave(&mut self, parcel: Parcel, keeps_stale: bool) -> Option<Parcel> {
+    pub(crate) fn leave(&mut self, parcel: Parcel) -> Option<Parcel> {
         match parcel {
             Parcel::Forwards(mut forwards) => {
                 self.newest_forward = forwards.last().map_or(self.newest_forward, |last| last.id);
                 let lost_through = self.lost_through;
-                forwards.retain(|forward| keeps_stale || forward.oldest > lost_through);
+                forwards.retain(|forward| forward.oldest > lost_through);
                 (!forwards.is_empty()).then_some(Parcel::Forwards(forwards))
             }
             Parcel::Answers(mut answers) => {
-                answers.retain(|(id, _)| self.forwarded.remove(id) || keeps_stale);
+                answers.retain(|(id, _)| self.forwarded.remove(id));
                 (!answers.is_empty()).then_some(Parcel::Answers(answers))
             }
             other => Some(other),

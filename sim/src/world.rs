@@ -132,6 +132,9 @@ impl World {
         let switch = trial.broken();
         let mut rng = Rng::new(seed);
         let mut plan = Plan::new(&mut rng);
+        if trial == Trial::Several {
+            plan = plan.with_nodes(2 + rng.clone().below(2));
+        }
         if let Some(switch) = trial.about() {
             plan = plan.about(switch);
         }

@@ -182,13 +182,10 @@ impl NastyMailbox {
         BucketBatch { bucket: batch.bucket, parts }
     }
 
-    async fn apply_nastily(&self, mut batch: BucketBatch) -> Result<Answer, StoreError> {
+    async fn apply_nastily(&self, batch: BucketBatch) -> Result<Answer, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
             return Err(unavailable());
-        }
-        if self.sky.broken(Switch::StaleClaimTaken) {
-            batch.parts.iter_mut().for_each(|part| part.claim = Claim::default());
         }
         let answer = if self.sky.broken(Switch::MarksIgnored) {
             self.write(&self.unmarked(&batch))?

@@ -21,11 +21,10 @@ impl World {
     }
 
     pub(super) fn send_parcel(&mut self, way: Way, parcel: Parcel) {
-        let keeps_stale = self.broken(Switch::StaleForwards);
         let now = self.now();
         let Some(fleet) = &mut self.fleet else { return };
         let Some(stream) = fleet.streams.get_mut(&way) else { return };
-        let Some(parcel) = stream.leave(parcel, keeps_stale) else { return };
+        let Some(parcel) = stream.leave(parcel) else { return };
         match stream.state {
             State::Up => {
                 let millis = fleet.rng.delay(2, 60, 30);
@@ -166,9 +165,6 @@ impl World {
 
     /// A node hears that the way from an access node is broken.
     pub(super) fn tell_access_lost(&self, (from, to): Way) {
-        if self.broken(Switch::QueueKept) {
-            return;
-        }
         if let Some(node) = self.fleet.as_ref().and_then(|fleet| fleet.node(to)) {
             node.handle.access_lost(from);
         }
@@ -205,12 +201,7 @@ impl World {
         stream.open(now);
         self.tell_behind(way);
         if way.0 == self.access_id() {
-            let is_kept_back = self.broken(Switch::KeptNotSentAgain);
-            self.with_kept(|kept, ways| {
-                if !is_kept_back {
-                    kept.opened(way.1, ways, || {});
-                }
-            });
+            self.with_kept(|kept, ways| kept.opened(way.1, ways, || {}));
         }
     }
 

@@ -9,7 +9,6 @@ use anser_types::{NodeId, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
 use super::{Effect, Node, Owned};
-use crate::clock::Moment;
 use crate::draft::Draft;
 use crate::owner::{Owner, Resolved};
 
