@@ -96,6 +96,9 @@ pub(crate) struct Fleet {
     next_id: u64,
 }
 
+/// Waits for one process to change.
+type Turning<'a> = std::pin::Pin<Box<dyn Future<Output = (usize, Turn)> + Send + 'a>>;
+
 /// The ways from the access node, as they are at a moment.
 #[derive(Debug)]
 pub(crate) struct AccessWays<'a> {
@@ -197,7 +200,7 @@ impl Fleet {
     /// Waits for one of the processes to change. Cancel-safe.
     pub(crate) async fn turn(&mut self) -> (usize, Turn) {
         let nodes = self.slots.iter_mut().enumerate().filter_map(|(place, slot)| Some((place, slot.node.as_mut()?)));
-        let mut turns: Vec<std::pin::Pin<Box<dyn Future<Output = (usize, Turn)> + Send + '_>>> = Vec::new();
+        let mut turns: Vec<Turning<'_>> = Vec::new();
         for (place, node) in nodes {
             turns.push(Box::pin(async move { (place, node.turn().await) }));
         }

@@ -7,6 +7,7 @@
 
 mod access;
 mod backends;
+mod cast;
 mod client;
 mod clock;
 mod fleet;

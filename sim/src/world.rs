@@ -14,7 +14,8 @@ use anser_types::{AppKey, ConnectionId, Conversation, Message, PartitionCount, T
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::backends::{Fakes, Sky};
-use crate::client::{Client, Event, OwnClient, Said, SdkClient, Tap, Timer};
+use crate::cast::{seats, user_name};
+use crate::client::{Client, Event, Said, Tap, Timer};
 use crate::clock::SimClock;
 use crate::fleet::{Doing, Fleet};
 use crate::network::{Direction, Link};
@@ -91,7 +92,7 @@ pub(crate) struct Seat {
     pub(crate) client: Client,
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) is_signed_in: bool,
-    tap: Option<Tap>,
+    pub(crate) tap: Option<Tap>,
 }
 
 /// See the module.
@@ -123,7 +124,6 @@ pub(crate) struct World {
     pub(crate) recent: Vec<Arc<Message>>,
     /// Why the process ended by itself the last time.
     pub(crate) last_error: String,
-    /// How many times the process was started.
     pub(crate) starts: usize,
 }
 
@@ -497,23 +497,4 @@ impl World {
     pub(crate) fn true_now(&self) -> Timestamp {
         self.clock.true_now()
     }
-}
-
-/// Names whose Java hashes are all the same, so that nothing but the spin keeps UIDs apart.
-fn user_name(place: usize) -> UserId {
-    let syllable = |bit: usize| if place >> bit & 1 == 0 { "Aa" } else { "BB" };
-    let name = [syllable(2), syllable(1), syllable(0)].concat();
-    UserId::new(&name).expect("it is an id")
-}
-
-fn seats(plan: &Plan, users: &[UserId], rng: &mut Rng) -> Vec<Seat> {
-    let seat = |(place, seat): (usize, &crate::plan::SeatPlan)| {
-        let user = users[seat.user].clone();
-        let client = match seat.kind {
-            Kind::Own => Client::Own(Box::new(OwnClient::new(user, &format!("device-{place}"), rng))),
-            kind => Client::Sdk(SdkClient::new(user, kind, plan.nodes > 1, rng.fork())),
-        };
-        Seat { kind: seat.kind, stays: seat.stays, client, connection: None, is_signed_in: false, tap: None }
-    };
-    plan.seats.iter().enumerate().map(seat).collect()
 }

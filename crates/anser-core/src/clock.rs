@@ -6,6 +6,9 @@ use anser_types::Timestamp;
 /// How much one call may say has passed. Calls come several times a second: whatever is more was set, or slept through.
 const STEP_MS_MAX: u64 = 1_000;
 
+/// A process that is not heard of for so long may be taken for dead by others: its lease of two seconds is renewed every half.
+const STOOD_STILL_MS: u64 = 1_500;
+
 /// A moment as a node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
@@ -35,7 +38,7 @@ impl NodeClock {
     /// Takes the machine's time.
     pub(crate) fn advance(&mut self, told: Timestamp) -> Moment {
         let took_ms = told.since(self.told);
-        self.stood_still = took_ms > STEP_MS_MAX;
+        self.stood_still = self.told > Timestamp::ZERO && took_ms >= STOOD_STILL_MS;
         let passed_ms = took_ms.min(STEP_MS_MAX);
         self.told = told;
         self.moment.passed_ms += passed_ms;

@@ -125,22 +125,6 @@ impl Node {
         }
     }
 
-    /// Whether the process stood still since this was asked, on one of several nodes.
-    pub fn take_stood_still(&mut self) -> bool {
-        std::mem::take(&mut self.stood_still)
-    }
-
-    /// Time has come to `now`. A process that stood still may have been taken for dead: what waits in its queues may have gone to
-    /// another node meanwhile. So it passes nothing on until all access nodes have sent it what is for it now.
-    fn advance(&mut self, now: Timestamp) -> Moment {
-        let moment = self.clock.advance(now);
-        if self.clock.stood_still() && !self.elsewhere.is_empty() {
-            self.stood_still = true;
-            self.queues.pause(moment);
-        }
-        moment
-    }
-
     /// Whether every partition is served.
     pub fn is_serving(&self) -> bool {
         self.owners.values().all(|owned| owned.owner.is_serving())

@@ -33,6 +33,8 @@ const ASKED_AT_ONCE: usize = 8;
 type Id = u64;
 /// What was asked for each of some partitions.
 type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
+/// A claim on its way into the log.
+type Appending = BoxFuture<'static, Result<Offset, AppendError>>;
 /// A reader, and what it has read.
 type Piece = (Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>);
 
@@ -191,7 +193,7 @@ impl MessageLoop {
     }
 
     fn claim_all(&mut self, bounds: Answers<Offset>) -> Result<(), RoleError> {
-        let mut pending: Vec<(PartitionId, u64, BoxFuture<'static, Result<Offset, AppendError>>)> = Vec::new();
+        let mut pending: Vec<(PartitionId, u64, Appending)> = Vec::new();
         for (partition, end) in self.sort_out(bounds)? {
             let now = (self.clock)();
             let Some(Append { epoch, expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {

@@ -24,11 +24,7 @@ impl World {
             42..57 => self.stop(place),
             57..66 => self.drain(place),
             66..80 => self.cut_ways(place),
-            80..88 => {
-                if self.plan.weather.forget > 0 {
-                    self.fakes.roll_mailbox_back();
-                }
-            }
+            80..88 if self.plan.weather.forget > 0 => self.fakes.roll_mailbox_back(),
             88..92 => {
                 let down = self.draw(|rng| rng.between(50, 2_000));
                 self.crash_access(down);

@@ -1,5 +1,7 @@
 //! What goes between nodes: when it arrives, what breaks, and who hears of it.
 
+use std::collections::btree_map::Entry;
+
 use anser_cluster::{MessageService, OwnerService, Publish, Settled};
 use anser_types::NodeId;
 
@@ -13,8 +15,8 @@ impl World {
     /// Sees to it that there is a stream, and that somebody dials if it is new.
     pub(super) fn open_way(&mut self, way: Way) {
         let Some(fleet) = &mut self.fleet else { return };
-        if !fleet.streams.contains_key(&way) {
-            fleet.streams.insert(way, Stream::new());
+        if let Entry::Vacant(vacant) = fleet.streams.entry(way) {
+            vacant.insert(Stream::new());
             let millis = fleet.rng.between(1, 60);
             self.plan_in(millis, Happening::Fleet(Doing::Dial(way, 0)));
         }

@@ -9,10 +9,27 @@ use anser_types::{NodeId, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
 use super::{Effect, Node, Owned};
+use crate::clock::Moment;
 use crate::draft::Draft;
 use crate::owner::{Owner, Resolved};
 
 impl Node {
+    /// Whether the process stood still since this was asked, on one of several nodes.
+    pub fn take_stood_still(&mut self) -> bool {
+        std::mem::take(&mut self.stood_still)
+    }
+
+    /// Time has come to `now`. A process that stood still may have been taken for dead: what waits in its queues may have gone to
+    /// another node meanwhile. So it passes nothing on until all access nodes have sent it what is for it now.
+    pub(super) fn advance(&mut self, now: Timestamp) -> Moment {
+        let moment = self.clock.advance(now);
+        if self.clock.stood_still() && !self.elsewhere.is_empty() {
+            self.stood_still = true;
+            self.queues.pause(moment);
+        }
+        moment
+    }
+
     /// Says which node this is, and who owns the partitions. Until then, and on a node by itself, nothing is forwarded.
     pub fn set_owners(&mut self, me: NodeId, owners: Owners) {
         self.me = me;

@@ -43,6 +43,10 @@ impl Ways for World {
         self.users.lock().get(user.user.as_str()).copied()
     }
 
+    fn answers(&self, node: NodeId) -> bool {
+        self.open.lock().contains(&node)
+    }
+
     fn send(&self, to: NodeId, attempt: u32, publishes: Vec<Publish>) -> bool {
         if !self.open.lock().contains(&to) {
             return false;
@@ -51,7 +55,7 @@ impl Ways for World {
         for publish in publishes {
             self.sent.lock().push((to, attempt, publish.origin.publish));
             if let Some(kept) = &kept {
-                kept.settled(to, vec![accepted(publish.origin.publish)]);
+                kept.settled(to, vec![accepted(publish.origin.publish)], self);
             }
         }
         true
@@ -96,15 +100,15 @@ async fn in_order_after_a_break_everything_comes_again_before_what_is_new() {
     let (access, kept, world) = setting(&PeerConfig::default());
     let now = Instant::now();
     kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, now);
-    kept.settled(ONE, vec![accepted(2)]);
+    kept.settled(ONE, vec![accepted(2)], &world);
     world.open.lock().clear();
     kept.publish(vec![publish(4, "bob")], &world, now);
     kept.opened(ONE, &world, || world.open.lock().push(ONE));
     kept.publish(vec![publish(5, "bob")], &world, now);
     let sent = std::mem::take(&mut *world.sent.lock());
     assert_eq!(sent, [(ONE, 0, 1), (ONE, 0, 2), (ONE, 0, 3), (ONE, 1, 1), (ONE, 1, 3), (ONE, 0, 4), (ONE, 0, 5)]);
-    kept.settled(ONE, (1..=5).map(accepted).collect());
-    kept.settled(ONE, (1..=5).map(accepted).collect());
+    kept.settled(ONE, (1..=5).map(accepted).collect(), &world);
+    kept.settled(ONE, (1..=5).map(accepted).collect(), &world);
     let settled: Vec<_> = access.0.lock().iter().map(|one| one.publish).collect();
     assert_eq!(settled, [2, 1, 3, 4, 5], "each once");
     assert_eq!(kept.len(), 0);
@@ -117,14 +121,44 @@ async fn in_order_with_another_node_everything_goes_there_and_old_refusals_count
     kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, now);
     world.sent.lock().clear();
     world.users.lock().insert("alice".into(), OTHER);
-    world.open.lock().push(OTHER);
+    *world.open.lock() = vec![OTHER];
     kept.reroute(&world, || true);
     kept.reroute(&world, || true);
     assert_eq!(*world.sent.lock(), [(OTHER, 1, 1), (OTHER, 1, 2), (OTHER, 1, 3)]);
-    kept.settled(ONE, vec![refused(1), accepted(2)]);
-    kept.settled(OTHER, vec![accepted(1), refused(3)]);
+    kept.settled(ONE, vec![refused(1), accepted(2)], &world);
+    kept.settled(OTHER, vec![accepted(1), refused(3)], &world);
     let settled: Vec<_> = access.0.lock().iter().map(|one| (one.publish, one.outcome.is_ok())).collect();
     assert_eq!(settled, [(2, true), (1, true), (3, false)]);
+}
+
+#[tokio::test]
+async fn in_order_what_is_newer_waits_until_the_old_node_has_settled_what_it_has() {
+    let (_access, kept, world) = setting(&PeerConfig::default());
+    let now = Instant::now();
+    kept.publish(vec![publish(1, "bob"), publish(2, "bob")], &world, now);
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.reroute(&world, || true);
+    kept.publish(vec![publish(3, "bob")], &world, now);
+    kept.settled(ONE, vec![accepted(1)], &world);
+    assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (ONE, 0, 2)], "one of them is not settled");
+    kept.settled(ONE, vec![accepted(2)], &world);
+    assert_eq!(world.sent.lock()[2..], [(OTHER, 0, 3)]);
+}
+
+#[tokio::test]
+async fn in_order_all_goes_to_the_new_node_when_the_old_one_does_not_answer_any_more() {
+    let (_access, kept, world) = setting(&PeerConfig::default());
+    let now = Instant::now();
+    kept.publish(vec![publish(1, "bob")], &world, now);
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.reroute(&world, || true);
+    kept.publish(vec![publish(2, "bob")], &world, now);
+    *world.open.lock() = vec![OTHER];
+    kept.reroute(&world, || true);
+    let sent = std::mem::take(&mut *world.sent.lock());
+    assert_eq!(sent, [(ONE, 0, 1), (OTHER, 1, 1), (OTHER, 0, 2)]);
 }
 
 #[tokio::test]
@@ -134,10 +168,10 @@ async fn told_why_without_an_outcome_a_conversation_is_refused_together() {
     let start = Instant::now();
     kept.publish(vec![publish(1, "bob"), publish(2, "carol")], &world, start);
     kept.publish(vec![publish(3, "bob"), publish(4, "dave")], &world, start + Duration::from_secs(10));
-    kept.settled(ONE, vec![accepted(2)]);
-    kept.expire(start + Duration::from_secs(19));
+    kept.settled(ONE, vec![accepted(2)], &world);
+    kept.expire(start + Duration::from_secs(19), &world);
     assert_eq!(access.0.lock().len(), 1);
-    kept.expire(start + Duration::from_secs(20));
+    kept.expire(start + Duration::from_secs(20), &world);
     assert_eq!(access.0.lock()[1..], [refused(1), refused(3)], "what follows would stand before what comes again");
     assert_eq!(kept.len(), 1);
 }
@@ -154,7 +188,7 @@ async fn slow_is_alone_a_full_node_refuses_only_its_own() {
     let mut other = publish(7, "bob");
     other.sender.user = UserId::new("zoe").unwrap();
     kept.publish(vec![other], &world, now);
-    kept.settled(ONE, vec![accepted(1)]);
+    kept.settled(ONE, vec![accepted(1)], &world);
     kept.publish(vec![publish(4, "bob")], &world, now);
     assert_eq!(access.0.lock().len(), 2, "room again, and another node's was never taken");
     let mut typing = publish(5, "bob");

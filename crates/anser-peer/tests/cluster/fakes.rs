@@ -270,6 +270,8 @@ impl OwnerService for FakeOwner {
         self.lost.lock().push(node);
     }
 
+    fn access_lost(&self, _: NodeId) {}
+
     fn owners_changed(&self, owners: Owners) {
         *self.owners.lock() = Some(owners);
     }
