@@ -18,7 +18,7 @@ pub enum Ticket {
         connection: ConnectionId,
         /// The number of the publish on it.
         number: u64,
-        /// How many times the way from its access node had broken when it came: what came on an earlier one comes again.
+        /// The last break of the way from its access node when it came: what came before a later one comes again.
         way: u32,
     },
     /// A call of another role.

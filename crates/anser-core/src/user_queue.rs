@@ -16,13 +16,10 @@ use crate::draft::{Draft, Ticket};
 const TRY_MS: u64 = 20_000;
 /// How long to wait before something is passed on again.
 const RETRY_MS: u64 = 200;
-
 /// How long nothing is passed on after the process stood still: until the list of members was read again.
 const HEAR_MS: u64 = 1_000;
-
-/// Access nodes whose broken ways are counted. One more begins with each start of an access node.
+/// Access nodes of whose ways it is remembered that they broke. The one that broke longest ago makes room.
 const WAYS_MAX: usize = 4_096;
-
 /// How many bytes all users together may have waiting.
 const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -149,15 +146,16 @@ pub struct UserQueues {
     waiting_bytes: usize,
     /// Nothing is passed on before so much time has passed.
     pause_until_ms: u64,
-    /// How many times the way from an access node has broken, by the half of its id that its connections carry.
+    /// Which of all breaks was the last of the way from an access node, by the half of its id that its connections carry.
     ways: BTreeMap<u64, u32>,
+    breaks: u32,
     users: HashMap<UserKey, Queue>,
 }
 
 impl UserQueues {
     /// Queues without anything in them.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, waiting_bytes: 0, pause_until_ms: 0, ways: BTreeMap::new(), users: HashMap::new() }
+        Self { limits, waiting_bytes: 0, pause_until_ms: 0, ways: BTreeMap::new(), breaks: 0, users: HashMap::new() }
     }
 
     /// How many users have something in flight or waiting, or were acked just now.
@@ -180,10 +178,13 @@ impl UserQueues {
 
     /// The way from an access node is broken: drops what came on it and waits, and from now on whatever of it comes back.
     pub fn access_lost(&mut self, access: NodeId) {
-        if self.ways.len() >= WAYS_MAX {
-            self.ways.pop_first();
+        if self.ways.len() >= WAYS_MAX
+            && let Some((&oldest, _)) = self.ways.iter().min_by_key(|(_, last)| **last)
+        {
+            self.ways.remove(&oldest);
         }
-        *self.ways.entry(half(access.0)).or_default() += 1;
+        self.breaks = self.breaks.saturating_add(1);
+        self.ways.insert(half(access.0), self.breaks);
         for queue in self.users.values_mut().filter(|queue| !queue.waiting.is_empty()) {
             queue.waiting.retain(|draft| is_of_present_way(&self.ways, draft));
             queue.waiting_bytes = queue.waiting.iter().map(|draft| draft.bytes()).sum();
@@ -236,7 +237,7 @@ impl UserQueues {
             return;
         };
         draft.submitted_ms.get_or_insert(now.passed_ms);
-        queue.pause_until_ms = now.passed_ms + RETRY_MS;
+        queue.pause_until_ms = queue.pause_until_ms.max(now.passed_ms + RETRY_MS);
         if is_of_present_way(&self.ways, &draft) {
             queue.take_back(draft);
         } else {

@@ -67,8 +67,10 @@ struct State {
     told: HashMap<UserKey, (Timestamp, Instant)>,
     /// The node that has publishes of a user, and how many.
     places: HashMap<UserKey, (NodeId, usize)>,
-    /// How many are held.
-    held: usize,
+    /// What is held of each user, in the order in which it came. Some of it may have been given up meanwhile.
+    held: HashMap<UserKey, Vec<Key>>,
+    /// Users of whom no node has anything any more, and something is held.
+    free: Vec<UserKey>,
     next: u64,
     limits: Limits,
 }
@@ -116,7 +118,8 @@ impl Kept {
             loads: HashMap::new(),
             told: HashMap::new(),
             places: HashMap::new(),
-            held: 0,
+            held: HashMap::new(),
+            free: Vec::new(),
             next: 0,
             limits,
         };
@@ -142,7 +145,7 @@ impl Kept {
     pub fn reroute(&self, ways: &impl Ways, change: impl FnOnce() -> bool) {
         self.with(|state| {
             if change() {
-                state.move_to_homes(ways, |_| true);
+                state.move_to_homes(ways);
             }
         });
     }
@@ -152,6 +155,7 @@ impl Kept {
     pub fn expire(&self, now: Instant, ways: &impl Ways) {
         let refused = self.with(|state| {
             let refused = state.expire(now);
+            state.free = state.held.keys().cloned().collect();
             state.release(ways);
             refused
         });
@@ -163,9 +167,9 @@ impl Kept {
     pub fn settled(&self, from: NodeId, settled: Vec<Settled>, ways: &impl Ways) {
         self.inbox.lock().extend(settled.into_iter().map(|settled| (from, settled)));
         self.work_off();
-        // Whoever holds the lock has something to hold, or will look soon.
-        let holds = self.state.try_lock().is_some_and(|state| state.held > 0);
-        if holds {
+        // If somebody holds the lock, the next outcome or the next look releases what is held.
+        let is_some_free = self.state.try_lock().is_some_and(|state| !state.free.is_empty());
+        if is_some_free {
             self.with(|state| state.release(ways));
         }
     }
@@ -248,8 +252,10 @@ impl State {
         let deadline = now + self.limits.timeout;
         self.load(node, &publish, true);
         self.remove(&key);
+        if is_held {
+            self.held.entry(publish.sender.clone()).or_default().push(key);
+        }
         self.entries.insert(key, Entry { publish, node, order: self.next, attempts: 0, is_held, deadline });
-        self.held += usize::from(is_held);
     }
 
     /// Whether another node than this one has publishes of the user.
@@ -259,8 +265,10 @@ impl State {
 
     /// A publish of a user went to a node.
     fn note_place(&mut self, user: &UserKey, node: NodeId) {
-        let place = self.places.entry(user.clone()).or_insert((node, 0));
-        *place = (node, place.1 + 1);
+        match self.places.get_mut(user) {
+            Some(place) => *place = (node, place.1 + 1),
+            None => drop(self.places.insert(user.clone(), (node, 1))),
+        }
     }
 
     /// A publish of a user is at no node any more.
@@ -269,6 +277,9 @@ impl State {
             place.1 = place.1.saturating_sub(1);
             if place.1 == 0 {
                 self.places.remove(user);
+                if self.held.contains_key(user) {
+                    self.free.push(user.clone());
+                }
             }
         }
     }
@@ -287,25 +298,31 @@ impl State {
     }
 
     /// Sends to the nodes of their users what is elsewhere, or was held, where nothing is at an old node that answers.
-    fn move_to_homes(&mut self, ways: &impl Ways, concerns: impl Fn(&Entry) -> bool) {
+    fn move_to_homes(&mut self, ways: &impl Ways) {
         let mut homes: HashMap<UserKey, Option<NodeId>> = HashMap::new();
-        for entry in self.entries.values().filter(|entry| concerns(entry)) {
+        for entry in self.entries.values() {
             let user = &entry.publish.sender;
             if !homes.contains_key(user) {
                 homes.insert(user.clone(), self.free_home(user, ways));
             }
         }
+        self.held.retain(|user, _| homes.get(user).is_some_and(Option::is_none));
         self.again(ways, |entry| {
             let home = homes.get(&entry.publish.sender).copied().flatten();
             home.filter(|_| home != entry.node || entry.is_held)
         });
     }
 
-    /// Sends what was held and does not have to be any more.
+    /// Sends what was held of users of whom no node has anything any more.
     fn release(&mut self, ways: &impl Ways) {
-        if self.held > 0 {
-            self.move_to_homes(ways, |entry| entry.is_held);
+        let mut due = Vec::new();
+        for user in std::mem::take(&mut self.free) {
+            let Some(home) = self.free_home(&user, ways) else { continue };
+            let held = self.held.remove(&user).unwrap_or_default();
+            let still_held = held.into_iter().filter_map(|key| Some((key, self.entries.get(&key)?)));
+            due.extend(still_held.filter(|(_, entry)| entry.is_held).map(|(key, entry)| (entry.order, key, home)));
         }
+        self.send_again(due, ways);
     }
 
     /// The node of a user, if nothing of the user is at another one that answers.
@@ -323,6 +340,10 @@ impl State {
                 due.push((entry.order, *key, node));
             }
         }
+        self.send_again(due, ways);
+    }
+
+    fn send_again(&mut self, mut due: Vec<(u64, Key, NodeId)>, ways: &impl Ways) {
         due.sort_unstable();
         for (_, key, node) in &due {
             self.move_to(key, *node);
@@ -348,7 +369,7 @@ impl State {
     fn move_to(&mut self, key: &Key, node: NodeId) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let before = entry.node.replace(node);
-        self.held = self.held.saturating_sub(usize::from(std::mem::take(&mut entry.is_held)));
+        entry.is_held = false;
         let (publish, was_sent) = (entry.publish.clone(), entry.attempts > 0);
         if before != Some(node) {
             self.load(before, &publish, false);
@@ -387,7 +408,6 @@ impl State {
     fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.load(entry.node, &entry.publish, false);
-        self.held = self.held.saturating_sub(usize::from(entry.is_held));
         if entry.attempts > 0 {
             self.forget_place(&entry.publish.sender);
         }

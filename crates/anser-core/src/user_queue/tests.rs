@@ -105,6 +105,61 @@ fn slow_is_alone_a_full_queue_refuses_its_own_user_only() {
     assert_eq!(numbers(&mut effects), [1, -4, 9]);
 }
 
+/// A publish on a connection of this access node.
+fn of_access(access: NodeId, number: u64, to: &str) -> Box<Draft> {
+    let connection = ConnectionId::of_node(access, 1);
+    let origin = Origin { connection, publish: number, client_id: None };
+    Box::new(Draft { origin, ticket: Ticket::Publish { connection, number, way: 0 }, ..*draft(number, to) })
+}
+
+const ONE: NodeId = NodeId(1 << 32);
+const OTHER: NodeId = NodeId(2 << 32);
+
+#[test]
+fn in_order_what_came_on_a_way_that_broke_waits_no_more_and_does_not_come_back() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    queues.submit(of_access(ONE, 1, "bob"), at(10), &mut effects);
+    queues.submit(of_access(ONE, 2, "carol"), at(10), &mut effects);
+    queues.submit(of_access(OTHER, 3, "dave"), at(10), &mut effects);
+    let Some(Effect::Forward(first)) = effects.pop() else { panic!("the first is passed on") };
+    queues.access_lost(ONE);
+    queues.returned(first, at(10), &mut effects);
+    queues.tick(at(300), &mut effects);
+    assert_eq!(numbers(&mut effects), [3], "of the other access node");
+    queues.settled(&alice(), None, at(300), &mut effects);
+    for (number, to) in [(1, "bob"), (2, "carol")] {
+        queues.submit(of_access(ONE, number, to), at(310), &mut effects);
+    }
+    assert_eq!(numbers(&mut effects), [1], "sent again, in order");
+}
+
+#[test]
+fn in_order_a_second_copy_does_not_wait_beside_the_first_and_an_older_one_goes_before_it() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    for (number, to) in [(1, "bob"), (3, "carol"), (4, "carol")] {
+        queues.submit(draft(number, to), at(10), &mut effects);
+    }
+    for number in [2, 3, 4] {
+        queues.submit(draft(number, "carol"), at(20), &mut effects);
+    }
+    queues.settled(&alice(), None, at(30), &mut effects);
+    assert_eq!(numbers(&mut effects), [1, 2, 3, 4]);
+}
+
+#[test]
+fn in_order_a_process_that_stood_still_passes_nothing_on_for_a_while() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    queues.submit(draft(1, "bob"), at(10), &mut effects);
+    effects.clear();
+    queues.pause(at(5_000));
+    queues.returned(draft(1, "bob"), at(5_000), &mut effects);
+    queues.submit(draft(2, "bob"), at(5_300), &mut effects);
+    queues.tick(at(5_999), &mut effects);
+    assert_eq!(numbers(&mut effects), [0i64; 0], "also what came back meanwhile");
+    queues.tick(at(6_000), &mut effects);
+    assert_eq!(numbers(&mut effects), [1, 2]);
+}
+
 #[test]
 fn idle_queues_cost_nothing() {
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());

@@ -34,6 +34,7 @@ struct World {
     users: Mutex<BTreeMap<String, NodeId>>,
     open: Mutex<Vec<NodeId>>,
     sent: Mutex<Vec<(NodeId, u32, u64)>>,
+    floors: Mutex<Vec<Timestamp>>,
     /// Settles at once, from within, what is sent.
     answers: Mutex<Option<Arc<Kept>>>,
 }
@@ -54,6 +55,7 @@ impl Ways for World {
         let kept = self.answers.lock().clone();
         for publish in publishes {
             self.sent.lock().push((to, attempt, publish.origin.publish));
+            self.floors.lock().push(publish.floor);
             if let Some(kept) = &kept {
                 kept.settled(to, vec![accepted(publish.origin.publish)], self);
             }
@@ -144,6 +146,35 @@ async fn in_order_what_is_newer_waits_until_the_old_node_has_settled_what_it_has
     assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (ONE, 0, 2)], "one of them is not settled");
     kept.settled(ONE, vec![accepted(2)], &world);
     assert_eq!(world.sent.lock()[2..], [(OTHER, 0, 3)]);
+}
+
+#[tokio::test]
+async fn in_order_what_is_held_goes_on_though_some_of_it_was_given_up() {
+    let config = PeerConfig { publish_timeout: Duration::from_secs(20), ..PeerConfig::default() };
+    let (_access, kept, world) = setting(&config);
+    let start = Instant::now();
+    kept.publish(vec![publish(1, "bob")], &world, start + Duration::from_secs(15));
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.publish(vec![publish(2, "carol")], &world, start);
+    kept.publish(vec![publish(3, "dave"), publish(4, "dave")], &world, start + Duration::from_secs(15));
+    kept.expire(start + Duration::from_secs(20), &world);
+    kept.settled(ONE, vec![accepted(1)], &world);
+    assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (OTHER, 0, 3), (OTHER, 0, 4)]);
+}
+
+#[tokio::test]
+async fn in_order_a_user_is_above_what_the_user_was_told_also_at_another_node() {
+    let (_access, kept, world) = setting(&PeerConfig::default());
+    let now = Instant::now();
+    kept.publish(vec![publish(1, "bob"), publish(2, "carol")], &world, now);
+    let told = Accepted { uid: MessageUid::from_bytes([1; 10]), sent: Timestamp(500) };
+    kept.settled(ONE, vec![Settled { outcome: Ok(told), ..accepted(1) }], &world);
+    world.users.lock().insert("alice".into(), OTHER);
+    *world.open.lock() = vec![OTHER];
+    kept.reroute(&world, || true);
+    kept.publish(vec![publish(3, "dave")], &world, now);
+    assert_eq!(world.floors.lock()[2..], [Timestamp(500); 2], "sent again, and new");
 }
 
 #[tokio::test]
