@@ -152,11 +152,33 @@ fn told_why_a_partition_that_is_closed_decides_nothing_until_it_is_open_again() 
     assert!(world.outcome(number).is_some_and(|outcome| outcome.is_ok()));
 }
 
+#[test]
+fn told_why_a_copy_of_what_was_refused_for_good_is_refused_though_it_would_be_allowed_by_now() {
+    let mut world = World::new();
+    world.block("alice", "bob");
+    let publish = world.private("alice", "bob", "first", None);
+    let refused = world.send(publish.clone());
+    world.sync();
+    let blacklisted = Some(Err(Refusal::new(Status::BLACKLISTED)));
+    assert_eq!(world.outcome(refused), blacklisted);
+    world.roster("alice", "bob", RosterChange::Unblock { by: user("bob") });
+    world.settled.clear();
+    world.send(publish.clone());
+    world.sync();
+    assert_eq!(world.outcome(refused), blacklisted, "by another way, later");
+    let again = world.send(Publish { origin: Origin { publish: 100, ..publish.origin }, ..publish });
+    world.sync();
+    assert!(world.outcome(again).is_some_and(|outcome| outcome.is_ok()), "the client sends again");
+}
+
 impl World {
     /// One of two users does not want to hear from the other.
     fn block(&mut self, from: &str, by: &str) {
-        let subject = Subject::private(app(), user(from), user(by));
-        let change = RosterChange::Block { by: user(by) };
+        self.roster(from, by, RosterChange::Block { by: user(by) });
+    }
+
+    fn roster(&mut self, one: &str, other: &str, change: RosterChange) {
+        let subject = Subject::private(app(), user(one), user(other));
         let body = Body::Roster(RosterRecord { subject, time: Timestamp::ZERO, change });
         self.node.command(1, body, self.now, &mut self.effects);
         self.perform();

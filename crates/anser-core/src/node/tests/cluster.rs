@@ -415,3 +415,20 @@ fn in_order_a_message_names_what_is_unanswered_though_what_came_between_was_give
     let [(_, Some(after))] = ids(&mut cluster)[..] else { panic!("the second again") };
     assert_eq!(after, first);
 }
+
+#[test]
+fn in_order_a_process_that_stood_still_says_so_and_forwards_nothing_meanwhile() {
+    let mut cluster = Cluster::new();
+    cluster.tell_owner(A);
+    cluster.take_over(A, partition());
+    cluster.say(B, "one");
+    cluster.run_on();
+    assert!(!cluster.node(B).take_stood_still());
+    cluster.now = cluster.now.plus(1_500);
+    cluster.say(B, "two");
+    assert!(cluster.node(B).take_stood_still(), "it may have been taken for dead");
+    assert!(!cluster.node(B).take_stood_still(), "said once");
+    assert!(cluster.ways.get(&(B, A)).is_none_or(VecDeque::is_empty), "it does not know where the user's queue is");
+    cluster.run_on();
+    assert_eq!(cluster.counted(), 2);
+}
