@@ -22,9 +22,9 @@ use crate::progress::{PartitionState, Progress};
 use crate::reads::storage;
 use crate::role::{Backends, Clock};
 
-/// For how long a change that cannot be decided now is tried again, and how often.
-const COMMAND_TRIES: Duration = Duration::from_secs(5);
-const COMMAND_PAUSE: Duration = Duration::from_millis(100);
+/// For how long what cannot be decided now and passes no queue is tried again, and how often.
+const TRIES: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 /// For how long somebody waits until what was accepted is in the tables.
 const TABLES: Duration = Duration::from_secs(5);
 
@@ -118,9 +118,20 @@ impl MessageHandle {
         answer.await.map_err(|_| Refusal::UNAVAILABLE)
     }
 
-    async fn send_draft(&self, draft: Draft) -> Outcome {
-        let (answer, outcome) = oneshot::channel();
-        self.ask(Input::Draft(Box::new(draft), answer), outcome).await?.outcome
+    /// Publishes for the server. While its partition is being taken over, or the log is full, it is tried again: nothing of it is
+    /// in the log then.
+    async fn publish_with_patience(&self, publish: ServerPublish, origin: Origin) -> Outcome {
+        let mut waited = Duration::ZERO;
+        loop {
+            let (answer, outcome) = oneshot::channel();
+            let draft = Draft::from_server(publish.clone(), origin, Ticket::None);
+            let answer = self.ask(Input::Draft(Box::new(draft), answer), outcome).await?;
+            if answer.outcome != Err(Refusal::UNAVAILABLE) || waited >= TRIES {
+                return answer.outcome;
+            }
+            tokio::time::sleep(PAUSE).await;
+            waited += PAUSE;
+        }
     }
 
     async fn run_command(&self, command: Command) -> Result<Timestamp, Refusal> {
@@ -135,9 +146,9 @@ impl MessageHandle {
             let answer = self.ask(Input::Command(body.clone(), answer), outcome).await?;
             match answer.outcome {
                 // Its partition is being taken over, or the log is full. A repeat changes nothing that is changed already.
-                Err(Refusal::UNAVAILABLE) if waited < COMMAND_TRIES => {
-                    tokio::time::sleep(COMMAND_PAUSE).await;
-                    waited += COMMAND_PAUSE;
+                Err(Refusal::UNAVAILABLE) if waited < TRIES => {
+                    tokio::time::sleep(PAUSE).await;
+                    waited += PAUSE;
                 }
                 Err(refusal) => return Err(refusal),
                 Ok(accepted) => {
@@ -198,7 +209,7 @@ impl MessageHandle {
         extras.effect = Some(Effect::Recall { uid: effect.uid, sent: first.sent });
         // Who was not sent the message does not hear that there was one.
         extras.to_users = first.to_users().to_vec();
-        self.send_draft(Draft::from_server(command, origin, Ticket::None)).await
+        self.publish_with_patience(command, origin).await
     }
 }
 
@@ -218,7 +229,7 @@ impl MessageService for MessageHandle {
     }
 
     fn publish_for_server(&self, publish: ServerPublish, origin: Origin) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.send_draft(Draft::from_server(publish, origin, Ticket::None)))
+        Box::pin(self.publish_with_patience(publish, origin))
     }
 
     fn command(&self, command: Command) -> BoxFuture<'_, Result<Timestamp, Refusal>> {

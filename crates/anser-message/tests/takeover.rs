@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use anser_backend::MessageLog;
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
 use anser_cluster::{
-    Accepted, AccessService, Arrival, BoxFuture, MessageService, Outcome, Publish, PullRequest, Refusal, Settled,
-    SignOut,
+    Accepted, AccessService, Arrival, BoxFuture, MessageService, Outcome, Publish, PullRequest, Refusal, ServerPublish,
+    Settled, SignOut,
 };
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{Body, Header};
@@ -300,5 +300,30 @@ async fn nothing_lost_a_mailbox_that_forgot_what_nobody_writes_to_again_is_found
     world.mailbox.roll_back(&saved);
     assert!(world.timeline("bob").await.is_empty());
     world.until_timeline("bob", &["1"]).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_publish_of_the_server_waits_while_its_partition_is_taken_over_again() {
+    let mut world = world(None);
+    world.start().await;
+    // Another claims, so that what is decided next does not count; and claims no more.
+    world.lay_claim(1).await;
+    let publish = ServerPublish {
+        app: AppKey::new("app").unwrap(),
+        sender: UserId::new("alice").unwrap(),
+        kind: ConversationType::System,
+        target: TargetId::new("bob").unwrap(),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::PERSIST,
+        object_name: "RC:TxtMsg".into(),
+        content: "news".into(),
+        sender_copy: false,
+        check_permission: false,
+        extras: None,
+    };
+    let handle = world.handle.clone().unwrap();
+    assert!(handle.publish_for_server(publish, Origin::NONE).await.is_ok(), "not refused for that moment");
+    world.until_timeline("bob", &["news"]).await;
     world.stop().await;
 }
