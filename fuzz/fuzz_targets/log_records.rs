@@ -3,15 +3,19 @@
 //! Input: one byte that picks the form. Even: the bytes are a file. Odd: a script that writes a segment frame by frame (by the
 //! published format, not by the code under test), changes bytes of it and cuts it.
 //!
+//! The log's id comes from the whole input, as a real one is drawn at random: whoever writes a body does not know it, and so
+//! cannot put a frame of this log into it.
+//!
 //! What must hold beside "no panic": nothing is accepted but what was written, a change is never passed over in silence when a
 //! later commit proves that it hit durable bytes, and what lies before a torn end is kept.
 
 #![no_main]
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use anser_backend_embedded::{SegmentReport, inspect_segment};
 use libfuzzer_sys::fuzz_target;
 
-const LOG: u64 = 0x0a05_e500_1234_5678;
 const SEGMENT: u64 = 1;
 const PARTITIONS: usize = 3;
 const HEAD_LEN: usize = 40 + 8 * PARTITIONS;
@@ -25,20 +29,22 @@ struct Frame {
 }
 
 struct Script {
+    log: u64,
     bytes: Vec<u8>,
     frames: Vec<Frame>,
     next: [u64; PARTITIONS],
 }
 
 impl Script {
-    fn new() -> Self {
+    fn new(log: u64) -> Self {
         let mut bytes = b"ANSERSEG\x01\x00\x03\x00".to_vec();
-        for number in [SEGMENT, LOG, 1000, 0, 0, 0] {
+        for number in [SEGMENT, log, 1000, 0, 0, 0] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         let crc = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         Self {
+            log,
             bytes,
             frames: Vec::new(),
             next: [0; PARTITIONS],
@@ -59,7 +65,7 @@ impl Script {
         head.extend_from_slice(&1000_u64.to_le_bytes());
         head.extend_from_slice(&(commit_start as u32).to_le_bytes());
         let place = [
-            &LOG.to_le_bytes()[..],
+            &self.log.to_le_bytes()[..],
             &SEGMENT.to_le_bytes(),
             &(position as u32).to_le_bytes(),
         ]
@@ -79,7 +85,9 @@ impl Script {
 
     /// Runs the script; returns what was written and what a disk made of it.
     fn run(mut script: &[u8]) -> (Self, Vec<u8>) {
-        let mut written = Self::new();
+        let mut hasher = DefaultHasher::new();
+        script.hash(&mut hasher);
+        let mut written = Self::new(hasher.finish());
         let mut changes = Vec::new();
         let mut len = usize::MAX;
         while let [op, rest @ ..] = script {
