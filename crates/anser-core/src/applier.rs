@@ -11,8 +11,8 @@ use anser_backend::{
 use anser_cluster::Deliver;
 use anser_types::record::{Body, UserChange, UserRecord};
 use anser_types::{
-    BucketId, Conversation, ConversationType, Effect, Mark, Message, MessageFlags, MessageUid, Offset, PartitionId,
-    Timestamp, UserId, UserKey,
+    BucketId, Claim, Conversation, ConversationType, Effect, Mark, Message, MessageFlags, MessageUid, Offset,
+    PartitionId, Timestamp, UserId, UserKey,
 };
 
 use crate::owner::Committed;
@@ -21,12 +21,14 @@ use crate::owner::Committed;
 #[derive(Debug, Default)]
 pub struct Derived {
     mailbox: BTreeMap<BucketId, Vec<PartitionRows>>,
+    claims: BTreeMap<PartitionId, Claim>,
     marks: BTreeMap<PartitionId, Mark>,
 }
 
 impl Derived {
     /// Adds what a record changes.
     pub fn add(&mut self, committed: &Committed) {
+        self.claims.insert(committed.partition, committed.claim);
         self.marks.insert(committed.partition, committed.mark());
         match &*committed.body {
             Body::Claim { .. } | Body::Roster(_) => {}
@@ -37,8 +39,18 @@ impl Derived {
 
     /// The mailbox writes, one per bucket, each with its parts in the order of the log. A bucket in which nothing changes is
     /// not written; its mark lags behind, which is harmless because the place to replay from does not.
+    ///
+    /// A partition is written under its newest claim alone. Were the rows before a renewal written under the older one, a batch
+    /// that is tried again because its answer was lost would look like that of a dethroned owner.
     pub fn take_mailbox(&mut self) -> Vec<BucketBatch> {
-        std::mem::take(&mut self.mailbox).into_iter().map(|(bucket, parts)| BucketBatch { bucket, parts }).collect()
+        let claims = std::mem::take(&mut self.claims);
+        let batch = |(bucket, mut parts): (BucketId, Vec<PartitionRows>)| {
+            for part in &mut parts {
+                part.claim = claims.get(&part.partition).copied().unwrap_or(part.claim);
+            }
+            BucketBatch { bucket, parts }
+        };
+        std::mem::take(&mut self.mailbox).into_iter().map(batch).collect()
     }
 
     /// How far a mailbox has come in each partition that contains all of it.
@@ -51,7 +63,7 @@ impl Derived {
         let parts = self.mailbox.entry(user.bucket()).or_default();
         let next = committed.offset.next();
         match parts.last_mut() {
-            Some(last) if last.partition == committed.partition && last.claim == committed.claim => {
+            Some(last) if last.partition == committed.partition => {
                 last.next = next;
                 last.rows.push((committed.offset, row));
             }

@@ -229,7 +229,10 @@ impl Applier {
             match self.backends.mailbox.apply(alone).await {
                 Ok(one) => placed.extend(one),
                 Err(StoreError::StaleClaim) => {
-                    tracing::info!(partition = %part.partition, "a newer owner applies these records");
+                    // Nor is it noted as applied: that owner may die before it has come to them.
+                    if self.suspended.insert(part.partition) {
+                        tracing::info!(partition = %part.partition, "a newer owner applies these records");
+                    }
                     placed.push(Vec::new());
                 }
                 Err(StoreError::RolledBack) => {

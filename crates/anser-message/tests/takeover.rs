@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
-use anser_backend::MessageLog;
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
+use anser_backend::{BucketBatch, Mailbox, MessageLog, PartitionRows};
 use anser_cluster::{
     Accepted, AccessService, Arrival, BoxFuture, MessageService, Outcome, Publish, PullRequest, Refusal, ServerPublish,
     Settled, SignOut,
@@ -144,15 +145,20 @@ impl World {
         reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
     }
 
-    /// Waits until somebody's timeline is this.
+    /// Waits until somebody's timeline is this, for at most ten seconds.
     async fn until_timeline(&self, name: &str, expected: &[&str]) {
-        loop {
-            let mut changed = std::pin::pin!(self.access.changed.notified());
-            changed.as_mut().enable();
-            if self.timeline(name).await == expected {
-                return;
+        let reached = async {
+            loop {
+                let mut changed = std::pin::pin!(self.access.changed.notified());
+                changed.as_mut().enable();
+                if self.timeline(name).await == expected {
+                    return;
+                }
+                changed.await;
             }
-            changed.await;
+        };
+        if tokio::time::timeout(Duration::from_secs(10), reached).await.is_err() {
+            assert_eq!(self.timeline(name).await, expected);
         }
     }
 
@@ -325,5 +331,18 @@ async fn a_publish_of_the_server_waits_while_its_partition_is_taken_over_again()
     let handle = world.handle.clone().unwrap();
     assert!(handle.publish_for_server(publish, Origin::NONE).await.is_ok(), "not refused for that moment");
     world.until_timeline("bob", &["news"]).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_lost_what_a_newer_owner_was_to_apply_is_not_noted_as_applied() {
+    let mut world = world(None);
+    world.start().await;
+    // The owner that claimed next has written to bob's bucket, and dies before it has come to the message.
+    let newer = PartitionRows { partition: P, claim: Claim(Offset(1)), next: Offset(1), rows: Vec::new() };
+    world.mailbox.apply(BucketBatch { bucket: user("bob").bucket(), parts: vec![newer] }).await.unwrap();
+    world.say(1, 1).await.unwrap();
+    world.restart().await;
+    world.until_timeline("bob", &["1"]).await;
     world.stop().await;
 }
