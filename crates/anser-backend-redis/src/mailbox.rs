@@ -120,7 +120,7 @@ impl RedisMailbox {
         let mut watch = self.watch.lock().await;
         let has_lost = watch.look(&self.writes).await?;
         if self.was_refused.swap(false, Ordering::Relaxed) || has_lost {
-            self.commits.lock().clear();
+            self.commits.lock().distrust();
             self.rollbacks.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("redis came back, maybe without its newest writes");
         }
@@ -128,7 +128,7 @@ impl RedisMailbox {
     }
 
     fn note_refusal(&self) {
-        self.commits.lock().clear();
+        self.commits.lock().distrust();
         self.was_refused.store(true, Ordering::Relaxed);
     }
 
@@ -249,7 +249,7 @@ impl Mailbox for RedisMailbox {
         Box::pin(async move {
             let mark = self.read_commit(partition).await?;
             self.seen.lock().begin_replay(partition);
-            self.commits.lock().forget(partition);
+            self.commits.lock().begin_replay(partition);
             Ok(mark)
         })
     }

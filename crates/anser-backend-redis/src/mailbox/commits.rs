@@ -2,8 +2,11 @@
 //!
 //! A mark is stored when it is as old as the window, and when since it was noted nothing tells that Redis came back without its
 //! newest writes. Marks of about the same time are kept as one, so that there are few of them.
+//!
+//! What is noted of a partition after such a sign is about what may be gone, until its replay has begun. It may never begin
+//! here: an owner that has been replaced still applies what it had read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anser_types::{Mark, PartitionId};
@@ -17,6 +20,8 @@ const STEPS: u32 = 60;
 pub(super) struct Commits {
     window: Duration,
     waiting: BTreeMap<PartitionId, VecDeque<Step>>,
+    /// The partitions whose replay has begun since Redis came back; `None` if it has not yet.
+    replayed: Option<BTreeSet<PartitionId>>,
     stored_at: Option<Instant>,
 }
 
@@ -30,7 +35,7 @@ struct Step {
 
 impl Commits {
     pub(super) const fn new(window: Duration) -> Self {
-        Self { window, waiting: BTreeMap::new(), stored_at: None }
+        Self { window, waiting: BTreeMap::new(), replayed: None, stored_at: None }
     }
 
     fn step(&self) -> Duration {
@@ -39,6 +44,9 @@ impl Commits {
 
     /// Everything below the mark is applied now.
     pub(super) fn note(&mut self, now: Instant, partition: PartitionId, mark: Mark) {
+        if self.replayed.as_ref().is_some_and(|replayed| !replayed.contains(&partition)) {
+            return;
+        }
         let step = self.step();
         let steps = self.waiting.entry(partition).or_default();
         match steps.back_mut() {
@@ -77,14 +85,18 @@ impl Commits {
         }
     }
 
-    /// The partition is replayed: what was noted before says nothing about what is there now.
-    pub(super) fn forget(&mut self, partition: PartitionId) {
+    /// The partition is replayed from now on: what was noted before says nothing about what is there now.
+    pub(super) fn begin_replay(&mut self, partition: PartitionId) {
         self.waiting.remove(&partition);
+        if let Some(replayed) = &mut self.replayed {
+            replayed.insert(partition);
+        }
     }
 
-    /// What the marks stand for may be gone.
-    pub(super) fn clear(&mut self) {
+    /// Redis came back: what the marks stand for may be gone.
+    pub(super) fn distrust(&mut self) {
         self.waiting.clear();
+        self.replayed = Some(BTreeSet::new());
     }
 
     /// When the last of the marks that wait is old enough; `None` if none waits.
@@ -110,8 +122,20 @@ mod tests {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut commits = Commits::new(60 * second);
         commits.note(start, P, mark(7));
-        commits.forget(P);
+        commits.begin_replay(P);
         assert_eq!(commits.ripe(start + 90 * second), []);
+    }
+
+    #[test]
+    fn nothing_lost_after_redis_came_back_marks_count_once_the_replay_has_begun() {
+        let (start, minute) = (Instant::now(), Duration::from_secs(60));
+        let mut commits = Commits::new(minute);
+        commits.distrust();
+        commits.note(start, P, mark(7));
+        assert_eq!(commits.ripe(start + minute), []);
+        commits.begin_replay(P);
+        commits.note(start + minute, P, mark(5));
+        assert_eq!(commits.ripe(start + 2 * minute), [(P, mark(5))]);
     }
 
     #[test]
@@ -127,7 +151,7 @@ mod tests {
         assert_eq!(commits.ripe(start + 119 * second), []);
         assert_eq!(commits.ripe(start + 500 * second), [(P, mark(119))]);
         assert_eq!(commits.last_ripe_at(), Some(start + 179 * second));
-        commits.clear();
+        commits.distrust();
         assert_eq!((commits.ripe(start + 500 * second), commits.last_ripe_at()), (vec![], None));
     }
 
