@@ -102,10 +102,11 @@ impl Fakes {
         }
     }
 
+    /// As a process has them that starts now.
     pub(crate) fn backends(&self) -> Backends {
         Backends {
             log: self.log.clone(),
-            mailbox: self.mailbox.clone(),
+            mailbox: Arc::new(self.mailbox.started()),
             history: self.history.clone(),
             directory: self.directory.clone(),
         }

@@ -1,6 +1,7 @@
 //! The fake mailbox.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anser_backend::memory::{MemoryMailbox, SavedMailbox};
 use anser_backend::{
@@ -61,17 +62,22 @@ struct State {
     marks: BTreeMap<(BucketId, PartitionId), Offset>,
     /// As it was when it was flushed last, to come back to.
     saved: SavedMailbox,
-    /// Partitions that have not been replayed since it came back: what is said of them is about what is gone.
-    stale: BTreeSet<PartitionId>,
+    /// How many processes have used it, and how often it came back without its newest writes.
+    handles: u64,
+    rollbacks: u64,
     /// Counts the writes that are made to pass every mark.
     unmarked: u64,
 }
 
-/// See [`super`].
+/// See [`super`]. As one process has it.
 #[derive(Debug)]
 pub(crate) struct NastyMailbox {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     sky: Sky,
+    handle: u64,
+    /// How often it had come back when this process began, and when it began to replay each partition.
+    born: u64,
+    replayed: Mutex<BTreeMap<PartitionId, u64>>,
 }
 
 impl NastyMailbox {
@@ -79,14 +85,34 @@ impl NastyMailbox {
         let table: Table<MemoryMailbox> = Table::new();
         let state = State {
             saved: table.live.save(),
-            stale: BTreeSet::new(),
+            handles: 0,
+            rollbacks: 0,
             table,
             heads: BTreeMap::new(),
             noted: BTreeMap::new(),
             marks: BTreeMap::new(),
             unmarked: 0,
         };
-        Self { state: Mutex::new(state), sky }
+        Self { state: Arc::new(Mutex::new(state)), sky, handle: 0, born: 0, replayed: Mutex::default() }
+    }
+
+    /// The same as a process has it that starts now.
+    pub(super) fn started(&self) -> Self {
+        let mut state = self.state.lock();
+        state.handles += 1;
+        Self {
+            state: Arc::clone(&self.state),
+            sky: self.sky.clone(),
+            handle: state.handles,
+            born: state.rollbacks,
+            replayed: Mutex::default(),
+        }
+    }
+
+    /// Whether it came back since this process began to replay a partition: what it says of it is about what is gone.
+    fn is_stale(&self, partition: PartitionId) -> bool {
+        let replayed = self.replayed.lock().get(&partition).copied().unwrap_or(self.born);
+        replayed < self.state.lock().rollbacks
     }
 
     pub(super) fn flush(&self) {
@@ -100,7 +126,7 @@ impl NastyMailbox {
         let mut state = self.state.lock();
         state.table.live.roll_back(&state.saved);
         state.table.roll_back();
-        state.stale = (0..=u8::MAX).map(PartitionId).collect();
+        state.rollbacks += 1;
         self.sky.recorder.record(Event::StoreForgot);
     }
 
@@ -126,13 +152,14 @@ impl NastyMailbox {
 
     fn write(&self, batch: &BucketBatch) -> Result<Answer, StoreError> {
         let mut state = self.state.lock();
-        let answer = now(state.table.live.apply(batch.clone()));
+        let live = state.table.live.handle(self.handle);
+        let answer = now(live.apply(batch.clone()));
         let answer = match answer {
             Err(StoreError::RolledBack) if self.sky.broken(Switch::RollbackUnseen) => {
                 for part in &batch.parts {
-                    drop(now(state.table.live.begin_replay(part.partition)));
+                    drop(now(live.begin_replay(part.partition)));
                 }
-                now(state.table.live.apply(batch.clone()))
+                now(live.apply(batch.clone()))
             }
             answer => answer,
         }?;
@@ -269,9 +296,9 @@ impl Mailbox for NastyMailbox {
 
     fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         {
-            let mut state = self.state.lock();
-            drop(now(state.table.live.begin_replay(partition)));
-            state.stale.remove(&partition);
+            let state = self.state.lock();
+            drop(now(state.table.live.handle(self.handle).begin_replay(partition)));
+            self.replayed.lock().insert(partition, state.rollbacks);
         }
         self.replay_from(partition)
     }
@@ -294,7 +321,7 @@ impl Mailbox for NastyMailbox {
     }
 
     fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
-        if !self.state.lock().stale.contains(&partition) {
+        if !self.is_stale(partition) {
             self.put(Write::Applied(partition, mark));
             self.state.lock().noted.insert(partition, mark);
         }

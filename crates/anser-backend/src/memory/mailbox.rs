@@ -16,10 +16,11 @@ use crate::{
     RECALLED_KEPT_MS, RangeQuery, RecalledEntry, Side, StoreError, StoredEntry, TimelineEntry, Unread,
 };
 
-/// A [`Mailbox`] in memory. Clones share the same tables.
+/// A [`Mailbox`] in memory. Clones are the same handle on the same tables.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryMailbox {
     tables: Arc<Mutex<Tables>>,
+    handle: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -34,8 +35,8 @@ struct Tables {
 /// What the handles remember, whatever happens to the tables.
 #[derive(Debug, Clone, Default)]
 struct Seen {
-    /// Up to where each bucket was written, since the partition's replay began.
-    written: HashMap<(BucketId, PartitionId), Offset>,
+    /// Up to where each handle has written each bucket, since it began the partition's replay.
+    written: HashMap<(u64, BucketId, PartitionId), Offset>,
     /// The newest position of each bucket.
     shown: HashMap<BucketId, Position>,
     /// What new positions of a bucket are above: what it had shown when it was rolled back.
@@ -99,7 +100,7 @@ impl UserBox {
 }
 
 impl Tables {
-    fn apply(&mut self, batch: BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+    fn apply(&mut self, handle: u64, batch: BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         let bucket = batch.bucket;
         for part in &batch.parts {
             let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
@@ -109,18 +110,18 @@ impl Tables {
         }
         for part in &batch.parts {
             let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
-            if self.seen.written.get(&(bucket, part.partition)).is_some_and(|written| mark.next < *written) {
+            if self.seen.written.get(&(handle, bucket, part.partition)).is_some_and(|written| mark.next < *written) {
                 return Err(StoreError::RolledBack);
             }
         }
-        Ok(batch.parts.into_iter().map(|part| self.apply_part(bucket, part)).collect())
+        Ok(batch.parts.into_iter().map(|part| self.apply_part(handle, bucket, part)).collect())
     }
 
-    fn apply_part(&mut self, bucket: BucketId, part: PartitionRows) -> Vec<Option<Placed>> {
+    fn apply_part(&mut self, handle: u64, bucket: BucketId, part: PartitionRows) -> Vec<Option<Placed>> {
         let mark = self.marks.entry((bucket, part.partition)).or_default();
         let from = mark.next;
         *mark = Mark { claim: mark.claim.max(part.claim), next: from.max(part.next) };
-        self.seen.written.insert((bucket, part.partition), mark.next);
+        self.seen.written.insert((handle, bucket, part.partition), mark.next);
         let rows = part.rows.into_iter();
         rows.map(|(offset, row)| if offset < from { None } else { self.apply_row(row) }).collect()
     }
@@ -236,6 +237,11 @@ impl MemoryMailbox {
         Self::default()
     }
 
+    /// The same tables as the process with that number has them. What one handle has written another does not know of.
+    pub fn handle(&self, handle: u64) -> Self {
+        Self { tables: Arc::clone(&self.tables), handle }
+    }
+
     /// What it holds now, to come back to.
     pub fn save(&self) -> SavedMailbox {
         SavedMailbox(self.tables.lock().clone())
@@ -261,7 +267,7 @@ impl MemoryMailbox {
 
 impl Mailbox for MemoryMailbox {
     fn apply(&self, batch: BucketBatch) -> BoxFuture<'_, Result<Vec<Vec<Option<Placed>>>, StoreError>> {
-        let result = self.tables.lock().apply(batch);
+        let result = self.tables.lock().apply(self.handle, batch);
         Box::pin(std::future::ready(result))
     }
 
@@ -301,8 +307,9 @@ impl Mailbox for MemoryMailbox {
     }
 
     fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
-        self.ready(|tables| {
-            tables.seen.written.retain(|(_, written), _| *written != partition);
+        let own = self.handle;
+        self.ready(move |tables| {
+            tables.seen.written.retain(|(handle, _, written), _| (*handle, *written) != (own, partition));
             tables.applied.get(&partition).copied().unwrap_or_default()
         })
     }
