@@ -67,9 +67,9 @@ const PARTS: [Part; 14] = [
     },
     Part {
         name: "several",
-        what: "400 seeds with several nodes",
+        what: "2000 seeds with several nodes",
         minutes_max: 10,
-        command: || xtask(&["sim", "--several", "--seeds", "400"]),
+        command: || xtask(&["sim", "--several", "--seeds", "2000"]),
     },
     Part {
         name: "zoo",

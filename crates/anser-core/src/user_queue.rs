@@ -16,6 +16,9 @@ use crate::draft::{Draft, Ticket};
 const TRY_MS: u64 = 20_000;
 /// How long to wait before something is passed on again.
 const RETRY_MS: u64 = 200;
+/// How long a queue remembers what it was told last: for as long as that may be under way to the access node, which remembers it from
+/// then on. The clock of an owner may be behind by as much.
+const REMEMBER_MS: u64 = 2_000;
 /// How long nothing is passed on after the process stood still: until the list of members was read again.
 const HEAR_MS: u64 = 1_000;
 /// Access nodes of whose ways it is remembered that they broke. The one that broke longest ago makes room.
@@ -47,7 +50,7 @@ struct Queue {
 
 impl Queue {
     fn is_idle(&self, now: Moment) -> bool {
-        self.in_flight == 0 && self.waiting.is_empty() && self.acked < now.now
+        self.in_flight == 0 && self.waiting.is_empty() && self.acked.plus(REMEMBER_MS) < now.now
     }
 
     fn insert(&mut self, place: usize, draft: Box<Draft>) {

@@ -165,10 +165,21 @@ fn idle_queues_cost_nothing() {
     let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
     queues.submit(draft(1, "bob"), at(10), &mut effects);
     queues.settled(&alice(), Some(Timestamp(12)), at(11), &mut effects);
-    queues.tick(at(12), &mut effects);
+    queues.tick(at(12 + REMEMBER_MS), &mut effects);
     assert_eq!(queues.len(), 1, "the floor still matters");
-    queues.tick(at(13), &mut effects);
+    queues.tick(at(13 + REMEMBER_MS), &mut effects);
     assert!(queues.is_empty());
+}
+
+#[test]
+fn in_order_what_was_accepted_counts_while_the_access_node_may_not_know_of_it() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    queues.submit(draft(1, "bob"), at(10), &mut effects);
+    queues.settled(&alice(), Some(Timestamp(12)), at(11), &mut effects);
+    queues.tick(at(30), &mut effects);
+    effects.clear();
+    queues.submit(draft(2, "carol"), at(30), &mut effects);
+    assert!(matches!(&effects[..], [Effect::Forward(draft)] if draft.floor == Timestamp(12)));
 }
 
 #[test]
