@@ -331,10 +331,15 @@ impl World {
         let slot = &mut fleet.slots[place];
         let known = slot.owners.replace(Arc::clone(routes.owners()));
         let differs = known.is_none_or(|known| known != *routes.owners());
-        if let Some(node) = slot.node.as_ref().filter(|_| differs) {
-            node.handle.owners_changed(Arc::clone(routes.owners()));
-        }
         let me = slot.id;
+        if let Some(node) = &slot.node {
+            if differs {
+                node.handle.owners_changed(Arc::clone(routes.owners()));
+            }
+            if members.iter().any(|member| member.id == me) {
+                node.handle.listed();
+            }
+        }
         for member in members.iter().filter(|member| member.id != me) {
             self.open_way((me, member.id));
         }

@@ -93,6 +93,9 @@ pub trait OwnerService: Send + Sync + std::fmt::Debug + 'static {
     /// The members have changed: which partitions are ours, and where the others are.
     fn owners_changed(&self, owners: Owners);
 
+    /// The list of members was read again, with us on it: what was told last of the owners holds now.
+    fn listed(&self);
+
     /// Returns when everything that was acked in the partition at the call is in history and directory. Refused as
     /// retryable if we do not own it.
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>>;

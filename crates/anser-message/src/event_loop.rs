@@ -23,6 +23,7 @@ use anser_types::{Limits, Message, MessageUid, NodeId, Offset, PartitionId, Posi
 
 use crate::applier::ToApply;
 use crate::archiver::Order;
+use crate::ends::EndLooks;
 use crate::metrics::MessageMetrics;
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
@@ -115,6 +116,7 @@ pub(crate) struct MessageLoop {
     pub(crate) unowned: Vec<PartitionId>,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) looks: Looks,
+    pub(crate) ends: EndLooks,
     pub(crate) metrics: Arc<MessageMetrics>,
 }
 
@@ -158,6 +160,7 @@ impl MessageLoop {
             unowned: Vec::new(),
             rolled_back,
             looks: Looks::default(),
+            ends: EndLooks::default(),
             metrics,
         }
     }
@@ -251,6 +254,7 @@ impl MessageLoop {
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
         self.look_for_rollbacks();
+        self.look_at_ends();
         *since_reclaim += 1;
         if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
             *since_reclaim = 0;

@@ -297,6 +297,10 @@ impl OwnerService for MessageHandle {
         self.peer_inbox.put(FromPeer::AccessLost(node));
     }
 
+    fn listed(&self) {
+        self.peer_inbox.note_listed();
+    }
+
     fn owners_changed(&self, owners: Owners) {
         self.peer_inbox.put(FromPeer::Owners(owners));
     }

@@ -11,6 +11,7 @@ mod applier;
 mod archiver;
 mod config;
 mod directory;
+mod ends;
 mod event_loop;
 mod handle;
 mod metrics;

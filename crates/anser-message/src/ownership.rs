@@ -1,5 +1,7 @@
 //! Which partitions this node owns, and what it has to do with the owners of the others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anser_backend::ReadError;
 use anser_cluster::{Forward, Forwarded, Owners};
 use anser_core::owner::{Owner, Resolved};
@@ -37,6 +39,8 @@ pub(crate) enum FromPeer {
 pub(crate) struct PeerInbox {
     waiting: Mutex<Vec<FromPeer>>,
     changed: Notify,
+    /// Whether what was told last of the owners holds, as of a moment ago.
+    listed: AtomicBool,
     /// How many partitions are here.
     owned: watch::Sender<usize>,
 }
@@ -50,6 +54,16 @@ impl PeerInbox {
     /// Returns when there is something. Cancel-safe.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// What was told last of the owners holds.
+    pub(crate) fn note_listed(&self) {
+        self.listed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said since it was asked last.
+    pub(crate) fn take_listed(&self) -> bool {
+        self.listed.swap(false, Ordering::Relaxed)
     }
 
     /// Notes how many partitions are here.

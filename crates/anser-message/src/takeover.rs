@@ -32,7 +32,7 @@ const ASKED_AT_ONCE: usize = 8;
 /// Names a take-over among those of this life of the node.
 type Id = u64;
 /// What was asked for each of some partitions.
-type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
+pub(crate) type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
 /// A claim on its way into the log.
 type Appending = BoxFuture<'static, Result<Offset, AppendError>>;
 /// A reader, and what it has read.
@@ -62,6 +62,8 @@ pub(crate) enum Step {
     Found(PartitionId, Result<Vec<(Offset, bytes::Bytes)>, ReadError>),
     /// How often the mailbox came back.
     Rollbacks(Result<u64, StoreError>),
+    /// Where partitions end of which nothing is on its way.
+    Ends(Answers<Offset>),
 }
 
 impl std::fmt::Debug for Step {
@@ -110,7 +112,7 @@ impl std::fmt::Debug for TakeOver {
 }
 
 /// Asks about each of some partitions, several at once. The answers are in the order of the questions.
-async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
+pub(crate) async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
     stream::iter(questions.into_iter().map(ask)).buffered(ASKED_AT_ONCE).collect().await
 }
 
@@ -147,6 +149,10 @@ impl MessageLoop {
             Step::Ready => Ok(()),
             Step::Rollbacks(seen) => {
                 self.rollbacks(seen);
+                Ok(())
+            }
+            Step::Ends(ends) => {
+                self.compare_ends(ends);
                 Ok(())
             }
             Step::Found(partition, found) => {

@@ -203,6 +203,13 @@ impl Hub {
         }
     }
 
+    /// Tells the owner here that the list was read again.
+    pub(crate) fn tell_listed(&self) {
+        if let Some(owner) = self.local().owner {
+            owner.listed();
+        }
+    }
+
     /// Takes the list of members in: routes, links, and whatever is kept follow it.
     pub(crate) fn take_members(self: &Arc<Self>, members: &[Member]) {
         let routes = Routes::new(members, &self.suspects(members), self.partitions);

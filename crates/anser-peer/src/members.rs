@@ -23,15 +23,20 @@ pub(crate) async fn watch(hub: Arc<Hub>, membership: Arc<dyn Membership>) {
     let mut members: Vec<Member> = Vec::new();
     let mut trouble = Trouble::new("read");
     loop {
+        let mut is_new = false;
         tokio::select! {
             _ = ticks.tick() => {
                 if let Some(read) = trouble.note(timeout(PATIENCE, membership.members()).await) {
                     members = read;
+                    is_new = true;
                 }
             }
             () = hub.recheck.notified() => {}
         }
         hub.take_members(&members);
+        if is_new && members.iter().any(|member| member.id == hub.me()) {
+            hub.tell_listed();
+        }
     }
 }
 

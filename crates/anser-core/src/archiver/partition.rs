@@ -169,10 +169,10 @@ impl Partition {
         Ok(is_all)
     }
 
-    /// It stays here after all. What was accepted meanwhile was not taken.
+    /// It stays here after all. What was accepted meanwhile, here or by another owner, was not taken.
     pub(super) fn stay(&mut self, now: Timestamp) {
         self.is_leaving = false;
-        if self.stage == Stage::Following && self.next < self.end {
+        if self.stage == Stage::Following {
             self.fall_behind(now);
         }
     }

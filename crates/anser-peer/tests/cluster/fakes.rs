@@ -272,6 +272,8 @@ impl OwnerService for FakeOwner {
 
     fn access_lost(&self, _: NodeId) {}
 
+    fn listed(&self) {}
+
     fn owners_changed(&self, owners: Owners) {
         *self.owners.lock() = Some(owners);
     }

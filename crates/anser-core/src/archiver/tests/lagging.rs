@@ -112,6 +112,22 @@ fn nothing_lost_a_partition_that_stays_after_all_misses_nothing() {
 }
 
 #[test]
+fn nothing_lost_what_another_owner_accepted_meanwhile_is_archived_without_anything_newer() {
+    let mut world = World::new(ArchiverConfig::default());
+    world.tell(Event::Take(P));
+    world.is_away = true;
+    world.say("bob");
+    world.tell(Event::Release(P));
+    // Nobody here is told of it.
+    world.lay_claim();
+    world.lay(&said("bob", world.now.0));
+    world.tell(Event::Take(P));
+    world.is_away = false;
+    world.resume();
+    world.assert_whole(&[("bob", 2)]);
+}
+
+#[test]
 fn never_skip_silently_a_partition_takes_nothing_in_before_the_log_loses_what_is_not_archived() {
     for kept_bytes_max in [1, 1 << 20] {
         let config = ArchiverConfig { lag_ms_max: Some(6 * HOUR_MS), kept_bytes_max, ..ArchiverConfig::default() };

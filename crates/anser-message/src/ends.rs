@@ -1,0 +1,75 @@
+//! Partitions in which somebody else has written while this node took them for its own.
+//!
+//! A node that was paused or cut off may have been taken for dead, and its partitions claimed by others. If it is back before it has
+//! heard of that, the list shows it in its old place, and those others let go of what they had claimed: what they accepted last is
+//! for the next owner to apply. An append of ours would be refused and tell us; where nobody says anything, the end of the
+//! log does.
+
+use anser_core::owner::Owner;
+use anser_types::{Offset, PartitionId};
+
+use crate::event_loop::MessageLoop;
+use crate::role::RoleError;
+use crate::takeover::{Answers, Step, of_each};
+
+/// How often the ends are looked at, in ticks of the loop.
+const LOOK_TICKS: u32 = 20;
+
+/// When the log was asked last.
+#[derive(Debug, Default)]
+pub(crate) struct EndLooks {
+    ticks: u32,
+    is_asked: bool,
+}
+
+impl MessageLoop {
+    /// Asks the log now and then where the partitions end of which nothing is on its way. Only with a list of members that is new: a
+    /// node that cannot read it would claim what others own rightly.
+    pub(crate) fn look_at_ends(&mut self) {
+        self.ends.ticks += 1;
+        if self.ends.ticks < LOOK_TICKS || self.ends.is_asked || self.is_alone() || !self.peer_inbox.take_listed() {
+            return;
+        }
+        self.ends.ticks = 0;
+        let quiet: Vec<PartitionId> =
+            self.node.partitions().filter(|partition| self.quiet_end(*partition).is_some()).collect();
+        if quiet.is_empty() {
+            return;
+        }
+        self.ends.is_asked = true;
+        let log = self.backends.log.clone();
+        self.steps.push(Box::pin(async move {
+            let ask = |partition| {
+                let log = log.clone();
+                async move { (partition, log.bounds(partition).await.map(|bounds| bounds.end).map_err(RoleError::from)) }
+            };
+            Step::Ends(of_each(quiet, ask).await)
+        }));
+    }
+
+    /// Takes over anew where there is more than this node has written.
+    pub(crate) fn compare_ends(&mut self, ends: Answers<Offset>) {
+        self.ends.is_asked = false;
+        let now = (self.clock)();
+        let mut reclaimed = Vec::new();
+        for (partition, end) in ends {
+            // What cannot be read now is looked at again.
+            let is_ahead = end.is_ok_and(|end| self.quiet_end(partition).is_some_and(|known| end > known));
+            if is_ahead && self.node.reclaim(partition, now, &mut self.effects) {
+                tracing::info!(%partition, "somebody else has written to the partition; it is taken over anew");
+                reclaimed.push(partition);
+            }
+        }
+        for partition in &reclaimed {
+            self.progress.note_not_served(*partition);
+        }
+        self.take_over(reclaimed);
+    }
+
+    /// Where the log ends as this node knows it, if it serves a partition and nothing of it is on its way.
+    fn quiet_end(&self, partition: PartitionId) -> Option<Offset> {
+        let is_quiet = |owner: &&Owner| owner.is_serving() && owner.has_nothing_on_its_way();
+        let owner = self.node.owner(partition).filter(|_| !self.node.is_leaving(partition)).filter(is_quiet)?;
+        Some(owner.first_on_its_way())
+    }
+}
