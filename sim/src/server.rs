@@ -219,7 +219,7 @@ impl World {
             return;
         }
         if let Some(node) = &self.node {
-            node.handle.publish(publishes);
+            node.handle.publish(publishes, anser_cluster::Way::WITHIN);
         } else {
             self.with_kept(|kept, ways| kept.publish(publishes, ways, Instant::now()));
         }

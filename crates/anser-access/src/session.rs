@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use anser_cluster::{BoxFuture, Refusal};
+use anser_cluster::{BoxFuture, Refusal, Way};
 use anser_core::terminal::{Close, Event, Reply, Terminal, Ticket};
 use anser_rmtp::websocket::{CloseCode, Role, WebSocketDecoder, put_close};
 use anser_rmtp::{ClientFrame, DisconnectStatus, ServerFrameRef, TcpDecoder, encode_server_frame};
@@ -259,7 +259,7 @@ impl Session {
         if !scratch.publishes.is_empty() {
             let count = u64::try_from(scratch.publishes.len()).unwrap_or(u64::MAX);
             self.services.registry.metrics.publishes.inc_by(count);
-            self.services.messages.publish(std::mem::take(&mut scratch.publishes));
+            self.services.messages.publish(std::mem::take(&mut scratch.publishes), Way::WITHIN);
         }
     }
 

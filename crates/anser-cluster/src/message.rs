@@ -8,7 +8,7 @@ use anser_types::{
     MessageFlags, MessageUid, NodeId, Origin, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
-use crate::{BoxFuture, Online, Refusal};
+use crate::{BoxFuture, Online, Refusal, Way};
 
 /// A message that a terminal sends, checked for form by the access role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,8 +195,8 @@ pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
     /// Takes publishes of one connection, in order. Each is settled later, in any order between conversations, through
     /// [`crate::AccessService::settle`]; status messages are not settled. Never waits: what finds no room is settled as
-    /// retryable.
-    fn publish(&self, publishes: Vec<Publish>);
+    /// retryable. `way`: on which they came from the access node; of publishes of this process [`Way::WITHIN`].
+    fn publish(&self, publishes: Vec<Publish>, way: Way);
 
     /// Publishes for the server API. Returns when the message is durable. By an origin other than [`Origin::NONE`] a repeat
     /// is recognised.

@@ -57,6 +57,19 @@ pub enum Forwarded {
     Returned,
 }
 
+/// A way on which an access node sends publishes to a message node, from when it is opened until it breaks. Later ones have
+/// higher numbers, as the message node counts them.
+///
+/// When one breaks, the access node sends again, on another one or to another node, whatever has no outcome. What came on the broken one
+/// and is still under way inside the message node must not be accepted after that: it would overtake, or be told to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Way(pub u64);
+
+impl Way {
+    /// The one within a process that is the whole server. It does not break.
+    pub const WITHIN: Self = Self(0);
+}
+
 /// Which node owns each partition, as this node sees it; by partition number. `None`: nobody is known.
 pub type Owners = std::sync::Arc<[Option<NodeId>]>;
 
@@ -87,8 +100,8 @@ pub trait OwnerService: Send + Sync + std::fmt::Debug + 'static {
     /// The way to a node is broken: what was forwarded there and not answered is to be tried again.
     fn lost(&self, node: NodeId);
 
-    /// The way from an access node is broken. What it sent and has no outcome it sends again, to us or to another node.
-    fn access_lost(&self, node: NodeId);
+    /// The ways from an access node before this one are broken: what it sent on them and has no outcome it sends again.
+    fn access_lost(&self, node: NodeId, before: Way);
 
     /// The members have changed: which partitions are ours, and where the others are.
     fn owners_changed(&self, owners: Owners);

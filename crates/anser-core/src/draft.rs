@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use anser_cluster::{Forward, Publish, ServerPublish};
+use anser_cluster::{Forward, Publish, ServerPublish, Way};
 use anser_types::{
     AppKey, ConnectionId, ConversationType, Extras, Message, MessageClass, MessageFlags, MessageUid, NodeId, Origin,
     Subject, TargetId, Timestamp, UserId, UserKey,
@@ -18,8 +18,8 @@ pub enum Ticket {
         connection: ConnectionId,
         /// The number of the publish on it.
         number: u64,
-        /// The last break of the way from its access node when it came: what came before a later one comes again.
-        way: u32,
+        /// On which it came from its access node.
+        way: Way,
     },
     /// A call of another role.
     Call(u64),
@@ -86,6 +86,28 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// What a terminal sends, as it came on a way from its access node.
+    pub fn of_publish(publish: Publish, way: Way) -> Self {
+        let Publish { sender, kind, target, class, flags, object_name, content, origin, floor, extras } = publish;
+        Self {
+            app: sender.app,
+            kind,
+            sender: sender.user,
+            target,
+            class,
+            flags,
+            object_name,
+            content,
+            origin,
+            sender_copy: true,
+            check: Check::Full,
+            extras,
+            floor,
+            submitted_ms: None,
+            ticket: Ticket::Publish { connection: origin.connection, number: origin.publish, way },
+        }
+    }
+
     /// What the message is about.
     pub fn subject(&self) -> Subject {
         Subject::of_message(&self.app, self.kind, &self.sender, &self.target)
@@ -172,29 +194,6 @@ impl Draft {
             floor: message.sent.minus(1),
             submitted_ms: None,
             ticket,
-        }
-    }
-}
-
-impl From<Publish> for Draft {
-    fn from(publish: Publish) -> Self {
-        let Publish { sender, kind, target, class, flags, object_name, content, origin, floor, extras } = publish;
-        Self {
-            app: sender.app,
-            kind,
-            sender: sender.user,
-            target,
-            class,
-            flags,
-            object_name,
-            content,
-            origin,
-            sender_copy: true,
-            check: Check::Full,
-            extras,
-            floor,
-            submitted_ms: None,
-            ticket: Ticket::Publish { connection: origin.connection, number: origin.publish, way: 0 },
         }
     }
 }

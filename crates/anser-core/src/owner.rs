@@ -213,7 +213,7 @@ impl Owner {
             turn.effects.push(refuse_call(ticket, Status::UNAVAILABLE));
             return;
         }
-        if let Some(held) = self.hold_back(&subject, Held::Command(ticket, body), turn) {
+        if let Some(held) = self.hold_back(&subject, Held::Command(ticket, Box::new(body)), turn) {
             self.proceed(&subject, held, turn);
         }
     }

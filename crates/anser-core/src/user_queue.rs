@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use anser_cluster::Way;
 use anser_types::{Limits, NodeId, Subject, Timestamp, UserKey};
 
 use crate::clock::Moment;
@@ -149,16 +150,15 @@ pub struct UserQueues {
     waiting_bytes: usize,
     /// Nothing is passed on before so much time has passed.
     pause_until_ms: u64,
-    /// Which of all breaks was the last of the way from an access node, by the half of its id that its connections carry.
-    ways: BTreeMap<u64, u32>,
-    breaks: u32,
+    /// Before which its ways are broken, of each access node of which one has broken; by the half of its id that its connections carry.
+    ways: BTreeMap<u64, Way>,
     users: HashMap<UserKey, Queue>,
 }
 
 impl UserQueues {
     /// Queues without anything in them.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, waiting_bytes: 0, pause_until_ms: 0, ways: BTreeMap::new(), breaks: 0, users: HashMap::new() }
+        Self { limits, waiting_bytes: 0, pause_until_ms: 0, ways: BTreeMap::new(), users: HashMap::new() }
     }
 
     /// How many users have something in flight or waiting, or were acked just now.
@@ -179,27 +179,28 @@ impl UserQueues {
         }
     }
 
-    /// The way from an access node is broken: drops what came on it and waits, and from now on whatever of it comes back.
-    pub fn access_lost(&mut self, access: NodeId) {
+    /// The ways from an access node before this one are broken: drops what came on them and waits, and from now on whatever of it
+    /// comes, or comes back.
+    pub fn access_lost(&mut self, access: NodeId, before: Way) {
         if self.ways.len() >= WAYS_MAX
-            && let Some((&oldest, _)) = self.ways.iter().min_by_key(|(_, last)| **last)
+            && let Some((&oldest, _)) = self.ways.iter().min_by_key(|(_, before)| **before)
         {
             self.ways.remove(&oldest);
         }
-        self.breaks = self.breaks.saturating_add(1);
-        self.ways.insert(half(access.0), self.breaks);
+        let known = self.ways.entry(half(access.0)).or_default();
+        *known = before.max(*known);
         for queue in self.users.values_mut().filter(|queue| !queue.waiting.is_empty()) {
             queue.waiting.retain(|draft| is_of_present_way(&self.ways, draft));
             queue.waiting_bytes = queue.waiting.iter().map(|draft| draft.bytes()).sum();
         }
     }
 
-    /// Takes a publish: passes it on at once if nothing of its user is in the way, keeps it otherwise.
+    /// Takes a publish: passes it on at once if nothing of its user is before it, keeps it otherwise.
     pub fn submit(&mut self, mut draft: Box<Draft>, now: Moment, effects: &mut Vec<Effect>) {
-        draft.submitted_ms = Some(now.passed_ms);
-        if let Ticket::Publish { connection, way, .. } = &mut draft.ticket {
-            *way = self.ways.get(&half(connection.0)).copied().unwrap_or_default();
+        if !is_of_present_way(&self.ways, &draft) {
+            return;
         }
+        draft.submitted_ms = Some(now.passed_ms);
         let queue = self.users.entry(draft.sender_key()).or_default();
         queue.pause_until_ms = queue.pause_until_ms.max(self.pause_until_ms);
         if queue.waiting.is_empty() && now.passed_ms >= queue.pause_until_ms {
@@ -276,9 +277,9 @@ const fn half(id: u64) -> u64 {
 }
 
 /// Whether a publish is not one that its access node sends again because the way on which it came has broken.
-fn is_of_present_way(ways: &BTreeMap<u64, u32>, draft: &Draft) -> bool {
+fn is_of_present_way(ways: &BTreeMap<u64, Way>, draft: &Draft) -> bool {
     match draft.ticket {
-        Ticket::Publish { connection, way, .. } => way == ways.get(&half(connection.0)).copied().unwrap_or_default(),
+        Ticket::Publish { connection, way, .. } => way >= ways.get(&half(connection.0)).copied().unwrap_or_default(),
         Ticket::Call(_) | Ticket::Forward { .. } | Ticket::None => true,
     }
 }

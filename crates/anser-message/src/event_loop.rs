@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use anser_backend::AppendError;
-use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome, PeerService, Publish, Refusal, Settled};
+use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome, PeerService, Publish, Refusal, Settled, Way};
 use anser_core::draft::{Draft, Ticket};
 use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
 use anser_core::owner::{Committed, Loaded};
@@ -51,7 +51,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// Publishes of one connection, in order.
-    Publishes(Vec<Publish>),
+    Publishes(Vec<Publish>, Way),
     /// A publish without a connection that waits for it.
     Draft(Box<Draft>, oneshot::Sender<Answer>),
     /// A change of a roster or a user; its time is filled in by the owner.
@@ -265,9 +265,9 @@ impl MessageLoop {
     async fn take(&mut self, input: Input) -> Result<(), RoleError> {
         let now = (self.clock)();
         match input {
-            Input::Publishes(publishes) => {
+            Input::Publishes(publishes, way) => {
                 for publish in publishes {
-                    self.node.publish(Draft::from(publish), now, &mut self.effects);
+                    self.node.publish(Draft::of_publish(publish, way), now, &mut self.effects);
                 }
             }
             Input::Draft(mut draft, answer) => {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
     AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService, Online,
-    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
+    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, Way,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
@@ -214,14 +214,14 @@ impl MessageHandle {
 }
 
 impl MessageService for MessageHandle {
-    fn publish(&self, publishes: Vec<Publish>) {
+    fn publish(&self, publishes: Vec<Publish>, way: Way) {
         let Some(inputs) = self.inputs.get() else {
             self.access.settle(refuse_all(&publishes));
             return;
         };
         // Full or closed: reject, never wait. The senders are told to try again.
-        if let Err(rejected) = inputs.try_send(Input::Publishes(publishes))
-            && let Input::Publishes(publishes) = rejected.into_inner()
+        if let Err(rejected) = inputs.try_send(Input::Publishes(publishes, way))
+            && let Input::Publishes(publishes, _) = rejected.into_inner()
         {
             self.metrics.overflows.inc();
             self.access.settle(refuse_all(&publishes));
@@ -293,8 +293,8 @@ impl OwnerService for MessageHandle {
         self.peer_inbox.put(FromPeer::Lost(node));
     }
 
-    fn access_lost(&self, node: NodeId) {
-        self.peer_inbox.put(FromPeer::AccessLost(node));
+    fn access_lost(&self, node: NodeId, before: Way) {
+        self.peer_inbox.put(FromPeer::AccessLost(node, before));
     }
 
     fn listed(&self) {

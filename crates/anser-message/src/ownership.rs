@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anser_backend::ReadError;
-use anser_cluster::{Forward, Forwarded, Owners};
+use anser_cluster::{Forward, Forwarded, Owners, Way};
 use anser_core::owner::{Owner, Resolved};
 use anser_types::codec::Reader;
 use anser_types::record::Header;
@@ -27,8 +27,8 @@ pub(crate) enum FromPeer {
     Answered(NodeId, Vec<(u64, Forwarded)>),
     /// The way to a node is broken.
     Lost(NodeId),
-    /// The way from an access node is broken.
-    AccessLost(NodeId),
+    /// The ways from an access node before this one are broken.
+    AccessLost(NodeId, Way),
     /// The members have changed.
     Owners(Owners),
 }
@@ -104,7 +104,7 @@ impl MessageLoop {
                 }
             }
             FromPeer::Lost(node) => self.node.lost(node, now, &mut self.effects),
-            FromPeer::AccessLost(node) => self.node.access_lost(node),
+            FromPeer::AccessLost(node, before) => self.node.access_lost(node, before),
             FromPeer::Owners(owners) => self.change_owners(owners),
         }
     }

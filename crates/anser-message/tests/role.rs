@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
 use anser_cluster::{
     AccessService, Arrival, BoxFuture, Command, DirectoryService, HistoryRead, LIST_BYTES_MAX, MessageService, Outcome,
-    Publish, PullRequest, Recall, RecallTarget, Refusal, ServerPublish, Settled, SignOut,
+    Publish, PullRequest, Recall, RecallTarget, Refusal, ServerPublish, Settled, SignOut, Way,
 };
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{RosterChange, UserChange};
@@ -132,7 +132,7 @@ impl World {
     async fn say(&mut self, from: &str, kind: ConversationType, to: &str, text: &str) -> Outcome {
         let publish = self.publish(from, kind, to, text);
         let number = publish.origin.publish;
-        self.handle.publish(vec![publish]);
+        self.handle.publish(vec![publish], Way::WITHIN);
         self.outcome(number).await
     }
 
@@ -217,12 +217,12 @@ async fn nothing_lost_a_message_reaches_both_timelines_both_lists_and_history() 
 async fn a_restart_repeats_nothing_and_recognises_resends() {
     let mut world = World::new().await;
     let publish = world.publish("alice", PRIVATE, "bob", "one");
-    world.handle.publish(vec![publish.clone()]);
+    world.handle.publish(vec![publish.clone()], Way::WITHIN);
     let first = world.outcome(1).await.unwrap();
     world.restart().await;
     let mut again = publish;
     again.origin.publish = 77;
-    world.handle.publish(vec![again]);
+    world.handle.publish(vec![again], Way::WITHIN);
     assert_eq!(world.outcome(77).await, Ok(first));
     assert_eq!(world.timeline("bob").await, ["one"]);
     assert_eq!(world.history("bob", PRIVATE, "alice").await, ["one"]);
@@ -239,7 +239,7 @@ async fn a_full_log_refuses_nothing_for_good_and_service_resumes_by_itself() {
     world.log.set_full(true);
     let publish = world.publish("alice", PRIVATE, "bob", "during");
     let number = publish.origin.publish;
-    world.handle.publish(vec![publish]);
+    world.handle.publish(vec![publish], Way::WITHIN);
     let command = Command::User { user: key("bob"), change: UserChange::Unblocked };
     let refused = world.handle.command(command.clone()).await.unwrap_err();
     assert!(refused.status.is_retryable());
@@ -536,7 +536,7 @@ async fn one_way_in_a_recall_goes_to_those_alone_who_were_sent_the_message() {
     let mut publish = world.publish("alice", GROUP, "g", "for bob");
     publish.extras = Some(Box::new(Extras { to_users: vec![key("bob").user], ..Extras::default() }));
     let number = publish.origin.publish;
-    world.handle.publish(vec![publish]);
+    world.handle.publish(vec![publish], Way::WITHIN);
     let whisper = world.outcome(number).await.unwrap();
     let mut recall = recall_of(whisper.uid, "alice");
     recall.command.kind = GROUP;

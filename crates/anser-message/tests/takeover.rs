@@ -13,7 +13,7 @@ use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMai
 use anser_backend::{BucketBatch, Mailbox, MessageLog, PartitionRows};
 use anser_cluster::{
     Accepted, AccessService, Arrival, BoxFuture, MessageService, Outcome, Publish, PullRequest, Refusal, ServerPublish,
-    Settled, SignOut,
+    Settled, SignOut, Way,
 };
 use anser_message::{Backends, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::record::{Body, Header};
@@ -118,7 +118,7 @@ impl World {
     /// What alice says to bob.
     async fn say(&self, client_id: i64, publish: u64) -> Outcome {
         let handle = self.handle.as_ref().unwrap();
-        handle.publish(vec![Publish {
+        let said = Publish {
             sender: user("alice"),
             kind: ConversationType::Private,
             target: TargetId::new("bob").unwrap(),
@@ -129,7 +129,8 @@ impl World {
             origin: Origin { connection: ConnectionId(9), publish, client_id: Some(ClientMessageId(client_id)) },
             floor: Timestamp::ZERO,
             extras: None,
-        }]);
+        };
+        handle.publish(vec![said], Way::WITHIN);
         loop {
             let changed = self.access.changed.notified();
             if let Some(settled) = self.access.settled.lock().iter().find(|s| s.publish == publish) {

@@ -12,7 +12,7 @@ use anser_backend::{ClientAddresses, Membership, Role};
 use anser_cluster::{
     Accepted, AccessService, Arrival, BoxFuture, Command, ConnectionIds, Deliver, DirectoryService, GroupProfile,
     HistoryRead, HistoryReply, ListItem, MessageService, Outcome, Publish, PullReply, PullRequest, Recall, Refusal,
-    ServerPublish, SettingsPage, Settled, SignInView, SignOut, UserProfile,
+    ServerPublish, SettingsPage, Settled, SignInView, SignOut, UserProfile, Way,
 };
 use anser_peer::{Announced, Local, PeerConfig, PeerDeps, PeerNode};
 use anser_runtime::{Clock, Drain, Tasks};
@@ -40,7 +40,7 @@ fn unasked<T: Send + 'static>() -> BoxFuture<'static, Result<T, Refusal>> {
 }
 
 impl MessageService for Accepts {
-    fn publish(&self, publishes: Vec<Publish>) {
+    fn publish(&self, publishes: Vec<Publish>, _: Way) {
         let accepted = Accepted { uid: MessageUid::from_bytes([7; 10]), sent: Timestamp(1_795_311_881_922) };
         let settled = |publish: &Publish| Settled {
             connection: publish.origin.connection,
@@ -273,7 +273,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (begun, cpu_begun, mut sent) = (Instant::now(), cpu(), 0);
     while begun.elapsed() < time {
         has_room(sent, &access.counts.settled).await;
-        messages.publish((1..=AT_ONCE).map(|more| publish(connection, sent + more)).collect());
+        messages.publish((1..=AT_ONCE).map(|more| publish(connection, sent + more)).collect(), Way::WITHIN);
         sent += AT_ONCE;
     }
     while access.counts.settled.load(Ordering::Relaxed) < sent {

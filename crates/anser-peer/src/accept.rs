@@ -78,7 +78,7 @@ impl tonic::server::StreamingService<Bytes> for Opened {
 async fn listen(hub: Arc<Hub>, session: Arc<Session>, mut stream: Streaming<Bytes>) {
     let Some(there) = greet(&hub, &session, &mut stream).await else { return };
     let node = there.node;
-    hub.enter(node, &session);
+    let way = hub.enter(node, &session);
     tracing::info!(%node, name = there.name, "node has opened its stream");
     loop {
         let batch = tokio::select! {
@@ -93,7 +93,7 @@ async fn listen(hub: Arc<Hub>, session: Arc<Session>, mut stream: Streaming<Byte
                 break;
             }
         };
-        if !session.take(&hub, node, frames) {
+        if !session.take(&hub, (node, way), frames) {
             tracing::warn!(%node, "node says what it may not say here");
             break;
         }

@@ -3,11 +3,11 @@
 mod ask;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anser_backend::{Member, Role};
-use anser_cluster::{AccessService, ConnectionIds, Publish, Settled};
+use anser_cluster::{AccessService, ConnectionIds, Publish, Settled, Way};
 use anser_runtime::{Fate, Tasks};
 use anser_types::{ConnectionId, NodeId, PartitionCount, UserKey};
 use arc_swap::ArcSwap;
@@ -39,6 +39,9 @@ pub(crate) struct Hub {
     pub(crate) tasks: Tasks,
     /// Counts what the server API publishes.
     pub(crate) server_publishes: AtomicU64,
+    /// Counts the ways on which access nodes send publishes, and that of the terminals here.
+    ways: AtomicU64,
+    way_here: AtomicU64,
     /// Told when somebody is suspected, or no more.
     pub(crate) recheck: Notify,
     pub(crate) local: OnceLock<Local>,
@@ -96,6 +99,8 @@ impl Hub {
             terminals,
             tasks,
             server_publishes: AtomicU64::new(0),
+            ways: AtomicU64::new(0),
+            way_here: AtomicU64::new(0),
             recheck: Notify::new(),
             local: OnceLock::new(),
             routes: ArcSwap::from_pointee(Routes::nobody(partitions)),
@@ -141,40 +146,55 @@ impl Hub {
         self.sessions.read().get(&node).cloned()
     }
 
-    /// A node has dialled this one. Its earlier session, if there is one, is over.
-    pub(crate) fn enter(&self, node: NodeId, session: &Arc<Session>) {
-        let earlier = self.sessions.write().insert(node, Arc::clone(session));
+    fn new_way(&self) -> Way {
+        Way(self.ways.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// A node has dialled this one. Its earlier session, if there is one, is over. Returns the way on which it sends.
+    pub(crate) fn enter(&self, node: NodeId, session: &Arc<Session>) -> Way {
+        let mut sessions = self.sessions.write();
+        // Under the lock: of two at the same time, the one that stays has the later way.
+        let way = self.new_way();
+        let earlier = sessions.insert(node, Arc::clone(session));
+        drop(sessions);
         if let Some(earlier) = earlier {
             earlier.close();
-            self.tell_access_lost(node);
+            self.tell_access_lost(node, way);
         }
+        way
     }
 
     pub(crate) fn leave(&self, node: NodeId, session: &Arc<Session>) {
         let mut sessions = self.sessions.write();
         if sessions.get(&node).is_some_and(|present| Arc::ptr_eq(present, session)) {
             sessions.remove(&node);
+            let next = self.new_way();
             drop(sessions);
-            self.tell_access_lost(node);
+            self.tell_access_lost(node, next);
         }
     }
 
-    /// Tells the queues here that what a node sent them it will send again. Before anything that comes on its next stream.
-    fn tell_access_lost(&self, node: NodeId) {
+    /// Tells the queues here that what a node sent them on earlier ways it will send again.
+    fn tell_access_lost(&self, node: NodeId, before: Way) {
         if let Some(owner) = self.local().owner {
-            owner.access_lost(node);
+            owner.access_lost(node, before);
         }
     }
 
     /// Has everybody dial anew, and send again what has no outcome. This node's own terminals, too.
     pub(crate) fn begin_anew(&self) {
-        let sessions: Vec<_> = self.sessions.write().drain().collect();
+        let (sessions, next) = {
+            let mut sessions = self.sessions.write();
+            (std::mem::take(&mut *sessions), self.new_way())
+        };
         for (node, session) in sessions {
             session.close();
-            self.tell_access_lost(node);
+            self.tell_access_lost(node, next);
         }
-        self.tell_access_lost(self.me());
-        self.kept.opened(self.me(), self, || {});
+        self.kept.opened(self.me(), self, || {
+            self.way_here.store(next.0, Ordering::Relaxed);
+            self.tell_access_lost(self.me(), next);
+        });
     }
 
     /// A node does not answer. `refused`: nobody listens there any more.
@@ -297,17 +317,17 @@ impl Ways for Hub {
             return self.link(to).is_some_and(|link| link.publish(attempt, publishes));
         }
         let Some(messages) = self.local().messages else { return false };
-        take_publishes(&*messages, publishes);
+        take_publishes(&*messages, publishes, Way(self.way_here.load(Ordering::Relaxed)));
         true
     }
 }
 
 /// Hands publishes to the message role: those of one connection in one call.
-pub(crate) fn take_publishes(messages: &dyn anser_cluster::MessageService, mut publishes: Vec<Publish>) {
+pub(crate) fn take_publishes(messages: &dyn anser_cluster::MessageService, mut publishes: Vec<Publish>, way: Way) {
     while let Some(first) = publishes.first() {
         let connection = first.origin.connection;
         let rest = publishes.iter().position(|publish| publish.origin.connection != connection);
         let rest = rest.map(|at| publishes.split_off(at)).unwrap_or_default();
-        messages.publish(std::mem::replace(&mut publishes, rest));
+        messages.publish(std::mem::replace(&mut publishes, rest), way);
     }
 }

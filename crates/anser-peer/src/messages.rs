@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use anser_cluster::{
     Accepted, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Online, Outcome, Publish,
-    PullReply, PullRequest, Recall, Refusal, ServerPublish,
+    PullReply, PullRequest, Recall, Refusal, ServerPublish, Way,
 };
 use anser_types::{ConnectionId, ConversationType, NodeId, Origin, Timestamp, UserKey};
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl RoutedMessages {
 }
 
 impl MessageService for RoutedMessages {
-    fn publish(&self, publishes: Vec<Publish>) {
+    fn publish(&self, publishes: Vec<Publish>, _: Way) {
         self.hub.kept.publish(publishes, &*self.hub, Instant::now());
     }
 

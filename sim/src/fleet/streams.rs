@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 
-use anser_cluster::{MessageService, OwnerService, Publish, Settled};
+use anser_cluster::{MessageService, OwnerService, Publish, Settled, Way as PublishWay};
 use anser_types::NodeId;
 
 use super::Doing;
@@ -58,10 +58,10 @@ impl World {
         if let Parcel::Forwards(forwards) = &parcel {
             stream.note_forwarded(forwards);
         }
-        self.deliver(way, parcel);
+        self.deliver(way, epoch, parcel);
     }
 
-    fn deliver(&mut self, (from, to): Way, parcel: Parcel) {
+    fn deliver(&mut self, (from, to): Way, epoch: u64, parcel: Parcel) {
         match parcel {
             Parcel::Arrival(arrival) => return self.on_arrival(arrival),
             Parcel::Moved(user, head) => return self.on_moved(&user, head),
@@ -75,7 +75,9 @@ impl World {
         match parcel {
             Parcel::Publishes(publishes) => {
                 if let Some(node) = fleet.node(to) {
-                    by_connection(publishes).into_iter().for_each(|publishes| node.handle.publish(publishes));
+                    by_connection(publishes)
+                        .into_iter()
+                        .for_each(|publishes| node.handle.publish(publishes, PublishWay(epoch)));
                 }
             }
             Parcel::Forwards(forwards) => {
@@ -167,8 +169,11 @@ impl World {
 
     /// A node hears that the way from an access node is broken.
     pub(super) fn tell_access_lost(&self, (from, to): Way) {
-        if let Some(node) = self.fleet.as_ref().and_then(|fleet| fleet.node(to)) {
-            node.handle.access_lost(from);
+        let Some(fleet) = &self.fleet else { return };
+        // Of one that has died, nothing more comes.
+        let before = fleet.streams.get(&(from, to)).map_or(u64::MAX, |stream| stream.epoch);
+        if let Some(node) = fleet.node(to) {
+            node.handle.access_lost(from, PublishWay(before));
         }
     }
 

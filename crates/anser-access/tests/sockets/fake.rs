@@ -8,7 +8,7 @@ use anser_access::Registry;
 use anser_cluster::{
     Accepted, AccessService as _, Arrival, BoxFuture, Command, Deliver, DirectoryService, GroupProfile, HistoryRead,
     HistoryReply, ListItem, MessageService, Online, Outcome, Publish, PullItem, PullReply, PullRequest, Recall,
-    Refusal, ServerPublish, SettingsPage, Settled, SignInView, UserProfile,
+    Refusal, ServerPublish, SettingsPage, Settled, SignInView, UserProfile, Way,
 };
 use anser_types::{
     AppKey, ConnectionId, ConversationType, Message, MessageClass, MessageUid, NodeId, Origin, Position, TargetId,
@@ -110,7 +110,7 @@ impl State {
 pub(crate) const PAGE: usize = 3;
 
 impl MessageService for FakeMessages {
-    fn publish(&self, publishes: Vec<Publish>) {
+    fn publish(&self, publishes: Vec<Publish>, _: Way) {
         publishes.into_iter().for_each(|publish| self.accept(publish));
     }
 

@@ -4,7 +4,7 @@
 //! that the log takes is refused. Whoever takes the partition over does not wait: its claim ends what is still on its way, and
 //! whoever reads the log sees what counted before it.
 
-use anser_cluster::{Forward, Forwarded, Owners};
+use anser_cluster::{Forward, Forwarded, Owners, Way};
 use anser_types::{NodeId, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
@@ -36,10 +36,9 @@ impl Node {
         self.elsewhere = owners;
     }
 
-    /// The way from an access node is broken: what it sent and waits here is dropped. It sends all of it again, here or to another
-    /// node; a copy that was accepted from here after that would overtake, or be told to nobody.
-    pub fn access_lost(&mut self, access: NodeId) {
-        self.queues.access_lost(access);
+    /// The ways from an access node before this one are broken: what came on them and waits here is dropped.
+    pub fn access_lost(&mut self, access: NodeId, before: Way) {
+        self.queues.access_lost(access, before);
     }
 
     /// Gives up the claim of a partition that stays here, so that it is taken over anew and replayed. Whoever waits for an

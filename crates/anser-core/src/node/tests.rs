@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anser_cluster::{Accepted, Publish};
+use anser_cluster::{Accepted, Publish, Way};
 use anser_types::record::{Header, RosterChange, RosterRecord};
 use anser_types::{
     AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Origin, TargetId,
@@ -173,7 +173,7 @@ impl World {
 
     fn send(&mut self, publish: Publish) -> u64 {
         let number = publish.origin.publish;
-        self.node.publish(Draft::from(publish), self.now, &mut self.effects);
+        self.node.publish(Draft::of_publish(publish, Way::WITHIN), self.now, &mut self.effects);
         self.perform();
         number
     }

@@ -14,7 +14,7 @@ use crate::draft::{Draft, Ticket};
 #[derive(Debug)]
 pub(super) enum Held {
     Publish(Box<Draft>),
-    Command(Ticket, Body),
+    Command(Ticket, Box<Body>),
 }
 
 impl Held {

@@ -27,7 +27,7 @@ impl Owner {
     pub(super) fn proceed(&mut self, subject: &Subject, held: Held, turn: &mut Turn<'_>) {
         match held {
             Held::Publish(draft) => self.decide(subject, draft, turn),
-            Held::Command(ticket, body) => self.decide_command(subject, ticket, body, turn),
+            Held::Command(ticket, body) => self.decide_command(subject, ticket, *body, turn),
         }
     }
 

@@ -52,7 +52,7 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
     for _ in 0..RECLAIM_TICKS {
         tokio::time::advance(TICK).await;
         for _ in 0..2 {
-            sender.try_send(Input::Publishes(Vec::new())).unwrap();
+            sender.try_send(Input::Publishes(Vec::new(), Way::WITHIN)).unwrap();
             let going_on = message_loop.turn(&mut turn, &mut ticks, &mut since_reclaim);
             assert!(going_on.await.unwrap());
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use anser_cluster::{AccessService, Forwarded, MessageService, Refusal, Settled};
+use anser_cluster::{AccessService, Forwarded, MessageService, Refusal, Settled, Way};
 use anser_runtime::Fate;
 use anser_types::NodeId;
 use bytes::Bytes;
@@ -100,8 +100,8 @@ impl Session {
         }
     }
 
-    /// Hands frames to the services here. `false`: one of them has no place here.
-    pub(super) fn take(self: &Arc<Self>, hub: &Arc<Hub>, from: NodeId, frames: Vec<Frame>) -> bool {
+    /// Hands frames of a node to the services here. `false`: one of them has no place here.
+    pub(super) fn take(self: &Arc<Self>, hub: &Arc<Hub>, from: (NodeId, Way), frames: Vec<Frame>) -> bool {
         let count = u64::try_from(frames.len()).unwrap_or(u64::MAX);
         for frame in frames {
             if !self.take_one(hub, from, frame) {
@@ -117,11 +117,11 @@ impl Session {
         true
     }
 
-    fn take_one(self: &Arc<Self>, hub: &Arc<Hub>, from: NodeId, frame: Frame) -> bool {
+    fn take_one(self: &Arc<Self>, hub: &Arc<Hub>, (from, way): (NodeId, Way), frame: Frame) -> bool {
         let local = hub.local();
         match (frame, &hub.terminals) {
             (Frame::Publishes { publishes, .. }, _) => match &local.messages {
-                Some(messages) => take_publishes(&**messages as &dyn MessageService, publishes),
+                Some(messages) => take_publishes(&**messages as &dyn MessageService, publishes, way),
                 None => self.settle(refuse_all(&publishes)),
             },
             (Frame::Forwards(forwards), _) => {

@@ -8,6 +8,7 @@ use anser_cluster::{
     Accepted, AccessService, Arrival, BoxFuture, Command, DirectoryService, Forward, Forwarded, GroupProfile,
     HistoryRead, HistoryReply, ListItem, MessageService, Newcomer, Online, Outcome, OwnerService, Owners, Publish,
     PullReply, PullRequest, Recall, Refusal, ServerPublish, SettingsPage, Settled, SignInView, SignOut, UserProfile,
+    Way,
 };
 use anser_types::{
     AppKey, ConnectionId, ConversationType, MessageUid, NodeId, Origin, PartitionId, Position, Status, TargetId,
@@ -92,12 +93,12 @@ impl FakeMessages {
     pub(crate) fn release(&self) {
         self.holds.store(false, Ordering::Relaxed);
         let held = std::mem::take(&mut *self.held.lock());
-        self.publish(held);
+        self.publish(held, Way::WITHIN);
     }
 }
 
 impl MessageService for FakeMessages {
-    fn publish(&self, publishes: Vec<Publish>) {
+    fn publish(&self, publishes: Vec<Publish>, _: Way) {
         if self.holds.load(Ordering::Relaxed) {
             self.held.lock().extend(publishes);
             return;
@@ -270,7 +271,7 @@ impl OwnerService for FakeOwner {
         self.lost.lock().push(node);
     }
 
-    fn access_lost(&self, _: NodeId) {}
+    fn access_lost(&self, _: NodeId, _: Way) {}
 
     fn listed(&self) {}
 

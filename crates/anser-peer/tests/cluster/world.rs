@@ -185,7 +185,8 @@ impl Node {
 
     /// Publishes on a connection of this node, numbered from `first`.
     pub(crate) fn publish(&self, connection: ConnectionId, user: &str, numbers: std::ops::RangeInclusive<u64>) {
-        self.routed.publish(numbers.map(|number| publish(connection, user, number)).collect());
+        self.routed
+            .publish(numbers.map(|number| publish(connection, user, number)).collect(), anser_cluster::Way::WITHIN);
     }
 }
 

@@ -116,7 +116,7 @@ fn unasked<T>() -> BoxFuture<'static, Result<T, Refusal>> {
 }
 
 impl MessageService for Fakes {
-    fn publish(&self, _publishes: Vec<Publish>) {
+    fn publish(&self, _: Vec<Publish>, _: anser_cluster::Way) {
         unreachable!("the server API is no terminal")
     }
 

@@ -205,7 +205,7 @@ impl World {
 
     /// Hands a publish to the node and leaves its effects alone.
     fn publish_alone(&mut self, publish: Publish) {
-        self.node.publish(Draft::from(publish), self.now, &mut self.effects);
+        self.node.publish(Draft::of_publish(publish, Way::WITHIN), self.now, &mut self.effects);
     }
 
     /// Takes the effects that say what to load, unperformed.

@@ -217,7 +217,7 @@ impl Cluster {
             floor: Timestamp::ZERO,
             extras: None,
         };
-        self.with(at, |node, now, effects| node.publish(Draft::from(publish), now, effects));
+        self.with(at, |node, now, effects| node.publish(Draft::of_publish(publish, Way::WITHIN), now, effects));
         self.publishes
     }
 
