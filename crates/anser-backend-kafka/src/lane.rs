@@ -31,11 +31,11 @@ use crate::client::Complaints;
 use crate::health::Health;
 use crate::watchdog::Watchdog;
 
-/// How long the lane's thread listens before it looks around.
-const TICK: Duration = Duration::from_millis(100);
+/// How long the lane's thread listens before it looks around. The library spins for the last part of a millisecond of each time.
+const TICK: Duration = Duration::from_millis(250);
 
 /// How many ticks a producer that was given up gets to report what it still has.
-const FAREWELL_TICKS: u32 = 20;
+const FAREWELL_TICKS: u32 = 8;
 
 /// How many given-up producers may be on their way out beside the lane. With more, the lane waits for them.
 const LEAVING_MAX: usize = 4;

@@ -40,6 +40,9 @@ pub struct ArchiverConfig {
     pub batch_records_max: usize,
     /// See the records.
     pub batch_bytes_max: usize,
+    /// For how many ticks messages may wait, so that several of a partition are written together; 0 to write them at once. Other
+    /// records do not wait, nor does what somebody waits for.
+    pub gather_ticks: u64,
     /// How old what is not archived may become before its partition takes nothing in; `None` if the log never lets go of it.
     pub lag_ms_max: Option<u64>,
 }
@@ -50,6 +53,7 @@ impl Default for ArchiverConfig {
             kept_bytes_max: 64 * 1024 * 1024,
             batch_records_max: 1_024,
             batch_bytes_max: 4 * 1024 * 1024,
+            gather_ticks: 0,
             lag_ms_max: None,
         }
     }
@@ -77,6 +81,8 @@ pub enum Event {
     Accepted(Vec<Committed>),
     /// The log has accepted everything below the offset, and something of it was not told.
     Missed(PartitionId, Offset),
+    /// Somebody waits until everything below the offset is archived.
+    Hurry(PartitionId, Offset),
     /// The answer to [`Effect::Read`]: what lies there; nothing if everything was read.
     Read(u64, Vec<LogEntry>),
     /// The log cannot be read now.
@@ -156,12 +162,26 @@ pub struct Archiver {
     /// Bytes of all records in memory.
     kept_bytes: usize,
     times: u64,
+    ticks: u64,
 }
 
 impl Archiver {
     /// An archiver without partitions.
     pub fn new(log: LogId, config: ArchiverConfig) -> Self {
-        Self { log, config, partitions: BTreeMap::new(), reading: Reading::default(), kept_bytes: 0, times: 0 }
+        Self {
+            log,
+            config,
+            partitions: BTreeMap::new(),
+            reading: Reading::default(),
+            kept_bytes: 0,
+            times: 0,
+            ticks: 0,
+        }
+    }
+
+    /// The partitions that are archived here.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionId> {
+        self.partitions.keys().copied()
     }
 
     /// Whether nothing in memory waits to be written.
@@ -173,10 +193,11 @@ impl Archiver {
     pub fn handle(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) -> Result<(), ArchiverError> {
         match event {
             Event::Take(partition) => self.take(partition, now, effects),
-            Event::Release(partition) => self.release(partition),
+            Event::Release(partition) => self.release(partition, effects),
             Event::Placed(seat, mark) => self.placed(seat, mark, effects),
             Event::Accepted(records) => self.accepted(records, effects),
             Event::Missed(partition, end) => self.missed(partition, end, now),
+            Event::Hurry(partition, next) => self.hurry(partition, next, effects),
             Event::Read(number, entries) => self.read(number, entries, effects)?,
             Event::NotRead(number) => self.not_read(number, effects),
             Event::Loaded(seat, heads) => self.loaded(seat, heads, effects),
@@ -184,7 +205,10 @@ impl Archiver {
             Event::Failed(seat) => self.failed(seat, effects),
             Event::GoOn(seat) => self.go_on(seat, effects),
             Event::ReadOn => self.reading.is_paused = false,
-            Event::Tick => self.watch_lag(now, effects),
+            Event::Tick => {
+                self.watch_lag(now, effects);
+                self.end_gathering(effects);
+            }
         }
         self.read_more(effects);
         Ok(())
@@ -202,9 +226,10 @@ impl Archiver {
     }
 
     /// What is in memory is written still: it spares the next owner the work.
-    fn release(&mut self, partition: PartitionId) {
+    fn release(&mut self, partition: PartitionId, effects: &mut Vec<Effect>) {
         if let Some(known) = self.partitions.get_mut(&partition) {
             known.is_leaving = true;
+            self.pump(partition, effects);
             self.remove_if_done(partition);
         }
     }
@@ -247,13 +272,40 @@ impl Archiver {
         touched.sort_unstable();
         touched.dedup();
         for partition in touched {
-            self.pump(partition, effects);
+            self.pump_if_due(partition, effects);
         }
     }
 
     fn missed(&mut self, partition: PartitionId, end: Offset, now: Timestamp) {
         if let Some(partition) = self.partitions.get_mut(&partition) {
             partition.note_missed(end, now);
+        }
+    }
+
+    fn hurry(&mut self, partition: PartitionId, next: Offset, effects: &mut Vec<Effect>) {
+        if let Some(known) = self.partitions.get_mut(&partition) {
+            known.hurry_to(next);
+            self.pump_if_due(partition, effects);
+        }
+    }
+
+    /// The partitions take turns, so that their writes do not come all at once.
+    fn end_gathering(&mut self, effects: &mut Vec<Effect>) {
+        self.ticks += 1;
+        let (turn, turns) = (self.ticks, self.config.gather_ticks);
+        if turns > 0 {
+            let has_turn = |partition: &PartitionId| (turn + u64::from(partition.0)).is_multiple_of(turns);
+            let due: Vec<PartitionId> = self.partitions.keys().copied().filter(has_turn).collect();
+            due.into_iter().for_each(|partition| self.pump(partition, effects));
+        }
+    }
+
+    /// Gives a partition something to do, unless it may wait for more.
+    fn pump_if_due(&mut self, partition: PartitionId, effects: &mut Vec<Effect>) {
+        let is_many = self.config.batch_records_max / 4;
+        let may_wait = |known: &Partition| self.config.gather_ticks > 0 && known.may_wait(is_many);
+        if !self.partitions.get(&partition).is_some_and(may_wait) {
+            self.pump(partition, effects);
         }
     }
 
@@ -282,7 +334,7 @@ impl Archiver {
         };
         let bytes = partition.end_batch(seat.partition, effects);
         self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
-        self.pump(seat.partition, effects);
+        self.pump_if_due(seat.partition, effects);
         self.remove_if_done(seat.partition);
     }
 

@@ -3,11 +3,12 @@
 //! It waits for nothing but the mailbox. What it has done it passes on to the archiver, which does not hold it up: if the archiver
 //! has no room, it reads the log.
 
+mod writes;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use anser_backend::{BucketBatch, MailboxRow, PartitionRows, Placed, StoreError};
@@ -21,6 +22,7 @@ use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
 use crate::rollback::RolledBack;
+use writes::{Written, until_written, write_bucket};
 
 /// What the applier is told. In the order of the log.
 #[derive(Debug)]
@@ -35,9 +37,8 @@ pub(crate) enum ToApply {
     Resume(Vec<PartitionId>),
 }
 
-/// How long to wait before a table is tried again, at first and at most.
-const TRY_AGAIN_MIN: Duration = Duration::from_millis(5);
-const TRY_AGAIN_MAX: Duration = Duration::from_secs(1);
+/// Buckets that are written at once.
+const BUCKETS_AT_ONCE: usize = 64;
 /// Timelines whose heads are read at once.
 const HEADS_AT_ONCE: usize = 64;
 /// Users who wait to be told that something was replayed.
@@ -128,23 +129,19 @@ impl Applier {
             derived.add(record);
         }
         let mut placements = Placements::default();
-        for batch in derived.take_mailbox() {
-            let mut tries = Tries::default();
-            let placed = loop {
-                match self.write_bucket(&batch).await {
-                    Err(error) if error.is_retryable() => {
-                        self.metrics.tries_again("mailbox");
-                        tries.wait("mailbox", &error).await;
-                    }
-                    other => break other?,
-                }
-            };
-            for (part, placed) in batch.parts.iter().zip(&placed) {
+        let batches = derived.take_mailbox();
+        // Each bucket is in one batch only, so their order does not matter.
+        let write = |batch| write_bucket(&*self.backends.mailbox, &self.metrics, batch);
+        let writes: Vec<_> = batches.iter().map(write).collect();
+        let all_written: Vec<Written> = stream::iter(writes).buffered(BUCKETS_AT_ONCE).try_collect().await?;
+        for (batch, written) in batches.iter().zip(&all_written) {
+            self.suspend_refused(written);
+            for (part, placed) in batch.parts.iter().zip(&written.placed) {
                 placements.note(part, placed);
                 self.note_untold(part, placed, &records);
             }
-            if tries.count > 0 {
-                self.tell_of_written(&batch, &placed).await?;
+            if written.was_repeated {
+                self.tell_of_written(batch, &written.placed).await?;
             }
         }
         let mailbox = Arc::clone(&self.backends.mailbox);
@@ -161,6 +158,21 @@ impl Applier {
         }
         self.pass_on(records);
         Ok(())
+    }
+
+    /// Lets go of what a newer owner applies, or has to be replayed.
+    fn suspend_refused(&mut self, written: &Written) {
+        for partition in &written.stale {
+            // Nor is it noted as applied: that owner may die before it has come to them.
+            if self.suspended.insert(*partition) {
+                tracing::info!(%partition, "a newer owner applies these records");
+            }
+        }
+        for partition in &written.rolled_back {
+            if self.suspended.insert(*partition) {
+                self.rolled_back.note(*partition);
+            }
+        }
     }
 
     /// Notes whose entries were there already. Only a replay meets such.
@@ -217,36 +229,6 @@ impl Applier {
         Ok(())
     }
 
-    async fn write_bucket(&mut self, batch: &BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
-        match self.backends.mailbox.apply(batch.clone()).await {
-            Err(StoreError::StaleClaim | StoreError::RolledBack) => {}
-            other => return other,
-        }
-        // Some of the partitions have a newer owner, which applies their records again, or have to be replayed. The others go on.
-        let mut placed = Vec::with_capacity(batch.parts.len());
-        for part in &batch.parts {
-            let alone = BucketBatch { bucket: batch.bucket, parts: vec![part.clone()] };
-            match self.backends.mailbox.apply(alone).await {
-                Ok(one) => placed.extend(one),
-                Err(StoreError::StaleClaim) => {
-                    // Nor is it noted as applied: that owner may die before it has come to them.
-                    if self.suspended.insert(part.partition) {
-                        tracing::info!(partition = %part.partition, "a newer owner applies these records");
-                    }
-                    placed.push(Vec::new());
-                }
-                Err(StoreError::RolledBack) => {
-                    if self.suspended.insert(part.partition) {
-                        self.rolled_back.note(part.partition);
-                    }
-                    placed.push(Vec::new());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(placed)
-    }
-
     fn tell(&self, committed: &Committed, deliver: Vec<Deliver>) {
         match &*committed.body {
             Body::Message(message) if committed.replayed => {
@@ -264,39 +246,6 @@ impl Applier {
                 self.access.arrive(Arrival { app: message.app.clone(), message, to: deliver });
             }
             _ => {}
-        }
-    }
-}
-
-/// How often something was tried that a store could not do, and how long to wait before the next time.
-#[derive(Debug, Default)]
-struct Tries {
-    count: u32,
-}
-
-impl Tries {
-    /// Waits before the next try: longer each time, a second at most.
-    async fn wait(&mut self, table: &'static str, error: &StoreError) {
-        if self.count.is_power_of_two() || self.count == 0 {
-            let source = std::error::Error::source(error);
-            tracing::warn!(table, tries = self.count, %error, ?source, "a table cannot be written, what comes waits for it");
-        }
-        self.count += 1;
-        let pause = TRY_AGAIN_MIN * 2u32.saturating_pow(self.count.min(8));
-        tokio::time::sleep(pause.min(TRY_AGAIN_MAX)).await;
-    }
-}
-
-/// Does something with a table until it can be done. A repeated write changes nothing.
-async fn until_written<'a, T>(
-    table: &'static str,
-    write: impl Fn() -> anser_backend::BoxFuture<'a, Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let mut tries = Tries::default();
-    loop {
-        match write().await {
-            Err(error) if error.is_retryable() => tries.wait(table, &error).await,
-            other => return other,
         }
     }
 }

@@ -102,8 +102,17 @@ impl ArchiverTask {
                     self.take(done)?;
                 }
                 Some(order) = self.wires.orders.recv() => self.obey(order)?,
+                () = self.wires.progress.hurried() => {
+                    let awaited: Vec<_> = self.wires.progress.awaited().collect();
+                    for (partition, next) in awaited {
+                        self.handle(Event::Hurry(partition, next))?;
+                    }
+                }
                 taken = self.wires.accepted.recv_many(&mut batches, BATCH_MAX), if is_fed => {
                     is_fed = taken > 0;
+                    if !is_fed {
+                        self.release_all()?;
+                    }
                     self.handle(Event::Accepted(batches.drain(..).flatten().collect()))?;
                     self.note_missed()?;
                 }
@@ -114,6 +123,12 @@ impl ArchiverTask {
             }
         }
         Ok(())
+    }
+
+    /// Nothing more comes: what waits is written at once.
+    fn release_all(&mut self) -> Result<(), RoleError> {
+        let partitions: Vec<PartitionId> = self.machine.partitions().collect();
+        partitions.into_iter().try_for_each(|partition| self.handle(Event::Release(partition)))
     }
 
     fn obey(&mut self, order: Order) -> Result<(), RoleError> {

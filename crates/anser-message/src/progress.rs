@@ -8,7 +8,11 @@ use tokio::sync::Notify;
 
 /// Per partition, the offsets below which everything is accepted, applied and archived.
 #[derive(Debug, Clone)]
-pub(crate) struct Progress(Arc<[Partition]>);
+pub(crate) struct Progress {
+    partitions: Arc<[Partition]>,
+    /// Told when somebody waits for the archiver.
+    hurried: Arc<Notify>,
+}
 
 /// How far a partition that is served here has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ struct Partition {
     archived: AtomicU64,
     /// Below this something was accepted that the archiver was not told.
     missed: AtomicU64,
+    /// Somebody waits until everything below this is archived.
+    hurry_to: AtomicU64,
     /// Whether it is to take nothing in.
     is_stopped: AtomicBool,
     changed: Notify,
@@ -47,6 +53,7 @@ impl Partition {
             applied: AtomicU64::new(0),
             archived: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            hurry_to: AtomicU64::new(0),
             is_stopped: AtomicBool::new(false),
             changed: Notify::new(),
         }
@@ -68,11 +75,11 @@ impl Partition {
 impl Progress {
     /// Nothing is served yet.
     pub(crate) fn new(count: PartitionCount) -> Self {
-        Self(count.all().map(|_| Partition::new()).collect())
+        Self { partitions: count.all().map(|_| Partition::new()).collect(), hurried: Arc::default() }
     }
 
     fn with(&self, partition: PartitionId, work: impl FnOnce(&Partition)) {
-        if let Some(known) = self.0.get(usize::from(partition.0)) {
+        if let Some(known) = self.partitions.get(usize::from(partition.0)) {
             work(known);
         }
     }
@@ -123,7 +130,7 @@ impl Progress {
 
     /// Takes out where the archiver was not told of something, if anywhere.
     pub(crate) fn take_missed(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
-        let missed = partitions().zip(self.0.iter()).map(|(partition, known)| {
+        let missed = partitions().zip(self.partitions.iter()).map(|(partition, known)| {
             let next = match known.missed.load(Ordering::Acquire) {
                 0 => 0,
                 _ => known.missed.swap(0, Ordering::AcqRel),
@@ -140,7 +147,7 @@ impl Progress {
 
     /// The partitions in order, each with the offset below which everything is archived, and whether it is to take nothing in.
     pub(crate) fn archived(&self) -> impl Iterator<Item = (PartitionId, Offset, bool)> {
-        partitions().zip(self.0.iter()).map(|(partition, known)| {
+        partitions().zip(self.partitions.iter()).map(|(partition, known)| {
             let next = Offset(known.archived.load(Ordering::Acquire));
             (partition, next, known.is_stopped.load(Ordering::Acquire))
         })
@@ -148,7 +155,8 @@ impl Progress {
 
     /// Every partition that is served here, with how far it has got.
     pub(crate) fn served(&self) -> impl Iterator<Item = PartitionState> {
-        let served = partitions().zip(self.0.iter()).filter(|(_, known)| known.is_served.load(Ordering::Acquire));
+        let served =
+            partitions().zip(self.partitions.iter()).filter(|(_, known)| known.is_served.load(Ordering::Acquire));
         served.map(|(partition, known)| {
             // The lesser ones first: what is accepted meanwhile is not behind.
             let [archived, applied] = [&known.archived, &known.applied].map(|place| place.load(Ordering::Acquire));
@@ -163,9 +171,31 @@ impl Progress {
         })
     }
 
+    /// Has the archiver not gather what somebody waits for.
+    fn hurry(&self, known: &Partition, next: u64) {
+        if known.archived.load(Ordering::Acquire) < next && known.hurry_to.fetch_max(next, Ordering::AcqRel) < next {
+            self.hurried.notify_one();
+        }
+    }
+
+    /// Returns when somebody waits for the archiver who did not before. Cancel-safe.
+    pub(crate) async fn hurried(&self) {
+        self.hurried.notified().await;
+    }
+
+    /// Up to where somebody waits for the archiver.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
+        let awaited = partitions().zip(self.partitions.iter()).map(|(partition, known)| {
+            let is_awaited = known.hurry_to.load(Ordering::Acquire) > known.archived.load(Ordering::Acquire);
+            is_awaited.then(|| (partition, Offset(known.hurry_to.load(Ordering::Acquire))))
+        });
+        awaited.flatten()
+    }
+
     /// Waits until everything below `next` is applied and archived. Cancel-safe.
     pub(crate) async fn until_in_tables(&self, partition: PartitionId, next: Offset) {
-        if let Some(known) = self.0.get(usize::from(partition.0)) {
+        if let Some(known) = self.partitions.get(usize::from(partition.0)) {
+            self.hurry(known, next.0);
             let has = |place: &AtomicU64| place.load(Ordering::Acquire) >= next.0;
             known.until(|known| has(&known.applied) && has(&known.archived)).await;
         }
@@ -173,17 +203,18 @@ impl Progress {
 
     /// Waits until everything is archived that was accepted at the call; where that is not known, until it is. Cancel-safe.
     pub(crate) async fn until_archived(&self, partition: PartitionId) {
-        let Some(known) = self.0.get(usize::from(partition.0)) else {
+        let Some(known) = self.partitions.get(usize::from(partition.0)) else {
             return;
         };
         known.until(|known| known.is_served.load(Ordering::Acquire)).await;
         let accepted = known.accepted.load(Ordering::Acquire);
+        self.hurry(known, accepted);
         known.until(|known| known.archived.load(Ordering::Acquire) >= accepted).await;
     }
 
     /// Waits until everything is archived that was accepted at the call, in all partitions. Cancel-safe.
     pub(crate) async fn until_all_archived(&self) {
-        for (partition, _) in partitions().zip(self.0.iter()) {
+        for (partition, _) in partitions().zip(self.partitions.iter()) {
             self.until_archived(partition).await;
         }
     }

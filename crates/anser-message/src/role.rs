@@ -29,6 +29,9 @@ const APPLIES_MAX: usize = 256;
 const ACCEPTED_MAX: usize = 256;
 /// Partitions that come and go and of which the archiver was not told yet. It takes them at once, whatever stores do.
 const ORDERS_MAX: usize = 512;
+/// For how many ticks of the archiver messages may wait to be written together: half a second. A write takes a call to HBase and
+/// more, and with many partitions there are few messages in each.
+const GATHER_TICKS: u64 = 5;
 
 /// Where the role gets the time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -207,7 +210,10 @@ impl MessageRole {
             Arc::clone(&rolled_back),
         );
         let lag_ms_max = config.archive_lag_ms_max(backends.log.retention_ms());
-        let machine = Archiver::new(backends.log.id(), ArchiverConfig { lag_ms_max, ..ArchiverConfig::default() });
+        // Tables of this process have nothing to gain by it.
+        let gather_ticks = if cluster.is_some() { GATHER_TICKS } else { 0 };
+        let archiving = ArchiverConfig { lag_ms_max, gather_ticks, ..ArchiverConfig::default() };
+        let machine = Archiver::new(backends.log.id(), archiving);
         let archiver = ArchiverTask::new(
             machine,
             archiver::Wires {

@@ -56,6 +56,10 @@ pub(super) struct Partition {
     /// When the oldest was accepted that was not taken, at the latest.
     behind_since: Option<Timestamp>,
     waiting: VecDeque<Item>,
+    /// Whether something waits that is no message.
+    is_urgent: bool,
+    /// Somebody waits until everything below is archived.
+    hurry_to: Offset,
     batch: Vec<Item>,
     tries: u32,
     numbers: Numbers,
@@ -78,6 +82,8 @@ impl Partition {
             claim: Claim::default(),
             behind_since: None,
             waiting: VecDeque::new(),
+            is_urgent: false,
+            hurry_to: Offset::START,
             batch: Vec::new(),
             tries: 0,
             numbers: Numbers::default(),
@@ -184,7 +190,20 @@ impl Partition {
         }
         let mark = item.mark();
         (self.claim, self.next) = (mark.claim, mark.next);
+        self.is_urgent |= !matches!(&*item.body, Body::Message(_));
         self.waiting.push_back(item);
+    }
+
+    /// Somebody waits until everything below is archived.
+    pub(super) fn hurry_to(&mut self, next: Offset) {
+        self.hurry_to = next.max(self.hurry_to);
+    }
+
+    /// Whether what waits may wait for more of its kind, so many at most. Nothing that is read from the log does.
+    pub(super) fn may_wait(&self, many: usize) -> bool {
+        let is_awaited = self.waiting.front().is_some_and(|first| first.offset < self.hurry_to);
+        let is_hurried = self.is_urgent || self.is_leaving || is_awaited;
+        self.stage == Stage::Following && !is_hurried && self.waiting.len() < many
     }
 
     /// Moves what is written next out of what waits. Returns whether there is anything.
@@ -197,6 +216,7 @@ impl Partition {
             bytes += item.record.len();
             self.batch.push(item);
         }
+        self.is_urgent &= !self.waiting.is_empty();
         !self.batch.is_empty()
     }
 

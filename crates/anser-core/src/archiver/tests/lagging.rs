@@ -128,6 +128,26 @@ fn nothing_lost_what_another_owner_accepted_meanwhile_is_archived_without_anythi
 }
 
 #[test]
+fn messages_wait_for_each_other_and_for_nobody_who_waits_for_them() {
+    let config = ArchiverConfig { gather_ticks: 2, ..ArchiverConfig::default() };
+    let mut world = World::new(config);
+    world.tell(Event::Take(P));
+    world.say("bob");
+    world.say("bob");
+    assert_eq!(world.numbers("bob"), [0u64; 0]);
+    for _ in 0..2 {
+        world.tell(Event::Tick);
+    }
+    assert_eq!(world.numbers("bob"), [1, 2], "its turn has come");
+    world.say("bob");
+    world.tell(Event::Hurry(P, Offset(world.log.len() as u64)));
+    assert_eq!(world.numbers("bob"), [1, 2, 3], "somebody waits");
+    world.say("bob");
+    world.tell(Event::Release(P));
+    assert_eq!(world.numbers("bob"), [1, 2, 3, 4], "another node's from now on");
+}
+
+#[test]
 fn never_skip_silently_a_partition_takes_nothing_in_before_the_log_loses_what_is_not_archived() {
     for kept_bytes_max in [1, 1 << 20] {
         let config = ArchiverConfig { lag_ms_max: Some(6 * HOUR_MS), kept_bytes_max, ..ArchiverConfig::default() };

@@ -1,0 +1,101 @@
+//! Writing to the mailbox until it is written.
+
+use std::time::Duration;
+
+use anser_backend::{BoxFuture, BucketBatch, Mailbox, Placed, StoreError};
+use anser_types::PartitionId;
+
+use crate::metrics::MessageMetrics;
+
+/// How long to wait before a table is tried again, at first and at most.
+const TRY_AGAIN_MIN: Duration = Duration::from_millis(5);
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(1);
+
+/// What became of the batch of a bucket.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Where the entries of each part went; nothing of a part that was refused.
+    pub(super) placed: Vec<Vec<Option<Placed>>>,
+    /// Whether it was written more than once, perhaps.
+    pub(super) was_repeated: bool,
+    /// Partitions with a newer owner, which applies their records again.
+    pub(super) stale: Vec<PartitionId>,
+    /// Partitions that have to be replayed.
+    pub(super) rolled_back: Vec<PartitionId>,
+}
+
+/// Writes a batch, as often as needed.
+pub(super) async fn write_bucket(
+    mailbox: &dyn Mailbox,
+    metrics: &MessageMetrics,
+    batch: &BucketBatch,
+) -> Result<Written, StoreError> {
+    let mut tries = Tries::default();
+    loop {
+        match write_once(mailbox, batch).await {
+            Err(error) if error.is_retryable() => {
+                metrics.tries_again("mailbox");
+                tries.wait("mailbox", &error).await;
+            }
+            Ok(written) => return Ok(Written { was_repeated: tries.count > 0, ..written }),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn write_once(mailbox: &dyn Mailbox, batch: &BucketBatch) -> Result<Written, StoreError> {
+    let mut written = Written::default();
+    match mailbox.apply(batch.clone()).await {
+        Err(StoreError::StaleClaim | StoreError::RolledBack) => {}
+        other => return Ok(Written { placed: other?, ..written }),
+    }
+    // Part by part: those that are not refused go on.
+    for part in &batch.parts {
+        let alone = BucketBatch { bucket: batch.bucket, parts: vec![part.clone()] };
+        match mailbox.apply(alone).await {
+            Ok(one) => written.placed.extend(one),
+            Err(error) => {
+                match error {
+                    StoreError::StaleClaim => written.stale.push(part.partition),
+                    StoreError::RolledBack => written.rolled_back.push(part.partition),
+                    error => return Err(error),
+                }
+                written.placed.push(Vec::new());
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// How often something was tried that a store could not do, and how long to wait before the next time.
+#[derive(Debug, Default)]
+struct Tries {
+    count: u32,
+}
+
+impl Tries {
+    /// Waits before the next try: longer each time, a second at most.
+    async fn wait(&mut self, table: &'static str, error: &StoreError) {
+        if self.count.is_power_of_two() || self.count == 0 {
+            let source = std::error::Error::source(error);
+            tracing::warn!(table, tries = self.count, %error, ?source, "a table cannot be written, what comes waits for it");
+        }
+        self.count += 1;
+        let pause = TRY_AGAIN_MIN * 2u32.saturating_pow(self.count.min(8));
+        tokio::time::sleep(pause.min(TRY_AGAIN_MAX)).await;
+    }
+}
+
+/// Does something with a table until it can be done. A repeated write changes nothing.
+pub(super) async fn until_written<'a, T>(
+    table: &'static str,
+    write: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let mut tries = Tries::default();
+    loop {
+        match write().await {
+            Err(error) if error.is_retryable() => tries.wait(table, &error).await,
+            other => return other,
+        }
+    }
+}
