@@ -7,9 +7,12 @@ use std::time::Duration;
 use anser_sandbox::{Brokers, Cluster, Kind, RedisShape, Stack};
 use anser_testkit::trace::Event;
 use anser_tests::Recorder;
+use anyhow::ensure;
 
 use crate::dice::Dice;
 use crate::network::{Heal, Network};
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +22,8 @@ pub(crate) enum FaultKind {
     NodeCut,
     NodeDrained,
     AllDrained,
+    ClockSet,
+    ClockWrong,
     BrokerKilled,
     BrokerPaused,
     RedisKilled,
@@ -30,12 +35,14 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All of them: those of nodes first.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::NodeKilled,
         Self::NodePaused,
         Self::NodeCut,
         Self::NodeDrained,
         Self::AllDrained,
+        Self::ClockSet,
+        Self::ClockWrong,
         Self::BrokerKilled,
         Self::BrokerPaused,
         Self::RedisKilled,
@@ -53,6 +60,8 @@ impl FaultKind {
             Self::NodeCut => "cut",
             Self::NodeDrained => "drain",
             Self::AllDrained => "rolling",
+            Self::ClockSet => "clock",
+            Self::ClockWrong => "clock-start",
             Self::BrokerKilled => "broker-kill",
             Self::BrokerPaused => "broker-pause",
             Self::RedisKilled => "redis-kill",
@@ -71,6 +80,8 @@ impl FaultKind {
             Self::NodeCut => "network of a node cut for 1 to 15 s",
             Self::NodeDrained => "a node drained and started again",
             Self::AllDrained => "rolling restart of all nodes",
+            Self::ClockSet => "clock of a running node set by an hour, for 2 to 10 s",
+            Self::ClockWrong => "a node killed and started with a clock an hour off, then with a right one",
             Self::BrokerKilled => "kill -9 of a Kafka broker, back after 0 to 8 s",
             Self::BrokerPaused => "SIGSTOP of a Kafka broker for 1 to 10 s",
             Self::RedisKilled => "kill -9 of Redis, back at once",
@@ -91,12 +102,18 @@ pub(crate) struct Fault {
     /// How long it lasts.
     pub(crate) lasts: Duration,
     heal: Heal,
+    clock_off_ms: i64,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let victim = self.victim.as_deref().unwrap_or("all");
-        write!(f, "{} {victim}, {:.1} s", self.kind.name(), self.lasts.as_secs_f32())
+        write!(f, "{} {victim}, {:.1} s", self.kind.name(), self.lasts.as_secs_f32())?;
+        match self.kind {
+            FaultKind::NodeCut => write!(f, ", {:?}", self.heal),
+            FaultKind::ClockSet | FaultKind::ClockWrong => write!(f, ", {:+} ms", self.clock_off_ms),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -121,6 +138,8 @@ impl World {
             FaultKind::NodeCut => (nodes, 1_000, 15_000),
             FaultKind::NodeDrained => (nodes, 0, 3_000),
             FaultKind::AllDrained => (Vec::new(), 0, 0),
+            FaultKind::ClockSet => (nodes, 2_000, 10_000),
+            FaultKind::ClockWrong => (nodes, 0, 0),
             FaultKind::BrokerKilled => (of(Kind::Kafka), 0, 8_000),
             FaultKind::BrokerPaused => (of(Kind::Kafka), 1_000, 10_000),
             FaultKind::RedisKilled | FaultKind::RedisForgot if shape.redis == Some(RedisShape::Single) => {
@@ -137,7 +156,8 @@ impl World {
         let victim = dice.pick(&victims).cloned();
         let lasts = Duration::from_millis(dice.between(least, most));
         let heal = *dice.pick(&[Heal::GoOn, Heal::Break])?;
-        Some(Fault { kind, victim, lasts, heal })
+        let clock_off_ms = *dice.pick(&[HOUR_MS, -HOUR_MS])?;
+        Some(Fault { kind, victim, lasts, heal, clock_off_ms })
     }
 
     fn services(&self, kind: Kind) -> Vec<String> {
@@ -184,6 +204,20 @@ impl World {
                     cluster.stop(&node.name)?;
                     cluster.start(&node.name)?;
                 }
+            }
+            FaultKind::ClockSet => {
+                cluster.set_clock(victim, fault.clock_off_ms)?;
+                last(fault);
+                cluster.set_clock(victim, 0)?;
+            }
+            FaultKind::ClockWrong => {
+                cluster.kill(victim)?;
+                cluster.set_clock(victim, fault.clock_off_ms)?;
+                ensure!(cluster.start(victim).is_err(), "{victim} started with a clock that is an hour off");
+                let said = cluster.said(victim)?;
+                ensure!(said.contains("clock_off_ms_max"), "{victim} does not say that its clock is off:\n{said}");
+                cluster.set_clock(victim, 0)?;
+                cluster.start(victim)?;
             }
             FaultKind::NodeCut => {}
             FaultKind::BrokerKilled | FaultKind::RedisKilled | FaultKind::GatewayKilled | FaultKind::HBaseKilled => {

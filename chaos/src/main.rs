@@ -9,6 +9,7 @@ mod network;
 mod owner;
 mod report;
 mod run;
+mod sdk;
 mod users;
 
 use std::path::PathBuf;
@@ -45,6 +46,15 @@ struct Arguments {
     /// How many messages they send a second, together.
     #[arg(long, default_value_t = 60)]
     rate: u32,
+    /// Published SDKs that chat as well, with commas between; an empty list: none.
+    #[arg(long, default_value = "next,v4")]
+    sdks: String,
+    /// Where the scripts that drive SDKs are.
+    #[arg(long)]
+    sdk_scripts: PathBuf,
+    /// Where SDKs are installed.
+    #[arg(long)]
+    sdk_packages: PathBuf,
     /// Where stack and cluster are.
     #[arg(long)]
     folder: PathBuf,

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::owner::ports_of;
+use crate::owner::{Ports, connections_of};
 
 const BUFFER: usize = 64 * 1024;
 /// How long whoever holds a connection has to notice that it is to break.
@@ -28,22 +28,22 @@ struct Cuts {
     names: BTreeSet<String>,
     /// The processes of those that are nodes.
     processes: Vec<i32>,
-    /// The ports from which those have connected.
-    ports: HashSet<u16>,
+    /// The connections that those have made.
+    made: HashSet<Ports>,
     /// Their connections break.
     are_breaking: bool,
 }
 
 impl Cuts {
     fn hit(&self, ends: &Ends) -> bool {
-        self.names.contains(&ends.to) || self.ports.contains(&ends.from)
+        self.names.contains(&ends.to) || self.made.contains(&ends.ports)
     }
 }
 
-/// The two ends of a connection: the port from which it comes, and whose the other one is.
+/// The two ends of a connection: its ports, and to whom it leads.
 #[derive(Debug, Clone)]
 struct Ends {
-    from: u16,
+    ports: Ports,
     to: String,
 }
 
@@ -83,7 +83,7 @@ impl Network {
         self.cuts.send_modify(|cuts| {
             cuts.names.insert(name.to_owned());
             cuts.processes.extend(process);
-            cuts.ports.extend(process.into_iter().flat_map(ports_of));
+            cuts.made.extend(process.into_iter().flat_map(connections_of));
         });
     }
 
@@ -102,8 +102,9 @@ async fn listen(listener: TcpListener, passage: Passage, cuts: Arc<watch::Sender
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, peer)) = accepted {
-                let ends = Ends { from: peer.port(), to: passage.name.clone() };
-                note_if_cut(&cuts, ends.from);
+                let ports = Ports { from: peer.port(), to: passage.listen };
+                let ends = Ends { ports, to: passage.name.clone() };
+                note_if_cut(&cuts, ports);
                 connections.spawn(connect(stream, passage.target, ends, cuts.subscribe()));
             },
             Some(_) = connections.join_next() => {}
@@ -112,11 +113,11 @@ async fn listen(listener: TcpListener, passage: Passage, cuts: Arc<watch::Sender
 }
 
 /// A connection is new: if it comes from a process that is cut off, so is this.
-fn note_if_cut(cuts: &watch::Sender<Cuts>, from: u16) {
+fn note_if_cut(cuts: &watch::Sender<Cuts>, ports: Ports) {
     let processes = cuts.borrow().processes.clone();
-    if processes.into_iter().any(|pid| ports_of(pid).contains(&from)) {
+    if processes.into_iter().any(|pid| connections_of(pid).contains(&ports)) {
         cuts.send_modify(|cuts| {
-            cuts.ports.insert(from);
+            cuts.made.insert(ports);
         });
     }
 }

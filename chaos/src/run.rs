@@ -12,6 +12,7 @@ use crate::dice::Dice;
 use crate::fault::World;
 use crate::network::Network;
 use crate::report::{Done, Report};
+use crate::sdk::Suite;
 use crate::users::Users;
 
 /// Load without a fault, before the first one and after each, so that what a fault does is not taken for what the one before did.
@@ -83,7 +84,8 @@ async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {
     let cluster = tokio::task::spawn_blocking(move || cluster.bring_up().map(|()| cluster)).await??;
     let site =
         Site { url: cluster.url(), app_key: cluster.app_key().to_owned(), app_secret: cluster.app_secret().to_owned() };
-    let users = Users::begin(site, arguments.users, arguments.rate).await?;
+    let suite = Suite::new(&arguments.sdks, &arguments.sdk_scripts, &arguments.sdk_packages)?;
+    let users = Users::begin(site, arguments.users, arguments.rate, &suite).await?;
     let recorder = users.recorder.clone();
     Ok((World { stack, cluster, network, recorder }, users))
 }

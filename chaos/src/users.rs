@@ -11,6 +11,8 @@ use anyhow::{Context as _, ensure};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::sdk::{Sdk, Suite};
+
 const GROUP: &str = "all-of-us";
 /// How long all that was sent may take to be acked and shown once the last fault is over.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,18 +26,25 @@ pub(crate) struct Users {
     load: Load,
     pub(crate) recorder: Recorder,
     terminals: JoinSet<()>,
+    sdks: Vec<Sdk>,
 }
 
 impl Users {
-    /// Signs so many users in. Together they send so many messages a second.
-    pub(crate) async fn begin(site: Site, count: u32, rate: u32) -> anyhow::Result<Self> {
-        let names: Vec<String> = (1..=count).map(|number| format!("user-{number}")).collect();
-        let mut users =
-            Self { names, site, load: Load::default(), recorder: Recorder::new(), terminals: JoinSet::new() };
+    /// Signs so many users in. Together they send so many messages a second. Beside them there is one user at each SDK.
+    pub(crate) async fn begin(site: Site, count: u32, rate: u32, suite: &Suite) -> anyhow::Result<Self> {
+        let own: Vec<String> = (1..=count).map(|number| format!("user-{number}")).collect();
+        let at_sdks: Vec<String> = suite.sdks.iter().map(|sdk| format!("sdk-{sdk}")).collect();
+        let names = [own.clone(), at_sdks.clone()].concat();
+        let (load, recorder, terminals) = (Load::default(), Recorder::new(), JoinSet::new());
+        let mut users = Self { names, site, load, recorder, terminals, sdks: Vec::new() };
         users.make_group().await?;
+        for (sdk, name) in suite.sdks.iter().zip(&at_sdks) {
+            let who = (name.as_str(), users.conversations(name));
+            users.sdks.push(Sdk::begin((suite, sdk), &users.site, who, &users.recorder).await?);
+        }
         users.load.begin();
         let every = Duration::from_secs(1) * count / rate;
-        for (at, name) in users.names.clone().iter().enumerate() {
+        for (at, name) in own.iter().enumerate() {
             let token = users.site.admin().token(name).await.context("a token")?;
             let chatter = Chatter::new(name, users.conversations(name), users.load.clone(), users.recorder.clone());
             let transport = if at % 2 == 0 { Transport::Tcp } else { Transport::Ws };
@@ -86,10 +95,12 @@ impl Users {
     }
 
     /// Stops sending, waits until all is acked and shown, and reads timelines and histories from their beginnings.
-    pub(crate) async fn end(self) -> anyhow::Result<Recorder> {
+    pub(crate) async fn end(mut self) -> anyhow::Result<Recorder> {
         self.load.end();
-        let Self { recorder, .. } = &self;
+        let (recorder, sdks) = (self.recorder.clone(), &self.sdks);
+        sdks.iter().for_each(Sdk::stop_sending);
         eventually("all that was sent is acked", || recorder.pending_now() == 0).await?;
+        eventually("what SDKs sent is acked or given up", || sdks.iter().all(Sdk::is_settled)).await?;
         let everybody = self.names.iter().map(|name| Name::from(name.as_str())).collect();
         let audience = HashMap::from([(Name::from(GROUP), everybody)]);
         let shown = eventually("all that was acked is shown", || recorder.missing(&audience) == 0).await;
@@ -97,8 +108,13 @@ impl Users {
             // The checker says which.
             println!("{error}");
         }
+        // Whoever signs in anew replaces them.
+        for sdk in std::mem::take(&mut self.sdks) {
+            println!("   {}", sdk.told());
+            sdk.end().await;
+        }
         for name in &self.names {
-            read_everything(&self.site, name, &self.conversations(name), recorder).await;
+            read_everything(&self.site, name, &self.conversations(name), &recorder).await;
         }
         recorder.note(Event::Quiet);
         drop(self.terminals);

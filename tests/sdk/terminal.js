@@ -8,6 +8,8 @@ const { until } = require('./wait');
 class Terminal {
   shown = [];
   states = [];
+  /** Who else is told of both, as they come. */
+  on = {};
   #calls = new Map();
   #last = 0;
   #child;
@@ -22,8 +24,8 @@ class Terminal {
   }
 
   #hear({ call, value, error, shown, state }) {
-    if (shown) return this.shown.push(shown);
-    if (state) return this.states.push(state);
+    if (shown) { this.on.shown?.(shown); return this.shown.push(shown); }
+    if (state) { this.on.state?.(state); return this.states.push(state); }
     const waiting = this.#calls.get(call);
     this.#calls.delete(call);
     if (error) waiting.reject(new Error(error)); else waiting.resolve(value);

@@ -20,6 +20,8 @@ struct State {
     next: u64,
     pending: usize,
     acked: usize,
+    /// Bodies that nobody waits for.
+    aside: HashSet<u64>,
 }
 
 /// What clients met in a span of time.
@@ -45,7 +47,8 @@ impl Met {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { begun: Instant::now(), lines: Vec::new(), next: 0, pending: 0, acked: 0 })))
+        let (begun, lines, aside) = (Instant::now(), Vec::new(), HashSet::new());
+        Self(Arc::new(Mutex::new(State { begun, lines, next: 0, pending: 0, acked: 0, aside })))
     }
 }
 
@@ -82,6 +85,13 @@ impl Recorder {
     /// A new body.
     pub fn body(&self) -> u64 {
         self.number()
+    }
+
+    /// A new body of a client that waits as it sees fit: it is judged, and no wait of it counts.
+    pub fn body_aside(&self) -> u64 {
+        let body = self.number();
+        self.state().aside.insert(body);
+        body
     }
 
     /// A new terminal.
@@ -159,7 +169,7 @@ impl Recorder {
         let mut bodies = HashMap::new();
         for line in &state.lines {
             match &line.event {
-                Event::Invoked { call, body, .. } => {
+                Event::Invoked { call, body, .. } if !state.aside.contains(body) => {
                     begun.entry(*body).or_insert(line.at);
                     bodies.insert(*call, *body);
                 }

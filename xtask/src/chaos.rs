@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use anser_sandbox::{Cluster, Leave, Stack};
 use anyhow::Context as _;
 
-use crate::{backends, tools};
+use crate::{backends, sdk, tools};
 
 /// Runs it; whether every promise was kept.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<bool> {
     let program = tools::build_server()?;
+    let (scripts, packages) = sdk::installed()?;
     end(Leave::Nothing)?;
     let mut command = tools::cargo(&["run", "--quiet", "--profile", "fast", "--package", "anser-chaos", "--"]);
     command.arg("--folder").arg(folder()).arg("--jars").arg(backends::cache()).arg("--program").arg(program);
+    command.arg("--sdk-scripts").arg(scripts).arg("--sdk-packages").arg(packages);
     let ended = command.args(arguments).status().context("cannot run anser-chaos")?;
     if !ended.success() {
         println!("what nodes and servers said is in {}", tools::shown(&folder()));

@@ -1,7 +1,7 @@
 //! `cargo xtask sdk`: published client SDKs, unmodified, against a server of this checkout. Installs them from the npm
 //! registry as `tests/sdk/package-lock.json` pins them, into a folder that is never committed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -11,12 +11,18 @@ use crate::tools;
 /// Builds the server, installs the SDKs, and runs the suite.
 pub(crate) fn run() -> anyhow::Result<bool> {
     let server = tools::build_server()?;
-    let suite = tools::root().join("tests/sdk");
-    let packages = tools::cache().join("sdk");
-    install(&suite, &packages)?;
+    let (suite, packages) = installed()?;
     let mut command = Command::new("node");
     command.arg(suite.join("run.js")).env("ANSER", server).env("SDK_PACKAGES", packages);
     Ok(command.status().context("cannot run node; the suite needs Node 20 or later")?.success())
+}
+
+/// The scripts, and where the SDKs are that they drive; both are there on return.
+pub(crate) fn installed() -> anyhow::Result<(PathBuf, PathBuf)> {
+    let suite = tools::root().join("tests/sdk");
+    let packages = tools::cache().join("sdk");
+    install(&suite, &packages)?;
+    Ok((suite, packages))
 }
 
 /// Installs what the lock file pins, unless exactly that is there already.

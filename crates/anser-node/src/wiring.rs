@@ -105,7 +105,7 @@ async fn start(
     tasks: &Tasks,
     (shown, admin): (&admin::Shown, Option<SocketAddr>),
 ) -> Result<Running, ServeError> {
-    let clock = Clock::system();
+    let clock = if config.cluster.is_on() { Clock::system().steady() } else { Clock::system() };
     let lock = Arc::new(FolderLock::take(&config.data)?);
     let http_listener = http::bind(&config.http)?;
     let apps = apps::open(config, tasks)?;

@@ -1,10 +1,20 @@
 //! The time of day, as something that is handed in.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use anser_types::Timestamp;
 use tokio::time::Instant;
+
+/// From how much on a difference between the clock of the machine and the time that has passed is a step, not a correction.
+const STEP_MS: u64 = 500;
+
+/// For tests alone: the file of this variable says by how many milliseconds the machine's clock is to appear off. It is read
+/// each time, so that the clock of a process that runs can be set; while it is not there, the clock is as it is.
+const TEST_CLOCK: &str = "TEST_CLOCK_OFF_FILE";
+
+static TEST_CLOCK_FILE: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(TEST_CLOCK).map(PathBuf::from));
 
 /// A clock. Cheap to clone; clones show the same time.
 #[derive(Debug, Clone)]
@@ -15,6 +25,7 @@ enum Source {
     System,
     Manual(Arc<AtomicU64>),
     Onward(Arc<Onward>),
+    Steady(Arc<Steady>),
 }
 
 /// A clock that is followed forward, but not back.
@@ -23,6 +34,15 @@ struct Onward {
     of: Clock,
     since: Instant,
     /// The time that it showed at `since`, as seen from the farthest that it has been ahead.
+    start: AtomicU64,
+}
+
+/// A clock that is followed where it goes evenly, and not where it is set.
+#[derive(Debug)]
+struct Steady {
+    of: Clock,
+    since: Instant,
+    /// The time that it showed at `since`, as seen from now.
     start: AtomicU64,
 }
 
@@ -44,6 +64,7 @@ impl Clock {
             Source::System => system_now(),
             Source::Manual(hands) => Timestamp(hands.load(Ordering::Relaxed)),
             Source::Onward(onward) => onward.now(),
+            Source::Steady(steady) => steady.now(),
         }
     }
 
@@ -51,6 +72,50 @@ impl Clock {
     /// measured by it, so that nothing waits for an hour because a machine's clock was set.
     pub fn onward(&self) -> Self {
         Self(Source::Onward(Arc::new(Onward { of: self.clone(), since: Instant::now(), start: AtomicU64::new(0) })))
+    }
+
+    /// A clock that goes with this one through small corrections. When this one is set, it goes on as if nothing had been,
+    /// until [`Self::follow`]: among nodes that are told the time, one that is suddenly wrong must not tell others.
+    pub fn steady(&self) -> Self {
+        let start = AtomicU64::new(self.now().0);
+        Self(Source::Steady(Arc::new(Steady { of: self.clone(), since: Instant::now(), start })))
+    }
+
+    /// What the clock behind a steady one shows; of any other one, what it shows.
+    pub fn followed(&self) -> Timestamp {
+        match &self.0 {
+            Source::Steady(steady) => steady.of.now(),
+            _ => self.now(),
+        }
+    }
+
+    /// From now on a steady clock shows what the one behind it shows.
+    pub fn follow(&self) {
+        if let Source::Steady(steady) = &self.0 {
+            let passed = steady.passed_ms();
+            steady.set(steady.of.now(), passed);
+        }
+    }
+}
+
+impl Steady {
+    fn now(&self) -> Timestamp {
+        // In this order: what a process sleeps through between the two then looks like a step, and is not kept.
+        let passed = self.passed_ms();
+        let told = self.of.now();
+        if told.0.abs_diff(self.start.load(Ordering::Relaxed).saturating_add(passed)) >= STEP_MS {
+            return Timestamp(self.start.load(Ordering::Relaxed).saturating_add(self.passed_ms()));
+        }
+        self.set(told, passed);
+        told
+    }
+
+    fn set(&self, told: Timestamp, passed: u64) {
+        self.start.store(told.0.saturating_sub(passed), Ordering::Relaxed);
+    }
+
+    fn passed_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -83,7 +148,13 @@ impl ManualClock {
 fn system_now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     // A machine that believes to be before 1970 is at the beginning of time.
-    Timestamp(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    let now = since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    Timestamp(TEST_CLOCK_FILE.as_ref().map_or(now, |file| now.saturating_add_signed(test_off_ms(file))))
+}
+
+#[cold]
+fn test_off_ms(file: &std::path::Path) -> i64 {
+    std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -112,6 +183,30 @@ mod tests {
         assert_eq!(onward.now(), Timestamp(1_000_030), "time goes on");
         hands.set(Timestamp(2_000_000));
         assert_eq!(onward.now(), Timestamp(2_000_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_clock_takes_corrections_and_no_step() {
+        const HOUR_MS: u64 = 3_600_000;
+        let (clock, hands) = Clock::manual(Timestamp(10 * HOUR_MS));
+        let steady = clock.steady();
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_millis(1_000)).await;
+            hands.advance(1_400);
+            assert_eq!(steady.now(), clock.now(), "a clock that is corrected is followed");
+        }
+        let before = steady.now();
+        for wrong in [before.plus(HOUR_MS), before.minus(HOUR_MS), before.plus(600)] {
+            hands.set(wrong);
+            assert_eq!((steady.now(), steady.followed()), (before, wrong));
+        }
+        tokio::time::advance(Duration::from_millis(7)).await;
+        assert_eq!(steady.now(), before.plus(7), "it goes on");
+        hands.set(before.plus(8));
+        assert_eq!(steady.now(), before.plus(8), "the clock was set right again");
+        hands.set(before.plus(HOUR_MS));
+        steady.follow();
+        assert_eq!(steady.now(), before.plus(HOUR_MS), "it is told that the step was right");
     }
 
     #[test]

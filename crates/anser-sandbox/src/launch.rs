@@ -84,7 +84,8 @@ impl Jvm {
         let class_path: Vec<String> = self.class_path.iter().map(|path| path.display().to_string()).collect();
         let own = ["-cp".to_owned(), class_path.join(":"), main.to_owned()];
         let arguments = arguments.iter().map(|word| (*word).to_owned());
-        Program { path: self.java, arguments: self.options.into_iter().chain(own).chain(arguments).collect() }
+        let arguments = self.options.into_iter().chain(own).chain(arguments).collect();
+        Program { path: self.java, arguments, environment: Vec::new() }
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Home {
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
+    /// Variables that it has beside those of the caller.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Home {
@@ -90,6 +92,7 @@ impl Home {
         std::fs::remove_file(self.pid_file()).ok();
         let mut command = Command::new("sh");
         command.arg("-c").arg(SHELL).arg(self.pid_file()).arg(&program.path).args(&program.arguments);
+        command.envs(program.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A group of its own: Ctrl-C on a terminal is not meant for it.
         let mut child = command.process_group(0).spawn().context("cannot run sh")?;
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Program {
-        Program { path: "sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()] }
+        Program { path: "sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], environment: Vec::new() }
     }
 
     #[test]

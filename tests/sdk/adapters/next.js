@@ -9,6 +9,7 @@ module.exports = ({ load, navi, appKey, report }) => {
   sdk.init({ appkey: appKey, navigators: [navi], logOutputLevel: 5, logLevel: 5 });
   sdk.addEventListener(sdk.Events.MESSAGES, event => event.messages.forEach(message => report.shown(seen(message))));
   sdk.addEventListener(sdk.Events.CONNECTED, () => report.state('connected'));
+  sdk.addEventListener(sdk.Events.SUSPEND, () => report.state('suspended'));
   sdk.addEventListener(sdk.Events.DISCONNECT, code => report.state(code === 31010 ? 'kicked' : 'disconnected'));
 
   return {

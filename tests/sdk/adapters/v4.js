@@ -2,7 +2,7 @@
 // imlib-v4: calls resolve, or reject with a number.
 module.exports = ({ load, navi, appKey, report }) => {
   const sdk = load('@rongcloud/imlib-v4');
-  const STATES = { 0: 'connected', 6: 'kicked' };
+  const STATES = { 0: 'connected', 1: 'suspended', 2: 'suspended', 3: 'suspended', 6: 'kicked' };
   const seen = m => ({ uid: m.messageUId, time: m.sentTime, type: m.type, target: m.targetId, from: m.senderUserId, mine: m.messageDirection === 1, text: m.content?.content });
   const im = sdk.init({ appkey: appKey, navigators: [navi], logLevel: 4 });
   im.watch({

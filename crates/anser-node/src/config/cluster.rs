@@ -26,7 +26,7 @@ pub struct ClusterConfig {
     /// How many terminals this node takes in proportion to other access nodes. Since 0.2.
     pub weight: u32,
     /// How far the clock of a node may be from that of Redis for it to start, in milliseconds. More is refused: it would be wrong
-    /// about how long tokens are good and messages are kept. 0 starts with any clock. Default 5000. Since 0.2.
+    /// about how long tokens are good and messages are kept. 0 starts with any clock. Default 1000. Since 0.2.
     pub clock_off_ms_max: u64,
     /// Certificates for the calls between nodes.
     pub tls: ClusterTlsConfig,
@@ -46,7 +46,7 @@ impl Default for ClusterConfig {
             listen: Listen::local(8083),
             advertise: String::new(),
             weight: 100,
-            clock_off_ms_max: 5_000,
+            clock_off_ms_max: 1_000,
             tls: ClusterTlsConfig::default(),
             kafka: KafkaConfig::default(),
             redis: RedisConfig::default(),

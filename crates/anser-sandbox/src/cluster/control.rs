@@ -17,6 +17,10 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a node may take to hand over and end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// The variable that names a node the file by which its clock is off.
+const CLOCK: &str = "TEST_CLOCK_OFF_FILE";
+const CLOCK_FILE: &str = "clock-off-ms";
+
 impl Cluster {
     /// Starts a node that is down and waits until it is ready. If it is up, that is fine. Returns how long that took.
     pub fn start(&self, name: &str) -> anyhow::Result<Duration> {
@@ -56,6 +60,17 @@ impl Cluster {
     pub fn resume(&self, name: &str) -> anyhow::Result<()> {
         self.home(&self.node(name)?).resume().with_context(|| format!("cannot resume {name}"))?;
         self.tell(&format!("{name}: resumed"));
+        Ok(())
+    }
+
+    /// Sets the machine's clock, as a node sees it, by so many milliseconds; 0 sets it right. Whether the node is up or not.
+    pub fn set_clock(&self, name: &str, off_ms: i64) -> anyhow::Result<()> {
+        let home = self.home(&self.node(name)?);
+        let (new, file) = (home.join("clock-off-ms.new"), home.join(CLOCK_FILE));
+        std::fs::write(&new, off_ms.to_string())
+            .and_then(|()| std::fs::rename(&new, &file))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        self.tell(&format!("{name}: clock {off_ms:+} ms"));
         Ok(())
     }
 
@@ -122,7 +137,8 @@ impl Cluster {
             let text = |path: std::path::PathBuf| path.display().to_string();
             let arguments = ["serve", "--config", &text(home.join(SETTINGS)), "--ready-file", &text(ready)];
             let arguments = arguments.map(str::to_owned).to_vec();
-            home.spawn(&Program { path: self.record.program.clone(), arguments })?;
+            let environment = vec![(CLOCK, text(home.join(CLOCK_FILE)))];
+            home.spawn(&Program { path: self.record.program.clone(), arguments, environment })?;
         }
         Ok(begun)
     }

@@ -15,7 +15,7 @@ pub(super) fn prepare(site: Site<'_>, number: u16, home: &Home) -> anyhow::Resul
         let shape = site.shape.redis.unwrap_or(RedisShape::Single);
         write(&settings, &lines(&redis_conf(shape, number, site.ports, home), " "))?;
     }
-    Ok(Program { path, arguments: vec![settings.display().to_string()] })
+    Ok(Program { path, arguments: vec![settings.display().to_string()], environment: Vec::new() })
 }
 
 fn redis_conf(shape: RedisShape, number: u16, ports: Ports, home: &Home) -> Vec<(&'static str, String)> {
