@@ -44,7 +44,7 @@ impl From<CallError> for StoreError {
     fn from(error: CallError) -> Self {
         match error.code() {
             "STALE" => Self::StaleClaim,
-            "ROLLED" => Self::RolledBack,
+            "ROLLED" | "REBUILT" => Self::RolledBack,
             // A key of another type, a value that the script cannot read, or the script itself.
             "WRONGTYPE" | "DAMAGED" => Self::Damaged { table: "redis", source: Box::new(error) },
             "ERR" if error.text.contains("user_script") => Self::Damaged { table: "redis", source: Box::new(error) },
@@ -138,6 +138,7 @@ mod tests {
         let error = |code: &str| CallError { code: code.to_owned(), ..CallError::new("apply", "here", "") };
         assert!(matches!(StoreError::from(error("STALE")), StoreError::StaleClaim));
         assert!(matches!(StoreError::from(error("ROLLED")), StoreError::RolledBack));
+        assert!(matches!(StoreError::from(error("REBUILT")), StoreError::RolledBack));
         assert!(matches!(StoreError::from(error("WRONGTYPE")), StoreError::Damaged { .. }));
         let script = CallError { text: "ERR user_script:3: attempt to".to_owned(), ..error("ERR") };
         assert!(matches!(StoreError::from(script), StoreError::Damaged { .. }));

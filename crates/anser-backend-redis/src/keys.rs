@@ -31,7 +31,7 @@ impl Keys {
         format!("{}log", self.prefix).into_bytes()
     }
 
-    /// From where partitions are replayed.
+    /// From where partitions are replayed, and when the newest rebuild was asked for.
     pub(crate) fn commits(&self) -> Vec<u8> {
         format!("{}commits", self.prefix).into_bytes()
     }
@@ -46,7 +46,7 @@ impl Keys {
         format!("{}members", self.prefix).into_bytes()
     }
 
-    /// Marks, floor and life of a bucket.
+    /// Marks, floor and life of a bucket, and for which rebuild it was begun anew.
     pub(crate) fn bucket(&self, bucket: BucketId) -> Vec<u8> {
         format!("{}{{b:{:03}}}", self.prefix, bucket.0).into_bytes()
     }

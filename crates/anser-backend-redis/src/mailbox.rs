@@ -5,10 +5,13 @@
 //!   wrote, and by a number of our own that went back. Its buckets go on above all that they may have shown.
 //! * A partition is replayed from a mark that was stored when it was as old as the window within which Redis may forget, and
 //!   nothing had been forgotten since.
+//! * A rebuild is a time beside those marks, which go when it is written. A bucket knows for which rebuild it was begun anew, a user for
+//!   which its rows were made: older ones are not there.
 
 mod apply;
 mod commits;
 mod reads;
+mod rebuild;
 mod seen;
 mod watch;
 
@@ -16,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anser_backend::{
-    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Online, Page, Placed, RangeQuery, StoreError,
+    BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Online, Page, Placed, RangeQuery, ReplayFrom, StoreError,
 };
 use anser_runtime::Clock;
 use anser_types::{BUCKETS, BucketId, ConnectionId, DeviceId, Mark, NodeId, PartitionId, Position, Timestamp, UserKey};
@@ -60,6 +63,9 @@ pub struct RedisMailbox {
     /// Held while looking.
     watch: tokio::sync::Mutex<Watch>,
     rollbacks: AtomicU64,
+    /// The rebuild that was the newest when `rebuilds` last looked, and how many it has found.
+    rebuild: AtomicU64,
+    rebuilds: AtomicU64,
     /// Whether a batch was refused since we last looked, because rows are missing.
     was_refused: AtomicBool,
 }
@@ -90,6 +96,8 @@ impl RedisMailbox {
             commits: Mutex::new(Commits::new(config.forget_window())),
             watch: tokio::sync::Mutex::new(Watch::new(keys.beat(handle))),
             rollbacks: AtomicU64::new(0),
+            rebuild: AtomicU64::new(0),
+            rebuilds: AtomicU64::new(0),
             was_refused: AtomicBool::new(false),
             config,
             keys,
@@ -115,8 +123,15 @@ impl RedisMailbox {
         }
     }
 
+    /// The first look: what was before it is not news.
+    pub(crate) async fn begin(&self) -> Result<(), CallError> {
+        let newest = self.newest_rebuild().await?;
+        self.rebuild.store(newest.0, Ordering::Relaxed);
+        self.look().await
+    }
+
     /// Looks for signs that Redis lost something.
-    pub(crate) async fn look(&self) -> Result<(), CallError> {
+    async fn look(&self) -> Result<(), CallError> {
         let mut watch = self.watch.lock().await;
         let has_lost = watch.look(&self.writes).await?;
         if self.was_refused.swap(false, Ordering::Relaxed) || has_lost {
@@ -139,8 +154,13 @@ impl RedisMailbox {
         if ripe.is_empty() {
             return Ok(());
         }
-        let args: Vec<String> =
-            ripe.iter().flat_map(|(partition, ripe)| [partition.0.to_string(), mark::write(*ripe)]).collect();
+        let args: Vec<String> = {
+            let seen = self.seen.lock();
+            let of = |(partition, ripe): &(PartitionId, Mark)| {
+                [partition.0.to_string(), mark::write(*ripe), number(seen.replayed(*partition).0)]
+            };
+            ripe.iter().flat_map(of).collect()
+        };
         let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
         self.writes.eval(&self.scripts.commit, &[self.keys.commits()], &args).await?;
         let mut commits = self.commits.lock();
@@ -245,12 +265,23 @@ impl Mailbox for RedisMailbox {
         Box::pin(self.read_commit(partition))
     }
 
-    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<ReplayFrom, StoreError>> {
         Box::pin(async move {
-            let mark = self.read_commit(partition).await?;
-            self.seen.lock().begin_replay(partition);
+            let (rebuild, from) = self.find_place(partition).await?;
+            self.seen.lock().begin_replay(partition, rebuild);
             self.commits.lock().begin_replay(partition);
-            Ok(mark)
+            Ok(from)
+        })
+    }
+
+    fn rebuilds(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let newest = self.newest_rebuild().await?;
+            if self.rebuild.fetch_max(newest.0, Ordering::Relaxed) < newest.0 {
+                self.rebuilds.fetch_add(1, Ordering::Relaxed);
+                tracing::info!("the mailbox is to be rebuilt from the log");
+            }
+            Ok(self.rebuilds.load(Ordering::Relaxed))
         })
     }
 

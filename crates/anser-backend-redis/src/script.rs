@@ -38,6 +38,8 @@ pub(crate) struct Scripts {
     pub(crate) raise: NamedScript,
     pub(crate) birth: NamedScript,
     pub(crate) commit: NamedScript,
+    pub(crate) rebuild: NamedScript,
+    pub(crate) sweep: NamedScript,
     pub(crate) announce: NamedScript,
     pub(crate) members: NamedScript,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            apply: NamedScript::new("apply", text!("apply")),
+            apply: NamedScript::new("apply", text!("anew", "apply")),
             range: NamedScript::new("range", text!("range")),
             head: NamedScript::new("head", text!("head")),
             lift: NamedScript::new("lift", text!("lift")),
@@ -54,6 +56,8 @@ impl Scripts {
             raise: NamedScript::new("raise", text!("raise")),
             birth: NamedScript::new("birth", text!("birth")),
             commit: NamedScript::new("commit", text!("commit")),
+            rebuild: NamedScript::new("rebuild", text!("rebuild")),
+            sweep: NamedScript::new("sweep", text!("anew", "sweep")),
             announce: NamedScript::new("announce", text!("leases", "announce")),
             members: NamedScript::new("members", text!("leases", "members")),
         }

@@ -56,7 +56,7 @@ impl RedisStore {
                 mailbox.begin_bucket(BucketId(bucket)).await?;
             }
         }
-        mailbox.look().await?;
+        mailbox.begin().await?;
         Ok(Arc::new(mailbox))
     }
 

@@ -217,6 +217,16 @@ pub struct ListRow {
     pub read_until: Timestamp,
 }
 
+/// From where a partition is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayFrom {
+    /// Everything below the mark's `next` has been applied and will not be forgotten. The claim is the one that was newest there:
+    /// whoever reads on from `next` begins at the claim's record, to know which records count.
+    Mark(Mark),
+    /// From as far back as timelines go: somebody asked for all of it to be made anew, and nothing of the partition is there yet.
+    Anew,
+}
+
 /// Timelines, conversation lists, unread counts and terminal cursors.
 ///
 /// * Atomicity: one `apply` happens as a whole or not at all, together with its marks.
@@ -227,7 +237,10 @@ pub struct ListRow {
 ///   changes nothing: rows that were lost must come before newer ones, because the mark of the newer ones would hide them.
 ///   The caller then begins a replay. It also does so when `rollbacks` has risen: nothing else tells of a loss in a bucket
 ///   that nobody writes to.
-/// * No-gap: whatever a rolled back store appends is above everything that it has shown before.
+/// * Rebuild: a store may be told to let go of what it derived from the log, and to take it from the log again. `rebuilds`
+///   tells of it. From then on it takes nothing of a partition whose replay was begun before, with [`StoreError::RolledBack`], so
+///   that nothing lies over what is still to come; what it held goes with the first write of a replay that was begun since.
+/// * No-gap: whatever a rolled back or rebuilt store appends is above everything that it has shown before.
 /// * What one `range` returned is never followed by anything new at or below its `head`.
 pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     /// Applies a batch. Returns, for each part and row in order, where an entry went; `None` for rows that were skipped or
@@ -254,15 +267,14 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     fn cursor(&self, user: &UserKey, device: &DeviceId) -> BoxFuture<'_, Result<Option<Position>, StoreError>>;
 
     /// From where a partition is to be replayed after a start: everything below `next` has been applied and will not be
-    /// forgotten. The claim is the one that was newest there: whoever reads on from `next` begins at the claim's record, to
-    /// know which records count.
+    /// forgotten. The default mark if nothing is.
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>>;
 
-    /// The caller replays a partition from the mark that is returned, as by `replay_from`: from now on it applies the records
-    /// of the partition in order from there. Up to where this handle had written the partition before is of no account any
-    /// more. Called at each take-over, and after the store came back without its newest writes.
-    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
-        self.replay_from(partition)
+    /// The caller replays a partition from the place that is returned: from now on it applies the records of the partition in
+    /// order from there. Up to where this handle had written the partition before is of no account any more. Called at each
+    /// take-over, after the store came back without its newest writes, and when a rebuild was asked for.
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<ReplayFrom, StoreError>> {
+        Box::pin(async move { self.replay_from(partition).await.map(ReplayFrom::Mark) })
     }
 
     /// How many times this handle has found that the store came back, perhaps without its newest writes. It looks, so it is
@@ -271,6 +283,12 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// A store that loses nothing but what its own crash recovery settles before it opens stays at zero.
     fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    /// How many times this handle has found that a rebuild was asked for since it was opened. It looks, and is to be asked as often
+    /// as `rollbacks`. When the number has risen, every partition that this node applies is replayed.
+    fn rebuilds(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(std::future::ready(Ok(0)))
     }
 

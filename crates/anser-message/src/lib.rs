@@ -18,6 +18,7 @@ mod metrics;
 mod ownership;
 mod progress;
 mod reads;
+mod rebuild;
 mod retention;
 mod role;
 mod rollback;

@@ -81,14 +81,27 @@ pub enum RoleError {
         #[source]
         source: anser_types::codec::DecodeError,
     },
-    /// The log has let go of records that a table has not applied. Restore the table or the log from a backup.
-    #[error("partition {partition} of the log begins at {start}, but a table was applied only up to {applied}")]
+    /// The log has let go of records that the directory has not applied. Restore the table or the log from a backup.
+    #[error("partition {partition} of the log begins at {start}, but the directory was applied only up to {applied}")]
     Lost {
         /// The partition.
         partition: PartitionId,
         /// The first offset of the log.
         start: anser_types::Offset,
         /// Where the table stands.
+        applied: anser_types::Offset,
+    },
+    /// The log has let go of records that the mailbox has not: it was wiped, or replaced by an old copy.
+    #[error(
+        "partition {partition} of the log begins at {start}, but the mailbox was applied only up to {applied}: \
+         `anser cluster rebuild mailbox` makes it anew from what the log has"
+    )]
+    MailboxLost {
+        /// The partition.
+        partition: PartitionId,
+        /// The first offset of the log.
+        start: anser_types::Offset,
+        /// Where the mailbox stands.
         applied: anser_types::Offset,
     },
     /// The archiver cannot go on.
@@ -108,7 +121,9 @@ impl RoleError {
                 matches!(error, AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))
             }
             Self::Store(error) => error.is_retryable(),
-            Self::Record { .. } | Self::Lost { .. } | Self::Archive(_) | Self::Ended => false,
+            Self::Record { .. } | Self::Lost { .. } | Self::MailboxLost { .. } | Self::Archive(_) | Self::Ended => {
+                false
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::event_loop::MessageLoop;
+use crate::rebuild::Rebuild;
 use crate::takeover::Step;
 
 /// How often the mailbox is asked whether it came back without something, in ticks of the loop.
@@ -46,47 +47,83 @@ impl RolledBack {
 pub(crate) struct Looks {
     ticks: u32,
     is_asked: bool,
+    seen: Seen,
+    /// What the applier could not write since: what the mailbox says next tells why.
+    refused: BTreeSet<PartitionId>,
+    pub(crate) rebuild: Rebuild,
+}
+
+/// What the mailbox says of itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// How often it came back without its newest writes.
     rollbacks: u64,
+    /// How often it was asked to be made anew.
+    rebuilds: u64,
 }
 
 impl MessageLoop {
-    /// Takes over anew what the applier could not write.
+    /// Sees to what the applier could not write.
     pub(crate) fn replay_refused(&mut self) {
-        let partitions: Vec<_> = self.rolled_back.take().into_iter().collect();
-        self.replay(partitions);
+        self.looks.refused.extend(self.rolled_back.take());
+        self.looks.ticks = LOOK_TICKS;
+        self.look_for_rollbacks();
     }
 
-    /// Asks the mailbox now and then: a loss where nobody writes refuses nothing.
+    /// Asks the mailbox now and then: a loss where nobody writes refuses nothing. Goes on with a rebuild.
     pub(crate) fn look_for_rollbacks(&mut self) {
-        self.looks.ticks += 1;
+        self.rebuild_on();
+        self.looks.ticks = self.looks.ticks.saturating_add(1);
         if self.looks.ticks < LOOK_TICKS || self.looks.is_asked {
             return;
         }
         self.looks.ticks = 0;
         self.looks.is_asked = true;
         let mailbox = self.backends.mailbox.clone();
-        self.steps.push(Box::pin(async move { Step::Rollbacks(mailbox.rollbacks().await) }));
+        self.steps.push(Box::pin(async move {
+            let look =
+                async { Ok(Seen { rollbacks: mailbox.rollbacks().await?, rebuilds: mailbox.rebuilds().await? }) };
+            Step::Rollbacks(look.await)
+        }));
     }
 
-    pub(crate) fn rollbacks(&mut self, seen: Result<u64, StoreError>) {
+    pub(crate) fn rollbacks(&mut self, seen: Result<Seen, StoreError>) {
         self.looks.is_asked = false;
         // While it does not answer, nothing can be written there either.
         let Ok(seen) = seen else { return };
-        if std::mem::replace(&mut self.looks.rollbacks, seen) < seen {
+        let before = std::mem::replace(&mut self.looks.seen, seen);
+        let refused = std::mem::take(&mut self.looks.refused);
+        if before.rollbacks < seen.rollbacks {
+            // All at once; for a rebuild as well, if there is one.
+            self.looks.rebuild.stop();
             self.replay(self.node.partitions().collect());
+            return;
         }
+        if before.rebuilds < seen.rebuilds {
+            self.looks.rebuild.begin(self.node.partitions());
+            self.rebuild_on();
+        }
+        let refused = refused.into_iter().filter(|partition| !self.looks.rebuild.has(*partition));
+        self.replay(refused.collect());
     }
 
     fn replay(&mut self, partitions: Vec<PartitionId>) {
-        let now = (self.clock)();
-        let reclaimed: Vec<_> =
-            partitions.into_iter().filter(|partition| self.node.reclaim(*partition, now, &mut self.effects)).collect();
-        if !reclaimed.is_empty() {
+        let reclaimed = self.begin_again(partitions);
+        if reclaimed > 0 {
             tracing::warn!(
-                partitions = reclaimed.len(),
+                partitions = reclaimed,
                 "the mailbox came back, perhaps without its newest writes; they are replayed from the log"
             );
         }
+    }
+
+    /// Takes partitions over anew, those that are here. Returns how many.
+    pub(crate) fn begin_again(&mut self, partitions: Vec<PartitionId>) -> usize {
+        let now = (self.clock)();
+        let reclaimed: Vec<_> =
+            partitions.into_iter().filter(|partition| self.node.reclaim(*partition, now, &mut self.effects)).collect();
+        let count = reclaimed.len();
         self.take_over(reclaimed);
+        count
     }
 }

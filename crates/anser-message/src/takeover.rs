@@ -20,6 +20,7 @@ use crate::applier::ToApply;
 use crate::archiver::Order;
 use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
+use crate::rollback::Seen;
 use place::Place;
 
 /// Bytes read from the log in one go. What one piece takes to be taken in is what others wait meanwhile.
@@ -60,8 +61,8 @@ pub(crate) enum Step {
     Ready,
     /// What the log holds of a partition that was lost on its way out.
     Found(PartitionId, Result<Vec<(Offset, bytes::Bytes)>, ReadError>),
-    /// How often the mailbox came back.
-    Rollbacks(Result<u64, StoreError>),
+    /// What the mailbox says of itself.
+    Rollbacks(Result<Seen, StoreError>),
     /// Where partitions end of which nothing is on its way.
     Ends(Answers<Offset>),
 }

@@ -103,6 +103,20 @@ impl World {
         self.handle = Some(handle);
     }
 
+    /// Why it does not start.
+    async fn refused(&self) -> RoleError {
+        let (access, now) = (Arc::clone(&self.access), Timestamp(self.clock.load(Ordering::Relaxed)));
+        let (config, backends) = (MessageConfig::default(), self.backends.clone());
+        let (role, _handle) = MessageRole::new("n", &config, backends, access, Arc::new(move || now));
+        let tasks = role.into_tasks(oneshot::channel().0);
+        let mut running: JoinSet<_> = [tasks.deciding, tasks.applying, tasks.archiving].into_iter().collect();
+        loop {
+            if let Err(refused) = running.join_next().await.unwrap().unwrap() {
+                return refused;
+            }
+        }
+    }
+
     async fn stop(&mut self) {
         self.handle.take().unwrap().close();
         while let Some(ended) = self.tasks.join_next().await {
@@ -141,25 +155,34 @@ impl World {
     }
 
     async fn timeline(&self, name: &str) -> Vec<String> {
-        let request = PullRequest { user: user(name), device: None, after: Position::START };
+        self.timeline_after(name, Position::START).await
+    }
+
+    async fn timeline_after(&self, name: &str, after: Position) -> Vec<String> {
+        let request = PullRequest { user: user(name), device: None, after };
         let reply = self.handle.as_ref().unwrap().pull(request).await.unwrap();
         reply.items.iter().map(|i| String::from_utf8_lossy(&i.message.content).into_owned()).collect()
     }
 
     /// Waits until somebody's timeline is this, for at most ten seconds.
     async fn until_timeline(&self, name: &str, expected: &[&str]) {
+        self.until_timeline_after(name, Position::START, expected).await;
+    }
+
+    /// The same of what is after a position.
+    async fn until_timeline_after(&self, name: &str, after: Position, expected: &[&str]) {
         let reached = async {
             loop {
                 let mut changed = std::pin::pin!(self.access.changed.notified());
                 changed.as_mut().enable();
-                if self.timeline(name).await == expected {
+                if self.timeline_after(name, after).await == expected {
                     return;
                 }
                 changed.await;
             }
         };
         if tokio::time::timeout(Duration::from_secs(10), reached).await.is_err() {
-            assert_eq!(self.timeline(name).await, expected);
+            assert_eq!(self.timeline_after(name, after).await, expected);
         }
     }
 
@@ -345,5 +368,62 @@ async fn nothing_lost_what_a_newer_owner_was_to_apply_is_not_noted_as_applied() 
     world.say(1, 1).await.unwrap();
     world.restart().await;
     world.until_timeline("bob", &["1"]).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_lost_and_nothing_twice_a_mailbox_is_rebuilt_while_messages_come() {
+    let mut world = world(None);
+    world.start().await;
+    for (asked, number) in (0..3).zip([1, 3, 5]) {
+        world.say(number, number.unsigned_abs()).await.unwrap();
+        let said: Vec<String> = (1..=number).map(|number| number.to_string()).collect();
+        world.until_timeline("bob", &said.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let head = world.mailbox.head(&user("bob")).await.unwrap();
+        world.mailbox.ask_rebuild();
+        world.say(number + 1, number.unsigned_abs() + 1).await.unwrap();
+        let said: Vec<String> = (1..=number + 1).map(|number| number.to_string()).collect();
+        let said: Vec<&str> = said.iter().map(String::as_str).collect();
+        world.until_timeline("alice", &said).await;
+        world.until_timeline("bob", &said).await;
+        // What bob has now may be what was there before, and the newest.
+        world.until_timeline_after("bob", head, &said).await;
+        assert_eq!(world.mailbox.rebuilds().await.unwrap(), asked + 1);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_lost_a_mailbox_is_rebuilt_where_nobody_says_anything() {
+    let mut world = world(None);
+    world.start().await;
+    world.say(1, 1).await.unwrap();
+    world.until_timeline("bob", &["1"]).await;
+    let head = world.mailbox.head(&user("bob")).await.unwrap();
+    world.mailbox.ask_rebuild();
+    world.until_timeline_after("bob", head, &["1"]).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_begins_where_timelines_do_and_is_what_a_trimmed_log_takes() {
+    let mut world = world(None);
+    let clock = Arc::clone(&world.clock);
+    let week = 7 * 24 * HOUR_MS;
+    clock.fetch_sub(week + HOUR_MS, Ordering::Relaxed);
+    with_a_zombie(&world).await;
+    clock.fetch_add(2 * HOUR_MS, Ordering::Relaxed);
+    world.lay_claim(7).await;
+    world.lay(7, 1, said(4, clock.load(Ordering::Relaxed))).await;
+    clock.fetch_add(week - HOUR_MS, Ordering::Relaxed);
+    let mark = Mark { claim: Claim(Offset(5)), next: Offset(7) };
+    world.backends.history.write(P, mark, Vec::new()).await.unwrap();
+    world.backends.directory.apply(P, mark, Vec::new()).await.unwrap();
+    world.log.trim(P, Offset(3));
+    let refused = world.refused().await;
+    assert!(matches!(refused, RoleError::MailboxLost { start: Offset(3), applied: Offset(0), .. }), "{refused}");
+    world.mailbox.ask_rebuild();
+    world.start().await;
+    world.until_timeline("bob", &["4"]).await;
     world.stop().await;
 }

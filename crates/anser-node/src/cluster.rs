@@ -1,5 +1,6 @@
-//! What an operator does with a cluster as a whole: making it, and seeing how it is.
+//! What an operator does with a cluster as a whole: making it, seeing how it is, and rebuilding its mailbox.
 
+mod rebuild;
 mod view;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use crate::config::NodeConfig;
 use crate::{NodeStatus, ServeError};
 
+pub use rebuild::{MailboxRebuild, RebuildError, RebuildPlan, RebuildProgress};
 pub use view::{ClusterView, NodeView, PartitionView};
 
 /// How long a node may take to say how it is.

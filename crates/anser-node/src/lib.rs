@@ -16,7 +16,10 @@ pub use apps::{
     AppFile, AppFileError, FileRegistry, Judgement, NoRandom, OlderSecret, OlderTokens, StoredApp, app, judge,
     random_number,
 };
-pub use cluster::{ClusterMade, ClusterView, NodeView, PartitionView, cluster_view, init_cluster};
+pub use cluster::{
+    ClusterMade, ClusterView, MailboxRebuild, NodeView, PartitionView, RebuildError, RebuildPlan, RebuildProgress,
+    cluster_view, init_cluster,
+};
 pub use config::NodeConfig;
 pub use error::ServeError;
 pub use status::{NodeStatus, PartitionStatus, PeerStatus};

@@ -224,13 +224,48 @@ pub(crate) struct ChatArgs {
     pub(crate) tcp: bool,
 }
 
-/// Makes a cluster of several nodes, and shows how it is.
+/// Makes a cluster of several nodes, shows how it is, and mends it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// Makes the topics in Kafka and the tables in HBase that the settings describe. What is there already stays.
     Init(ConfigCheckArgs),
     /// Shows nodes and partitions, and says what is wrong. The exit code is 1 if something is.
     Status(ClusterStatusArgs),
+    Rebuild(ClusterRebuildArgs),
+}
+
+const REBUILD_EXAMPLES: &str = "\
+Examples:
+  anser cluster rebuild mailbox anser.toml          says what it does and does not, and asks
+  anser cluster rebuild mailbox anser.toml --yes    begins at once, for scripts
+  anser cluster rebuild mailbox anser.toml --follow begins nothing; shows how far the last one is
+
+For a Redis that was wiped, put back from an old copy, or written to by something else.
+The message nodes do it while they serve; ending this command does not end it.
+docs/operations/rebuild.md says more.";
+
+/// Makes a table anew from the log, while the cluster serves.
+#[derive(Debug, Args)]
+#[command(after_help = REBUILD_EXAMPLES)]
+pub(crate) struct ClusterRebuildArgs {
+    /// What to make anew.
+    #[arg(value_enum)]
+    pub(crate) what: Rebuilt,
+    #[command(flatten)]
+    pub(crate) config: ConfigCheckArgs,
+    /// Begin without asking.
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) yes: bool,
+    /// Begin nothing, show how far the last one is.
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+/// What can be made anew from the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Rebuilt {
+    /// Timelines, conversation lists and unread counts, in Redis.
+    Mailbox,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anser_backend::memory::{MemoryMailbox, SavedMailbox};
 use anser_backend::{
     BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, MailboxRow, Page, PartitionRows, Placed, RangeQuery,
-    StoreError,
+    ReplayFrom, StoreError,
 };
 use anser_testkit::trace::Event;
 use anser_types::{BucketId, Claim, DeviceId, Mark, Offset, PartitionId, Position, Timestamp, UserKey};
@@ -294,13 +294,13 @@ impl Mailbox for NastyMailbox {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<ReplayFrom, StoreError>> {
         {
             let state = self.state.lock();
             drop(now(state.table.live.handle(self.handle).begin_replay(partition)));
             self.replayed.lock().insert(partition, state.rollbacks);
         }
-        self.replay_from(partition)
+        Box::pin(async move { self.replay_from(partition).await.map(ReplayFrom::Mark) })
     }
 
     fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {

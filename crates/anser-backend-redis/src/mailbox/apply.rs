@@ -16,7 +16,7 @@ impl RedisMailbox {
         let bucket = batch.bucket;
         let (packed, life, shown) = {
             let seen = self.seen.lock();
-            let packed = batch::pack(batch, |partition| seen.written(bucket, partition));
+            let packed = batch::pack(batch, |partition| seen.remembered(bucket, partition));
             (packed, seen.life(bucket), seen.shown(bucket))
         };
         let mut keys = Vec::with_capacity(1 + 3 * packed.users.len());
@@ -27,11 +27,17 @@ impl RedisMailbox {
         let (floor, entries_max) = (self.floor(shown).to_string(), self.config.timeline_entries_max.to_string());
         let fixed = [floor.as_bytes(), &life, self.keep_ms.as_bytes(), entries_max.as_bytes(), &packed.rows];
         let args: Vec<&[u8]> = fixed.into_iter().chain(packed.strings.iter().map(Vec::as_slice)).collect();
-        let answer = self.writes.eval(&self.scripts.apply, &keys, &args).await.map_err(StoreError::from);
-        if matches!(answer, Err(StoreError::RolledBack)) {
-            self.note_refusal();
-        }
-        let answer = answer?;
+        let answer = match self.writes.eval(&self.scripts.apply, &keys, &args).await {
+            Err(error) if error.code() == "ROLLED" => {
+                self.note_refusal();
+                return Err(error.into());
+            }
+            Err(error) if error.code() == "REBUILT" => {
+                self.learn_rebuild(bucket).await?;
+                return Err(error.into());
+            }
+            answer => answer?,
+        };
         let rows = read_answer(batch, answer, |life| self.seen.lock().note_life(bucket, life))?;
         self.note_written(batch, &rows);
         Ok(rows)

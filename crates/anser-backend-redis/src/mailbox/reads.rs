@@ -29,7 +29,8 @@ impl RedisMailbox {
     }
 
     pub(super) async fn read_list(&self, query: ListQuery) -> Result<Vec<ListRow>, StoreError> {
-        let keys = [self.keys.state(&query.user), self.keys.list(&query.user)];
+        let user = &query.user;
+        let keys = [self.keys.bucket(user.bucket()), self.keys.state(user), self.keys.list(user)];
         let kind: Vec<u8> = query.kind.map(|kind| kind.number()).into_iter().collect();
         let before = if query.before == Timestamp::ZERO { "+inf".to_owned() } else { number(query.before.0) };
         let args = [&*kind, before.as_bytes(), query.count.to_string().as_bytes()].map(<[u8]>::to_vec);

@@ -1,15 +1,21 @@
 //! What this process has seen of the mailbox: up to where it wrote, what was shown, and the life of the server of each bucket.
-//! By it a store is known that came back without its newest writes. Pure.
+//! By it a store is known that came back without its newest writes. And to which rebuild what it writes belongs. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use anser_types::{BUCKETS, BucketId, Offset, PartitionId, Position};
+use anser_types::{BUCKETS, BucketId, Offset, PartitionId, Position, Timestamp};
+
+use crate::format::batch::Remembered;
 
 /// What has been seen.
 #[derive(Debug)]
 pub(super) struct Seen {
     buckets: Vec<Bucket>,
     written: HashMap<(BucketId, PartitionId), Offset>,
+    /// The rebuilds for which the replays of partitions were begun.
+    replayed: BTreeMap<PartitionId, Timestamp>,
+    /// The newest rebuild that anything has told of.
+    rebuild: Timestamp,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -22,7 +28,12 @@ struct Bucket {
 
 impl Seen {
     pub(super) fn new() -> Self {
-        Self { buckets: vec![Bucket::default(); usize::from(BUCKETS)], written: HashMap::new() }
+        Self {
+            buckets: vec![Bucket::default(); usize::from(BUCKETS)],
+            written: HashMap::new(),
+            replayed: BTreeMap::new(),
+            rebuild: Timestamp::ZERO,
+        }
     }
 
     fn bucket(&mut self, bucket: BucketId) -> &mut Bucket {
@@ -57,14 +68,33 @@ impl Seen {
         *written = next.max(*written);
     }
 
-    /// Up to where a partition was written in a bucket, since its replay began.
-    pub(super) fn written(&self, bucket: BucketId, partition: PartitionId) -> Offset {
-        self.written.get(&(bucket, partition)).copied().unwrap_or_default()
+    /// Up to where a partition was written in a bucket since its replay began, and to which rebuild that belongs.
+    pub(super) fn remembered(&self, bucket: BucketId, partition: PartitionId) -> Remembered {
+        let written = self.written.get(&(bucket, partition)).copied().unwrap_or_default();
+        Remembered { written, rebuild: self.replayed(partition) }
+    }
+
+    /// To which rebuild the replay of a partition belongs; zero before the first.
+    pub(super) fn replayed(&self, partition: PartitionId) -> Timestamp {
+        self.replayed.get(&partition).copied().unwrap_or_default()
     }
 
     /// A partition is about to be replayed: nothing of it is expected to be there.
-    pub(super) fn begin_replay(&mut self, partition: PartitionId) {
+    pub(super) fn begin_replay(&mut self, partition: PartitionId, rebuild: Timestamp) {
         self.written.retain(|(_, written), _| *written != partition);
+        // The answer to an earlier call may come later.
+        let replayed = self.replayed.entry(partition).or_default();
+        *replayed = rebuild.max(*replayed);
+    }
+
+    /// A rebuild was asked for.
+    pub(super) fn note_rebuild(&mut self, rebuild: Timestamp) {
+        self.rebuild = rebuild.max(self.rebuild);
+    }
+
+    /// The newest rebuild that anything has told of; zero before the first.
+    pub(super) fn rebuild(&self) -> Timestamp {
+        self.rebuild
     }
 }
 
@@ -79,9 +109,12 @@ mod tests {
         seen.write(bucket, one, Offset(9));
         seen.write(bucket, one, Offset(7));
         seen.write(bucket, other, Offset(5));
-        assert_eq!((seen.written(bucket, one), seen.written(BucketId(0), one)), (Offset(9), Offset(0)));
-        seen.begin_replay(one);
-        assert_eq!((seen.written(bucket, one), seen.written(bucket, other)), (Offset(0), Offset(5)));
+        let written = |seen: &Seen, bucket, partition| seen.remembered(bucket, partition).written;
+        assert_eq!((written(&seen, bucket, one), written(&seen, BucketId(0), one)), (Offset(9), Offset(0)));
+        seen.begin_replay(one, Timestamp(7));
+        assert_eq!((written(&seen, bucket, one), written(&seen, bucket, other)), (Offset(0), Offset(5)));
+        seen.begin_replay(one, Timestamp(3));
+        assert_eq!((seen.replayed(one), seen.replayed(other)), (Timestamp(7), Timestamp::ZERO));
     }
 
     #[test]

@@ -36,7 +36,8 @@ local function read_parts(packed)
   local parts, at = {}, 1
   while at <= #packed do
     local part, count = { rows = {} }, 0
-    part.partition, part.claim, part.next, part.written, count, at = struct.unpack('>Bc20c20c20I4', packed, at)
+    part.partition, part.claim, part.next, part.written, part.rebuild, count, at =
+      struct.unpack('>Bc20c20c20I8I4', packed, at)
     for number = 1, count do
       part.rows[number], at = read_row(packed, at)
     end
@@ -46,16 +47,22 @@ local function read_parts(packed)
 end
 
 local function read_bucket(parts)
-  local fields, marks = { 'life', 'floor', 'expired' }, {}
+  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt' }, {}
   for _, part in ipairs(parts) do
     fields[#fields + 1] = part.partition
   end
   local values = redis.call('HMGET', bucket_key, unpack(fields))
   for number, part in ipairs(parts) do
-    local mark = values[number + 3] or NO_MARK
+    local mark = values[number + 4] or NO_MARK
     marks[part.partition] = { claim = string.sub(mark, 1, 20), next = string.sub(mark, 21) }
   end
-  return { life = values[1], floor = tonumber(values[2]) or 0, expired = tonumber(values[3]) or 0, marks = marks }
+  return {
+    life = values[1],
+    floor = tonumber(values[2]) or 0,
+    expired = tonumber(values[3]) or 0,
+    rebuilt = tonumber(values[4]) or 0,
+    marks = marks,
+  }
 end
 
 local function parse_list_row(bytes)
@@ -123,6 +130,25 @@ for _, part in ipairs(parts) do
   end
 end
 
+-- The first write of a rebuild begins the bucket anew. Whoever has not begun that rebuild would write over what is to come.
+local rebuild, is_late = 0, false
+for _, part in ipairs(parts) do
+  rebuild = math.max(rebuild, part.rebuild)
+end
+if rebuild > bucket.rebuilt then
+  bucket.rebuilt = rebuild
+  bucket.floor = begin_anew(bucket_key, rebuild, tonumber(ARGV[1]))
+  for _, mark in pairs(bucket.marks) do
+    mark.next = NOTHING_APPLIED
+  end
+end
+for _, part in ipairs(parts) do
+  is_late = is_late or part.rebuild < bucket.rebuilt
+end
+if is_late then
+  return redis.error_reply('REBUILT the mailbox is being rebuilt, and the caller has not begun to replay for it')
+end
+
 -- The bucket came back without its newest writes if a mark is below what the caller wrote, or may have if the server lives anew.
 local is_behind = false
 for _, part in ipairs(parts) do
@@ -143,11 +169,16 @@ local function open_user(number)
   if not user then
     local at = 3 * number - 1
     user = { state = KEYS[at], timeline = KEYS[at + 1], list = KEYS[at + 2], changes = 0, added = {}, rows = {} }
-    local values = redis.call('HMGET', user.state, 'last', 'online', 'tidied', 'changes')
+    local values = redis.call('HMGET', user.state, 'last', 'online', 'tidied', 'changes', 'rebuilt')
     user.last = math.max(tonumber(values[1]) or 0, bucket.floor)
     user.online = values[2] or ''
     user.tidied = tonumber(values[3])
     user.changes = tonumber(values[4]) or 0
+    if is_older(values[5], bucket.rebuilt) then
+      -- What there is was made before the rebuild. Of all that only this stays; `tidied` is without a value, so that the keys
+      -- get their time to live.
+      user.is_old, user.tidied, user.recalled = true, nil, redis.call('HGET', user.state, 'recalled') or ''
+    end
     users[number] = user
   end
   user.changes = user.changes + 1
@@ -157,7 +188,7 @@ end
 local function open_list_row(user, conversation)
   local row = user.rows[conversation]
   if not row then
-    row = parse_list_row(redis.call('HGET', user.state, conversation))
+    row = parse_list_row(not user.is_old and redis.call('HGET', user.state, conversation))
     user.rows[conversation] = row
   end
   return row
@@ -235,7 +266,16 @@ local function write_user(user)
     user.tidied, user.changes = user.last, 0
   end
   local fields = { 'changes', user.changes, 'tidied', digits(user.tidied) }
-  if user.recalled then
+  if user.is_old then
+    redis.call('UNLINK', user.state, user.timeline, user.list)
+    for field, value in pairs({ rebuilt = digits(bucket.rebuilt), last = digits(user.last), online = user.online }) do
+      if value ~= '' then
+        fields[#fields + 1] = field
+        fields[#fields + 1] = value
+      end
+    end
+  end
+  if user.recalled and user.recalled ~= '' then
     fields[#fields + 1] = 'recalled'
     fields[#fields + 1] = user.recalled
   end

@@ -1,8 +1,11 @@
--- Notes from where partitions are to be replayed; never moves back. KEYS: the marks. ARGV: partitions and marks in turn.
+-- Notes from where partitions are to be replayed; never moves back, and only for the newest rebuild. KEYS: the marks. ARGV:
+-- partitions, marks, and the rebuild to which they belong in turn.
 
-for at = 1, #ARGV, 2 do
-  if ARGV[at + 1] > (redis.call('HGET', KEYS[1], ARGV[at]) or '') then
-    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+local rebuild = tonumber(redis.call('HGET', KEYS[1], 'rebuild') or 0)
+for at = 1, #ARGV, 3 do
+  local partition, mark = ARGV[at], ARGV[at + 1]
+  if tonumber(ARGV[at + 2]) == rebuild and mark > (redis.call('HGET', KEYS[1], partition) or '') then
+    redis.call('HSET', KEYS[1], partition, mark)
   end
 end
 return 1

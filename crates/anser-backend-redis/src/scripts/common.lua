@@ -19,6 +19,11 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 
+-- Whether what there is of a user was made before the rebuild for which its bucket was begun anew: then it is not there.
+local function is_older(rebuilt, of_bucket)
+  return tonumber(rebuilt or 0) < tonumber(of_bucket or 0)
+end
+
 -- What was taken back of a timeline, UIDs one behind the other, without those whose entries are gone for good, and without one.
 -- A UID begins with 42 bits of sent time. Entries may lie at later places than their sent times: a day is allowed for that.
 local function kept_recalled(uids, expired, except)

@@ -1,6 +1,6 @@
 -- Reads a conversation list, newest first.
 --
--- KEYS: state, list. ARGV: the byte of the only type wanted or '', before which time or '+inf', the most rows.
+-- KEYS: bucket, state, list. ARGV: the byte of the only type wanted or '', before which time or '+inf', the most rows.
 -- Returns conversations and their rows in turn: as many as wanted, and those that are as new as the last of them, since the
 --   order among these is the caller's.
 
@@ -8,7 +8,7 @@ local CHUNK = 200
 
 server_life()
 local kind, before, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3])
-if wanted == 0 then
+if wanted == 0 or is_older(redis.call('HGET', KEYS[2], 'rebuilt'), redis.call('HGET', KEYS[1], 'rebuilt')) then
   return {}
 end
 local upper = before == '+inf' and before or '(' .. before
@@ -21,7 +21,7 @@ end
 
 local function collect()
   while true do
-    local chunk = redis.call('ZRANGE', KEYS[2], upper, '-inf', 'BYSCORE', 'REV', 'LIMIT', skip, CHUNK, 'WITHSCORES')
+    local chunk = redis.call('ZRANGE', KEYS[3], upper, '-inf', 'BYSCORE', 'REV', 'LIMIT', skip, CHUNK, 'WITHSCORES')
     for at = 1, #chunk, 2 do
       local conversation, time = chunk[at], chunk[at + 1]
       if is_enough(time) then
@@ -43,6 +43,6 @@ collect()
 local answer = {}
 for _, conversation in ipairs(found) do
   answer[#answer + 1] = conversation
-  answer[#answer + 1] = redis.call('HGET', KEYS[1], conversation)
+  answer[#answer + 1] = redis.call('HGET', KEYS[2], conversation)
 end
 return answer

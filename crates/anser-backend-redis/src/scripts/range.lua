@@ -13,14 +13,17 @@ local function record_bytes(entry)
 end
 
 server_life()
-local bucket = redis.call('HMGET', KEYS[1], 'floor', 'expired')
-local state = redis.call('HMGET', KEYS[2], 'last', 'recalled')
+local bucket = redis.call('HMGET', KEYS[1], 'floor', 'expired', 'rebuilt')
+local state = redis.call('HMGET', KEYS[2], 'last', 'recalled', 'rebuilt')
 local expired = tonumber(bucket[2] or 0)
 local head = math.max(tonumber(state[1] or 0), tonumber(bucket[1] or 0))
 local after = math.max(tonumber(ARGV[1]), expired - 1)
 local entries_max, bytes_max = tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local answer, count, bytes = { head, 1, kept_recalled(state[2] or '', expired) }, 0, 0
+if is_older(state[3], bucket[3]) then
+  return answer
+end
 while true do
   local chunk = redis.call('ZRANGE', KEYS[3], '(' .. digits(after), '+inf', 'BYSCORE', 'LIMIT', 0, CHUNK)
   for _, entry in ipairs(chunk) do

@@ -6,6 +6,7 @@
 mod cluster;
 mod faults;
 mod model;
+mod rebuild;
 mod rollback;
 mod server;
 mod store;

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_backend::{Mailbox, StoreError};
+use anser_backend::{Mailbox, ReplayFrom, StoreError};
 use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMode};
 use anser_types::{Claim, Mark, Offset};
 
@@ -40,7 +40,8 @@ async fn assert_refused(mailbox: &Arc<RedisMailbox>, first: u64) {
 
 /// Replays from where the store says, which is before all that is missing.
 async fn replay(mailbox: &RedisMailbox, times: &[u64]) -> Vec<u64> {
-    let mark = mailbox.begin_replay(P0).await.unwrap();
+    let mark = mailbox.replay_from(P0).await.unwrap();
+    assert_eq!(mailbox.begin_replay(P0).await.unwrap(), ReplayFrom::Mark(mark));
     let first = usize::try_from(mark.next.0.max(1)).unwrap();
     placed(mailbox, P0, mark.next.0.max(1), &times[first - 1..]).await
 }
@@ -124,7 +125,7 @@ async fn who_starts_after_a_loss_replays_it() {
     restart_with(&mut server, &kept);
 
     let second = mailbox(&config).await;
-    assert_eq!(second.begin_replay(P0).await.unwrap(), Mark::default());
+    assert_eq!(second.begin_replay(P0).await.unwrap(), ReplayFrom::Mark(Mark::default()));
     assert_eq!(placed(&second, P0, 1, &[100, 101]).await, [101]);
     assert_eq!(positions(&*second, "bob").await, [100, 101]);
 }

@@ -89,6 +89,13 @@ impl MailboxFixture for Fixture {
         })
     }
 
+    fn ask_rebuild(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            mailbox(&self.config).await.ask_rebuild().await.unwrap();
+            true
+        })
+    }
+
     fn save(&self) -> BoxFuture<'_, ()> {
         let mut connection = self.connection();
         let mut saved = self.saved.lock();

@@ -5,6 +5,7 @@
 
 mod lists;
 mod presence;
+mod rebuild;
 mod recalls;
 mod rollback;
 mod rows;
@@ -17,6 +18,7 @@ use crate::{BoxFuture, Mailbox, Page, RangeQuery};
 
 pub use lists::*;
 pub use presence::*;
+pub use rebuild::*;
 pub use recalls::*;
 pub use rollback::*;
 pub use rows::*;
@@ -37,6 +39,11 @@ pub trait MailboxFixture: Sync {
     /// The store comes back as it was at `save`, while the handles to it remember what they wrote since. Returns false if a
     /// store of this kind cannot do that to an open handle.
     fn roll_back(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    /// Asks for the mailbox to be rebuilt. Returns false if a store of this kind cannot be.
+    fn ask_rebuild(&self) -> BoxFuture<'_, bool> {
         Box::pin(std::future::ready(false))
     }
 
@@ -85,6 +92,10 @@ macro_rules! mailbox_suite {
             what_was_lost_comes_before_anything_newer,
             a_rollback_shows_without_a_write,
             nothing_new_is_at_or_below_what_was_shown_before_a_rollback,
+            a_rebuild_is_replayed_over_nothing,
+            a_rebuild_refuses_whoever_has_not_begun_it,
+            a_rebuild_keeps_what_does_not_come_from_the_log,
+            places_of_before_a_rebuild_count_no_more,
         );
     };
     ($fixture:expr) => {

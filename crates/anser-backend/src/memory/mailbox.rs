@@ -13,7 +13,7 @@ use anser_types::{
 
 use crate::{
     BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
-    RECALLED_KEPT_MS, RangeQuery, RecalledEntry, Side, StoreError, StoredEntry, TimelineEntry, Unread,
+    RECALLED_KEPT_MS, RangeQuery, RecalledEntry, ReplayFrom, Side, StoreError, StoredEntry, TimelineEntry, Unread,
 };
 
 /// A [`Mailbox`] in memory. Clones are the same handle on the same tables.
@@ -28,6 +28,9 @@ struct Tables {
     boxes: HashMap<UserKey, UserBox>,
     marks: HashMap<(BucketId, PartitionId), Mark>,
     applied: HashMap<PartitionId, Mark>,
+    /// The number of the newest rebuild, and by which one each bucket was begun anew.
+    rebuild: u64,
+    rebuilt: HashMap<BucketId, u64>,
     expired_before: Timestamp,
     seen: Seen,
 }
@@ -42,6 +45,8 @@ struct Seen {
     /// What new positions of a bucket are above: what it had shown when it was rolled back.
     floors: HashMap<BucketId, Position>,
     rollbacks: u64,
+    /// To which rebuild the replay of each handle's partitions belongs.
+    replayed: HashMap<(u64, PartitionId), u64>,
 }
 
 /// The state of a [`MemoryMailbox`] at one time, to come back to.
@@ -94,6 +99,12 @@ impl UserBox {
         }
     }
 
+    /// Lets go of what comes from the log. What was taken back stays so while the log says it again.
+    fn clear(&mut self) {
+        self.timeline.clear();
+        self.list.clear();
+    }
+
     fn online(&self) -> Online {
         self.online.keys().copied().collect()
     }
@@ -108,6 +119,7 @@ impl Tables {
                 return Err(StoreError::StaleClaim);
             }
         }
+        self.rebuild(handle, &batch)?;
         for part in &batch.parts {
             let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
             if self.seen.written.get(&(handle, bucket, part.partition)).is_some_and(|written| mark.next < *written) {
@@ -115,6 +127,22 @@ impl Tables {
             }
         }
         Ok(batch.parts.into_iter().map(|part| self.apply_part(handle, bucket, part)).collect())
+    }
+
+    /// The first write of a rebuild begins a bucket anew. What belongs to an older one is refused.
+    fn rebuild(&mut self, handle: u64, batch: &BucketBatch) -> Result<(), StoreError> {
+        let of = |part: &PartitionRows| self.seen.replayed.get(&(handle, part.partition)).copied().unwrap_or_default();
+        let oldest = batch.parts.iter().map(of).min().unwrap_or_default();
+        let newest = batch.parts.iter().map(of).max().unwrap_or_default();
+        let rebuilt = self.rebuilt.entry(batch.bucket).or_default();
+        if newest > *rebuilt {
+            *rebuilt = newest;
+            let own = self.boxes.iter_mut().filter(|(user, _)| user.bucket() == batch.bucket);
+            own.for_each(|(_, user)| user.clear());
+            let own = self.marks.iter_mut().filter(|((bucket, _), _)| *bucket == batch.bucket);
+            own.for_each(|(_, mark)| mark.next = Offset::START);
+        }
+        if oldest < *rebuilt { Err(StoreError::RolledBack) } else { Ok(()) }
     }
 
     fn apply_part(&mut self, handle: u64, bucket: BucketId, part: PartitionRows) -> Vec<Option<Placed>> {
@@ -256,6 +284,13 @@ impl MemoryMailbox {
         *tables = Tables { seen, ..saved.0.clone() };
     }
 
+    /// Asks for everything to be made anew from the log.
+    pub fn ask_rebuild(&self) {
+        let mut tables = self.tables.lock();
+        tables.rebuild += 1;
+        tables.applied.clear();
+    }
+
     fn ready<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables) -> T,
@@ -306,11 +341,15 @@ impl Mailbox for MemoryMailbox {
         self.ready(|tables| tables.applied.get(&partition).copied().unwrap_or_default())
     }
 
-    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
+    fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<ReplayFrom, StoreError>> {
         let own = self.handle;
         self.ready(move |tables| {
             tables.seen.written.retain(|(handle, _, written), _| (*handle, *written) != (own, partition));
-            tables.applied.get(&partition).copied().unwrap_or_default()
+            tables.seen.replayed.insert((own, partition), tables.rebuild);
+            match tables.applied.get(&partition) {
+                None if tables.rebuild > 0 => ReplayFrom::Anew,
+                mark => ReplayFrom::Mark(mark.copied().unwrap_or_default()),
+            }
         })
     }
 
@@ -318,10 +357,18 @@ impl Mailbox for MemoryMailbox {
         self.ready(|tables| tables.seen.rollbacks)
     }
 
+    fn rebuilds(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ready(|tables| tables.rebuild)
+    }
+
     fn applied(&self, partition: PartitionId, mark: Mark) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.ready(|tables| {
-            let applied = tables.applied.entry(partition).or_default();
-            *applied = mark.max(*applied);
+        let own = self.handle;
+        self.ready(move |tables| {
+            // What was applied for an older rebuild is not there any more.
+            if tables.seen.replayed.get(&(own, partition)).copied().unwrap_or_default() == tables.rebuild {
+                let applied = tables.applied.entry(partition).or_default();
+                *applied = mark.max(*applied);
+            }
         })
     }
 
@@ -390,6 +437,11 @@ mod tests {
 
         fn roll_back(&self) -> BoxFuture<'_, bool> {
             self.mailbox.roll_back(self.saved.lock().as_ref().unwrap());
+            Box::pin(std::future::ready(true))
+        }
+
+        fn ask_rebuild(&self) -> BoxFuture<'_, bool> {
+            self.mailbox.ask_rebuild();
             Box::pin(std::future::ready(true))
         }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anser_backend::{LogEntry, MessageLog};
+use anser_backend::{LogEntry, MessageLog, ReplayFrom};
 use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
 use anser_types::{Limits, Offset, PartitionId, Timestamp};
@@ -42,10 +42,19 @@ pub(super) async fn find(
     let directory = backends.directory.replay_from(partition).await?;
     let search = Search { log: Arc::clone(&backends.log), partition };
     let bounds = search.log.bounds(partition).await?;
-    let needed = mailbox.first_needed().min(directory.first_needed());
-    if bounds.start > needed {
-        return Err(RoleError::Lost { partition, start: bounds.start, applied: needed });
+    if bounds.start > directory.first_needed() {
+        return Err(RoleError::Lost { partition, start: bounds.start, applied: directory.first_needed() });
     }
+    let (mailbox, replay_from) = match mailbox {
+        ReplayFrom::Mark(mark) if bounds.start > mark.first_needed() => {
+            return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.first_needed() });
+        }
+        ReplayFrom::Mark(mark) => (mark.first_needed(), mark.next),
+        ReplayFrom::Anew => {
+            search.what_timelines_keep(bounds.start, claim, now.minus(limits.offline_retention_ms)).await?
+        }
+    };
+    let needed = mailbox.min(directory.first_needed());
     let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
     let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
     // There is no use in more than the owner remembers.
@@ -53,7 +62,7 @@ pub(super) async fn find(
     let window = by_time.max(Offset(bounds.end.0.saturating_sub(remembered))).max(bounds.start);
     let window = search.claim_of(window).await?;
     let start = needed.min(window.max(bounds.start));
-    Ok(Place { epoch, claim, start, replay_from: mailbox.next, changes_from: directory.next })
+    Ok(Place { epoch, claim, start, replay_from, changes_from: directory.next })
 }
 
 /// The newest records with a sent time in a partition where reading from `start` on has brought none, however long nothing was
@@ -104,6 +113,19 @@ impl Search {
             }
             None => Ok(offset),
         }
+    }
+
+    /// From where to read, and from where to apply, so that timelines get what they keep. What counts before the first claim that
+    /// the log still has is not known; as claims are renewed, that is long before.
+    async fn what_timelines_keep(
+        &self,
+        first: Offset,
+        own: Offset,
+        kept_from: Timestamp,
+    ) -> Result<(Offset, Offset), RoleError> {
+        // Ours was appended just now, whatever the clocks say.
+        let from = self.log.offset_at(self.partition, kept_from).await?.max(first).min(own);
+        Ok((self.claim_of(from).await?.max(first), from))
     }
 
     /// The claim of the newest record before `to` that is none itself.

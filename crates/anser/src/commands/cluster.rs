@@ -1,5 +1,6 @@
-//! `anser cluster`: makes a cluster, and shows how it is.
+//! `anser cluster`: makes a cluster, shows how it is, and mends it.
 
+mod rebuild;
 mod text;
 
 use anser_node::{ClusterView, cluster_view, init_cluster};
@@ -22,6 +23,10 @@ pub(crate) fn run(command: ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Status(args) => {
             let config = load(args.config.file.clone())?.config;
             runtime.block_on(cluster_view(&config)).map_err(Failure::from).and_then(|view| show(&view, &args))
+        }
+        ClusterCommand::Rebuild(args) => {
+            let config = load(args.config.file.clone())?.config;
+            runtime.block_on(rebuild::run(&config, &args))
         }
     };
     runtime.shutdown_background();

@@ -1,0 +1,6 @@
+-- Begins a bucket anew that a rebuild has not touched. KEYS: bucket. ARGV: the rebuild, the floor.
+
+if tonumber(ARGV[1]) > tonumber(redis.call('HGET', KEYS[1], 'rebuilt') or 0) then
+  begin_anew(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))
+end
+return 1

@@ -1,0 +1,63 @@
+//! A mailbox that is to be made anew: the partitions are taken over again, which replays what timelines keep.
+//!
+//! A partition takes nothing in while it is replayed, so only a few are at a time. In the others messages are accepted; what the
+//! mailbox does not take of them before their turn has come, the replay brings.
+
+use std::collections::BTreeSet;
+
+use anser_types::PartitionId;
+
+use crate::event_loop::MessageLoop;
+
+/// How many partitions of a node are replayed at a time: enough that one waits for the log while others are applied.
+const AT_ONCE: usize = 4;
+
+/// The partitions that are still to be replayed, and those that are.
+#[derive(Debug, Default)]
+pub(crate) struct Rebuild {
+    waiting: BTreeSet<PartitionId>,
+    under_way: BTreeSet<PartitionId>,
+}
+
+impl Rebuild {
+    /// All of these are to be replayed.
+    pub(crate) fn begin(&mut self, partitions: impl Iterator<Item = PartitionId>) {
+        self.waiting = partitions.collect();
+        tracing::info!(
+            partitions = self.waiting.len(),
+            "the mailbox is made anew; partitions are replayed from the log"
+        );
+    }
+
+    /// None is to be replayed any more; somebody else sees to it.
+    pub(crate) fn stop(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether a partition waits for its turn, or has it.
+    pub(crate) fn has(&self, partition: PartitionId) -> bool {
+        self.waiting.contains(&partition) || self.under_way.contains(&partition)
+    }
+}
+
+impl MessageLoop {
+    /// Goes on with the next ones when others are done.
+    pub(crate) fn rebuild_on(&mut self) {
+        let node = &self.node;
+        let is_read = |partition: &PartitionId| node.owner(*partition).is_some_and(|owner| !owner.is_serving());
+        self.looks.rebuild.under_way.retain(is_read);
+        let free = AT_ONCE.saturating_sub(self.looks.rebuild.under_way.len());
+        let next: Vec<PartitionId> = self.looks.rebuild.waiting.iter().copied().take(free).collect();
+        if next.is_empty() {
+            return;
+        }
+        for partition in &next {
+            self.looks.rebuild.waiting.remove(partition);
+            self.looks.rebuild.under_way.insert(*partition);
+        }
+        self.begin_again(next);
+        if self.looks.rebuild.waiting.is_empty() {
+            tracing::info!("the last partitions of this node are replayed for the new mailbox");
+        }
+    }
+}
