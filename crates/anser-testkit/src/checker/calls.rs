@@ -139,7 +139,8 @@ impl Checker {
         Some(other)
     }
 
-    /// The same body once more, as a message of its own.
+    /// The same body once more, as a message of its own. Of which of its attempts it is cannot be known: the later one may be
+    /// seen first.
     fn second_message(&mut self, msg: Msg) -> Msg {
         let first = &self.tables.messages[msg];
         let row = MessageRow {
@@ -147,7 +148,7 @@ impl Checker {
             chat: first.chat,
             keep: first.keep,
             to: first.to.clone(),
-            attempts: first.attempts.last().copied().into_iter().collect(),
+            attempts: first.attempts.clone(),
             ..MessageRow::unnamed(first.body)
         };
         let place = self.tables.messages.len();
