@@ -217,6 +217,13 @@ impl Plan {
                 self.weather.forget = 900;
                 self.fault_every_ms = self.fault_every_ms.min(2_500);
             }
+            // Clients that look now and then by themselves miss nothing for long.
+            Switch::BehindUntold => {
+                self.fault_every_ms = self.fault_every_ms.min(800);
+                for seat in &mut self.seats {
+                    seat.kind = Kind::V4;
+                }
+            }
             switch if switch.is_of_fleet() => self.fault_every_ms = self.fault_every_ms.min(2_000),
             _ => {}
         }
