@@ -174,9 +174,6 @@ impl World {
             self.network.heal(fault.heal).await;
             return Ok(());
         }
-        if matches!(fault.kind, FaultKind::RedisForgot | FaultKind::RedisFailedOver) {
-            self.recorder.note(Event::StoreForgot);
-        }
         let (world, fault) = (Arc::clone(self), fault.clone());
         tokio::task::spawn_blocking(move || world.inflict_blocking(&fault, &victim)).await?
     }
@@ -232,6 +229,7 @@ impl World {
             }
             FaultKind::RedisForgot => {
                 stack.kill_forgetful(victim, Duration::from_secs(1))?;
+                self.recorder.note(Event::StoreForgot);
                 stack.start(victim)?;
             }
             FaultKind::RedisFailedOver => self.fail_over()?,
@@ -246,6 +244,8 @@ impl World {
         stack.promote(new)?;
         pass(Duration::from_secs(1));
         stack.kill(old)?;
+        // What was shown until now may be forgotten.
+        self.recorder.note(Event::StoreForgot);
         stack.start(old)?;
         stack.follow(old, new)
     }
