@@ -244,9 +244,9 @@ impl World {
         stack.promote(new)?;
         pass(Duration::from_secs(1));
         stack.kill(old)?;
-        // What was shown until now may be forgotten.
-        self.recorder.note(Event::StoreForgot);
         stack.start(old)?;
+        // What was shown until now may be forgotten: also what was on its way when the old one died.
+        self.recorder.note(Event::StoreForgot);
         stack.follow(old, new)
     }
 }

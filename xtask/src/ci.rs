@@ -55,9 +55,9 @@ const PARTS: [Part; 14] = [
     },
     Part {
         name: CHAOS,
-        what: "a cluster under load while its nodes are killed, paused, cut off and drained",
-        minutes_max: 15,
-        command: || xtask(&["chaos", "--minutes", "4", "--seed", "1"]),
+        what: "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
+        minutes_max: 20,
+        command: || xtask(&["chaos", "--minutes", "10", "--seed", "1"]),
     },
     Part {
         name: "sim",
