@@ -129,6 +129,14 @@ fn peer_config() -> PeerConfig {
     PeerConfig::default()
 }
 
+impl Drop for Fleet {
+    /// The nodes know each other, and would keep each other for ever.
+    fn drop(&mut self) {
+        let nodes = std::mem::take(&mut self.directory.lock().nodes);
+        drop(nodes);
+    }
+}
+
 impl Fleet {
     pub(crate) fn new(nodes: usize, partitions: PartitionCount, mut rng: Rng) -> Self {
         let slots = (0..nodes).map(|place| Slot {
