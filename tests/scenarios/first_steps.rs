@@ -35,7 +35,7 @@ async fn two_users_chat_one_after_the_other_and_both_see_it_all() {
     let seen = chat("bob", "alice", "/history\nhello alice\n");
     assert!(seen.contains("alice: hello bob") && seen.contains("✓ hello alice"), "{seen}");
     let seen = chat("alice", "bob", "/history\n");
-    let places = ["alice: hello bob", "bob: hello alice"].map(|line| seen.rfind(line));
+    let places = ["alice: hello bob", "bob: hello alice"].map(|line| seen.find(line));
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{seen}");
 }
 

@@ -89,26 +89,36 @@ impl FakeMessages {
         Box::pin(async move { if refused { Err(Refusal::UNAVAILABLE) } else { Ok(answer) } })
     }
 
-    /// Decides what was held.
+    /// Decides what was held, before anything that comes meanwhile.
     pub(crate) fn release(&self) {
+        let mut held = self.held.lock();
         self.holds.store(false, Ordering::Relaxed);
-        let held = std::mem::take(&mut *self.held.lock());
-        self.publish(held, Way::WITHIN);
+        let settled = self.decide(&std::mem::take(&mut *held));
+        drop(held);
+        self.access.get().unwrap().settle(settled);
     }
-}
 
-impl MessageService for FakeMessages {
-    fn publish(&self, publishes: Vec<Publish>, _: Way) {
-        if self.holds.load(Ordering::Relaxed) {
-            self.held.lock().extend(publishes);
-            return;
-        }
+    fn decide(&self, publishes: &[Publish]) -> Vec<Settled> {
         let decide = |publish: &Publish| Settled {
             connection: publish.origin.connection,
             publish: publish.origin.publish,
             outcome: Ok(self.log.decide(publish.origin)),
         };
-        self.access.get().unwrap().settle(publishes.iter().map(decide).collect());
+        publishes.iter().map(decide).collect()
+    }
+}
+
+impl MessageService for FakeMessages {
+    fn publish(&self, publishes: Vec<Publish>, _: Way) {
+        let mut held = self.held.lock();
+        if self.holds.load(Ordering::Relaxed) {
+            held.extend(publishes);
+            return;
+        }
+        let settled = self.decide(&publishes);
+        // Whoever hears of it may publish here again at once.
+        drop(held);
+        self.access.get().unwrap().settle(settled);
     }
 
     fn publish_for_server(&self, publish: ServerPublish, origin: Origin) -> BoxFuture<'_, Outcome> {
