@@ -114,10 +114,10 @@ async fn slow_is_alone_a_node_that_takes_nothing_is_told_positions_later() {
         message.access.arrive(arrival(number, vec![deliver(user, number, &[slow.id])]));
         if number % 100 == 0 {
             message.access.arrive(arrival(number, vec![deliver("zoe", number, &[quick.id])]));
-            tokio::task::yield_now().await;
+            let told = usize::try_from(number / 100).unwrap();
+            until("others hear everything", || quick.terminals.arrivals.lock().len() == told).await;
         }
     }
-    until("others hear everything", || quick.terminals.arrivals.lock().len() == 100).await;
     slow.proxy.open();
     for (number, user) in users.iter().enumerate() {
         let newest = if number == 0 { 10_000 } else { 9_990 + u64::try_from(number).unwrap() };
