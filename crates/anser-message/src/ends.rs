@@ -9,8 +9,7 @@ use anser_core::owner::Owner;
 use anser_types::{Offset, PartitionId};
 
 use crate::event_loop::MessageLoop;
-use crate::role::RoleError;
-use crate::takeover::{Answers, Step, of_each};
+use crate::takeover::{Answers, Step, ends_of};
 
 /// How often the ends are looked at, in ticks of the loop.
 const LOOK_TICKS: u32 = 20;
@@ -38,13 +37,7 @@ impl MessageLoop {
         }
         self.ends.is_asked = true;
         let log = self.backends.log.clone();
-        self.steps.push(Box::pin(async move {
-            let ask = |partition| {
-                let log = log.clone();
-                async move { (partition, log.bounds(partition).await.map(|bounds| bounds.end).map_err(RoleError::from)) }
-            };
-            Step::Ends(of_each(quiet, ask).await)
-        }));
+        self.steps.push(Box::pin(async move { Step::Ends(ends_of(&log, quiet).await) }));
     }
 
     /// Takes over anew where there is more than this node has written.

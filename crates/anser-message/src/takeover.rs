@@ -8,8 +8,9 @@ mod place;
 mod read;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, ReadError, StoreError};
+use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, MessageLog, ReadError, StoreError};
 use anser_core::node::Append;
 use anser_core::owner::{Fence, Loaded};
 use anser_types::record::Body;
@@ -113,8 +114,17 @@ impl std::fmt::Debug for TakeOver {
 }
 
 /// Asks about each of some partitions, several at once. The answers are in the order of the questions.
-pub(crate) async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
+async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
     stream::iter(questions.into_iter().map(ask)).buffered(ASKED_AT_ONCE).collect().await
+}
+
+/// Where partitions end.
+pub(crate) async fn ends_of(log: &Arc<dyn MessageLog>, partitions: Vec<PartitionId>) -> Answers<Offset> {
+    let ask = |partition| {
+        let log = Arc::clone(log);
+        async move { (partition, log.bounds(partition).await.map(|bounds| bounds.end).map_err(RoleError::from)) }
+    };
+    of_each(partitions, ask).await
 }
 
 impl MessageLoop {
@@ -124,13 +134,7 @@ impl MessageLoop {
             return;
         }
         let log = self.backends.log.clone();
-        self.steps.push(Box::pin(async move {
-            let ask = |partition| {
-                let log = log.clone();
-                async move { (partition, log.bounds(partition).await.map(|bounds| bounds.end).map_err(RoleError::from)) }
-            };
-            Step::Bounds(of_each(partitions, ask).await)
-        }));
+        self.steps.push(Box::pin(async move { Step::Bounds(ends_of(&log, partitions).await) }));
     }
 
     /// Does what a backend's answer allows.

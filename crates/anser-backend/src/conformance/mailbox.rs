@@ -7,6 +7,7 @@ mod lists;
 mod presence;
 mod rebuild;
 mod recalls;
+mod replay;
 mod rollback;
 mod rows;
 

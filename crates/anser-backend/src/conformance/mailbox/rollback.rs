@@ -2,23 +2,10 @@
 
 use anser_types::Position;
 
+use super::replay::{apply, at, try_apply};
 use super::{MailboxFixture, all_after, positions};
-use crate::conformance::sample::{P0, P1, batch, part, received, user};
-use crate::{Mailbox, MailboxRow, PartitionRows, Placed, StoreError};
-
-type Rows = Vec<Vec<Option<Placed>>>;
-
-fn at(times: &[u64]) -> Vec<MailboxRow> {
-    times.iter().map(|time| received("bob", "alice", *time)).collect()
-}
-
-async fn try_apply(mailbox: &dyn Mailbox, part: PartitionRows) -> Result<Rows, StoreError> {
-    mailbox.apply(batch("bob", vec![part])).await
-}
-
-async fn apply(mailbox: &dyn Mailbox, part: PartitionRows) -> Rows {
-    try_apply(mailbox, part).await.expect("a batch is applied")
-}
+use crate::conformance::sample::{P0, P1, part, user};
+use crate::{Mailbox, StoreError};
 
 async fn rollbacks(mailbox: &dyn Mailbox) -> u64 {
     mailbox.rollbacks().await.expect("an answer")
