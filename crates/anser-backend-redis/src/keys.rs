@@ -36,6 +36,11 @@ impl Keys {
         format!("{}commits", self.prefix).into_bytes()
     }
 
+    /// Where a server notes that it is the primary that was chosen.
+    pub(crate) fn choice(&self) -> Vec<u8> {
+        format!("{}choice", self.prefix).into_bytes()
+    }
+
     /// What one handle writes to see whether its writes stay.
     pub(crate) fn beat(&self, handle: u64) -> Vec<u8> {
         format!("{}beat:{handle:016x}", self.prefix).into_bytes()
@@ -95,6 +100,7 @@ mod tests {
         assert_eq!(keys.cluster(), b"anser:cluster");
         assert_eq!(keys.commits(), b"anser:commits");
         assert_eq!(keys.members(), b"anser:members");
+        assert_eq!(keys.choice(), b"anser:choice");
         assert_eq!(keys.beat(10), b"anser:beat:000000000000000a");
     }
 }

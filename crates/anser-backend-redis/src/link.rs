@@ -1,9 +1,12 @@
 //! The way to Redis: calls with a deadline and a bound on how many are under way, over a connection that is replaced when it
 //! fails. It knows servers and commands, and not what they are about.
 
+mod choice;
 mod cluster;
 mod direct;
+mod primary;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisConnectionInfo, Value};
@@ -15,6 +18,7 @@ use crate::script::NamedScript;
 
 use self::cluster::Cluster;
 use self::direct::Direct;
+pub(crate) use self::primary::Primary;
 
 /// Bytes that a command takes beside its arguments, for a first guess at its size.
 const COMMAND_BYTES: usize = 256;
@@ -42,10 +46,10 @@ enum Request<'a> {
 }
 
 impl Link {
-    /// A link that connects when it is first used.
-    pub(crate) fn new(config: &RedisConfig) -> Self {
+    /// A link that connects when it is first used. All links of a process share what they know of the primary.
+    pub(crate) fn new(config: &RedisConfig, primary: &Arc<Primary>) -> Self {
         let way = match config.mode {
-            RedisMode::Single | RedisMode::Replicated => Way::Direct(Direct::new(config)),
+            RedisMode::Single | RedisMode::Replicated => Way::Direct(Direct::new(Arc::clone(primary))),
             RedisMode::Cluster => Way::Cluster(Cluster::new(config)),
         };
         let deadline = config.connect_timeout() + config.response_timeout();
@@ -84,7 +88,7 @@ impl Link {
         let known = self.call(script.name, &eval_command("EVALSHA", script.hash(), keys, args)).await;
         match known {
             Err(error) if error.code() == "NOSCRIPT" => {
-                self.call(script.name, &eval_command("EVAL", script.text, keys, args)).await
+                self.call(script.name, &eval_command("EVAL", &script.text, keys, args)).await
             }
             known => known,
         }
@@ -100,12 +104,21 @@ impl Link {
             match &self.way {
                 Way::Direct(direct) => {
                     let answer = direct.send(name, Request::One(command)).await?;
-                    Ok(vec![(direct.place(), answer)])
+                    Ok(vec![(direct.place().to_owned(), answer)])
                 }
                 Way::Cluster(cluster) => cluster.on_primaries(name, command).await,
             }
         })
         .await
+    }
+
+    /// Looks whether another server is the primary by now; then all links of the process go over to it. Returns a number that is
+    /// another one after each change. A cluster sees to that by itself.
+    pub(crate) async fn look(&self, name: &'static str) -> Result<u64, CallError> {
+        match &self.way {
+            Way::Direct(direct) => self.within(name, direct.look(name)).await,
+            Way::Cluster(_) => Ok(0),
+        }
     }
 
     async fn within<T>(

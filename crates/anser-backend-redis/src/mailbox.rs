@@ -37,7 +37,7 @@ use crate::format::{digits, mark, place};
 use crate::keys::Keys;
 use crate::link::Link;
 use crate::script::{NamedScript, Scripts};
-use crate::store::parse;
+use crate::store::{RedisStore, parse};
 
 /// How much longer than asked for the keys of a user are kept.
 const KEEP_MARGIN_MS: u64 = 24 * 3600 * 1000;
@@ -78,20 +78,13 @@ impl std::fmt::Debug for RedisMailbox {
 
 impl RedisMailbox {
     /// `handle` is a number that no other process has.
-    pub(crate) fn new(
-        config: Arc<RedisConfig>,
-        keys: Keys,
-        scripts: Arc<Scripts>,
-        retention_ms: u64,
-        clock: Clock,
-        handle: u64,
-    ) -> Self {
-        let (writes, reads) = (Link::new(&config), Link::new(&config));
+    pub(crate) fn new(store: &RedisStore, retention_ms: u64, clock: Clock, handle: u64) -> Self {
+        let (config, keys) = (Arc::clone(&store.config), store.keys.clone());
         Self {
             keep_ms: number(retention_ms.saturating_add(KEEP_MARGIN_MS)),
             clock: Box::new(move || clock.now()),
-            writes,
-            reads,
+            writes: store.new_link(),
+            reads: store.new_link(),
             seen: Mutex::new(Seen::new()),
             commits: Mutex::new(Commits::new(config.forget_window())),
             watch: tokio::sync::Mutex::new(Watch::new(keys.beat(handle))),
@@ -101,7 +94,7 @@ impl RedisMailbox {
             was_refused: AtomicBool::new(false),
             config,
             keys,
-            scripts,
+            scripts: Arc::clone(&store.scripts),
         }
     }
 

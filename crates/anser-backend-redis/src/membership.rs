@@ -6,12 +6,10 @@ use anser_backend::{BoxFuture, Member, Membership, StoreError};
 use anser_types::NodeId;
 use bytes::Bytes;
 
-use crate::config::RedisConfig;
 use crate::format::{member, place};
-use crate::keys::Keys;
 use crate::link::Link;
 use crate::script::Scripts;
-use crate::store::parse;
+use crate::store::{RedisStore, parse};
 
 /// A [`Membership`] in Redis.
 #[derive(Debug)]
@@ -23,8 +21,13 @@ pub struct RedisMembership {
 }
 
 impl RedisMembership {
-    pub(crate) fn new(config: &RedisConfig, keys: &Keys, scripts: Arc<Scripts>) -> Self {
-        Self { key: [keys.members()], scripts, lease_ms: config.lease_ms.to_string(), link: Link::new(config) }
+    pub(crate) fn new(store: &RedisStore) -> Self {
+        Self {
+            key: [store.keys.members()],
+            scripts: Arc::clone(&store.scripts),
+            lease_ms: store.config.lease_ms.to_string(),
+            link: store.new_link(),
+        }
     }
 
     async fn renew(&self, member: Member) -> Result<(), StoreError> {

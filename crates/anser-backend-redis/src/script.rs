@@ -1,5 +1,7 @@
 //! The scripts, by their hashes: a server that does not know one is sent its text.
 
+use std::fmt::Write as _;
+
 use redis::Script;
 
 macro_rules! text {
@@ -12,13 +14,13 @@ macro_rules! text {
 #[derive(Debug)]
 pub(crate) struct NamedScript {
     pub(crate) name: &'static str,
-    pub(crate) text: &'static str,
+    pub(crate) text: String,
     script: Script,
 }
 
 impl NamedScript {
-    fn new(name: &'static str, text: &'static str) -> Self {
-        Self { name, text, script: Script::new(text) }
+    pub(crate) fn new(name: &'static str, text: String) -> Self {
+        Self { name, script: Script::new(&text), text }
     }
 
     pub(crate) fn hash(&self) -> &str {
@@ -45,21 +47,48 @@ pub(crate) struct Scripts {
 }
 
 impl Scripts {
-    pub(crate) fn new() -> Self {
+    /// `choice` is where a server notes that it is the primary that was chosen, if one has to be.
+    pub(crate) fn new(choice: Option<&[u8]>) -> Self {
+        let first = first_line(choice);
+        let script = |name, text: &str| NamedScript::new(name, format!("{first}{text}"));
         Self {
-            apply: NamedScript::new("apply", text!("anew", "apply")),
-            range: NamedScript::new("range", text!("range")),
-            head: NamedScript::new("head", text!("head")),
-            lift: NamedScript::new("lift", text!("lift")),
-            list: NamedScript::new("list", text!("list")),
-            online: NamedScript::new("online", text!("online")),
-            raise: NamedScript::new("raise", text!("raise")),
-            birth: NamedScript::new("birth", text!("birth")),
-            commit: NamedScript::new("commit", text!("commit")),
-            rebuild: NamedScript::new("rebuild", text!("rebuild")),
-            sweep: NamedScript::new("sweep", text!("anew", "sweep")),
-            announce: NamedScript::new("announce", text!("leases", "announce")),
-            members: NamedScript::new("members", text!("leases", "members")),
+            apply: script("apply", text!("anew", "apply")),
+            range: script("range", text!("range")),
+            head: script("head", text!("head")),
+            lift: script("lift", text!("lift")),
+            list: script("list", text!("list")),
+            online: script("online", text!("online")),
+            raise: script("raise", text!("raise")),
+            birth: script("birth", text!("birth")),
+            commit: script("commit", text!("commit")),
+            rebuild: script("rebuild", text!("rebuild")),
+            sweep: script("sweep", text!("anew", "sweep")),
+            announce: script("announce", text!("leases", "announce")),
+            members: script("members", text!("leases", "members")),
         }
+    }
+}
+
+/// The line that tells a script of the choice. It has the key in itself, byte by byte: whatever the prefix is, it is no code.
+fn first_line(choice: Option<&[u8]>) -> String {
+    let Some(key) = choice else {
+        return "local CHOICE = nil\n".to_owned();
+    };
+    let mut line = "local CHOICE = '".to_owned();
+    for byte in key {
+        // A text takes whatever is written to it.
+        write!(line, "\\{byte:03}").ok();
+    }
+    line + "'\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_no_code() {
+        assert_eq!(first_line(None), "local CHOICE = nil\n");
+        assert_eq!(first_line(Some(b"a'\n")), "local CHOICE = '\\097\\039\\010'\n");
     }
 }

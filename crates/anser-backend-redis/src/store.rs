@@ -7,10 +7,10 @@ use anser_runtime::Clock;
 use anser_types::{BUCKETS, BucketId, LogId, PartitionCount, Timestamp};
 
 use crate::check;
-use crate::config::RedisConfig;
+use crate::config::{RedisConfig, RedisMode};
 use crate::error::{CallError, RedisOpenError};
 use crate::keys::Keys;
-use crate::link::Link;
+use crate::link::{Link, Primary};
 use crate::mailbox::RedisMailbox;
 use crate::membership::RedisMembership;
 use crate::script::Scripts;
@@ -18,9 +18,10 @@ use crate::script::Scripts;
 /// A Redis that can be used. Its backends share the settings, and have connections of their own.
 #[derive(Debug)]
 pub struct RedisStore {
-    config: Arc<RedisConfig>,
-    keys: Keys,
-    scripts: Arc<Scripts>,
+    pub(crate) config: Arc<RedisConfig>,
+    pub(crate) keys: Keys,
+    pub(crate) scripts: Arc<Scripts>,
+    primary: Arc<Primary>,
     link: Link,
 }
 
@@ -28,10 +29,13 @@ impl RedisStore {
     /// Connects, and checks that Redis is set up as it has to be.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisOpenError> {
         config.check().map_err(RedisOpenError::Config)?;
-        let link = Link::new(&config);
-        check::servers(&link, &config).await?;
         let keys = Keys::new(&config.prefix);
-        Ok(Self { config: Arc::new(config), keys, scripts: Arc::new(Scripts::new()), link })
+        let primary = Arc::new(Primary::new(&config, &keys));
+        let link = Link::new(&config, &primary);
+        check::servers(&link, &config).await?;
+        let choice = (config.mode == RedisMode::Replicated).then(|| keys.choice());
+        let scripts = Arc::new(Scripts::new(choice.as_deref()));
+        Ok(Self { config: Arc::new(config), keys, scripts, primary, link })
     }
 
     /// The mailbox that is derived from a log. Refused if the keys belong to another log. Timelines are kept for
@@ -42,14 +46,7 @@ impl RedisStore {
         retention_ms: u64,
         clock: Clock,
     ) -> Result<Arc<RedisMailbox>, RedisOpenError> {
-        let mailbox = RedisMailbox::new(
-            Arc::clone(&self.config),
-            self.keys.clone(),
-            Arc::clone(&self.scripts),
-            retention_ms,
-            clock,
-            random()?,
-        );
+        let mailbox = RedisMailbox::new(self, retention_ms, clock, random()?);
         if self.bind(log).await? {
             // Whatever the buckets held before is gone, and may have been shown.
             for bucket in (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()) {
@@ -60,9 +57,13 @@ impl RedisStore {
         Ok(Arc::new(mailbox))
     }
 
+    pub(crate) fn new_link(&self) -> Link {
+        Link::new(&self.config, &self.primary)
+    }
+
     /// The members of the cluster.
     pub fn membership(&self) -> Arc<RedisMembership> {
-        Arc::new(RedisMembership::new(&self.config, &self.keys, Arc::clone(&self.scripts)))
+        Arc::new(RedisMembership::new(self))
     }
 
     /// The time by the clock of Redis, by which leases run.

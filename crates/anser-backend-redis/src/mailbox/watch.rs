@@ -30,9 +30,12 @@ impl Watch {
 
     /// Looks. Returns whether Redis may have lost something since it last did.
     pub(super) async fn look(&mut self, link: &Link) -> Result<bool, CallError> {
+        let choice = link.look("look").await?;
         let mut info = redis::cmd("INFO");
         info.arg("replication");
-        let lives = check::lives(link.on_primaries("INFO", &info).await?)?;
+        let mut lives = check::lives(link.on_primaries("INFO", &info).await?)?;
+        // The same server may have been given up for another one meanwhile, and have been chosen again.
+        lives.push(format!("choice {choice}"));
         let mut beat = redis::cmd("SET");
         beat.arg(&self.key).arg(self.next).arg("PX").arg(BEAT_KEPT_MS).arg("GET");
         // If the answer is lost, the number may be there, or the one before.

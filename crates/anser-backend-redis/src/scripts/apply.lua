@@ -137,7 +137,7 @@ for _, part in ipairs(parts) do
 end
 if rebuild > bucket.rebuilt then
   bucket.rebuilt = rebuild
-  bucket.floor = begin_anew(bucket_key, rebuild, tonumber(ARGV[1]))
+  bucket.floor = begin_anew(bucket_key, rebuild, raised(tonumber(ARGV[1])))
   for _, mark in pairs(bucket.marks) do
     mark.next = NOTHING_APPLIED
   end
@@ -155,7 +155,7 @@ for _, part in ipairs(parts) do
   is_behind = is_behind or bucket.marks[part.partition].next < part.written
 end
 if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
-  bucket.floor = math.max(bucket.floor, tonumber(ARGV[1]))
+  bucket.floor = math.max(bucket.floor, raised(tonumber(ARGV[1])))
   redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
 end
 if is_behind then

@@ -4,19 +4,43 @@
 -- larger. They come as 20 digits and are only ever compared, as texts. No other texts are compared for order, since that
 -- depends on the locale of the server.
 
+-- `CHOICE` stands before this: where a server notes that it is the primary that was chosen; nil if there is only one that can be.
+
 -- The life of this server as a primary. It is another one after each restart and each fail-over, which is when writes may be
--- lost. A replica has no such life: nothing is read from it, and nothing decided by it.
+-- lost, and each time it is chosen. A replica has no such life, nor has a primary that was not chosen in its life: nothing is
+-- read from it, and nothing decided by it.
 local function server_life()
   local info = redis.call('INFO', 'replication')
   if not string.find(info, 'role:master', 1, true) then
     error({ err = 'READONLY this server is a replica' })
   end
-  return string.match(info, 'master_replid:(%x+)')
+  local life = string.match(info, 'master_replid:(%x+)')
+  if not CHOICE then
+    return life
+  end
+  local chosen = redis.call('HMGET', CHOICE, 'life', 'term')
+  if chosen[1] ~= life then
+    error({ err = 'UNCHOSEN this server is not the primary that is used' })
+  end
+  return life .. '-' .. chosen[2]
 end
 
 -- A position or time as text, with all its digits.
 local function digits(number)
   return string.format('%.0f', number)
+end
+
+-- To where a bucket is raised: above `floor`, and above all that was in any bucket in the lives before the last choice. The highest is
+-- noted, for the next choice.
+local function raised(floor)
+  if not CHOICE then
+    return floor
+  end
+  local base = tonumber(redis.call('HGET', CHOICE, 'base') or 0)
+  if floor > base then
+    redis.call('HSET', CHOICE, 'base', digits(floor))
+  end
+  return math.max(floor, base)
 end
 
 -- Whether what there is of a user was made before the rebuild for which its bucket was begun anew: then it is not there.

@@ -7,6 +7,7 @@ local NODE_BYTES, ALL_BYTES = 16, 36
 -- Nodes that died without saying so are pushed out by newer ones.
 local NODES_MAX = 8
 
+server_life()
 local is_on, node, connection = ARGV[1] == '+', ARGV[2], ARGV[3]
 local known, kept = redis.call('HGET', KEYS[1], 'online') or '', ''
 for at = 1, #known, ALL_BYTES do

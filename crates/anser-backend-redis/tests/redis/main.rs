@@ -6,6 +6,7 @@
 mod cluster;
 mod faults;
 mod model;
+mod primaries;
 mod rebuild;
 mod rollback;
 mod server;

@@ -182,6 +182,7 @@ async fn a_switch_of_roles_is_followed() {
     }
     let (one, other) = (Server::start(), Server::start());
     let addresses = vec![one.address(), other.address()];
+    follow(&other, &one).await;
     let mailbox = mailbox(&RedisConfig { mode: RedisMode::Replicated, ..config(addresses) }).await;
     placed(&mailbox, P0, 1, &[100]).await;
     let (mut primary, mut replica) = (&one, &other);
@@ -220,7 +221,7 @@ async fn a_wiped_server_is_noticed() {
 }
 
 /// Makes one server a replica of another, and returns when it is in step.
-async fn follow(replica: &Server, primary: &Server) {
+pub(crate) async fn follow(replica: &Server, primary: &Server) {
     replica.ask::<()>(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     while !replica.ask::<String>(&["INFO", "replication"]).contains("master_link_status:up") {
