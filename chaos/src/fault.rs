@@ -13,6 +13,8 @@ use crate::dice::Dice;
 use crate::network::{Heal, Network};
 
 const HOUR_MS: i64 = 3_600_000;
+/// How often it is noted within the second in which there are two primaries that the store may have lost something.
+const LOSSES_NOTED: u32 = 20;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,13 +31,14 @@ pub(crate) enum FaultKind {
     RedisKilled,
     RedisForgot,
     RedisFailedOver,
+    RedisTwice,
     GatewayKilled,
     HBaseKilled,
 }
 
 impl FaultKind {
     /// All of them: those of nodes first.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NodeKilled,
         Self::NodePaused,
         Self::NodeCut,
@@ -48,6 +51,7 @@ impl FaultKind {
         Self::RedisKilled,
         Self::RedisForgot,
         Self::RedisFailedOver,
+        Self::RedisTwice,
         Self::GatewayKilled,
         Self::HBaseKilled,
     ];
@@ -67,6 +71,7 @@ impl FaultKind {
             Self::RedisKilled => "redis-kill",
             Self::RedisForgot => "redis-loss",
             Self::RedisFailedOver => "redis-failover",
+            Self::RedisTwice => "redis-twice",
             Self::GatewayKilled => "gateway-kill",
             Self::HBaseKilled => "hbase-kill",
         }
@@ -86,7 +91,10 @@ impl FaultKind {
             Self::BrokerPaused => "SIGSTOP of a Kafka broker for 1 to 10 s",
             Self::RedisKilled => "kill -9 of Redis, back at once",
             Self::RedisForgot => "Redis restarted without its last second",
-            Self::RedisFailedOver => "Redis failed over to a replica 1 s behind",
+            Self::RedisFailedOver => "Redis failed over to a replica 1 s behind, the old primary back as one at once",
+            Self::RedisTwice => {
+                "a replica promoted while the old primary lives, for 1 s; then that dies, and is back as one at once"
+            }
             Self::GatewayKilled => "kill -9 of the HBase gateway, back after 0 to 5 s",
             Self::HBaseKilled => "kill -9 of HBase, back at once",
         }
@@ -145,10 +153,14 @@ impl World {
             FaultKind::RedisKilled | FaultKind::RedisForgot if shape.redis == Some(RedisShape::Single) => {
                 (of(Kind::Redis), 0, 0)
             }
-            FaultKind::RedisFailedOver if shape.redis == Some(RedisShape::Replica) => (Vec::new(), 0, 0),
+            FaultKind::RedisFailedOver | FaultKind::RedisTwice if shape.redis == Some(RedisShape::Replica) => {
+                (Vec::new(), 0, 0)
+            }
             FaultKind::GatewayKilled => (of(Kind::Thrift), 0, 5_000),
             FaultKind::HBaseKilled => (of(Kind::HBase), 0, 0),
-            FaultKind::RedisKilled | FaultKind::RedisForgot | FaultKind::RedisFailedOver => return None,
+            FaultKind::RedisKilled | FaultKind::RedisForgot | FaultKind::RedisFailedOver | FaultKind::RedisTwice => {
+                return None;
+            }
         };
         if kind == FaultKind::BrokerPaused && shape.kafka != Some(Brokers::Three) {
             return None;
@@ -233,21 +245,47 @@ impl World {
                 stack.start(victim)?;
             }
             FaultKind::RedisFailedOver => self.fail_over()?,
+            FaultKind::RedisTwice => self.promote_beside()?,
         }
         Ok(())
     }
 
-    /// The replica becomes the primary a second before the old one dies, so it lacks what was written in between.
+    /// The old primary dies a second after the replica has heard of it for the last time, and is there again before it is told to
+    /// follow.
     fn fail_over(&self) -> anyhow::Result<()> {
+        let (old, new) = self.pair()?;
         let stack = &self.stack;
-        let (old, new) = if stack.is_primary("redis-1")? { ("redis-1", "redis-2") } else { ("redis-2", "redis-1") };
-        stack.promote(new)?;
+        stack.detach(new)?;
         pass(Duration::from_secs(1));
         stack.kill(old)?;
-        stack.start(old)?;
+        self.recorder.note(Event::StoreForgot);
+        stack.promote(new)?;
+        self.bring_back(old, new)
+    }
+
+    /// The replica becomes a primary a second before the old one dies. Until then nodes may go over to it at any moment.
+    fn promote_beside(&self) -> anyhow::Result<()> {
+        let (old, new) = self.pair()?;
+        self.stack.promote(new)?;
+        for _ in 0..LOSSES_NOTED {
+            pass(Duration::from_secs(1) / LOSSES_NOTED);
+            self.recorder.note(Event::StoreForgot);
+        }
+        self.stack.kill(old)?;
+        self.bring_back(old, new)
+    }
+
+    /// The old primary is there again for a moment, as one.
+    fn bring_back(&self, old: &str, new: &str) -> anyhow::Result<()> {
+        self.stack.start(old)?;
         // What was shown until now may be forgotten: also what was on its way when the old one died.
         self.recorder.note(Event::StoreForgot);
-        stack.follow(old, new)
+        self.stack.follow(old, new)
+    }
+
+    /// The primary, and its replica.
+    fn pair(&self) -> anyhow::Result<(&'static str, &'static str)> {
+        Ok(if self.stack.is_primary("redis-1")? { ("redis-1", "redis-2") } else { ("redis-2", "redis-1") })
     }
 }
 

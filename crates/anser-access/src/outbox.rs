@@ -46,6 +46,8 @@ pub(crate) struct Taken {
     pub(crate) items: Vec<Item>,
     /// Arrivals up to here were dropped.
     pub(crate) behind: Option<Position>,
+    /// For a while nobody knew that it is here.
+    pub(crate) overlooked: bool,
     pub(crate) settings: Option<(Timestamp, ConnectionId)>,
     /// It is time for a tick.
     pub(crate) tick: bool,
@@ -54,7 +56,8 @@ pub(crate) struct Taken {
 
 impl Taken {
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.behind.is_none() && self.settings.is_none() && !self.tick && self.end.is_none()
+        let has_news = self.behind.is_some() || self.overlooked || self.settings.is_some();
+        self.items.is_empty() && !has_news && !self.tick && self.end.is_none()
     }
 }
 
@@ -93,6 +96,10 @@ impl Outbox {
 
     pub(crate) fn behind(&self, head: Position) {
         self.change(|inner| inner.taken.behind = inner.taken.behind.max(Some(head)));
+    }
+
+    pub(crate) fn overlooked(&self) {
+        self.change(|inner| inner.taken.overlooked = true);
     }
 
     /// Settings changed. Several changes become the newest; if different connections made them, none of those is left out.

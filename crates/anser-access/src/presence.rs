@@ -2,23 +2,32 @@
 //! user has gone.
 //!
 //! Presence is a hint. A user who is believed to be here and is not costs a message in vain; who is here and not believed to
-//! be would miss pushes, and so a terminal does not get in without it.
+//! be would miss pushes, and so a terminal does not get in without it. Where it is kept it may be forgotten: then all who are here
+//! are told again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anser_cluster::{AccessService, Newcomer, Online};
 use anser_rmtp::ConnAckStatus;
 use anser_types::{ConnectionId, UserKey};
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::services::Services;
 
 /// Departures that may wait. When it is full the rest is not told: a hint stays behind that is in vain.
 pub(crate) const DEPARTURES_MAX: usize = 65_536;
-/// Departures that are told at the same time.
+/// Departures that are told at the same time, and users who are told of again.
 const AT_ONCE: usize = 64;
+/// How long it takes at least to tell of so many users again: 3,200 a second. There may be a million.
+const PACE: Duration = Duration::from_millis(20);
+/// Between two tries to tell of a user again, at first and at most.
+const AGAIN_MIN: Duration = Duration::from_millis(50);
+const AGAIN_MAX: Duration = Duration::from_secs(2);
 
 /// A user's last terminal has gone.
 #[derive(Debug)]
@@ -65,5 +74,42 @@ pub(crate) async fn tell_departures(services: Arc<Services>, mut departed: mpsc:
             }
         }
         batch.clear();
+    }
+}
+
+/// Tells of all who are here again whenever it may have been forgotten, until it is cut off. `forgotten` is how often that was.
+pub(crate) async fn tell_again(services: Arc<Services>, mut forgotten: watch::Receiver<u64>) {
+    while forgotten.changed().await.is_ok() {
+        let (began, mut users) = (Instant::now(), 0);
+        for present in services.registry.present() {
+            for some in present.chunks(AT_ONCE) {
+                users += some.len();
+                let earliest_end = Instant::now() + PACE;
+                stream::iter(some).for_each_concurrent(AT_ONCE, |user| tell_of(&services, user)).await;
+                tokio::time::sleep_until(earliest_end).await;
+            }
+        }
+        let millis = began.elapsed().as_millis();
+        tracing::info!(users, millis, "who is here was told again, because it may have been forgotten");
+    }
+}
+
+/// Tells that a user is here, as often as it takes, and then the user's terminals that they may have been overlooked.
+async fn tell_of(services: &Services, (user, newest): &(UserKey, ConnectionId)) {
+    let (registry, here) = (&services.registry, services.ids.node());
+    let mut pause = AGAIN_MIN;
+    while registry.has(user) {
+        match services.messages.signed_in(user, here, *newest).await {
+            Ok(_) => {
+                if !registry.overlooked(user) {
+                    // They have gone meanwhile, and that may have been told before this.
+                    services.messages.signed_out(user, here, *newest).await.ok();
+                }
+                return;
+            }
+            Err(refusal) => tracing::debug!(%user, %refusal, "who is here was not noted"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(AGAIN_MAX);
     }
 }

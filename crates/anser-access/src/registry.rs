@@ -210,6 +210,24 @@ impl Registry {
         }
     }
 
+    /// All users who are here, each with its newest connection; the users of one part of the registry at a time.
+    pub(crate) fn present(&self) -> impl Iterator<Item = Vec<(UserKey, ConnectionId)>> + '_ {
+        self.by_user.iter().map(|users| {
+            let users = users.lock();
+            users.iter().map(|(user, present)| (user.clone(), present.newest)).collect()
+        })
+    }
+
+    /// The terminals of a user hear that they were overlooked. Whether there are any.
+    pub(crate) fn overlooked(&self, user: &UserKey) -> bool {
+        let mut is_here = false;
+        self.with_user(user, |connection| {
+            connection.outbox.overlooked();
+            is_here = true;
+        });
+        is_here
+    }
+
     fn with_user(&self, user: &UserKey, mut visit: impl FnMut(&Connection)) {
         if let Some(present) = self.users(user).lock().get(user) {
             for connection in &present.connections {

@@ -35,6 +35,8 @@ pub struct AccessDeps {
     pub ids: Arc<ConnectionIds>,
     /// The access roles of all nodes. `None`: there is one node, and nobody has to be told who is where.
     pub cluster: Option<Arc<dyn AccessService>>,
+    /// How often what others know of who is here may have been forgotten, if there are others.
+    pub forgotten: Option<tokio::sync::watch::Receiver<u64>>,
     /// The time.
     pub clock: Clock,
     /// Where its tasks run, and the drain that ends them.
@@ -94,11 +96,15 @@ impl AccessServer {
         }
         deps.registry.set_arrivals_max(config.arrivals_max);
         let tasks = deps.tasks.clone();
+        let forgotten = deps.forgotten.clone();
         let services = Arc::new(Services::new(config, deps));
         let doors = Arc::new(Doors::default());
         if services.cluster.is_some() {
             let departed = services.registry.report_departures();
             tasks.spawn("departures", Fate::CutOff, presence::tell_departures(Arc::clone(&services), departed));
+        }
+        if let Some(forgotten) = forgotten {
+            tasks.spawn("presence", Fate::CutOff, presence::tell_again(Arc::clone(&services), forgotten));
         }
         tasks.spawn("access sweeper", Fate::CutOff, sweeper::sweep(Arc::clone(&services)));
         for port in ports {

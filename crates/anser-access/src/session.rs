@@ -167,6 +167,9 @@ impl Session {
         if let Some(head) = taken.behind {
             handle(Event::Behind { head });
         }
+        if taken.overlooked {
+            handle(Event::Overlooked);
+        }
         if let Some((time, by)) = taken.settings {
             handle(Event::SettingsChanged { time, by });
         }

@@ -15,9 +15,10 @@ mod mailbox;
 mod membership;
 mod script;
 mod store;
+mod watch;
 
 pub use config::{RedisConfig, RedisDurability, RedisMode};
 pub use error::{CallError, RedisOpenError};
 pub use mailbox::RedisMailbox;
 pub use membership::RedisMembership;
-pub use store::RedisStore;
+pub use store::{RedisLosses, RedisStore};

@@ -13,7 +13,6 @@ mod commits;
 mod reads;
 mod rebuild;
 mod seen;
-mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +29,6 @@ use tokio::time::Instant;
 use self::commits::Commits;
 use self::reads::number;
 use self::seen::Seen;
-use self::watch::Watch;
 use crate::config::RedisConfig;
 use crate::error::{CallError, damaged};
 use crate::format::{digits, mark, place};
@@ -38,6 +36,7 @@ use crate::keys::Keys;
 use crate::link::Link;
 use crate::script::{NamedScript, Scripts};
 use crate::store::{RedisStore, parse};
+use crate::watch::Watch;
 
 /// How much longer than asked for the keys of a user are kept.
 const KEEP_MARGIN_MS: u64 = 24 * 3600 * 1000;

@@ -14,6 +14,7 @@ use crate::link::{Link, Primary};
 use crate::mailbox::RedisMailbox;
 use crate::membership::RedisMembership;
 use crate::script::Scripts;
+use crate::watch::Watch;
 
 /// A Redis that can be used. Its backends share the settings, and have connections of their own.
 #[derive(Debug)]
@@ -66,6 +67,14 @@ impl RedisStore {
         Arc::new(RedisMembership::new(self))
     }
 
+    /// Watches whether Redis loses anything from now on.
+    pub async fn losses(&self) -> Result<RedisLosses, RedisOpenError> {
+        let mut watch = Watch::new(self.keys.beat(random()?));
+        let link = self.new_link();
+        watch.look(&link).await?;
+        Ok(RedisLosses { watch, link })
+    }
+
     /// The time by the clock of Redis, by which leases run.
     pub async fn time(&self) -> Result<Timestamp, StoreError> {
         let answers = self.link.on_primaries("TIME", &redis::cmd("TIME")).await?;
@@ -111,6 +120,20 @@ impl RedisStore {
             return Err(RedisOpenError::other_cluster(self.keys.prefix(), LogId(id), log));
         }
         Ok(false)
+    }
+}
+
+/// Looks for signs that Redis lost something, for those who have no mailbox.
+#[derive(Debug)]
+pub struct RedisLosses {
+    watch: Watch,
+    link: Link,
+}
+
+impl RedisLosses {
+    /// Whether Redis may have lost something since this was asked last. To be asked about once a second.
+    pub async fn look(&mut self) -> Result<bool, StoreError> {
+        Ok(self.watch.look(&self.link).await?)
     }
 }
 

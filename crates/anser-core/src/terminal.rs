@@ -118,6 +118,7 @@ impl Terminal {
             Event::Settled { publish, outcome } => self.on_settled(publish, outcome, now, out),
             Event::Arrived(arrived) => self.on_arrived(&arrived, now, out),
             Event::Behind { head } => self.on_behind(head, now, out),
+            Event::Overlooked => self.sync.on_overlooked(now, &self.config),
             Event::SettingsChanged { time, by } => self.on_settings_changed(time, by, now, out),
             Event::Answered { ticket, result } => self.on_answered(ticket, *result, now, out),
             Event::Tick => self.on_tick(now, out),

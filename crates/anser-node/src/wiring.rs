@@ -96,6 +96,8 @@ pub(crate) struct Services {
     pub(crate) ids: Arc<ConnectionIds>,
     /// The terminals of all nodes, if there are several.
     pub(crate) cluster: Option<Arc<dyn AccessService>>,
+    /// How often it may have been forgotten who is where, if there are several nodes.
+    pub(crate) forgotten: Option<tokio::sync::watch::Receiver<u64>>,
 }
 
 /// Starts one part after the other; the last thing is to say that everything accepts.
@@ -164,6 +166,7 @@ impl Outside<'_> {
             access: terminals,
             ids: Arc::new(ConnectionIds::new(access::draw_node()?)),
             cluster: None,
+            forgotten: None,
         };
         let access = access::start(config, apps, &services, registry, clock, tasks)?;
         let points = OneNode::new(access::endpoints(config, &access));

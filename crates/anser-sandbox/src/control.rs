@@ -76,6 +76,14 @@ impl Stack {
         Ok(())
     }
 
+    /// From now on the Redis replica of this name hears nothing more of its primary, and stays a replica.
+    pub fn detach(&self, name: &str) -> anyhow::Result<()> {
+        let service = self.one_of_a_pair(name)?;
+        redis_group::detach(service.port)?;
+        self.tell(&format!("{name}: hears no more of its primary"));
+        Ok(())
+    }
+
     /// Makes the Redis server of this name a replica of another one, for good, and waits until it has its copy. What it
     /// knew before is lost.
     pub fn follow(&self, name: &str, primary: &str) -> anyhow::Result<()> {

@@ -68,6 +68,16 @@ pub(crate) fn has_its_copy(port: u16) -> bool {
     is("role", "master") || is("master_link_status", "up") && on_disk
 }
 
+/// Makes a server a replica of a primary that is not there. It keeps what it has.
+pub(crate) fn detach(port: u16) -> anyhow::Result<()> {
+    // Nobody listens at this port.
+    let reply = call(port, &["REPLICAOF", "127.0.0.1", "1"], PATIENCE);
+    match reply.with_context(|| format!("the Redis at port {port} does not answer"))? {
+        Reply::Refused(why) => bail!("the Redis at port {port} does not let go of its primary: {why}"),
+        Reply::Text(_) => Ok(()),
+    }
+}
+
 /// Makes a server a replica of another one, or of nobody, and lets it remember that over its next start.
 pub(crate) fn follow(port: u16, primary: Option<u16>) -> anyhow::Result<()> {
     let whom = primary.map(|port| port.to_string());

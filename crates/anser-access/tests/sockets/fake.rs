@@ -22,6 +22,8 @@ pub(crate) struct FakeMessages {
     state: Mutex<State>,
     /// While set, pulls do not return.
     pub(crate) hold_pulls: AtomicBool,
+    /// While set, nobody is told of what arrives.
+    pub(crate) overlooks: AtomicBool,
     /// While set, nobody can be announced.
     pub(crate) refuses: AtomicBool,
     pub(crate) signed_in: Mutex<Vec<(UserKey, ConnectionId)>>,
@@ -43,6 +45,7 @@ impl FakeMessages {
             registry,
             state: Mutex::default(),
             hold_pulls: AtomicBool::new(false),
+            overlooks: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
             signed_in: Mutex::default(),
             signed_out: Mutex::default(),
@@ -60,6 +63,9 @@ impl FakeMessages {
             let outcome = Ok(Accepted { uid: message.uid, sent: message.sent });
             let (connection, publish) = (publish.origin.connection, publish.origin.publish);
             self.registry.settle(vec![Settled { connection, publish, outcome }]);
+        }
+        if self.overlooks.load(Ordering::Relaxed) {
+            return;
         }
         self.registry.arrive(Arrival { app: publish.sender.app, message: Arc::new(message), to });
     }

@@ -96,3 +96,29 @@ async fn a_terminal_gives_way_to_a_newer_one_at_another_node_and_stays_before_an
     assert_eq!(alice.next().await, Some(ServerFrame::Disconnect { code: 1 }));
     until(|| !world.messages.signed_out.lock().is_empty()).await;
 }
+
+/// Nothing-lost: whoever was forgotten is told of again, and hears of what came meanwhile.
+#[tokio::test]
+async fn who_was_forgotten_is_announced_again_and_told_to_look() {
+    let world = World::among(config(), Arc::new(Cluster::default()));
+    let mut alice = world.ours("alice", "web-1").await;
+    let mut bob = world.ours("bob", "web-1").await;
+    let (_, cursor, _) = bob.pull(0).await;
+    let ids = world.messages.signed_in.lock().clone();
+    world.messages.overlooks.store(true, Ordering::Relaxed);
+    assert_eq!(alice.text("bob", b"nobody tells bob").await, 0);
+    world.messages.refuses.store(true, Ordering::Relaxed);
+    world.forgotten.send_modify(|count| *count += 1);
+    world.messages.refuses.store(false, Ordering::Relaxed);
+    assert_eq!(bob.push().await.topic.as_str(), "s_ntf");
+    let (texts, _, finished) = bob.pull(cursor).await;
+    assert!(finished && texts.iter().map(|text| &text[..]).eq([&b"nobody tells bob"[..]]), "{texts:?}");
+    let mut again = world.messages.signed_in.lock()[2..].to_vec();
+    again.sort();
+    assert_eq!(again, {
+        let mut ids = ids;
+        ids.sort();
+        ids
+    });
+    assert!(world.messages.signed_out.lock().is_empty());
+}

@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) messages: Arc<FakeMessages>,
     pub(crate) directory: Arc<FakeDirectory>,
     pub(crate) tasks: Tasks,
+    /// How often it may have been forgotten who is here.
+    pub(crate) forgotten: tokio::sync::watch::Sender<u64>,
     app: Arc<App>,
 }
 
@@ -58,18 +60,20 @@ impl World {
         let directory = Arc::new(FakeDirectory::default());
         let app = Arc::new(App::new(AppKey::new("app").unwrap(), AppSecret::new("secret")));
         let tasks = Tasks::new(Drain::new());
+        let (forgotten, counted) = tokio::sync::watch::channel(0);
         let deps = AccessDeps {
             apps: Arc::new(OneApp(Arc::clone(&app))),
             messages: Arc::clone(&messages) as _,
             directory: Arc::clone(&directory) as _,
             registry: Arc::clone(&registry),
             ids: Arc::new(ConnectionIds::new(HERE)),
+            forgotten: cluster.is_some().then_some(counted),
             cluster,
             clock: Clock::system(),
             tasks: tasks.clone(),
         };
         let server = AccessServer::start(config, deps).unwrap();
-        Self { server, registry, messages, directory, tasks, app }
+        Self { server, registry, messages, directory, tasks, forgotten, app }
     }
 
     pub(crate) fn token(&self, user: &str) -> String {

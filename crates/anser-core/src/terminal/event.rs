@@ -31,6 +31,8 @@ pub enum Event {
         /// The newest position that is known. Must be in the timeline already.
         head: Position,
     },
+    /// For a while others may not have known that the terminal is here. They do now; what came meanwhile was told to nobody.
+    Overlooked,
     /// Settings of some conversation of the user changed.
     SettingsChanged {
         /// Their version.

@@ -242,8 +242,9 @@ impl Terminal {
     ) {
         match reply {
             Some(reply) => {
-                self.sync.probed(after, reply.head);
-                self.notify(now, out);
+                if self.sync.probed(after, reply.head) {
+                    self.notify(now, out);
+                }
             }
             None => self.sync.probe_again(after, now, &self.config),
         }

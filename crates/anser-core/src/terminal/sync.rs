@@ -128,6 +128,8 @@ pub(super) struct Sync {
     /// Runs after a pull that failed, or that never came; with the cursor to look from.
     probe: Wait,
     probe_after: Position,
+    /// Whether to probe once no pull is open.
+    overlooked: bool,
 }
 
 impl Sync {
@@ -312,6 +314,9 @@ impl Sync {
         if self.pulls > 0 {
             return Step::Nothing;
         }
+        if std::mem::take(&mut self.overlooked) {
+            self.probe_again(self.covered, now, config);
+        }
         if !read.finished {
             // The client pulls on at once. If it forgets to, it is reminded.
             self.wanted = self.wanted.max(read.head);
@@ -358,10 +363,21 @@ impl Sync {
         Some(self.probe_after)
     }
 
-    /// A probe found the head of the timeline.
-    pub(super) fn probed(&mut self, after: Position, head: Position) {
+    /// A probe found the head of the timeline. Returns whether there is anything to tell.
+    pub(super) fn probed(&mut self, after: Position, head: Position) -> bool {
         if head > after {
             self.wanted = self.wanted.max(head);
+        }
+        self.wanted > self.covered
+    }
+
+    /// What came for a while was told to nobody: it is found out whether there is any. A terminal that never pulled has
+    /// nothing to compare with, and pulls.
+    pub(super) fn on_overlooked(&mut self, now: Timestamp, config: &TerminalConfig) {
+        // What a pull under way reads may have been read before.
+        self.overlooked = self.pulls > 0;
+        if self.pulled {
+            self.probe_again(self.covered, now, config);
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn start(
         registry: Arc::clone(registry),
         ids: Arc::clone(&services.ids),
         cluster: services.cluster.clone(),
+        forgotten: services.forgotten.clone(),
         clock: clock.clone(),
         tasks: tasks.clone(),
     };

@@ -1,6 +1,7 @@
 //! A node that is one of several: its backends, its way to the others, and the roles that it has.
 
 mod clock;
+mod presence;
 mod shown;
 
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub(crate) struct Seat {
     message: Option<message::Message>,
     listener: tokio::net::TcpListener,
     ids: Arc<ConnectionIds>,
+    /// Of a node with the access role: how often Redis may have forgotten who is where.
+    forgotten: Option<tokio::sync::watch::Receiver<u64>>,
 }
 
 /// Opens the backends, and starts the message role if the node has it. Nobody is told yet that the node is there.
@@ -80,6 +83,7 @@ pub(crate) async fn sit_down(
     let redis = Arc::new(redis);
     clock::check(cluster, &redis, clock).await?;
     clock::watch(show, tasks, Arc::clone(&redis), clock.clone());
+    let forgotten = if roles.has(Role::Access) { Some(presence::watch(&redis, tasks).await?) } else { None };
     show.health.starts("the log on kafka");
     let log = open_log(config, &redis).await?;
     let ids = Arc::new(ConnectionIds::new(access::draw_node()?));
@@ -117,7 +121,7 @@ pub(crate) async fn sit_down(
         started.show(show);
         message = Some(started);
     }
-    Ok(Seat { storage, peer: Arc::new(peer), message, listener, ids })
+    Ok(Seat { storage, peer: Arc::new(peer), message, listener, ids, forgotten })
 }
 
 /// Which log the cluster has, and the way to it.
@@ -159,6 +163,7 @@ impl Seat {
             access: self.peer.access(),
             ids: Arc::clone(&self.ids),
             cluster: Some(self.peer.access()),
+            forgotten: self.forgotten.clone(),
         }
     }
 
@@ -175,7 +180,7 @@ impl Seat {
         registry: &Arc<Registry>,
         show: &Shown,
     ) -> Result<Seated, ServeError> {
-        let Self { storage, peer, message, listener, ids: _ } = self;
+        let Self { storage, peer, message, listener, ids: _, forgotten: _ } = self;
         let handle = message.as_ref().map(|message| Arc::clone(&message.handle));
         let local = Local {
             messages: handle.clone().map(|handle| handle as Arc<dyn MessageService>),

@@ -139,3 +139,42 @@ fn a_client_that_pulls_or_has_nothing_to_pull_is_left_in_peace() {
     bench.wait(60_000);
     assert!(bench.out.is_empty());
 }
+
+#[test]
+fn nothing_lost_a_client_that_was_overlooked_is_told_of_what_there_is() {
+    let mut bench = Bench::synced(old_web());
+    bench.event(Event::Overlooked);
+    bench.wait(1_000);
+    let (ticket, after) = bench.pull_request();
+    assert_eq!(after, at(10));
+    bench.out.clear();
+    bench.answers(ticket, Ok(read(10, vec![item(20)], 20)));
+    assert_eq!(bench.pushes(), [Pushed::Notice(20)]);
+    // There is nothing: it is left in peace, and what comes is pushed as before.
+    let mut bench = Bench::synced(old_web());
+    bench.event(Event::Overlooked);
+    bench.wait(1_000);
+    let (ticket, _) = bench.pull_request();
+    bench.out.clear();
+    bench.answers(ticket, Ok(read(10, vec![], 10)));
+    bench.arrives(11, 10);
+    assert!(matches!(bench.pushes()[..], [Pushed::Message(11, ..)]));
+}
+
+#[test]
+fn nothing_lost_what_a_pull_under_way_reads_may_have_been_read_before() {
+    let mut bench = Bench::new(new_web());
+    let (_, ticket, _) = bench.asks(Position::START, Qos::AtMostOnce, 0);
+    bench.out.clear();
+    bench.event(Event::Overlooked);
+    bench.wait(1_000);
+    assert!(bench.out.is_empty());
+    bench.answers(ticket, Ok(read(0, vec![item(10)], 10)));
+    bench.out.clear();
+    bench.wait(1_000);
+    let (ticket, after) = bench.pull_request();
+    assert_eq!(after, at(10));
+    bench.out.clear();
+    bench.answers(ticket, Ok(read(10, vec![item(20)], 20)));
+    assert_eq!(bench.pushes(), [Pushed::Notice(20)]);
+}

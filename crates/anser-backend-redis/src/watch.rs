@@ -13,7 +13,7 @@ const BEAT_KEPT_MS: u64 = 24 * 3600 * 1000;
 
 /// What was seen when we last looked.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     key: Vec<u8>,
     lives: Vec<String>,
     /// The newest number that Redis confirmed; 0 before the first.
@@ -24,12 +24,12 @@ pub(super) struct Watch {
 
 impl Watch {
     /// `key` is of this process alone.
-    pub(super) const fn new(key: Vec<u8>) -> Self {
+    pub(crate) const fn new(key: Vec<u8>) -> Self {
         Self { key, lives: Vec::new(), confirmed: 0, next: 1 }
     }
 
     /// Looks. Returns whether Redis may have lost something since it last did.
-    pub(super) async fn look(&mut self, link: &Link) -> Result<bool, CallError> {
+    pub(crate) async fn look(&mut self, link: &Link) -> Result<bool, CallError> {
         let choice = link.look("look").await?;
         let mut info = redis::cmd("INFO");
         info.arg("replication");
