@@ -39,7 +39,7 @@ pub(super) fn given() -> Option<String> {
 impl Server {
     /// A server with an append-only file that is written at once, so that a kill loses nothing that was answered.
     pub(super) fn start() -> Self {
-        Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
+        Self::with(&["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"])
     }
 
     /// A server with these settings.
