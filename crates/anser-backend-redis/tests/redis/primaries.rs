@@ -6,7 +6,7 @@ use std::time::Duration;
 use anser_backend::{Mailbox, StoreError};
 use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMode};
 
-use crate::rollback::follow;
+use crate::rollback::{follow, in_step};
 use crate::server::{Server, can_start};
 use crate::{P0, P1, config, entries, mailbox, positions, until_answered, user};
 
@@ -51,7 +51,7 @@ async fn nobody_writes_to_the_old_primary_once_another_one_is_used() {
     let (one, other) = (mailbox(&config).await, mailbox(&config).await);
     placed(&one, P0, &[100]).await;
     placed(&other, P1, &[150]).await;
-    assert_eq!(old.ask::<u64>(&["WAIT", "1", "5000"]), 1);
+    in_step(&new, &old).await;
     let before = one.rollbacks().await.unwrap();
     promote(&new);
     // What goes to the old one until somebody looks is gone later, and is noticed as such.
@@ -76,7 +76,7 @@ async fn an_old_primary_that_comes_back_is_not_used() {
     let (mut old, new, config) = pair().await;
     let (one, other) = (mailbox(&config).await, mailbox(&config).await);
     placed(&one, P0, &[100]).await;
-    assert_eq!(old.ask::<u64>(&["WAIT", "1", "5000"]), 1);
+    in_step(&new, &old).await;
     promote(&new);
     let shown = placed(&other, P1, &[900]).await;
     old.kill();
@@ -94,6 +94,7 @@ async fn an_old_primary_that_comes_back_is_not_used() {
     drop(new);
     promote(&old);
     assert!(placed(&one, P0, &[100, 101, 102]).await > next);
+    until_answered(|| third.head(&user("bob"))).await.unwrap();
     assert_eq!(positions(&*third, "bob").await.len(), 5);
 }
 

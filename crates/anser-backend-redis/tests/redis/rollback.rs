@@ -158,8 +158,7 @@ async fn a_replica_that_is_behind_takes_over() {
     follow(&replica, &primary).await;
     let mailbox = mailbox(&config).await;
     placed(&mailbox, P0, 1, &[100]).await;
-    let acknowledged: u64 = primary.ask(&["WAIT", "1", "5000"]);
-    assert_eq!(acknowledged, 1);
+    in_step(&replica, &primary).await;
     // From here on the replica hears nothing.
     replica.ask::<()>(&["CONFIG", "SET", "masterauth", "wrong"]);
     primary.ask::<()>(&["CONFIG", "SET", "requirepass", "secret"]);
@@ -188,7 +187,7 @@ async fn a_switch_of_roles_is_followed() {
     let (mut primary, mut replica) = (&one, &other);
     for turn in 0..3 {
         follow(replica, primary).await;
-        assert_eq!(primary.ask::<u64>(&["WAIT", "1", "5000"]), 1);
+        in_step(replica, primary).await;
         replica.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
         primary.ask::<()>(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
         (primary, replica) = (replica, primary);
@@ -225,6 +224,19 @@ pub(crate) async fn follow(replica: &Server, primary: &Server) {
     replica.ask::<()>(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     while !replica.ask::<String>(&["INFO", "replication"]).contains("master_link_status:up") {
+        tick.tick().await;
+    }
+    in_step(replica, primary).await;
+}
+
+/// Returns when a replica has all that its primary has.
+pub(crate) async fn in_step(replica: &Server, primary: &Server) {
+    let place = |server: &Server| {
+        let info: String = server.ask(&["INFO", "replication"]);
+        info.lines().find(|line| line.starts_with("master_repl_offset:")).map(str::to_owned)
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    while place(replica) != place(primary) {
         tick.tick().await;
     }
 }
