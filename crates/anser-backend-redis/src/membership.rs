@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anser_backend::{BoxFuture, Member, Membership, StoreError};
 use anser_types::NodeId;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::format::{member, place};
 use crate::link::Link;
@@ -18,6 +19,8 @@ pub struct RedisMembership {
     scripts: Arc<Scripts>,
     lease_ms: String,
     link: Link,
+    /// Who was there when the list was read last that had all.
+    last: Mutex<Vec<Member>>,
 }
 
 impl RedisMembership {
@@ -27,6 +30,7 @@ impl RedisMembership {
             scripts: Arc::clone(&store.scripts),
             lease_ms: store.config.lease_ms.to_string(),
             link: store.new_link(),
+            last: Mutex::new(Vec::new()),
         }
     }
 
@@ -44,7 +48,8 @@ impl RedisMembership {
 
     async fn read(&self) -> Result<Vec<Member>, StoreError> {
         let answer = self.link.eval(&self.scripts.members, &self.key, &[self.lease_ms.as_bytes()]).await?;
-        let found: Vec<Vec<u8>> = parse("members", answer)?;
+        let mut found = parse::<Vec<Vec<u8>>>("members", answer)?.into_iter();
+        let is_complete = found.next().is_some_and(|flag| flag == b"1");
         let mut members = Vec::with_capacity(found.len());
         for bytes in found {
             match member::read(Bytes::from(bytes)) {
@@ -53,8 +58,23 @@ impl RedisMembership {
                 Err(error) => tracing::warn!(%error, "a member cannot be read"),
             }
         }
-        members.sort_unstable_by_key(|member| member.id);
+        if is_complete {
+            members.sort_unstable_by_key(|member| member.id);
+            self.last.lock().clone_from(&members);
+        } else {
+            self.add_known(&mut members);
+        }
         Ok(members)
+    }
+
+    /// A list that was begun anew, because Redis was wiped or restarted, lacks those who have not announced themselves since. For
+    /// as long as a lease runs they are there: otherwise their partitions would go to others, and come back.
+    fn add_known(&self, members: &mut Vec<Member>) {
+        let last = self.last.lock();
+        let is_new = |known: &&Member| !members.iter().any(|member| member.id == known.id);
+        let known: Vec<Member> = last.iter().filter(is_new).cloned().collect();
+        members.extend(known);
+        members.sort_unstable_by_key(|member| member.id);
     }
 }
 

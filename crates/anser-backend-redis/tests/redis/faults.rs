@@ -234,3 +234,29 @@ pub(crate) fn member() -> Member {
         clock: Timestamp(1),
     }
 }
+
+/// A list of members that was wiped has for as long as a lease runs all who were there, and then those who came back.
+#[tokio::test]
+async fn a_wiped_redis_removes_no_member_that_is_there() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = RedisConfig { lease_ms: 60_000, ..config(vec![server.address()]) };
+    let store = RedisStore::connect(config.clone()).await.unwrap();
+    let (one, fresh) = (store.membership(), store.membership());
+    // As if that had been long ago.
+    let age = || server.ask::<()>(&["HSET", &format!("{}members", config.prefix), "since", "1"]);
+    let both = [member(), Member { id: NodeId(2), ..member() }];
+    for member in &both {
+        one.announce(member.clone()).await.unwrap();
+    }
+    age();
+    assert_eq!(one.members().await.unwrap(), both);
+    server.ask::<()>(&["FLUSHALL"]);
+    one.announce(both[1].clone()).await.unwrap();
+    assert_eq!(one.members().await.unwrap(), both, "one of them has said nothing yet");
+    assert_eq!(fresh.members().await.unwrap(), both[1..], "who has just come knows no more than the list");
+    age();
+    assert_eq!(one.members().await.unwrap(), both[1..], "it is silent for good");
+}
