@@ -109,6 +109,7 @@ impl Fakes {
             mailbox: Arc::new(self.mailbox.started()),
             history: self.history.clone(),
             directory: self.directory.clone(),
+            rebuilds: None,
         }
     }
 

@@ -12,7 +12,8 @@ use anser_types::codec::DecodeError;
 use anser_types::{AppKey, Mark, Offset, PartitionId, Subject, TargetId, Timestamp, UserId, UserKey};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use self::fold::{Needs, Views, Writes};
+pub(crate) use self::fold::Writes;
+use self::fold::{Needs, Views};
 use self::group::Members;
 use crate::HbaseStore;
 use crate::format::mark::Replayed;
@@ -37,6 +38,20 @@ impl HbaseStore {
         self.tables.write(Table::Views, first, Some(cell_time(at.0))).await?;
         self.tables.write(Table::Views, then, Some(cell_time(at.0))).await?;
         Ok(())
+    }
+
+    /// What changes make of the views that they touch when these are taken back first.
+    pub(crate) async fn changed_again(
+        &self,
+        from: Offset,
+        changes: &[(Offset, DirectoryChange)],
+    ) -> Result<Writes, StoreError> {
+        let mut views = self.load(Needs::of(changes)).await?;
+        views.take_back(from);
+        for (offset, change) in changes {
+            views.apply(*offset, change);
+        }
+        Ok(views.into_writes(self.tables.bytes_max))
     }
 
     /// Loads no more than the changes can touch.

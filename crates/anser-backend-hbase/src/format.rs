@@ -14,6 +14,7 @@ pub(crate) mod hides;
 pub(crate) mod identity;
 pub(crate) mod mark;
 pub(crate) mod message_row;
+pub(crate) mod rebuild;
 pub(crate) mod recall;
 pub(crate) mod setting;
 #[cfg(test)]

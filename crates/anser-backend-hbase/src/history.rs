@@ -42,6 +42,17 @@ impl HbaseStore {
         Ok(())
     }
 
+    /// Writes messages, whatever heads say, and what happened to them. Heads stay.
+    pub(crate) async fn write_rows_anew(&self, writes: Vec<HistoryWrite>) -> Result<(), StoreError> {
+        let plan = Plan::sort(writes);
+        let recalls = plan.recalls.keys().cloned().collect();
+        let recalled = self.tables.get_rows(Table::Messages, recalls, recall::COLUMN).await?;
+        let Ready { rows, hides_until, .. } = plan.finish(BTreeMap::new(), |row| recalled.contains_key(row));
+        let messages = async { Ok(self.tables.write(Table::Messages, rows, None).await?) };
+        try_join(messages, self.write_hides(hides_until)).await?;
+        Ok(())
+    }
+
     /// Their timestamps are the times themselves. So the latest time stays, and goes when all that it hides is gone.
     async fn write_hides(&self, hides: BTreeMap<Vec<u8>, Timestamp>) -> Result<(), StoreError> {
         let written = stream::iter(hides).map(|(row, until)| {

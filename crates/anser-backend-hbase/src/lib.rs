@@ -20,6 +20,7 @@ mod directory;
 mod format;
 mod gateway;
 mod history;
+mod rebuild;
 mod schema;
 mod store;
 mod table;

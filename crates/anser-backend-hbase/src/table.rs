@@ -203,6 +203,26 @@ impl Tables {
             .await
     }
 
+    /// Writes a value where another one stands, or none. Returns whether it did.
+    pub(crate) async fn put_if(
+        &self,
+        table: Table,
+        row: &[u8],
+        column: &'static [u8],
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> Result<bool, GatewayError> {
+        let (name, place) = (self.name(table), row.to_vec());
+        // An empty value stands for no value.
+        let expected = expected.unwrap_or_default();
+        let call = self.gateways.call(Lane::Write, value.len(), move |connection| {
+            let put = mutation(column, Some(&value));
+            let (name, place, expected) = (name.to_vec(), place.clone(), expected.clone());
+            connection.client.check_and_put(name, place, column.to_vec(), expected, put, BTreeMap::new())
+        });
+        call.await
+    }
+
     /// Writes a value where none is, and says what stands there now.
     pub(crate) async fn put_if_absent(
         &self,
@@ -211,14 +231,7 @@ impl Tables {
         column: &'static [u8],
         value: Vec<u8>,
     ) -> Result<Vec<u8>, GatewayError> {
-        let (name, place, stored) = (self.name(table), row.to_vec(), value.clone());
-        let call = self.gateways.call(Lane::Write, value.len(), move |connection| {
-            let put = mutation(column, Some(&stored));
-            // An empty value stands for no value.
-            let none = Vec::new();
-            connection.client.check_and_put(name.to_vec(), place.clone(), column.to_vec(), none, put, BTreeMap::new())
-        });
-        if call.await? {
+        if self.put_if(table, row, column, None, value.clone()).await? {
             return Ok(value);
         }
         Ok(self.get(table, row.to_vec(), column).await?.unwrap_or(value))

@@ -5,4 +5,5 @@ pub mod history;
 pub mod log;
 pub mod mailbox;
 pub mod membership;
+pub mod rebuild;
 mod sample;

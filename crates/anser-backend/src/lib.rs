@@ -11,6 +11,7 @@ mod log;
 mod mailbox;
 mod membership;
 pub mod memory;
+mod rebuild;
 
 pub use directory::{Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Setting, Settings, UserView};
 pub use error::StoreError;
@@ -24,6 +25,7 @@ pub use mailbox::{
     Unread,
 };
 pub use membership::{ClientAddresses, Member, Membership, Role, Roles, Spoken};
+pub use rebuild::{RebuildAsked, RebuildState, Rebuilds, ViewsAnew};
 
 /// What the methods of a port return: a future on the heap, so that ports can be trait objects.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -5,9 +5,11 @@ mod history;
 mod log;
 mod mailbox;
 mod membership;
+mod rebuild;
 
 pub use directory::MemoryDirectory;
 pub use history::MemoryHistory;
 pub use log::MemoryLog;
 pub use mailbox::{MemoryMailbox, SavedMailbox};
 pub use membership::MemoryMembership;
+pub use rebuild::MemoryRebuilds;

@@ -14,6 +14,7 @@ mod item;
 mod numbers;
 mod partition;
 mod reading;
+mod rebuild;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use changes::Writes;
 use item::Item;
 use partition::{Partition, Stage, Step};
 use reading::Reading;
+pub use rebuild::{Anew, First, Known, Piece};
 
 /// How much the archiver does at a time, and how much it keeps.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,8 @@
 //! The archiver's task: it asks the stores and the log what the machine wants to know, and never stops for one of them.
 
+mod anew;
+mod rebuild;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
+use crate::rollback::RolledBack;
+use rebuild::{Turn, Turns};
 
 /// How often time passes for the machine.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,8 +36,8 @@ const BATCH_MAX: usize = 64;
 /// Which partitions are here.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Archive it.
-    Take(PartitionId),
+    /// Archive it: this node has it by the claim at the offset.
+    Take(PartitionId, Offset),
     /// Somebody else does.
     Release(PartitionId),
 }
@@ -43,6 +48,7 @@ enum Done {
     /// A reader, and what it has read.
     Read(u64, Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>),
     Failed(Seat, StoreError),
+    Turn(Turn),
 }
 
 type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -55,6 +61,7 @@ pub(crate) struct Wires {
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) accepted: mpsc::Receiver<Vec<Committed>>,
     pub(crate) progress: Progress,
+    pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) metrics: Arc<MessageMetrics>,
 }
 
@@ -70,6 +77,7 @@ pub(crate) struct ArchiverTask {
     ready: VecDeque<Done>,
     /// How often stores have failed since one did what it was asked.
     failures: u32,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for ArchiverTask {
@@ -81,7 +89,7 @@ impl std::fmt::Debug for ArchiverTask {
 impl ArchiverTask {
     pub(crate) fn new(machine: Archiver, wires: Wires) -> Self {
         let (doing, effects, ready) = (FuturesUnordered::new(), Vec::new(), VecDeque::new());
-        Self { machine, wires, doing, reader: None, effects, ready, failures: 0 }
+        Self { machine, wires, doing, reader: None, effects, ready, failures: 0, turns: Turns::default() }
     }
 
     /// Runs until the applier has gone and what is in memory is written. What a store does not take then is read from the log
@@ -100,6 +108,7 @@ impl ArchiverTask {
                         return Ok(());
                     }
                     self.take(done)?;
+                    self.turn_on()?;
                 }
                 Some(order) = self.wires.orders.recv() => self.obey(order)?,
                 () = self.wires.progress.hurried() => {
@@ -119,6 +128,8 @@ impl ArchiverTask {
                 _ = ticks.tick() => {
                     self.note_missed()?;
                     self.handle(Event::Tick)?;
+                    self.look_for_rebuilds();
+                    self.turn_on()?;
                 }
             }
         }
@@ -127,17 +138,18 @@ impl ArchiverTask {
 
     /// Nothing more comes: what waits is written at once.
     fn release_all(&mut self) -> Result<(), RoleError> {
+        self.turns = Turns::default();
         let partitions: Vec<PartitionId> = self.machine.partitions().collect();
         partitions.into_iter().try_for_each(|partition| self.handle(Event::Release(partition)))
     }
 
     fn obey(&mut self, order: Order) -> Result<(), RoleError> {
         match order {
-            Order::Take(partition) => {
+            Order::Take(partition, claim) => {
                 self.wires.progress.note_stopped(partition, false);
-                self.handle(Event::Take(partition))
+                self.come(partition, claim)
             }
-            Order::Release(partition) => self.handle(Event::Release(partition)),
+            Order::Release(partition) => self.go(partition),
         }
     }
 
@@ -159,18 +171,21 @@ impl ArchiverTask {
             let Some(done) = self.ready.pop_front() else {
                 return Ok(());
             };
-            let event = self.event_of(done)?;
-            self.machine.handle(event, (self.wires.clock)(), &mut self.effects)?;
+            if let Some(event) = self.event_of(done)? {
+                self.machine.handle(event, (self.wires.clock)(), &mut self.effects)?;
+            }
         }
     }
 
     fn take(&mut self, done: Done) -> Result<(), RoleError> {
-        let event = self.event_of(done)?;
-        self.handle(event)
+        match self.event_of(done)? {
+            Some(event) => self.handle(event),
+            None => Ok(()),
+        }
     }
 
-    /// What the machine is told. An error is for good.
-    fn event_of(&mut self, done: Done) -> Result<Event, RoleError> {
+    /// What the machine is told, if anything. An error is for good.
+    fn event_of(&mut self, done: Done) -> Result<Option<Event>, RoleError> {
         match done {
             Done::Event(event) => {
                 if let Event::Written(_) = event
@@ -179,16 +194,16 @@ impl ArchiverTask {
                     tracing::info!(failures = self.failures, "history and directory can be written again");
                     self.failures = 0;
                 }
-                Ok(event)
+                Ok(Some(event))
             }
             Done::Read(number, reader, Ok(entries)) => {
                 self.reader = Some(reader);
-                Ok(Event::Read(number, entries))
+                Ok(Some(Event::Read(number, entries)))
             }
             Done::Read(number, _, Err(error @ ReadError::Unavailable(_))) => {
                 let source = std::error::Error::source(&error);
                 tracing::warn!(%error, ?source, "the archiver cannot read the log now, it is tried again");
-                Ok(Event::NotRead(number))
+                Ok(Some(Event::NotRead(number)))
             }
             Done::Read(_, _, Err(error)) => Err(error.into()),
             Done::Failed(seat, error) => {
@@ -196,8 +211,9 @@ impl ArchiverTask {
                     return Err(error.into());
                 }
                 self.note_failure(seat, &error);
-                Ok(Event::Failed(seat))
+                Ok(Some(Event::Failed(seat)))
             }
+            Done::Turn(turn) => self.turn(turn).map(|()| None),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use anser_backend::{AppendError, Directory, History, Mailbox, MessageLog, ReadError, StoreError};
+use anser_backend::{AppendError, Directory, History, Mailbox, MessageLog, ReadError, Rebuilds, StoreError};
 use anser_cluster::{AccessService, PeerService};
 use anser_types::{NodeId, PartitionId, Timestamp};
 
@@ -47,6 +47,8 @@ pub struct Backends {
     pub history: Arc<dyn History>,
     /// Users, groups, settings.
     pub directory: Arc<dyn Directory>,
+    /// History and directory, where they can be made anew while they serve.
+    pub rebuilds: Option<Arc<dyn Rebuilds>>,
 }
 
 /// What the role of one node needs of the others.
@@ -82,7 +84,10 @@ pub enum RoleError {
         source: anser_types::codec::DecodeError,
     },
     /// The log has let go of records that the directory has not applied. Restore the table or the log from a backup.
-    #[error("partition {partition} of the log begins at {start}, but the directory was applied only up to {applied}")]
+    #[error(
+        "partition {partition} of the log begins at {start}, but the directory was applied only up to {applied}: restore it from a newer \
+         backup; in a cluster, `anser cluster rebuild directory` goes on with what the log still has"
+    )]
     Lost {
         /// The partition.
         partition: PartitionId,
@@ -238,6 +243,7 @@ impl MessageRole {
                 orders: order,
                 accepted,
                 progress: progress.clone(),
+                rolled_back: Arc::clone(&rolled_back),
                 metrics: Arc::clone(&metrics),
             },
         );

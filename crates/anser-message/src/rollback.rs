@@ -22,6 +22,8 @@ const LOOK_TICKS: u32 = 10;
 #[derive(Debug, Default)]
 pub(crate) struct RolledBack {
     partitions: Mutex<BTreeSet<PartitionId>>,
+    /// Those of which the directory was made anew: what is known of conversations there may be of before.
+    anew: Mutex<BTreeSet<PartitionId>>,
     changed: Notify,
 }
 
@@ -32,6 +34,12 @@ impl RolledBack {
         self.changed.notify_one();
     }
 
+    /// Notes a partition of which the directory was made anew.
+    pub(crate) fn note_anew(&self, partition: PartitionId) {
+        self.anew.lock().insert(partition);
+        self.changed.notify_one();
+    }
+
     /// Returns when there are some. Cancel-safe.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -39,6 +47,10 @@ impl RolledBack {
 
     fn take(&self) -> BTreeSet<PartitionId> {
         std::mem::take(&mut self.partitions.lock())
+    }
+
+    fn take_anew(&self) -> BTreeSet<PartitionId> {
+        std::mem::take(&mut self.anew.lock())
     }
 }
 
@@ -63,11 +75,18 @@ pub(crate) struct Seen {
 }
 
 impl MessageLoop {
-    /// Sees to what the applier could not write.
+    /// Sees to what the applier could not write, and to what was made anew.
     pub(crate) fn replay_refused(&mut self) {
-        self.looks.refused.extend(self.rolled_back.take());
-        self.looks.ticks = LOOK_TICKS;
-        self.look_for_rollbacks();
+        let anew = self.rolled_back.take_anew();
+        if !anew.is_empty() {
+            self.begin_again(anew.into_iter().collect());
+        }
+        let refused = self.rolled_back.take();
+        if !refused.is_empty() {
+            self.looks.refused.extend(refused);
+            self.looks.ticks = LOOK_TICKS;
+            self.look_for_rollbacks();
+        }
     }
 
     /// Asks the mailbox now and then: a loss where nobody writes refuses nothing. Goes on with a rebuild.

@@ -23,6 +23,7 @@ use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
 use crate::rollback::Seen;
 use place::Place;
+pub(crate) use place::claim_at;
 
 /// Bytes read from the log in one go. What one piece takes to be taken in is what others wait meanwhile.
 const READ_BYTES: usize = 2 * 1024 * 1024;
@@ -230,7 +231,7 @@ impl MessageLoop {
         for &(partition, (_, offset)) in &claimed {
             self.node.claimed(partition, offset);
             // It reads what it needs by itself, from its own place.
-            self.for_archiver.push(Order::Take(partition));
+            self.for_archiver.push(Order::Take(partition, offset));
         }
         let (backends, limits, clock) = (self.backends.clone(), self.limits, self.clock.clone());
         let applies = self.applies.clone();

@@ -83,6 +83,7 @@ fn world(log_time: Option<u64>) -> World {
         mailbox: Arc::new(mailbox.clone()),
         history: Arc::new(MemoryHistory::default()),
         directory: Arc::new(MemoryDirectory::default()),
+        rebuilds: None,
     };
     World { log, mailbox, backends, access: Arc::default(), clock, handle: None, tasks: JoinSet::new() }
 }

@@ -45,11 +45,11 @@ struct User {
 
 /// What is to be written.
 #[derive(Debug, Default)]
-pub(super) struct Writes {
+pub(crate) struct Writes {
     /// Indexes, and what does not fit. First.
-    pub(super) first: Vec<RowWrite>,
+    pub(crate) first: Vec<RowWrite>,
     /// The views, by which all of it counts.
-    pub(super) then: Vec<RowWrite>,
+    pub(crate) then: Vec<RowWrite>,
     /// The offset behind the last change.
     pub(super) at: Offset,
 }
@@ -107,6 +107,14 @@ impl Views {
             views.users.insert(row, User { key, view, is_changed: false });
         }
         Ok(views)
+    }
+
+    /// Takes all views back to an offset. Whatever is taken in from there on is written, also what is the same in the end: not all that
+    /// belongs to a view can be seen in it.
+    pub(super) fn take_back(&mut self, to: Offset) {
+        self.groups.values_mut().for_each(|group| group.take_back(to));
+        self.blocks.values_mut().for_each(|blocks| blocks.view.take_back(to));
+        self.users.values_mut().for_each(|user| user.view.take_back(to));
     }
 
     /// Takes in the next change. It is one of those that said what must be read.

@@ -69,6 +69,8 @@ pub(super) struct Group {
     view: GroupView,
     before: Vec<GroupMember>,
     is_changed: bool,
+    /// Whether all members are written that are here, not those alone that have changed.
+    is_anew: bool,
 }
 
 /// What to write of a group: rows that come first, and the last one, by which all of it counts.
@@ -81,7 +83,12 @@ pub(super) struct GroupWrites {
 impl Group {
     pub(super) fn new(subject: Subject, columns: Columns) -> Result<Self, DecodeError> {
         let view = read(columns)?.unwrap_or_default();
-        Ok(Self { subject, before: view.members.clone(), view, is_changed: false })
+        Ok(Self { subject, before: view.members.clone(), view, is_changed: false, is_anew: false })
+    }
+
+    pub(super) fn take_back(&mut self, to: Offset) {
+        self.view.take_back(to);
+        self.is_anew = true;
     }
 
     pub(super) fn apply(&mut self, offset: Offset, record: &RosterRecord) {
@@ -97,7 +104,7 @@ impl Group {
         let mut first = Vec::new();
         for user in users {
             let memberships = after.get(user).copied();
-            if memberships == before.get(user).copied() {
+            if memberships == before.get(user).copied() && !self.is_anew {
                 continue;
             }
             cells.push((row::member_column(user), memberships.map(row::write_memberships)));

@@ -29,7 +29,7 @@ impl KnownHeads {
         Some(next)
     }
 
-    pub(super) fn note(&mut self, row: Vec<u8>, next: Offset) {
+    pub(crate) fn note(&mut self, row: Vec<u8>, next: Offset) {
         if self.newer.len() >= self.half {
             self.older = std::mem::take(&mut self.newer);
         }

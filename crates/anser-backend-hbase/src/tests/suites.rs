@@ -1,9 +1,10 @@
-//! The suites of both ports against a real HBase.
+//! The suites of the ports against a real HBase.
 
 use std::sync::Arc;
 
 use anser_backend::conformance::directory::DirectoryFixture;
 use anser_backend::conformance::history::HistoryFixture;
+use anser_backend::conformance::rebuild::{Anew, RebuildFixture};
 use anser_backend::{BoxFuture, Directory, History};
 
 use super::real::RealTables;
@@ -26,6 +27,15 @@ macro_rules! fixture {
 fixture!(HistoryFixture, History);
 fixture!(DirectoryFixture, Directory);
 
+impl RebuildFixture for RealTables {
+    fn create(&self) -> BoxFuture<'_, Anew> {
+        Box::pin(async move {
+            let store = Self::create(self).await;
+            Anew { history: Arc::clone(&store) as _, directory: Arc::clone(&store) as _, rebuilds: store }
+        })
+    }
+}
+
 /// The tables of one case; a case ends at once where there is no HBase.
 macro_rules! tables {
     () => {
@@ -44,4 +54,9 @@ mod history {
 mod directory {
     use super::*;
     anser_backend::directory_suite!(tables!());
+}
+
+mod rebuild {
+    use super::*;
+    anser_backend::rebuild_suite!(tables!());
 }

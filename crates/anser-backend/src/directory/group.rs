@@ -47,6 +47,19 @@ impl GroupView {
         self.members.iter().filter(move |member| member.was_in_at(offset))
     }
 
+    /// Takes the view back to what it was at an offset, as far as it can be told; what happened since is to be taken in again. What
+    /// a view has lost of that time comes back so, and what is right already stays.
+    pub fn take_back(&mut self, to: Offset) {
+        if self.next <= to {
+            return;
+        }
+        self.next = to;
+        self.members.retain(|member| member.joined_at < to);
+        for member in self.members.iter_mut().filter(|member| member.left_at.is_some_and(|left| left >= to)) {
+            (member.left_at, member.left) = (None, Timestamp::ZERO);
+        }
+    }
+
     /// Takes in the record at `offset`, unless the view contains it already. Only members that the record names change,
     /// except by a dismissal; so a view that holds no others may be folded too. Returns whether the record was new.
     pub fn apply(&mut self, offset: Offset, record: &RosterRecord) -> bool {
@@ -77,6 +90,8 @@ impl GroupView {
             self.created = time;
             self.name.clear();
         }
+        // Later only where the view was taken back.
+        self.created = time.min(self.created);
         if !name.is_empty() {
             name.clone_into(&mut self.name);
         }
@@ -137,6 +152,11 @@ impl GroupView {
 }
 
 impl PrivateBlocks {
+    /// As [`GroupView::take_back`].
+    pub fn take_back(&mut self, to: Offset) {
+        self.next = to.min(self.next);
+    }
+
     /// Takes in the record at `offset`, unless the view contains it already. Returns whether the record was new.
     pub fn apply(&mut self, offset: Offset, record: &RosterRecord) -> bool {
         if offset < self.next {

@@ -17,6 +17,11 @@ impl UserView {
         )
     }
 
+    /// Takes the view back to what it was at an offset, as far as it can be told; what happened since is to be taken in again.
+    pub fn take_back(&mut self, to: Offset) {
+        self.next = to.min(self.next);
+    }
+
     /// Takes in the record at `offset`, unless the view contains it already. Returns whether the record was new.
     pub fn apply(&mut self, offset: Offset, record: &UserRecord) -> bool {
         if offset < self.next {
@@ -27,7 +32,8 @@ impl UserView {
             UserChange::Profile { name, portrait } => {
                 self.name.clone_from(name);
                 self.portrait.clone_from(portrait);
-                if self.created == Timestamp::ZERO {
+                // Later only where the view was taken back.
+                if self.created == Timestamp::ZERO || self.created > record.time {
                     self.created = record.time;
                 }
             }

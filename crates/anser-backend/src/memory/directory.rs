@@ -57,6 +57,29 @@ impl Tables {
         }
     }
 
+    /// Takes the views of a change back.
+    fn take_back(&mut self, change: &DirectoryChange, to: Offset) {
+        match change {
+            DirectoryChange::Roster(record) => match group_of(&record.subject) {
+                Some((app, group)) => {
+                    if let Some(view) = self.groups.get_mut(&(app.clone(), group.clone())) {
+                        view.take_back(to);
+                    }
+                }
+                None => {
+                    if let Some(view) = self.blocks.get_mut(&record.subject) {
+                        view.take_back(to);
+                    }
+                }
+            },
+            DirectoryChange::User(record) => {
+                if let Some(view) = self.users.get_mut(&record.user) {
+                    view.take_back(to);
+                }
+            }
+        }
+    }
+
     fn group(&self, app: &AppKey, group: &TargetId) -> Option<&GroupView> {
         self.groups.get(&(app.clone(), group.clone()))
     }
@@ -107,6 +130,18 @@ impl MemoryDirectory {
     /// An empty directory.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes views back and changes them again.
+    pub(super) fn write_views(&self, from: Offset, changes: &[(Offset, DirectoryChange)]) {
+        let mut tables = self.tables.lock();
+        changes.iter().for_each(|(_, change)| tables.take_back(change, from));
+        changes.iter().for_each(|(offset, change)| tables.apply(*offset, change));
+    }
+
+    /// Loses all that it has.
+    pub fn forget(&self) {
+        *self.tables.lock() = Tables::default();
     }
 
     fn ready<T: Send + 'static>(

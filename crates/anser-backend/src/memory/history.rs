@@ -96,6 +96,16 @@ impl Tables {
         }
     }
 
+    fn write_anyway(&mut self, write: HistoryWrite) {
+        match write {
+            HistoryWrite::Row { row, .. } => {
+                let archive = self.subjects.entry(row.subject.clone()).or_default();
+                archive.rows.insert((row.sent, row.uid), row);
+            }
+            other => self.write(other),
+        }
+    }
+
     fn hidden(&self, key: &(UserKey, Subject)) -> Hidden {
         let Some(hidden) = self.hidden.get(key) else {
             return Hidden::default();
@@ -109,6 +119,25 @@ impl MemoryHistory {
     /// An empty history.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Writes rows whatever heads say.
+    pub(super) fn write_rows(&self, writes: Vec<HistoryWrite>) {
+        let mut tables = self.tables.lock();
+        writes.into_iter().for_each(|write| tables.write_anyway(write));
+    }
+
+    /// Sets heads.
+    pub(super) fn write_heads(&self, heads: &[(Subject, Head)]) {
+        let mut tables = self.tables.lock();
+        for (subject, head) in heads {
+            tables.subjects.entry(subject.clone()).or_default().head = *head;
+        }
+    }
+
+    /// Loses all that it has.
+    pub fn forget(&self) {
+        *self.tables.lock() = Tables::default();
     }
 
     fn ready<T: Send + 'static>(

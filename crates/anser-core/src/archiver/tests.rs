@@ -28,7 +28,7 @@ fn app() -> AppKey {
 }
 
 /// What alice says to somebody.
-fn said(to: &str, sent: u64) -> Body {
+pub(super) fn said(to: &str, sent: u64) -> Body {
     let (kind, sent) = (ConversationType::Private, Timestamp(sent));
     Body::Message(Message {
         app: app(),
@@ -45,6 +45,13 @@ fn said(to: &str, sent: u64) -> Body {
         sender_copy: true,
         extras: None,
     })
+}
+
+/// Alice joins a group.
+pub(super) fn joined(group: &str) -> Body {
+    let subject = Subject::group(app(), TargetId::new(group).unwrap());
+    let change = RosterChange::Join { name: String::new(), users: vec![user("alice")] };
+    Body::Roster(RosterRecord { subject, time: Timestamp(1), change })
 }
 
 /// What the archiver works with.

@@ -29,6 +29,7 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
         mailbox: Arc::new(MemoryMailbox::default()),
         history: Arc::new(MemoryHistory::default()),
         directory: Arc::new(MemoryDirectory::default()),
+        rebuilds: None,
     };
     let (sender, inputs) = mpsc::channel(16);
     let (applies, _applies) = mpsc::channel(16);

@@ -42,7 +42,7 @@ pub(super) async fn find(
     let directory = backends.directory.replay_from(partition).await?;
     let search = Search { log: Arc::clone(&backends.log), partition };
     let bounds = search.log.bounds(partition).await?;
-    if bounds.start > directory.first_needed() {
+    if bounds.start > directory.first_needed() && !is_rebuilt(backends, partition).await? {
         return Err(RoleError::Lost { partition, start: bounds.start, applied: directory.first_needed() });
     }
     let (mailbox, replay_from) = match mailbox {
@@ -54,7 +54,7 @@ pub(super) async fn find(
             search.what_timelines_keep(bounds.start, claim, now.minus(limits.offline_retention_ms)).await?
         }
     };
-    let needed = mailbox.min(directory.first_needed());
+    let needed = mailbox.min(directory.first_needed()).max(bounds.start);
     let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
     let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
     // There is no use in more than the owner remembers.
@@ -63,6 +63,19 @@ pub(super) async fn find(
     let window = search.claim_of(window).await?;
     let start = needed.min(window.max(bounds.start));
     Ok(Place { epoch, claim, start, replay_from, changes_from: directory.next })
+}
+
+/// Whether the directory is to be made anew from what the log holds, so that what it lacks is known to be gone.
+async fn is_rebuilt(backends: &Backends, partition: PartitionId) -> Result<bool, RoleError> {
+    match &backends.rebuilds {
+        Some(rebuilds) => Ok(rebuilds.begin(partition, None).await?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// The claim under which the record at an offset lies, by its own word.
+pub(crate) async fn claim_at(backends: &Backends, partition: PartitionId, offset: Offset) -> Result<Offset, RoleError> {
+    Search { log: Arc::clone(&backends.log), partition }.claim_of(offset).await
 }
 
 /// The newest records with a sent time in a partition where reading from `start` on has brought none, however long nothing was

@@ -110,8 +110,13 @@ pub(crate) async fn sit_down(
         let history = HbaseStore::open(&cluster.hbase, log.id).await?;
         let mailbox = redis.mailbox(log.id, offline_retention_ms, clock.clone()).await?;
         redis.note_cluster(log.id, log.partitions).await.map_err(ServeError::Members)?;
-        let backends =
-            Backends { log: kafka, mailbox, history: Arc::clone(&history) as _, directory: Arc::clone(&history) as _ };
+        let backends = Backends {
+            log: kafka,
+            mailbox,
+            history: Arc::clone(&history) as _,
+            directory: Arc::clone(&history) as _,
+            rebuilds: Some(Arc::clone(&history) as _),
+        };
         shown::hbase(show, tasks, Arc::clone(&history));
         storage.history = Some(history);
         show.health.starts("its partitions to be taken over");

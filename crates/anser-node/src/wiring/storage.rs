@@ -39,6 +39,7 @@ pub(crate) async fn open(config: &NodeConfig, lock: Arc<FolderLock>, clock: &Clo
         mailbox: Arc::clone(&store) as Arc<dyn Mailbox>,
         history: Arc::clone(&store) as Arc<dyn History>,
         directory: Arc::clone(&store) as Arc<dyn Directory>,
+        rebuilds: None,
     };
     Ok(Storage { log, store, backends })
 }

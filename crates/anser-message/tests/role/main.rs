@@ -20,6 +20,8 @@ use anser_types::{
     NodeId, Origin, PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
+mod rebuild;
+
 #[derive(Debug, Default)]
 struct Access {
     settled: Mutex<Vec<Settled>>,
@@ -77,6 +79,10 @@ impl World {
     }
 
     async fn with(config: MessageConfig) -> Self {
+        Self::of(config, |backends| backends).await
+    }
+
+    async fn of(config: MessageConfig, change: impl FnOnce(Backends) -> Backends) -> Self {
         let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
         let now = Arc::clone(&clock);
         let log = MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, move || Timestamp(now.load(Ordering::Relaxed)));
@@ -85,17 +91,37 @@ impl World {
             mailbox: Arc::new(MemoryMailbox::default()),
             history: Arc::new(MemoryHistory::default()),
             directory: Arc::new(MemoryDirectory::default()),
+            rebuilds: None,
         };
+        let backends = change(backends);
         let access = Arc::new(Access::default());
         let (handle, tasks) = start(&config, &backends, &access, &clock).await;
         Self { config, log, backends, access, clock, handle, tasks, publishes: 0 }
     }
 
     async fn restart(&mut self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    async fn stop(&mut self) {
         self.handle.close();
         for task in self.tasks.drain(..) {
             task.await.unwrap().unwrap();
         }
+    }
+
+    /// Why it does not start.
+    async fn refused(&self) -> RoleError {
+        let (access, now) = (Arc::clone(&self.access), Timestamp(self.clock.load(Ordering::Relaxed)));
+        let (role, _handle) =
+            MessageRole::new("n1", &self.config, self.backends.clone(), access, Arc::new(move || now));
+        let tasks = role.into_tasks(oneshot::channel().0);
+        let _others = (spawn(tasks.applying), spawn(tasks.archiving));
+        tasks.deciding.await.unwrap_err()
+    }
+
+    async fn start(&mut self) {
         (self.handle, self.tasks) = start(&self.config, &self.backends, &self.access, &self.clock).await;
     }
 
@@ -497,6 +523,7 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
             mailbox: Arc::new(MemoryMailbox::default()),
             history: Arc::new(MemoryHistory::default()),
             directory: Arc::new(MemoryDirectory::default()),
+            rebuilds: None,
         },
         access,
         Arc::new(move || Timestamp(now.fetch_add(5, Ordering::Relaxed))),

@@ -1,0 +1,156 @@
+//! One partition of history and the directory anew: reading the log twice, asking what is there, and writing.
+
+use std::time::Duration;
+
+use anser_backend::{HistoryQuery, LogEntry, Order, ReadError, RebuildAsked, Rebuilds, ViewsAnew};
+use anser_core::archiver::{Anew, First, Known};
+use anser_types::{Offset, PartitionId, Subject};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::{HEADS_AT_ONCE, READ_BYTES, load, place};
+use crate::role::{Backends, RoleError};
+use crate::takeover::claim_at;
+
+/// How long everything is left alone that did not do what it was asked.
+const PAUSE: Duration = Duration::from_secs(1);
+/// What is kept of a partition before it is read in several rounds.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Rows that are written together.
+const ROWS_MAX: usize = 1_024;
+
+/// Which partition, by which claim, for which rebuild.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task {
+    pub(super) partition: PartitionId,
+    pub(super) claim: Offset,
+    pub(super) asked: RebuildAsked,
+}
+
+/// Rebuilds a partition, however often it has to be tried. Returns whether that counts: not if another owner has begun since.
+pub(super) async fn rebuild(backends: Backends, task: Task) -> Result<bool, RoleError> {
+    let Some(rebuilds) = backends.rebuilds.clone() else {
+        return Ok(false);
+    };
+    let mut failures: u32 = 0;
+    loop {
+        match once(&backends, &*rebuilds, task).await {
+            // What was read may have gone with its time: the log begins later now.
+            Err(error) if error.is_retryable() || matches!(error, RoleError::Read(ReadError::Trimmed { .. })) => {
+                failures = failures.saturating_add(1);
+                if failures.is_power_of_two() {
+                    let (partition, source) = (task.partition, std::error::Error::source(&error));
+                    tracing::warn!(%partition, failures, %error, ?source, "history and directory cannot be made anew now, it is tried again");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether the log has let go of what tables lack, so that nobody can go on from where they stand.
+pub(super) async fn is_short(backends: &Backends, partition: PartitionId) -> Result<bool, RoleError> {
+    let mark = place(backends, partition).await?;
+    Ok(backends.log.bounds(partition).await?.start > mark.first_needed())
+}
+
+async fn once(backends: &Backends, rebuilds: &dyn Rebuilds, task: Task) -> Result<bool, RoleError> {
+    let Task { partition, claim, asked } = task;
+    let stand = place(backends, partition).await?;
+    let bounds = backends.log.bounds(partition).await?;
+    // What tables lack by their own word comes as well, whatever was asked for.
+    let from = backends.log.offset_at(partition, asked.since).await?.min(stand.next).max(bounds.start).min(bounds.end);
+    let start = claim_at(backends, partition, from).await?.max(bounds.start).min(from);
+    let mut anew = Anew::new(backends.log.id(), from, bounds.end, KEPT_BYTES_MAX);
+    let span = Span { partition, start, from, end: bounds.end };
+    loop {
+        read_first(backends, &mut anew, span).await?;
+        let changes = anew.take_changes();
+        read_second(backends, rebuilds, &mut anew, span).await?;
+        let heads = anew.heads();
+        rebuilds.write_views(ViewsAnew { from, to: bounds.end, heads, changes }).await?;
+        if !anew.next_round() {
+            break;
+        }
+    }
+    let mark = anew.mark();
+    backends.history.write(partition, mark, Vec::new()).await?;
+    backends.directory.apply(partition, mark, Vec::new()).await?;
+    rebuilds.note(partition, bounds.end).await?;
+    Ok(rebuilds.end(partition, claim.0, asked).await?)
+}
+
+/// What is read, and from where on it is applied.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    partition: PartitionId,
+    start: Offset,
+    from: Offset,
+    end: Offset,
+}
+
+/// The pieces of a span, one by one.
+struct Pieces {
+    reader: Box<dyn anser_backend::LogReader>,
+    at: Offset,
+    end: Offset,
+}
+
+impl Pieces {
+    fn of(backends: &Backends, span: Span) -> Self {
+        Self { reader: backends.log.reader(vec![(span.partition, span.start)]), at: span.start, end: span.end }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<LogEntry>>, RoleError> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let entries = self.reader.next(READ_BYTES).await?;
+        self.at = entries.last().map_or(self.end, |last| last.offset.next());
+        Ok(Some(entries))
+    }
+}
+
+async fn read_first(backends: &Backends, anew: &mut Anew, span: Span) -> Result<(), RoleError> {
+    anew.begin_reading();
+    let mut pieces = Pieces::of(backends, span);
+    while let Some(entries) = pieces.next().await? {
+        let unknown = anew.read_first(entries)?;
+        anew.know(load(backends, unknown).await?);
+    }
+    Ok(())
+}
+
+async fn read_second(
+    backends: &Backends,
+    rebuilds: &dyn Rebuilds,
+    anew: &mut Anew,
+    span: Span,
+) -> Result<(), RoleError> {
+    anew.begin_reading();
+    let mut pieces = Pieces::of(backends, span);
+    while let Some(entries) = pieces.next().await? {
+        let (piece, firsts) = anew.read_second(entries)?;
+        let asked = stream::iter(firsts).map(|first| known_of(backends, first));
+        let known: Vec<_> = asked.buffered(HEADS_AT_ONCE).try_collect().await?;
+        let mut writes = anew.number(piece, known);
+        while !writes.is_empty() {
+            let rest = writes.split_off(writes.len().min(ROWS_MAX));
+            rebuilds.write_rows(std::mem::replace(&mut writes, rest)).await?;
+        }
+        rebuilds.note(span.partition, pieces.at.max(span.from)).await?;
+    }
+    Ok(())
+}
+
+/// What history has of the first message of a conversation.
+async fn known_of(backends: &Backends, first: First) -> Result<(Subject, Known), RoleError> {
+    let First { subject, sent, uid } = first;
+    let own = backends.history.find(&subject, sent, uid).await?.map(|stored| stored.row.number);
+    let mut before = None;
+    if own.is_none() {
+        let query = HistoryQuery { subject: subject.clone(), time: Some(sent), order: Order::Before, count: 1 };
+        before = backends.history.page(query).await?.rows.first().map(|stored| stored.row.number);
+    }
+    Ok((subject, Known { own, before }))
+}
