@@ -144,8 +144,8 @@ fn line(status: &NodeStatus) -> String {
     };
     let (ports, pid) = (status.node.ports, status.pid.unwrap_or_default());
     format!(
-        "{:10} {state}, http {}, tcp {}, ws {}, nodes {}, process {pid}",
-        status.node.name, ports.http, ports.tcp, ports.ws, ports.peers
+        "{:10} {state}, http {}, tcp {}, ws {}, nodes {}, operators {}, process {pid}",
+        status.node.name, ports.http, ports.tcp, ports.ws, ports.peers, ports.admin
     )
 }
 

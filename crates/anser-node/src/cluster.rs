@@ -1,4 +1,4 @@
-//! What an operator does with a cluster as a whole: making it, seeing how it is, and rebuilding its mailbox.
+//! What an operator does with a cluster as a whole: making it, seeing how it is, and rebuilding its tables.
 
 mod rebuild;
 mod view;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use crate::config::NodeConfig;
 use crate::{NodeStatus, ServeError};
 
-pub use rebuild::{MailboxRebuild, RebuildError, RebuildPlan, RebuildProgress};
+pub use rebuild::{DirectoryRebuild, MailboxRebuild, RebuildError, RebuildPlan, RebuildProgress};
 pub use view::{ClusterView, NodeView, PartitionView};
 
 /// How long a node may take to say how it is.

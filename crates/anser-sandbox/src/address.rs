@@ -7,12 +7,15 @@ pub(crate) const BLOCK: u16 = 32;
 const FIRST: u16 = 20_000;
 const BLOCKS: u16 = 370;
 
-/// The first port of the block for a folder: always the same while that block is free, so that stacks in several folders do
-/// not get in each other's way even if they are started at the same moment. None if no block is free.
-pub(crate) fn choose(folder: &Path, is_free: impl Fn(u16) -> bool) -> Option<u16> {
+/// How many belong to the nodes of a cluster.
+pub(crate) const NODES_BLOCK: u16 = 2 * BLOCK;
+
+/// The first of so many ports for a folder: always the same while they are free, so that stacks in several folders do
+/// not get in each other's way even if they are started at the same moment. None if nowhere so many are free.
+pub(crate) fn choose(folder: &Path, ports: u16, is_free: impl Fn(u16) -> bool) -> Option<u16> {
     let first = (hash(folder.as_os_str().as_encoded_bytes()) % u64::from(BLOCKS)) as u16;
     let blocks = (0..BLOCKS).map(|step| FIRST + (first + step) % BLOCKS * BLOCK);
-    blocks.into_iter().find(|base| (*base..base + BLOCK).all(&is_free))
+    blocks.into_iter().find(|base| (*base..base + ports).all(&is_free))
 }
 
 /// FNV-1a: the same in every build, unlike the hasher of the standard library.
@@ -94,19 +97,19 @@ mod tests {
     #[test]
     fn a_folder_keeps_its_block_and_steps_aside_when_one_port_of_it_is_taken() {
         let folder = Path::new("/checkout/.cache/backends/stack");
-        let base = choose(folder, |_| true).unwrap();
-        assert_eq!(choose(folder, |_| true), Some(base));
-        assert_ne!(choose(Path::new("/other/.cache/backends/stack"), |_| true), Some(base));
-        let next = choose(folder, |port| port != base + 19).unwrap();
+        let base = choose(folder, BLOCK, |_| true).unwrap();
+        assert_eq!(choose(folder, BLOCK, |_| true), Some(base));
+        assert_ne!(choose(Path::new("/other/.cache/backends/stack"), BLOCK, |_| true), Some(base));
+        let next = choose(folder, BLOCK, |port| port != base + 19).unwrap();
         assert!(next >= base + BLOCK || next + BLOCK <= base, "{next} is not clear of {base}");
-        assert_eq!(choose(folder, |_| false), None);
+        assert_eq!(choose(folder, BLOCK, |_| false), None);
     }
 
     #[test]
     fn blocks_stay_below_the_ports_that_systems_hand_out() {
         for name in 0..2000 {
-            let base = choose(Path::new(&format!("/{name}")), |_| true).unwrap();
-            assert!(base >= FIRST && base + BLOCK <= 32_768, "{base}");
+            let base = choose(Path::new(&format!("/{name}")), NODES_BLOCK, |_| true).unwrap();
+            assert!(base >= FIRST && base + NODES_BLOCK <= 32_768, "{base}");
         }
     }
 }

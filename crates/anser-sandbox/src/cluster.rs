@@ -107,13 +107,19 @@ impl Cluster {
     }
 
     /// What clients and judges want to know, as variables: names and values.
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let of_clients = [
             ("NAVI", self.url()),
             ("API", self.url()),
             ("APP_KEY", self.record.app_key.clone()),
             ("APP_SECRET", self.record.app_secret.clone()),
-        ]
+        ];
+        let of_clients = of_clients.map(|(name, value)| (name.to_owned(), value));
+        let nodes = self.nodes().into_iter();
+        let of_operators = nodes.map(|Node { name, ports, .. }| {
+            (format!("ADMIN_{}", name.replace('-', "_").to_uppercase()), format!("http://127.0.0.1:{}", ports.admin))
+        });
+        of_clients.into_iter().chain(of_operators).collect()
     }
 
     /// What a node wrote since it was started last.

@@ -52,7 +52,8 @@ impl Up {
         let base_port = match self.base_port {
             Some(port) if (1024..=u16::MAX - address::BLOCK).contains(&port) => port,
             Some(port) => bail!("no block of ports begins at {port}"),
-            None => address::choose(folder, address::is_free).context("there are not 32 free ports in a row")?,
+            None => address::choose(folder, address::BLOCK, address::is_free)
+                .context("there are not 32 free ports in a row")?,
         };
         Ok(Record { base_port, shape: self.shape.unwrap_or_default(), jars })
     }

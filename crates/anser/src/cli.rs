@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::LogFormat;
+use crate::since::Since;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -239,8 +240,13 @@ Examples:
   anser cluster rebuild mailbox anser.toml          says what it does and does not, and asks
   anser cluster rebuild mailbox anser.toml --yes    begins at once, for scripts
   anser cluster rebuild mailbox anser.toml --follow begins nothing; shows how far the last one is
+  anser cluster rebuild directory anser.toml --since 36h
 
-For a Redis that was wiped, put back from an old copy, or written to by something else.
+mailbox: for a Redis that was wiped, put back from an old copy, or written to by something else.
+directory: for an HBase that was put back from a backup, or lost rows. History comes with it: both
+are made from the same records. The log holds no more than its retention, so what is older comes
+from a backup.
+
 The message nodes do it while they serve; ending this command does not end it.
 docs/operations/rebuild.md says more.";
 
@@ -259,6 +265,10 @@ pub(crate) struct ClusterRebuildArgs {
     /// Begin nothing, show how far the last one is.
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Of the directory: from when on the log is applied again, as 2026-11-27T02:00Z, or 36h ago. It must be before the damage was
+    /// done, or before the backup was taken that was restored. All that the log holds if not given.
+    #[arg(long, value_name = "TIME", conflicts_with = "follow", value_parser = Since::parse)]
+    pub(crate) since: Option<Since>,
 }
 
 /// What can be made anew from the log.
@@ -266,6 +276,8 @@ pub(crate) struct ClusterRebuildArgs {
 pub(crate) enum Rebuilt {
     /// Timelines, conversation lists and unread counts, in Redis.
     Mailbox,
+    /// Groups, blacklists, users and settings, and the history of messages, in HBase.
+    Directory,
 }
 
 #[derive(Debug, Args)]

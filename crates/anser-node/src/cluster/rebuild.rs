@@ -1,4 +1,7 @@
-//! Rebuilding the mailbox of a cluster from its log. The message nodes do it; here it is asked for, and seen how far they are.
+//! Rebuilding the mailbox of a cluster from its log, and beside it the directory. The message nodes do it; here it is asked for, and
+//! seen how far they are.
+
+mod directory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::ServeError;
 use crate::config::NodeConfig;
+
+pub use directory::DirectoryRebuild;
 
 /// Partitions of which the log is asked at once.
 const ASKED_AT_ONCE: usize = 16;
@@ -34,6 +39,10 @@ pub struct RebuildPlan {
     ranges: BTreeMap<PartitionId, (Offset, Offset)>,
     /// How many partitions have lost some of what timelines keep.
     pub too_short: usize,
+    /// From when on it was asked to bring what the log has.
+    pub since: Timestamp,
+    /// Before when the log has lost something; `None` if it is all there, or that is not asked.
+    pub lost_before: Option<Timestamp>,
 }
 
 /// How far a rebuild is.
@@ -101,6 +110,9 @@ pub enum RebuildError {
     /// The mailbox cannot be read or written.
     #[error("redis cannot be used now; the same command may do later")]
     Redis(#[from] StoreError),
+    /// The directory cannot be read or written.
+    #[error("hbase cannot be used now; the same command may do later")]
+    Hbase(#[source] StoreError),
     /// Nodes would not know of it.
     #[error(
         "message nodes of another version than this program's {ours} might write over what is rebuilt: {theirs}. Use the program of \
@@ -119,7 +131,7 @@ impl RebuildError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Log(error) => matches!(error, ReadError::Unavailable(_)),
-            Self::Redis(error) => error.is_retryable(),
+            Self::Redis(error) | Self::Hbase(error) => error.is_retryable(),
             Self::Open(_) | Self::Versions { .. } => false,
         }
     }
@@ -150,12 +162,7 @@ impl MailboxRebuild {
 
     /// Asks the message nodes to rebuild the mailbox. Returns what they replay. Refused while some of them would not understand.
     pub async fn ask(&self) -> Result<RebuildPlan, RebuildError> {
-        let ours = env!("CARGO_PKG_VERSION");
-        let others = self.message_nodes().await?.into_iter().filter(|(_, version)| version != ours);
-        let theirs: Vec<String> = others.map(|(name, version)| format!("{name} {version}")).collect();
-        if !theirs.is_empty() {
-            return Err(RebuildError::Versions { ours, theirs: theirs.join(", ") });
-        }
+        check_versions(&self.redis).await?;
         // It may have been wiped with the rest.
         self.redis.note_cluster(self.log.id(), self.log.partitions()).await?;
         let at = self.mailbox.ask_rebuild().await?;
@@ -164,7 +171,7 @@ impl MailboxRebuild {
 
     /// How many message nodes are there to do it.
     pub async fn nodes(&self) -> Result<usize, RebuildError> {
-        Ok(self.message_nodes().await?.len())
+        Ok(message_nodes(&self.redis).await?.len())
     }
 
     /// How far the rebuild is. If another was asked for since, the plan is that one's from now on.
@@ -181,13 +188,6 @@ impl MailboxRebuild {
         Ok(progress)
     }
 
-    /// The message nodes that are alive, with their versions.
-    async fn message_nodes(&self) -> Result<Vec<(String, String)>, RebuildError> {
-        let members = self.redis.membership().members().await?.into_iter();
-        let with_messages = members.filter(|member| member.roles.has(Role::Message));
-        Ok(with_messages.map(|member| (member.name, member.version)).collect())
-    }
-
     async fn plan_at(&self, at: Timestamp) -> Result<RebuildPlan, RebuildError> {
         let kept_from = at.minus(self.offline_retention_ms);
         let ranges = futures_util::stream::iter(self.log.partitions().all()).map(async |partition| {
@@ -199,7 +199,25 @@ impl MailboxRebuild {
         let ranges: Vec<_> = ranges.buffer_unordered(ASKED_AT_ONCE).try_collect().await?;
         let too_short = ranges.iter().filter(|(.., is_too_short)| *is_too_short).count();
         let ranges = ranges.into_iter().map(|(partition, from, to, _)| (partition, (from, to))).collect();
-        Ok(RebuildPlan { at, ranges, too_short })
+        Ok(RebuildPlan { at, ranges, too_short, since: kept_from, lost_before: None })
+    }
+}
+
+/// The message nodes that are alive, with their versions.
+async fn message_nodes(redis: &RedisStore) -> Result<Vec<(String, String)>, RebuildError> {
+    let members = redis.membership().members().await?.into_iter();
+    let with_messages = members.filter(|member| member.roles.has(Role::Message));
+    Ok(with_messages.map(|member| (member.name, member.version)).collect())
+}
+
+/// Refused if some of them would not understand.
+async fn check_versions(redis: &RedisStore) -> Result<(), RebuildError> {
+    let ours = env!("CARGO_PKG_VERSION");
+    let others = message_nodes(redis).await?.into_iter().filter(|(_, version)| version != ours);
+    let theirs: Vec<String> = others.map(|(name, version)| format!("{name} {version}")).collect();
+    match theirs.is_empty() {
+        true => Ok(()),
+        false => Err(RebuildError::Versions { ours, theirs: theirs.join(", ") }),
     }
 }
 
@@ -211,7 +229,7 @@ mod tests {
     fn a_partition_is_done_when_all_of_before_is_replayed() {
         let range = |from, to| (Offset(from), Offset(to));
         let ranges = BTreeMap::from([(PartitionId(0), range(10, 20)), (PartitionId(1), range(0, 0))]);
-        let plan = RebuildPlan { at: Timestamp(1), ranges, too_short: 0 };
+        let plan = RebuildPlan { at: Timestamp(1), ranges, too_short: 0, since: Timestamp::ZERO, lost_before: None };
         let at = |places: &[(u8, u64)]| {
             let mark = |next| Mark { next: Offset(next), ..Mark::default() };
             let places = places.iter().map(|(partition, next)| (PartitionId(*partition), mark(*next))).collect();

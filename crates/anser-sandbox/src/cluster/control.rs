@@ -174,7 +174,7 @@ fn ready_file(home: &Home) -> std::path::PathBuf {
 
 fn check_ports(node: &Node) -> anyhow::Result<()> {
     let ports = node.ports;
-    match [ports.http, ports.tcp, ports.ws, ports.peers].into_iter().find(|port| !address::is_free(*port)) {
+    match ports.all().into_iter().find(|port| !address::is_free(*port)) {
         Some(port) => bail!("{} needs port {port} of 127.0.0.1, and another program has it", node.name),
         None => Ok(()),
     }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use crate::address::BLOCK;
+use crate::address::NODES_BLOCK;
 use crate::status::State;
 
-/// Ports that each node has.
-const PORTS: u16 = 4;
+/// Ports that each node may have.
+const PORTS: u16 = 8;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl Nodes {
         let complete = self.front > 0 && self.access > 0 && self.message > 0;
         ensure!(complete, "a cluster has at least one node of each kind: front, access, message");
         let all = self.front.saturating_add(self.access).saturating_add(self.message);
-        ensure!(all <= BLOCK / PORTS, "no more than {} nodes fit in a block of ports", BLOCK / PORTS);
+        ensure!(all <= NODES_BLOCK / PORTS, "no more than {} nodes fit in a block of ports", NODES_BLOCK / PORTS);
         Ok(())
     }
 
@@ -76,7 +76,8 @@ impl Nodes {
         });
         let first = |at: u16| base + PORTS * at;
         let with_ports = named.zip(0..).map(|((name, roles), at)| {
-            let ports = NodePorts { http: first(at), tcp: first(at) + 1, ws: first(at) + 2, peers: first(at) + 3 };
+            let port = |nth: u16| first(at) + nth;
+            let ports = NodePorts { http: port(0), tcp: port(1), ws: port(2), peers: port(3), admin: port(4) };
             Node { name, roles, ports }
         });
         with_ports.collect()
@@ -110,6 +111,15 @@ pub struct NodePorts {
     pub ws: u16,
     /// Other nodes.
     pub peers: u16,
+    /// Operators.
+    pub admin: u16,
+}
+
+impl NodePorts {
+    /// All of them.
+    pub(crate) const fn all(self) -> [u16; 5] {
+        [self.http, self.tcp, self.ws, self.peers, self.admin]
+    }
 }
 
 /// One node.
@@ -155,10 +165,9 @@ mod tests {
         let nodes = Nodes::default().list(20_000);
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         assert_eq!(names, ["front-1", "access-1", "access-2", "message-1", "message-2", "message-3"]);
-        let ports: BTreeSet<u16> =
-            nodes.iter().flat_map(|node| [node.ports.http, node.ports.tcp, node.ports.ws, node.ports.peers]).collect();
-        assert_eq!(ports.len(), 24);
-        assert!(ports.iter().all(|port| (20_000..20_000 + BLOCK).contains(port)));
+        let ports: BTreeSet<u16> = nodes.iter().flat_map(|node| node.ports.all()).collect();
+        assert_eq!(ports.len(), 30);
+        assert!(ports.iter().all(|port| (20_000..20_000 + NODES_BLOCK).contains(port)));
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Common<'_> {
             format!("cluster.name = \"{}\"", node.name),
             format!("cluster.roles = [{}]", roles.join(", ")),
             format!("cluster.listen = \"127.0.0.1:{}\"", ports.peers),
+            format!("admin.listen = \"127.0.0.1:{}\"", ports.admin),
             format!("cluster.kafka.brokers = \"{}\"", self.addresses(Kind::Kafka).join(",")),
             format!("cluster.kafka.prefix = \"{prefix}\""),
             format!("cluster.kafka.partitions = {partitions}"),
@@ -123,6 +124,7 @@ mod tests {
         for line in [
             "data = \"/cluster/front-1/data\"",
             "http = \"127.0.0.1:21000\"",
+            "admin.listen = \"127.0.0.1:21004\"",
             "cluster.roles = [\"navi\", \"api\"]",
             "cluster.kafka.brokers = \"127.0.0.1:20000,127.0.0.1:20001,127.0.0.1:20002\"",
             "cluster.kafka.durability = \"replicated\"",

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::address::BLOCK;
+use crate::address::NODES_BLOCK;
 use crate::cluster::node::{Nodes, Outside};
 use crate::cluster::settings::Common;
 use crate::cluster::{Cluster, Record, SETTINGS};
@@ -75,13 +75,13 @@ impl ClusterUp {
     fn record(&self, folder: &Path) -> anyhow::Result<Record> {
         self.nodes.check()?;
         // Beside the block of a stack in the same folder.
-        let base_port = address::choose(&folder.join("nodes"), address::is_free);
+        let base_port = address::choose(&folder.join("nodes"), NODES_BLOCK, address::is_free);
         let base_port = base_port.context("there are not enough free ports in a row")?;
-        let others = |port| address::is_free(port) && !(base_port..base_port + BLOCK).contains(&port);
+        let others = |port| address::is_free(port) && !(base_port..base_port + NODES_BLOCK).contains(&port);
         let passed = match self.ways {
             Ways::Direct => None,
             Ways::Passed => {
-                let passed = address::choose(&folder.join("passages"), others);
+                let passed = address::choose(&folder.join("passages"), NODES_BLOCK, others);
                 Some(passed.context("there are not enough free ports in a row")?)
             }
         };

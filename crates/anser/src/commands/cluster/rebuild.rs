@@ -3,11 +3,14 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use anser_node::{MailboxRebuild, NodeConfig, RebuildPlan, RebuildProgress};
+use anser_node::{DirectoryRebuild, MailboxRebuild, NodeConfig, RebuildError, RebuildPlan, RebuildProgress};
+use anser_runtime::Clock;
+use anser_types::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cli::{ClusterRebuildArgs, Rebuilt};
 use crate::failure::Failure;
+use crate::since::Shown;
 
 /// How often it is looked how far the cluster is.
 const LOOK: Duration = Duration::from_secs(1);
@@ -16,42 +19,159 @@ const LINE: Duration = Duration::from_secs(10);
 /// When nothing has changed for so long, somebody should look. What is replayed shows a minute later.
 const STILL: Duration = Duration::from_secs(180);
 
+/// What is made anew.
+enum Rebuild {
+    Mailbox(MailboxRebuild),
+    Directory(DirectoryRebuild),
+}
+
 pub(crate) async fn run(config: &NodeConfig, args: &ClusterRebuildArgs) -> Result<(), Failure> {
-    let Rebuilt::Mailbox = args.what;
     if !args.follow && !args.yes && !std::io::stdin().is_terminal() {
         return Err(Failure::usage(anyhow::anyhow!("there is nobody to be asked: say --yes to begin")));
     }
-    let rebuild = MailboxRebuild::open(config).await?;
+    if args.since.is_some() && args.what == Rebuilt::Mailbox {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the mailbox is made anew as far back as timelines keep messages: --since is for the directory"
+        )));
+    }
+    let rebuild = match args.what {
+        Rebuilt::Mailbox => Rebuild::Mailbox(MailboxRebuild::open(config).await?),
+        Rebuilt::Directory => Rebuild::Directory(DirectoryRebuild::open(config).await?),
+    };
     let plan = if args.follow {
         let Some(plan) = rebuild.newest().await? else {
-            println!("the mailbox of this cluster was never rebuilt");
+            println!("the {} of this cluster was never rebuilt", rebuild.name());
             return Ok(());
         };
         plan
     } else {
-        let days = config.message.limits().offline_retention_ms / (24 * 3600 * 1000);
-        print!("{}", explain(&rebuild.plan().await?, days));
+        let since = args.since.map_or(Timestamp::ZERO, |since| since.time(Clock::system().now()));
+        print!("{}", rebuild.explain(config, since).await?);
         if !args.yes && !is_agreed()? {
             println!("nothing was begun");
             return Ok(());
         }
-        rebuild.ask().await?
+        rebuild.ask(since).await?
     };
     if rebuild.nodes().await? == 0 {
         println!("no message node is alive; the rebuild goes on when one is");
     }
+    let name = rebuild.name();
     tokio::select! {
         done = follow(&rebuild, plan) => done,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
-            println!("\nthe rebuild goes on in the cluster; `anser cluster rebuild mailbox --follow` shows how far it is");
+            println!("\nthe rebuild goes on in the cluster; `anser cluster rebuild {name} --follow` shows how far it is");
             Ok(())
         }
     }
 }
 
+impl Rebuild {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Mailbox(_) => "mailbox",
+            Self::Directory(_) => "directory",
+        }
+    }
+
+    async fn newest(&self) -> Result<Option<RebuildPlan>, RebuildError> {
+        match self {
+            Self::Mailbox(mailbox) => mailbox.newest().await,
+            Self::Directory(directory) => directory.newest().await,
+        }
+    }
+
+    async fn explain(&self, config: &NodeConfig, since: Timestamp) -> Result<String, RebuildError> {
+        let days = config.message.limits().offline_retention_ms / (24 * 3600 * 1000);
+        Ok(match self {
+            Self::Mailbox(mailbox) => explain_mailbox(&mailbox.plan().await?, days),
+            Self::Directory(directory) => explain_directory(&directory.plan(since).await?),
+        })
+    }
+
+    async fn ask(&self, since: Timestamp) -> Result<RebuildPlan, RebuildError> {
+        match self {
+            Self::Mailbox(mailbox) => mailbox.ask().await,
+            Self::Directory(directory) => directory.ask(since).await,
+        }
+    }
+
+    async fn nodes(&self) -> Result<usize, RebuildError> {
+        match self {
+            Self::Mailbox(mailbox) => mailbox.nodes().await,
+            Self::Directory(directory) => directory.nodes().await,
+        }
+    }
+
+    async fn progress(&self, plan: &mut RebuildPlan) -> Result<RebuildProgress, RebuildError> {
+        match self {
+            Self::Mailbox(mailbox) => mailbox.progress(plan).await,
+            Self::Directory(directory) => directory.progress(plan).await,
+        }
+    }
+
+    /// What somebody should know who waits.
+    const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Mailbox(_) => {
+                Some("what is replayed shows here when redis cannot forget it any more, about a minute later")
+            }
+            Self::Directory(_) => None,
+        }
+    }
+
+    /// What there is at the end.
+    fn end(&self, plan: &RebuildPlan) -> String {
+        match self {
+            Self::Mailbox(_) => "the mailbox is rebuilt".to_owned(),
+            Self::Directory(_) => format!("the directory and history are rebuilt; not brought back: {}", covered(plan)),
+        }
+    }
+}
+
+/// What a rebuild of the directory does not bring.
+fn covered(plan: &RebuildPlan) -> String {
+    match plan.lost_before {
+        Some(lost) if lost >= plan.since => {
+            format!("what was written before {} is not in the log any more; it comes from a backup", Shown(lost))
+        }
+        _ if plan.since > Timestamp::ZERO => {
+            format!("what was written before {}, since when it was asked for, is as it was in hbase", Shown(plan.since))
+        }
+        _ => "nothing: the log goes back to its first record".to_owned(),
+    }
+}
+
 /// What will be done, and what cannot be.
-fn explain(plan: &RebuildPlan, days: u64) -> String {
+fn explain_directory(plan: &RebuildPlan) -> String {
+    format!(
+        "\
+The message nodes apply to groups, blacklists, users, settings and history again what the log
+holds: {} records in {} partitions, in their order. What HBase has already stays as it is, or
+becomes what the log says; nothing newer is replaced by anything older.
+
+While they do
+  messages are accepted and delivered
+  history of conversations in a partition that has its turn is refused as to be asked for again
+  groups and users change at the end of their partition's turn, each at once
+
+Not brought back
+  {}
+  a group of which the log has some changes only, and HBase nothing: it has those members only
+  rows that were deleted by hand in the shell of HBase, before a major compaction of the table
+
+Not touched: timelines, conversation lists, unread counts, who is online
+
+",
+        plan.records(),
+        plan.partitions(),
+        covered(plan)
+    )
+}
+
+/// What will be done, and what cannot be.
+fn explain_mailbox(plan: &RebuildPlan, days: u64) -> String {
     let (partitions, records) = (plan.partitions(), plan.records());
     let mut text = format!(
         "\
@@ -88,13 +208,15 @@ fn is_agreed() -> Result<bool, Failure> {
 }
 
 /// Shows how far it is until all is done.
-async fn follow(rebuild: &MailboxRebuild, mut plan: RebuildPlan) -> Result<(), Failure> {
+async fn follow(rebuild: &Rebuild, mut plan: RebuildPlan) -> Result<(), Failure> {
     let stays = !std::io::stdout().is_terminal();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut printed_at, mut changed_at): (Option<Instant>, _) = (None, Instant::now());
     let (mut last, mut is_told, mut is_away): (Option<RebuildProgress>, _, _) = (None, false, false);
-    println!("what is replayed shows here when redis cannot forget it any more, about a minute later");
+    if let Some(hint) = rebuild.hint() {
+        println!("{hint}");
+    }
     loop {
         looks.tick().await;
         let asked_at = plan.asked_at();
@@ -121,7 +243,7 @@ async fn follow(rebuild: &MailboxRebuild, mut plan: RebuildPlan) -> Result<(), F
             print(progress, stays)?;
         }
         if progress.is_done() {
-            println!("{}the mailbox is rebuilt", if stays { "" } else { "\n" });
+            println!("{}{}", if stays { "" } else { "\n" }, rebuild.end(&plan));
             return Ok(());
         }
         if now - changed_at >= STILL && !is_told {
