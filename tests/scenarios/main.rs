@@ -6,5 +6,6 @@ mod groups;
 mod health;
 mod lifecycle;
 mod one_way_in;
+mod rebuild;
 mod restart;
 mod settings;

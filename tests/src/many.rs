@@ -1,6 +1,7 @@
 //! A cluster of nodes on the real backends of a stack that is up.
 
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -21,6 +22,7 @@ static COUNT: AtomicU32 = AtomicU32::new(1);
 /// A running cluster. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Many {
+    stack: Stack,
     cluster: Cluster,
     ready: Ready,
     data: PathBuf,
@@ -55,7 +57,22 @@ impl Many {
             app_key: cluster.app_key().to_owned(),
             app_secret_file: data.join("app-secret"),
         };
-        Self { cluster, ready, data, killed: 0, stopping: Mutex::new(None) }
+        Self { stack, cluster, ready, data, killed: 0, stopping: Mutex::new(None) }
+    }
+
+    /// HBase loses all that it has, and gets tables again.
+    pub(crate) fn lose_hbase(&self) {
+        tokio::task::block_in_place(|| self.stack.wipe_hbase()).expect("it is there again");
+        let made = self.operate(&["init"], &[]);
+        assert!(made.status.success(), "{made:?}");
+    }
+
+    /// What an operator says of it, as `anser cluster`.
+    pub(crate) fn operate(&self, words: &[&str], options: &[&str]) -> Output {
+        let settings = self.cluster.folder().join("message-1/anser.toml");
+        let mut command = std::process::Command::new(anser());
+        command.arg("cluster").args(words).arg(settings).args(options);
+        tokio::task::block_in_place(|| command.output()).expect("the program runs")
     }
 
     /// Starts the nodes that are down, and waits until they are ready.

@@ -134,6 +134,26 @@ impl Server {
         matches!(self.0, Place::Many(_))
     }
 
+    /// Of a cluster, HBase loses all that it has while it serves.
+    pub fn lose_hbase(&self) {
+        match &self.0 {
+            Place::Single(_) => panic!("it has none"),
+            Place::Many(server) => server.lose_hbase(),
+        }
+    }
+
+    /// Runs `anser cluster` for it: words, then its settings, then options. Returns what it said; it must succeed.
+    pub fn operate(&self, words: &[&str], options: &[&str]) -> String {
+        match &self.0 {
+            Place::Single(_) => panic!("it is no cluster"),
+            Place::Many(server) => {
+                let output = server.operate(words, options);
+                assert!(output.status.success(), "{output:?}");
+                String::from_utf8_lossy(&output.stdout).into_owned()
+            }
+        }
+    }
+
     /// Starts it again after it ended: the same data, the same ports. Returns once it is ready, with how long that took.
     pub async fn start_again(&mut self) -> Duration {
         match &mut self.0 {

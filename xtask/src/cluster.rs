@@ -17,7 +17,8 @@ usage: cargo xtask cluster COMMAND [OPTION …]
   up                     builds the server, brings backends and nodes up, waits until all are ready
   down [--keep]          ends the nodes, and the backends if they are its own; --keep leaves data and logs
   status [--json]        which nodes are up, and where
-  env                    NAVI, API, APP_KEY and APP_SECRET, for clients and judges: eval \"$(cargo xtask cluster env)\"
+  env                    NAVI, API, APP_KEY and APP_SECRET, for clients and judges, and ADMIN_MESSAGE_1 and so on, where operators
+                         ask each node: eval \"$(cargo xtask cluster env)\"
   start NODE …           starts a node that is down, and waits until it is ready
   stop NODE …            lets a node hand over and end
   kill NODE …            ends it without a warning

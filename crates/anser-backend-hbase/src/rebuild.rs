@@ -73,30 +73,41 @@ impl HbaseStore {
             let Some(begun) = begun.remove(&row).map(rebuild::read_begun).transpose().map_err(bad)? else { continue };
             if begun.at == asked.at {
                 let place = places.remove(&row).map(rebuild::read_place).transpose().map_err(bad)?;
-                states.push((partition, RebuildState { place: place.unwrap_or_default(), is_done: begun.is_done }));
+                let (place, hidden) = place.unwrap_or_default();
+                states.push((partition, RebuildState { place, hidden, is_done: begun.is_done }));
             }
         }
         Ok(states)
     }
 
-    async fn write_views_anew(&self, views: ViewsAnew) -> Result<(), StoreError> {
+    async fn write_views_anew(&self, views: ViewsAnew) -> Result<u64, StoreError> {
         let at = Some(cell_time(views.to.0));
+        let mut written: Vec<Vec<u8>> = Vec::new();
         let rows: Vec<_> = views.heads.iter().map(|(subject, new)| (head::row(subject), *new)).collect();
         let heads = rows.iter().map(|(row, new)| RowWrite::put(row.clone(), head::COLUMN, head::write(*new)));
         self.tables.write(Table::Views, heads.collect(), at).await?;
         {
             let mut known = self.heads.lock();
             for (row, new) in rows {
+                written.push(row.clone());
                 known.note(row, new.next);
             }
         }
-        if views.changes.is_empty() {
-            return Ok(());
+        if !views.changes.is_empty() {
+            let writes = self.changed_again(views.from, &views.changes).await?;
+            written.extend(writes.then.iter().map(|write| write.row.clone()));
+            self.tables.write(Table::Views, writes.first, at).await?;
+            self.tables.write(Table::Views, writes.then, at).await?;
         }
-        let writes = self.changed_again(views.from, &views.changes).await?;
-        self.tables.write(Table::Views, writes.first, at).await?;
-        self.tables.write(Table::Views, writes.then, at).await?;
-        Ok(())
+        self.hidden(written).await
+    }
+
+    /// How many of these rows cannot be seen: whoever deletes one by hand hides what has an older timestamp than the time of day, and so
+    /// all that is written here, until the deletion is compacted away. All of them have a column of the same name.
+    async fn hidden(&self, written: Vec<Vec<u8>>) -> Result<u64, StoreError> {
+        let count = written.len();
+        let seen = self.tables.get_rows(Table::Views, written, head::COLUMN).await?.len();
+        Ok(u64::try_from(count.saturating_sub(seen)).unwrap_or(u64::MAX))
     }
 }
 
@@ -132,8 +143,8 @@ impl Rebuilds for HbaseStore {
         Box::pin(self.begin_rebuild(partition, by))
     }
 
-    fn note(&self, partition: PartitionId, place: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
-        let row = RowWrite::put(rebuild::row(partition), rebuild::PLACE, rebuild::write_place(place));
+    fn note(&self, partition: PartitionId, place: Offset, hidden: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        let row = RowWrite::put(rebuild::row(partition), rebuild::PLACE, rebuild::write_place(place, hidden));
         Box::pin(async move { Ok(self.tables.write(Table::Views, vec![row], None).await?) })
     }
 
@@ -145,7 +156,7 @@ impl Rebuilds for HbaseStore {
         Box::pin(self.write_rows_anew(writes))
     }
 
-    fn write_views(&self, views: ViewsAnew) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn write_views(&self, views: ViewsAnew) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.write_views_anew(views))
     }
 }

@@ -19,6 +19,8 @@ pub struct RebuildAsked {
 pub struct RebuildState {
     /// Everything below was read and written again, as was said last.
     pub place: Offset,
+    /// How many views are there and cannot be seen: they were deleted by somebody, and what hides them is still there.
+    pub hidden: u64,
     /// Whether all of it is there.
     pub is_done: bool,
 }
@@ -61,8 +63,8 @@ pub trait Rebuilds: Send + Sync + std::fmt::Debug + 'static {
     fn begin(&self, partition: PartitionId, by: Option<u64>)
     -> BoxFuture<'_, Result<Option<RebuildAsked>, StoreError>>;
 
-    /// Notes how far the caller is. For people only.
-    fn note(&self, partition: PartitionId, place: Offset) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Notes how far the caller is, and how many views are hidden. For people only.
+    fn note(&self, partition: PartitionId, place: Offset, hidden: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Notes that a partition is rebuilt. Returns whether it counts: not if somebody else has begun since.
     fn end(&self, partition: PartitionId, by: u64, asked: RebuildAsked) -> BoxFuture<'_, Result<bool, StoreError>>;
@@ -71,6 +73,6 @@ pub trait Rebuilds: Send + Sync + std::fmt::Debug + 'static {
     fn write_rows(&self, writes: Vec<HistoryWrite>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Makes views what they are at the end: each that is named is taken back to the beginning, as far as that can be seen in it, and
-    /// changed again from there.
-    fn write_views(&self, views: ViewsAnew) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// changed again from there. Returns how many of them cannot be seen then, because deletions hide them.
+    fn write_views(&self, views: ViewsAnew) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

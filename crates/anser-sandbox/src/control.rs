@@ -38,6 +38,21 @@ impl Stack {
         Ok(())
     }
 
+    /// Has HBase lose all that it has: it is there again with no table. Its gateway is started anew with it.
+    pub fn wipe_hbase(&self) -> anyhow::Result<()> {
+        let services = self.services();
+        let [hbase, gateway] = [Kind::HBase, Kind::Thrift].map(|kind| services.iter().find(|one| one.kind == kind));
+        let (Some(hbase), Some(gateway)) = (hbase, gateway) else { bail!("this stack has no HBase") };
+        self.kill(&gateway.name)?;
+        self.kill(&hbase.name)?;
+        for folder in ["root", "tmp", "zookeeper"] {
+            let folder = self.home(hbase).join(folder);
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        self.start(&hbase.name)?;
+        self.start(&gateway.name)
+    }
+
     /// Ends a Redis server without a warning, together with what it has written for `newest` from now on, although it said that
     /// it has it: as when a machine loses its power before its disk has everything. Returns after that time.
     pub fn kill_forgetful(&self, name: &str, newest: Duration) -> anyhow::Result<()> {

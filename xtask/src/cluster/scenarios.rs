@@ -9,8 +9,14 @@ use super::tell;
 use crate::{backends, tools};
 
 /// What is not about one process and its data folder.
-const SCENARIOS: [&str; 5] =
-    ["crash::", "groups::", "one_way_in::", "an_orderly_stop_tells_clients", "a_second_terminal_of_one_kind"];
+const SCENARIOS: [&str; 6] = [
+    "crash::",
+    "groups::",
+    "one_way_in::",
+    "rebuild::",
+    "an_orderly_stop_tells_clients",
+    "a_second_terminal_of_one_kind",
+];
 
 /// Brings backends up, runs the scenarios, ends everything. After a failure data and logs are left to be looked at.
 pub(super) fn run(names: &[String]) -> anyhow::Result<bool> {

@@ -1,5 +1,5 @@
 //! What is made anew from the log, in the table of views. Row keys: a byte of ones, then `r`: what was asked for last; the same and a
-//! partition: how far that is. Column `v:` and a zero byte; of partitions also `v:` and a one: the place, for people.
+//! partition: how far that is. Column `v:` and a zero byte; of partitions also `v:` and a one: the place and how many views are hidden, for people.
 
 use anser_backend::RebuildAsked;
 use anser_types::codec::DecodeError;
@@ -53,13 +53,16 @@ pub(crate) fn read_begun(stored: Vec<u8>) -> Result<Begun, DecodeError> {
     Ok(begun)
 }
 
-pub(crate) fn write_place(place: Offset) -> Vec<u8> {
-    value(|writer| writer.u64(place.0))
+pub(crate) fn write_place(place: Offset, hidden: u64) -> Vec<u8> {
+    value(|writer| {
+        writer.u64(place.0);
+        writer.u64(hidden);
+    })
 }
 
-pub(crate) fn read_place(stored: Vec<u8>) -> Result<Offset, DecodeError> {
+pub(crate) fn read_place(stored: Vec<u8>) -> Result<(Offset, u64), DecodeError> {
     let mut reader = fields(stored)?;
-    let place = Offset(reader.u64()?);
+    let place = (Offset(reader.u64()?), reader.u64()?);
     reader.end()?;
     Ok(place)
 }
@@ -78,7 +81,7 @@ mod tests {
         assert_eq!(hex(&write_asked(asked)), "0100000000000000090000000000000002");
         let begun = Begun { at: Timestamp(9), by: 5, is_done: true };
         assert_eq!(hex(&write_begun(begun)), "010000000000000009000000000000000501");
-        assert_eq!(hex(&write_place(Offset(7))), "010000000000000007");
+        assert_eq!(hex(&write_place(Offset(7), 2)), "0100000000000000070000000000000002");
     }
 
     proptest! {
@@ -88,7 +91,7 @@ mod tests {
             prop_assert_eq!(read_asked(write_asked(asked)), Ok(asked));
             let begun = Begun { at: Timestamp(at), by, is_done };
             prop_assert_eq!(read_begun(write_begun(begun)), Ok(begun));
-            prop_assert_eq!(read_place(write_place(Offset(at))), Ok(Offset(at)));
+            prop_assert_eq!(read_place(write_place(Offset(at), by)), Ok((Offset(at), by)));
         }
     }
 }

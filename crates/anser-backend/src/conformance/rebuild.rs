@@ -103,12 +103,12 @@ pub async fn a_rebuild_is_asked_for_begun_and_done(fixture: &impl RebuildFixture
     assert_eq!(rebuilds.begin(P0, None).await.expect("an answer"), Some(second));
     assert_eq!(rebuilds.states(second, vec![P0, P1]).await.expect("states"), []);
     assert_eq!(rebuilds.begin(P0, Some(7)).await.expect("an answer"), Some(second));
-    rebuilds.note(P0, Offset(9)).await.expect("a note");
-    let begun = RebuildState { place: Offset(9), is_done: false };
+    rebuilds.note(P0, Offset(9), 2).await.expect("a note");
+    let begun = RebuildState { place: Offset(9), hidden: 2, is_done: false };
     assert_eq!(rebuilds.states(second, vec![P0, P1]).await.expect("states"), [(P0, begun)]);
     assert!(!rebuilds.end(P0, 7, first).await.expect("an answer"), "another was asked for since");
     assert!(rebuilds.end(P0, 7, second).await.expect("an answer"));
-    let done = RebuildState { place: Offset(9), is_done: true };
+    let done = RebuildState { place: Offset(9), hidden: 2, is_done: true };
     assert_eq!(rebuilds.states(second, vec![P0, P1]).await.expect("states"), [(P0, done)]);
     assert_eq!(rebuilds.begin(P0, Some(8)).await.expect("an answer"), None);
     assert_eq!(rebuilds.begin(P1, Some(8)).await.expect("an answer"), Some(second));

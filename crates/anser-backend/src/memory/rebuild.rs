@@ -87,9 +87,9 @@ impl Rebuilds for MemoryRebuilds {
         ready(asked)
     }
 
-    fn note(&self, partition: PartitionId, place: Offset) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn note(&self, partition: PartitionId, place: Offset, hidden: u64) -> BoxFuture<'_, Result<(), StoreError>> {
         if let Some(begun) = self.state.lock().begun.get_mut(&partition) {
-            begun.state.place = place;
+            (begun.state.place, begun.state.hidden) = (place, hidden);
         }
         ready(())
     }
@@ -105,10 +105,10 @@ impl Rebuilds for MemoryRebuilds {
         ready(())
     }
 
-    fn write_views(&self, views: ViewsAnew) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn write_views(&self, views: ViewsAnew) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.history.write_heads(&views.heads);
         self.directory.write_views(views.from, &views.changes);
-        ready(())
+        ready(0)
     }
 }
 

@@ -63,12 +63,13 @@ async fn once(backends: &Backends, rebuilds: &dyn Rebuilds, task: Task) -> Resul
     let start = claim_at(backends, partition, from).await?.max(bounds.start).min(from);
     let mut anew = Anew::new(backends.log.id(), from, bounds.end, KEPT_BYTES_MAX);
     let span = Span { partition, start, from, end: bounds.end };
+    let mut hidden = 0;
     loop {
         read_first(backends, &mut anew, span).await?;
         let changes = anew.take_changes();
         read_second(backends, rebuilds, &mut anew, span).await?;
         let heads = anew.heads();
-        rebuilds.write_views(ViewsAnew { from, to: bounds.end, heads, changes }).await?;
+        hidden += rebuilds.write_views(ViewsAnew { from, to: bounds.end, heads, changes }).await?;
         if !anew.next_round() {
             break;
         }
@@ -76,7 +77,10 @@ async fn once(backends: &Backends, rebuilds: &dyn Rebuilds, task: Task) -> Resul
     let mark = anew.mark();
     backends.history.write(partition, mark, Vec::new()).await?;
     backends.directory.apply(partition, mark, Vec::new()).await?;
-    rebuilds.note(partition, bounds.end).await?;
+    if hidden > 0 {
+        tracing::warn!(%partition, rows = hidden, "rows were written and cannot be seen: somebody deleted them, and only a compaction ends that");
+    }
+    rebuilds.note(partition, bounds.end, hidden).await?;
     Ok(rebuilds.end(partition, claim.0, asked).await?)
 }
 
@@ -138,7 +142,7 @@ async fn read_second(
             let rest = writes.split_off(writes.len().min(ROWS_MAX));
             rebuilds.write_rows(std::mem::replace(&mut writes, rest)).await?;
         }
-        rebuilds.note(span.partition, pieces.at.max(span.from)).await?;
+        rebuilds.note(span.partition, pieces.at.max(span.from), 0).await?;
     }
     Ok(())
 }

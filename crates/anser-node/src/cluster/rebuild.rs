@@ -56,6 +56,8 @@ pub struct RebuildProgress {
     pub records: u64,
     /// Of so many.
     pub records_total: u64,
+    /// Rows that are there again and cannot be seen, because they were deleted by hand.
+    pub hidden: u64,
 }
 
 impl RebuildPlan {
@@ -81,6 +83,7 @@ impl RebuildPlan {
             partitions_total: self.ranges.len(),
             records: 0,
             records_total: self.records(),
+            hidden: 0,
         };
         for (partition, (from, to)) in &self.ranges {
             let Some(place) = places.get(partition) else { continue };

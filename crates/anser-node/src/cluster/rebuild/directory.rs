@@ -110,10 +110,12 @@ fn progress(plan: &RebuildPlan, states: &BTreeMap<PartitionId, RebuildState>) ->
         partitions_total: plan.ranges.len(),
         records: 0,
         records_total: plan.records(),
+        hidden: 0,
     };
     for (partition, (from, to)) in &plan.ranges {
         let Some(state) = states.get(partition) else { continue };
         let place = if state.is_done { *to } else { state.place.min(*to) };
+        progress.hidden += state.hidden;
         progress.partitions += usize::from(state.is_done);
         progress.records += place.0.saturating_sub(from.0);
     }
@@ -130,7 +132,7 @@ mod tests {
         let ranges = BTreeMap::from([(PartitionId(0), range(10, 20)), (PartitionId(1), range(0, 5))]);
         let plan = RebuildPlan { at: Timestamp(1), ranges, too_short: 0, since: Timestamp::ZERO, lost_before: None };
         let at = |states: &[(u8, u64, bool)]| {
-            let state = |place, is_done| RebuildState { place: Offset(place), is_done };
+            let state = |place, is_done| RebuildState { place: Offset(place), hidden: 0, is_done };
             let states = states.iter().map(|(partition, place, done)| (PartitionId(*partition), state(*place, *done)));
             let progress = progress(&plan, &states.collect());
             (progress.partitions, progress.records, progress.is_done())

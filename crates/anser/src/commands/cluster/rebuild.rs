@@ -58,7 +58,7 @@ pub(crate) async fn run(config: &NodeConfig, args: &ClusterRebuildArgs) -> Resul
     }
     let name = rebuild.name();
     tokio::select! {
-        done = follow(&rebuild, plan) => done,
+        done = follow(&rebuild, plan, config) => done,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             println!("\nthe rebuild goes on in the cluster; `anser cluster rebuild {name} --follow` shows how far it is");
@@ -125,22 +125,37 @@ impl Rebuild {
     fn end(&self, plan: &RebuildPlan) -> String {
         match self {
             Self::Mailbox(_) => "the mailbox is rebuilt".to_owned(),
-            Self::Directory(_) => format!("the directory and history are rebuilt; not brought back: {}", covered(plan)),
+            Self::Directory(_) => format!("the directory and history are rebuilt\n{}", covered(plan)),
         }
     }
 }
 
-/// What a rebuild of the directory does not bring.
+/// From when on a rebuild of the directory has everything.
 fn covered(plan: &RebuildPlan) -> String {
     match plan.lost_before {
         Some(lost) if lost >= plan.since => {
             format!("what was written before {} is not in the log any more; it comes from a backup", Shown(lost))
         }
         _ if plan.since > Timestamp::ZERO => {
-            format!("what was written before {}, since when it was asked for, is as it was in hbase", Shown(plan.since))
+            format!("what was written before {} was not asked for, and is as hbase has it", Shown(plan.since))
         }
-        _ => "nothing: the log goes back to its first record".to_owned(),
+        _ => "the log goes back to its first record: this is all that was ever written".to_owned(),
     }
+}
+
+/// As the beginning of a sentence.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
+}
+
+/// What to do about rows that were deleted by hand.
+fn hidden(rows: u64, config: &NodeConfig) -> anyhow::Error {
+    let table = format!("{}_views", config.cluster.hbase.table_prefix);
+    anyhow::anyhow!(
+        "{rows} rows were written and cannot be seen, because somebody deleted them and hbase remembers that: say flush '{table}' and \
+         major_compact '{table}' in its shell, and when that is done begin this again"
+    )
 }
 
 /// What will be done, and what cannot be.
@@ -151,22 +166,23 @@ The message nodes apply to groups, blacklists, users, settings and history again
 holds: {} records in {} partitions, in their order. What HBase has already stays as it is, or
 becomes what the log says; nothing newer is replaced by anything older.
 
+{}
+
 While they do
   messages are accepted and delivered
   history of conversations in a partition that has its turn is refused as to be asked for again
   groups and users change at the end of their partition's turn, each at once
 
 Not brought back
-  {}
   a group of which the log has some changes only, and HBase nothing: it has those members only
-  rows that were deleted by hand in the shell of HBase, before a major compaction of the table
+  rows that were deleted by hand in the shell of HBase, until the table is compacted
 
 Not touched: timelines, conversation lists, unread counts, who is online
 
 ",
         plan.records(),
         plan.partitions(),
-        covered(plan)
+        capital(&covered(plan))
     )
 }
 
@@ -208,7 +224,7 @@ fn is_agreed() -> Result<bool, Failure> {
 }
 
 /// Shows how far it is until all is done.
-async fn follow(rebuild: &Rebuild, mut plan: RebuildPlan) -> Result<(), Failure> {
+async fn follow(rebuild: &Rebuild, mut plan: RebuildPlan, config: &NodeConfig) -> Result<(), Failure> {
     let stays = !std::io::stdout().is_terminal();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -244,6 +260,9 @@ async fn follow(rebuild: &Rebuild, mut plan: RebuildPlan) -> Result<(), Failure>
         }
         if progress.is_done() {
             println!("{}{}", if stays { "" } else { "\n" }, rebuild.end(&plan));
+            if progress.hidden > 0 {
+                return Err(Failure::Failed(hidden(progress.hidden, config)));
+            }
             return Ok(());
         }
         if now - changed_at >= STILL && !is_told {
@@ -256,7 +275,7 @@ async fn follow(rebuild: &Rebuild, mut plan: RebuildPlan) -> Result<(), Failure>
 }
 
 fn print(progress: RebuildProgress, stays: bool) -> Result<(), Failure> {
-    let RebuildProgress { partitions, partitions_total, records, records_total } = progress;
+    let RebuildProgress { partitions, partitions_total, records, records_total, .. } = progress;
     let line = format!("replayed {partitions} of {partitions_total} partitions, {records} of {records_total} records");
     let mut out = std::io::stdout();
     if stays {
