@@ -110,7 +110,8 @@ pub(super) fn choose(seen: &[Seen], newest: u64, mine: Option<u64>, waited: Dura
     let Some((server, best)) = primaries.iter().copied().max_by_key(|(_, facts)| order(facts)) else {
         return Choice::Wait(NONE);
     };
-    let others = || primaries.iter().filter(|(at, _)| *at != server);
+    // Two addresses may lead to one server.
+    let others = || primaries.iter().filter(|(_, other)| other.life != best.life);
     let is_alone = !others().any(|(_, other)| other.stands());
     let is_late = waited >= PATIENCE;
     if is_alone && best.is_chosen(newest) {
@@ -213,6 +214,15 @@ mod tests {
         let other = Noted { term: 5, next: "b".into(), ..Noted::default() };
         let other = Seen::Primary(Facts { life: "b".into(), noted: other, ..Facts::default() });
         assert_eq!(again(&[next, other], Some(5)), take(1, &[0]), "another one was noted at once");
+    }
+
+    #[test]
+    fn one_server_under_two_addresses_is_one() {
+        for chosen in [Some(2), None] {
+            let seen = [primary("a", "", chosen), primary("a", "", chosen)];
+            let expected = if chosen.is_some() { Choice::Use(1) } else { take(1, &[]) };
+            assert_eq!(soon(&seen), expected);
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Primary {
                     return Err(CallError::new(name, "redis", "others choose other primaries"));
                 }
                 Choice::Wait(why) if seen.iter().any(|seen| matches!(seen, Seen::Primary(_))) => {
-                    tracing::info!(why, "waiting for redis");
+                    tracing::debug!(why, "waiting for redis");
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 Choice::Wait(why) => return Err(CallError::new(name, "redis", why)),
