@@ -1,6 +1,7 @@
 //! Finds the primary among several servers: asks all of them, and carries out what is chosen. Shared by all links of a process, so
 //! that they go over to another primary together.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How often what others do meanwhile is given way to.
 const ROUNDS_MAX: u32 = 8;
+/// How many primaries that take no writes are remembered: more than there are servers.
+const REFUSED_MAX: usize = 16;
 /// What a life followed that followed none.
 const NOBODY: char = '0';
 
@@ -69,6 +72,8 @@ struct Known {
     since: Option<Instant>,
     /// When the last look began that found one.
     looked: Option<Instant>,
+    /// The lives of primaries that could not note that they are not chosen any more, because they take no writes.
+    refused: VecDeque<String>,
 }
 
 impl Primary {
@@ -119,7 +124,8 @@ impl Primary {
         let (mut rounds, mut mine) = (0, None);
         loop {
             let began = Instant::now();
-            let seen = self.look(key).await;
+            let mut seen = self.look(key).await;
+            self.tell_refused(key, &mut seen).await;
             let (newest, waited) = self.note(&seen);
             match choose(&seen, newest, mine.take(), waited) {
                 Choice::Use(server) => {
@@ -163,6 +169,38 @@ impl Primary {
         }
         let now = Instant::now();
         (known.term, now.duration_since(*known.since.get_or_insert(now)))
+    }
+
+    /// Nothing goes into a mailbox on a primary that takes no writes, so it stands in nobody's way. It is told again each time, in case
+    /// it takes them again.
+    async fn tell_refused(&self, key: &[u8], seen: &mut [Seen]) {
+        for (server, seen) in self.servers.iter().zip(seen) {
+            let Seen::Primary(facts) = seen else { continue };
+            let newest = {
+                let known = self.known.lock();
+                if !known.refused.contains(&facts.life) || facts.noted.term >= known.term {
+                    continue;
+                }
+                known.term.to_string()
+            };
+            let last = facts.noted.term.to_string();
+            let args = [last.as_bytes(), newest.as_bytes()];
+            match self.run(server, &self.unchoose, &[key.to_vec()], &args).await {
+                Ok(above) if above < 0 => {}
+                Err(error) if !takes_no_writes(&error) => *seen = Seen::Nothing,
+                _ => (facts.noted.life, facts.noted.next) = (String::new(), String::new()),
+            }
+        }
+    }
+
+    fn note_refused(&self, life: &str) {
+        let refused = &mut self.known.lock().refused;
+        if !refused.iter().any(|known| known == life) {
+            refused.push_back(life.to_owned());
+            if refused.len() > REFUSED_MAX {
+                refused.pop_front();
+            }
+        }
     }
 
     /// What all servers say.
@@ -258,8 +296,7 @@ impl Primary {
             match self.run(other, &self.unchoose, &keys, &[last.as_bytes(), term.as_bytes()]).await {
                 Ok(above) if above < 0 => return Ok(None),
                 Ok(above) => base = base.max(above.unsigned_abs()),
-                // It takes no writes: nothing goes into a mailbox there.
-                Err(error) if matches!(error.code(), "NOREPLICAS" | "READONLY" | "OOM" | "MISCONF") => {}
+                Err(error) if takes_no_writes(&error) => self.note_refused(&facts.life),
                 Err(error) => return Err(error),
             }
         }
@@ -293,4 +330,8 @@ impl Primary {
         let answer = answer.map_err(|_| CallError::new(script.name, &server.address, "no answer in time"))?;
         parse(script.name, answer.map_err(|error| CallError::of_redis(script.name, &server.address, &error))?)
     }
+}
+
+fn takes_no_writes(error: &CallError) -> bool {
+    matches!(error.code(), "NOREPLICAS" | "READONLY" | "OOM" | "MISCONF")
 }

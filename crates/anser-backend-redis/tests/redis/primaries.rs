@@ -149,3 +149,28 @@ async fn many_choose_at_once() {
         .unwrap();
     assert!(choice.0 >= 2 && !choice.1.is_empty(), "{choice:?}");
 }
+
+/// With `min-replicas-to-write` an old primary cannot even be told. It takes no writes then, and stands in nobody's way.
+#[tokio::test]
+async fn an_old_primary_that_takes_no_writes_is_left() {
+    if !can_start() {
+        return;
+    }
+    let (old, new, config) = pair().await;
+    let (one, other) = (mailbox(&config).await, mailbox(&config).await);
+    let shown = placed(&one, P0, &[100]).await;
+    in_step(&new, &old).await;
+    old.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    promote(&new);
+    let last = until_answered(|| one.rollbacks()).await.unwrap();
+    let next = placed(&one, P0, &[100, 101]).await;
+    assert!(next > shown, "{next} > {shown}");
+    assert!(placed(&other, P1, &[100]).await > next);
+    assert!(until_answered(|| one.rollbacks()).await.unwrap() >= last);
+    // It takes writes again, and is told at the next look.
+    old.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    until_answered(|| one.rollbacks()).await.unwrap();
+    let life: String = old.ask(&["HGET", &format!("{}choice", config.prefix), "life"]);
+    assert_eq!(life, "");
+    assert_eq!((kept(&old, &config), kept(&new, &config)), (1, 3));
+}
