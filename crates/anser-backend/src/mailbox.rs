@@ -111,6 +111,18 @@ pub enum MailboxRow {
     },
 }
 
+impl MailboxRow {
+    /// Whose timeline or list it changes.
+    pub const fn user(&self) -> &UserKey {
+        match self {
+            Self::Entry(TimelineEntry { user, .. })
+            | Self::Read { user, .. }
+            | Self::Recall(RecalledEntry { user, .. })
+            | Self::Remove { user, .. } => user,
+        }
+    }
+}
+
 /// Changes that one partition makes to one bucket, in log order, with the mark that they lead to. Whatever one record does in
 /// a bucket is in one part: the mark stands behind it afterwards.
 #[derive(Debug, Clone)]

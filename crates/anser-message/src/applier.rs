@@ -3,6 +3,7 @@
 //! It waits for nothing but the mailbox. What it has done it passes on to the archiver, which does not hold it up: if the archiver
 //! has no room, it reads the log.
 
+mod parked;
 mod writes;
 
 use std::collections::BTreeSet;
@@ -11,17 +12,20 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
+use tokio::time::{MissedTickBehavior, interval};
+
 use anser_backend::{BucketBatch, MailboxRow, PartitionRows, Placed, StoreError};
 use anser_cluster::{AccessService, Arrival, Deliver};
 use anser_core::applier::{Derived, Placements};
 use anser_core::owner::Committed;
 use anser_types::record::Body;
-use anser_types::{PartitionId, UserKey};
+use anser_types::{PartitionId, Position, UserKey};
 
 use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
 use crate::rollback::RolledBack;
+use parked::{Parked, TRY_AGAIN, is_of_bucket};
 use writes::{Written, until_written, write_bucket};
 
 /// What the applier is told. In the order of the log.
@@ -68,6 +72,7 @@ pub(crate) struct Applier {
     /// Partitions of which nothing is written before they are replayed.
     suspended: BTreeSet<PartitionId>,
     rolled_back: Arc<RolledBack>,
+    parked: Parked,
     /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
     untold: BTreeSet<UserKey>,
 }
@@ -81,14 +86,40 @@ impl std::fmt::Debug for Applier {
 impl Applier {
     pub(crate) fn new(wires: Wires, rolled_back: Arc<RolledBack>) -> Self {
         let Wires { backends, access, clock, inputs, archiver, progress, metrics } = wires;
-        let (suspended, untold) = (BTreeSet::new(), BTreeSet::new());
-        Self { backends, access, clock, inputs, archiver, progress, metrics, suspended, rolled_back, untold }
+        Self {
+            backends,
+            access,
+            clock,
+            inputs,
+            archiver,
+            progress,
+            metrics,
+            suspended: BTreeSet::new(),
+            rolled_back,
+            parked: Parked::default(),
+            untold: BTreeSet::new(),
+        }
     }
 
     /// Runs until the loop has gone and everything is applied.
     pub(crate) async fn run(mut self) -> Result<(), RoleError> {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        while self.inputs.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let mut tries = interval(TRY_AGAIN);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Both branches are cancel-safe.
+            tokio::select! {
+                biased;
+                _ = tries.tick(), if !self.parked.is_empty() => {
+                    self.try_parked().await;
+                    continue;
+                }
+                taken = self.inputs.recv_many(&mut batch, BATCH_MAX) => {
+                    if taken == 0 {
+                        return Ok(());
+                    }
+                }
+            }
             let mut records = Vec::new();
             for input in batch.drain(..) {
                 match input {
@@ -117,7 +148,6 @@ impl Applier {
                 self.tell_untold().await?;
             }
         }
-        Ok(())
     }
 
     async fn apply(&mut self, records: Vec<Committed>) -> Result<(), StoreError> {
@@ -129,13 +159,17 @@ impl Applier {
             derived.add(record);
         }
         let mut placements = Placements::default();
-        let batches = derived.take_mailbox();
+        let mut batches = derived.take_mailbox();
+        batches.retain(|batch| !self.parked.has(batch));
         // Each bucket is in one batch only, so their order does not matter.
         let write = |batch| write_bucket(&*self.backends.mailbox, &self.metrics, batch);
         let writes: Vec<_> = batches.iter().map(write).collect();
         let all_written: Vec<Written> = stream::iter(writes).buffered(BUCKETS_AT_ONCE).try_collect().await?;
         for (batch, written) in batches.iter().zip(&all_written) {
             self.suspend_refused(written);
+            if let Some(error) = &written.damaged {
+                self.park(batch, error);
+            }
             for (part, placed) in batch.parts.iter().zip(&written.placed) {
                 placements.note(part, placed);
                 self.note_untold(part, placed, &records);
@@ -147,8 +181,10 @@ impl Applier {
         let mailbox = Arc::clone(&self.backends.mailbox);
         for (partition, mark) in derived.into_marks() {
             // Of a partition that was rolled back meanwhile, not everything is applied.
-            if !self.suspended.contains(&partition) {
+            if !self.suspended.contains(&partition) && !self.parked.holds(partition) {
                 until_written("mailbox", || mailbox.applied(partition, mark)).await?;
+            }
+            if !self.suspended.contains(&partition) {
                 self.progress.note_applied(partition, mark.next);
             }
         }
@@ -175,6 +211,44 @@ impl Applier {
         }
     }
 
+    /// A bucket cannot be written, whoever tries: it waits by itself.
+    fn park(&mut self, batch: &BucketBatch, error: &StoreError) {
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let users: BTreeSet<&str> =
+            batch.parts.iter().flat_map(|part| &part.rows).map(|(_, row)| row.user().user.as_str()).collect();
+        let bucket = batch.bucket.0;
+        tracing::error!(
+            bucket, ?users, %error, source,
+            "a bucket of the mailbox cannot be written: what comes for its users waits in the log until that is mended"
+        );
+        self.progress.note_parked(batch.bucket, source);
+        self.parked.park(batch.clone());
+    }
+
+    /// Has what came for buckets meanwhile replayed, where they can be written again.
+    async fn try_parked(&mut self) {
+        for (bucket, partitions) in self.parked.try_again(&*self.backends.mailbox).await {
+            tracing::info!(
+                bucket = bucket.0,
+                "the bucket can be written again; what came for it meanwhile is replayed from the log"
+            );
+            self.progress.note_not_parked(bucket);
+            for partition in partitions {
+                if self.suspended.insert(partition) {
+                    self.rolled_back.note(partition);
+                }
+            }
+        }
+    }
+
+    /// The newest position of a user; `None` where it cannot be read.
+    async fn head_of(&self, user: &UserKey) -> Result<Option<Position>, StoreError> {
+        match until_written("mailbox", || self.backends.mailbox.head(user)).await {
+            Err(error) if is_of_bucket(&error) => Ok(None),
+            head => head.map(Some),
+        }
+    }
+
     /// Notes whose entries were there already. Only a replay meets such.
     fn note_untold(&mut self, part: &PartitionRows, placed: &[Option<Placed>], records: &[Committed]) {
         if !records.iter().any(|record| record.replayed) {
@@ -190,14 +264,14 @@ impl Applier {
     /// Tells the terminals of those users to look, each once.
     async fn tell_untold(&mut self) -> Result<(), StoreError> {
         let users = std::mem::take(&mut self.untold);
-        let mailbox = &self.backends.mailbox;
+        let this = &*self;
         let heads = stream::iter(users).map(|user| async move {
-            let head = until_written("mailbox", || mailbox.head(&user)).await;
+            let head = this.head_of(&user).await;
             head.map(|head| (user, head))
         });
         let mut heads = heads.buffered(HEADS_AT_ONCE);
         while let Some(told) = heads.next().await {
-            let (user, head) = told?;
+            let (user, Some(head)) = told? else { continue };
             self.metrics.notices.inc();
             self.access.moved(&user, head, None);
         }
@@ -221,8 +295,9 @@ impl Applier {
             for ((_, row), placed) in part.rows.iter().zip(placed) {
                 if let (MailboxRow::Entry(entry), None) = (row, placed) {
                     let user = &entry.user;
-                    let head = until_written("mailbox", || self.backends.mailbox.head(user)).await?;
-                    self.access.moved(user, head, None);
+                    if let Some(head) = self.head_of(user).await? {
+                        self.access.moved(user, head, None);
+                    }
                 }
             }
         }

@@ -12,7 +12,8 @@ use anser_cluster::{
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
 use anser_types::{
-    ConnectionId, ConversationType, Effect, Limits, NodeId, Origin, PartitionId, Status, Subject, Timestamp, UserKey,
+    BucketId, ConnectionId, ConversationType, Effect, Limits, NodeId, Origin, PartitionId, Status, Subject, Timestamp,
+    UserKey,
 };
 
 use crate::event_loop::{Answer, Input, refuse_all};
@@ -98,6 +99,11 @@ impl MessageHandle {
     /// The partitions that this node serves, in order.
     pub fn partitions(&self) -> Vec<PartitionState> {
         self.progress.served().collect()
+    }
+
+    /// The buckets of the mailbox that cannot be written, and why: what comes for their users waits.
+    pub fn parked(&self) -> Vec<(BucketId, String)> {
+        self.progress.parked()
     }
 
     /// Takes nothing more: the loop ends when what it has is done, the applier after it, and then the archiver. Later calls are refused as

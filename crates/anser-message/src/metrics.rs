@@ -104,6 +104,11 @@ impl MessageMetrics {
                 number(stopped),
             )?;
             looks.gauge(
+                "buckets_parked",
+                "Buckets of the mailbox that cannot be written, so that what comes for their users waits",
+                f64::from(u32::try_from(shown.progress.parked().len()).unwrap_or(u32::MAX)),
+            )?;
+            looks.gauge(
                 "applier_lag_records",
                 "Records that are accepted and not in timelines yet",
                 number(to_apply),

@@ -1,9 +1,11 @@
 //! How far the log, the applier and the archiver have got in each partition, for whoever waits for one of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anser_types::{Offset, PartitionCount, PartitionId};
+use anser_types::{BucketId, Offset, PartitionCount, PartitionId};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Per partition, the offsets below which everything is accepted, applied and archived.
@@ -12,6 +14,8 @@ pub(crate) struct Progress {
     partitions: Arc<[Partition]>,
     /// Told when somebody waits for the archiver.
     hurried: Arc<Notify>,
+    /// The buckets that cannot be written, and why.
+    parked: Arc<Mutex<BTreeMap<BucketId, String>>>,
 }
 
 /// How far a partition that is served here has got.
@@ -75,7 +79,11 @@ impl Partition {
 impl Progress {
     /// Nothing is served yet.
     pub(crate) fn new(count: PartitionCount) -> Self {
-        Self { partitions: count.all().map(|_| Partition::new()).collect(), hurried: Arc::default() }
+        Self {
+            partitions: count.all().map(|_| Partition::new()).collect(),
+            hurried: Arc::default(),
+            parked: Arc::default(),
+        }
     }
 
     fn with(&self, partition: PartitionId, work: impl FnOnce(&Partition)) {
@@ -169,6 +177,21 @@ impl Progress {
                 is_stopped: known.is_stopped.load(Ordering::Acquire),
             }
         })
+    }
+
+    /// Notes that a bucket cannot be written, and why.
+    pub(crate) fn note_parked(&self, bucket: BucketId, why: String) {
+        self.parked.lock().insert(bucket, why);
+    }
+
+    /// Notes that it can.
+    pub(crate) fn note_not_parked(&self, bucket: BucketId) {
+        self.parked.lock().remove(&bucket);
+    }
+
+    /// The buckets that cannot be written, and why.
+    pub(crate) fn parked(&self) -> Vec<(BucketId, String)> {
+        self.parked.lock().iter().map(|(bucket, why)| (*bucket, why.clone())).collect()
     }
 
     /// Has the archiver not gather what somebody waits for.

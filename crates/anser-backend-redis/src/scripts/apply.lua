@@ -178,6 +178,10 @@ local function open_user(number)
       -- What there is was made before the rebuild. Of all that only this stays; `tidied` is without a value, so that the keys
       -- get their time to live.
       user.is_old, user.tidied, user.recalled = true, nil, redis.call('HGET', user.state, 'recalled') or ''
+    else
+      -- A key of another type fails here, while nothing is written: what was written without its mark would be written again.
+      redis.call('ZCARD', user.timeline)
+      redis.call('ZCARD', user.list)
     end
     users[number] = user
   end

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod cluster;
+mod damage;
 mod faults;
 mod model;
 mod primaries;

@@ -1,6 +1,6 @@
 //! A mailbox in memory: the reference for what every other one must do. Forgets nothing but what expires, unless it is told to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +25,8 @@ pub struct MemoryMailbox {
 
 #[derive(Debug, Clone, Default)]
 struct Tables {
+    /// Buckets that cannot be written.
+    damaged: HashSet<BucketId>,
     boxes: HashMap<UserKey, UserBox>,
     marks: HashMap<(BucketId, PartitionId), Mark>,
     applied: HashMap<PartitionId, Mark>,
@@ -113,6 +115,9 @@ impl UserBox {
 impl Tables {
     fn apply(&mut self, handle: u64, batch: BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         let bucket = batch.bucket;
+        if self.damaged.contains(&bucket) {
+            return Err(StoreError::Damaged { table: "mailbox", source: "a key of another kind".into() });
+        }
         for part in &batch.parts {
             let mark = self.marks.get(&(bucket, part.partition)).copied().unwrap_or_default();
             if part.claim < mark.claim {
@@ -260,6 +265,16 @@ fn sort_list(rows: &mut [ListRow]) {
 }
 
 impl MemoryMailbox {
+    /// From now on a bucket cannot be written, whoever tries; or it can be.
+    pub fn set_damaged(&self, bucket: BucketId, is_damaged: bool) {
+        let damaged = &mut self.tables.lock().damaged;
+        if is_damaged {
+            damaged.insert(bucket);
+        } else {
+            damaged.remove(&bucket);
+        }
+    }
+
     /// An empty mailbox.
     pub fn new() -> Self {
         Self::default()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anser_backend::{BoxFuture, BucketBatch, Mailbox, Placed, StoreError};
 use anser_types::PartitionId;
 
+use super::parked::is_of_bucket;
 use crate::metrics::MessageMetrics;
 
 /// How long to wait before a table is tried again, at first and at most.
@@ -22,6 +23,8 @@ pub(super) struct Written {
     pub(super) stale: Vec<PartitionId>,
     /// Partitions that have to be replayed.
     pub(super) rolled_back: Vec<PartitionId>,
+    /// Why the bucket cannot be written, whoever tries.
+    pub(super) damaged: Option<StoreError>,
 }
 
 /// Writes a batch, as often as needed.
@@ -38,12 +41,17 @@ pub(super) async fn write_bucket(
                 tries.wait("mailbox", &error).await;
             }
             Ok(written) => return Ok(Written { was_repeated: tries.count > 0, ..written }),
+            Err(error) if is_of_bucket(&error) => {
+                let placed = vec![Vec::new(); batch.parts.len()];
+                return Ok(Written { placed, damaged: Some(error), ..Written::default() });
+            }
             Err(error) => return Err(error),
         }
     }
 }
 
-async fn write_once(mailbox: &dyn Mailbox, batch: &BucketBatch) -> Result<Written, StoreError> {
+/// Writes a batch once.
+pub(super) async fn write_once(mailbox: &dyn Mailbox, batch: &BucketBatch) -> Result<Written, StoreError> {
     let mut written = Written::default();
     match mailbox.apply(batch.clone()).await {
         Err(StoreError::StaleClaim | StoreError::RolledBack) => {}

@@ -20,6 +20,7 @@ use anser_types::{
     NodeId, Origin, PartitionCount, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
+mod parked;
 mod rebuild;
 
 #[derive(Debug, Default)]

@@ -6,12 +6,14 @@ use std::time::Duration;
 use anser_cluster::AccessService;
 use anser_message::{Backends, Cluster, MessageHandle, MessageRole, RoleError};
 use anser_runtime::{Clock, Fate, Tasks};
+use anser_types::BucketId;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::admin::Shown;
 use crate::ServeError;
 use crate::config::NodeConfig;
+use crate::health::Weight;
 use crate::status::PartitionStatus;
 
 /// How long the role may take to decide and apply what it has accepted.
@@ -74,6 +76,8 @@ impl Message {
     pub(crate) fn show(&self, shown: &Shown) {
         shown.metrics.add(|to| self.handle.metrics().register(to));
         let handle = Arc::clone(&self.handle);
+        shown.health.add("mailbox", Weight::Wished, move || parked(&handle.parked()));
+        let handle = Arc::clone(&self.handle);
         shown.parts.tell_partitions(move || {
             let states = handle.partitions().into_iter();
             let told = states.map(|state| PartitionStatus {
@@ -106,4 +110,15 @@ impl Message {
             tracing::warn!("the message role did not finish in time; the next start goes on from the log");
         }
     }
+}
+
+/// What to say of buckets that wait, if there are any.
+fn parked(buckets: &[(BucketId, String)]) -> Option<String> {
+    let (first, why) = buckets.first()?;
+    let numbers: Vec<String> = buckets.iter().map(|(bucket, _)| bucket.0.to_string()).collect();
+    let (count, numbers) = (numbers.len(), numbers.join(", "));
+    Some(format!(
+        "{count} of 256 buckets parked ({numbers}): what comes for their users waits in the log until redis is mended; bucket {}: {why}",
+        first.0
+    ))
 }
