@@ -174,3 +174,28 @@ async fn an_old_primary_that_takes_no_writes_is_left() {
     assert_eq!(life, "");
     assert_eq!((kept(&old, &config), kept(&new, &config)), (1, 3));
 }
+
+/// The old primary stood still, and goes on with its old life and as one that says that it is used: whoever has not looked for long looks
+/// before it writes, and the old one is told.
+#[tokio::test]
+async fn an_old_primary_that_stood_still_gets_nothing_more() {
+    if !can_start() {
+        return;
+    }
+    let (old, new, config) = pair().await;
+    let (one, other) = (mailbox(&config).await, mailbox(&config).await);
+    placed(&one, P0, &[100]).await;
+    placed(&other, P1, &[100]).await;
+    in_step(&new, &old).await;
+    old.signal("-STOP");
+    promote(&new);
+    // This takes as long as a call may take, which is longer than anybody goes without a look.
+    let next = placed(&one, P0, &[100, 101]).await;
+    old.signal("-CONT");
+    assert!(placed(&other, P1, &[100, 101]).await > next);
+    until_answered(|| one.rollbacks()).await.unwrap();
+    let life: String = old.ask(&["HGET", &format!("{}choice", config.prefix), "life"]);
+    assert_eq!(life, "", "it was told");
+    assert!(kept(&old, &config) <= 3, "no more than what was under way when it stood still");
+    assert_eq!(kept(&new, &config), 4);
+}
