@@ -25,7 +25,7 @@ pub enum SchemaError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no such table.
     #[error(
-        "hbase has no table {table}: make the tables of this cluster with `anser cluster init`, or see hbase.table_prefix"
+        "hbase has no table {table}: make the tables of this cluster with `anser cluster init`, or see cluster.hbase.table_prefix"
     )]
     Missing {
         /// Its name.

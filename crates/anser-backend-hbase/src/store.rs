@@ -34,7 +34,7 @@ pub enum OpenError {
     /// They were derived from another log; their positions mean nothing in this one.
     #[error(
         "the hbase tables {prefix}_… were made from log {:016x}, but the log is {:016x}. Put the log back that belongs to them, or use \
-         another hbase.table_prefix: history and groups before the first record of this log are lost with it",
+         another cluster.hbase.table_prefix: history and groups before the first record of this log are lost with it",
         found.0, asked.0
     )]
     OtherLog {

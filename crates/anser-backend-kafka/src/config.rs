@@ -147,7 +147,7 @@ impl KafkaConfig {
             Err("partitions must be 1 to 256".to_owned())
         } else if replicated && (self.replication < 3 || self.min_insync_replicas < 2) {
             Err("replication must be at least 3 and min_insync_replicas at least 2, \
-                 or the configuration must say durability = \"single-broker\""
+                 or the configuration must say cluster.kafka.durability = \"single-broker\""
                 .to_owned())
         } else if replicated && self.min_insync_replicas > self.replication {
             Err("min_insync_replicas is larger than replication".to_owned())

@@ -158,9 +158,10 @@ impl fmt::Display for Weakness {
         let Self { topic, what, found, needed, remedy } = self;
         write!(f, "{what} of topic {topic} is {found} and must be {needed}: ")?;
         match remedy {
-            Remedy::NewLog => {
-                write!(f, "it is fixed at birth, so point to the right log, or make a new one under another prefix")?
-            }
+            Remedy::NewLog => write!(
+                f,
+                "it is fixed at birth, so point to the right log, or make a new one under another cluster.kafka.prefix"
+            )?,
             Remedy::Copies => write!(f, "add copies with kafka-reassign-partitions.sh")?,
             Remedy::Setting { name, wanted } => write!(
                 f,
@@ -168,7 +169,10 @@ impl fmt::Display for Weakness {
             )?,
         }
         if self.is_about_copies() {
-            write!(f, ", or say durability = \"single-broker\" if losing records with a broker is acceptable")?;
+            write!(
+                f,
+                ", or say cluster.kafka.durability = \"single-broker\" if losing records with a broker is acceptable"
+            )?;
         }
         Ok(())
     }
@@ -247,7 +251,7 @@ mod tests {
         assert_eq!(
             said,
             "the number of copies of topic anser.log is 1 and must be 3 or more: add copies with \
-             kafka-reassign-partitions.sh, or say durability = \"single-broker\" if losing records with a broker is acceptable"
+             kafka-reassign-partitions.sh, or say cluster.kafka.durability = \"single-broker\" if losing records with a broker is acceptable"
         );
         let relaxed = demands(Durability::SingleBroker);
         assert_eq!(relaxed.weaknesses(&TopicFacts { copies: 1, ..facts(&relaxed) }), []);

@@ -16,7 +16,7 @@ pub enum SetupError {
     Config(String),
     /// There is no log under this prefix, or making one was not finished.
     #[error(
-        "topic {meta_topic} holds no birth record, so no log was made there: make it with `anser cluster init`, or see kafka.prefix"
+        "topic {meta_topic} holds no birth record, so no log was made there: make it with `anser cluster init`, or see cluster.kafka.prefix"
     )]
     NotMade {
         /// The topic that was asked.
@@ -39,7 +39,7 @@ pub enum SetupError {
     Weak(Vec<Weakness>),
     /// There are fewer brokers than copies are wanted.
     #[error(
-        "the cluster has not enough brokers for {copies} copies of topic {topic}: add brokers, or say durability = \
+        "the cluster has not enough brokers for {copies} copies of topic {topic}: add brokers, or say cluster.kafka.durability = \
          \"single-broker\" if losing records with a broker is acceptable"
     )]
     TooFewBrokers {
@@ -49,8 +49,10 @@ pub enum SetupError {
         copies: u16,
     },
     /// The brokers do not answer, or refuse.
-    #[error("cannot {doing}")]
+    #[error("cannot {doing}, at the brokers {brokers} of cluster.kafka.brokers")]
     Unavailable {
+        /// Which brokers were asked.
+        brokers: String,
         /// What was being done.
         doing: &'static str,
         /// What came instead.
@@ -64,7 +66,15 @@ pub enum SetupError {
 
 impl SetupError {
     pub(crate) fn unavailable(doing: &'static str) -> impl FnOnce(KafkaError) -> Self {
-        move |source| Self::Unavailable { doing, source: source.into() }
+        move |source| Self::Unavailable { brokers: String::new(), doing, source: source.into() }
+    }
+
+    /// The same, with the brokers that were asked.
+    pub(crate) fn at(self, asked: &str) -> Self {
+        match self {
+            Self::Unavailable { doing, source, .. } => Self::Unavailable { brokers: asked.to_owned(), doing, source },
+            other => other,
+        }
     }
 
     /// Whether the same call may succeed later.

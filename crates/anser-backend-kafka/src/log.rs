@@ -36,14 +36,21 @@ impl KafkaLog {
     ///
     /// Timelines keep entries for `offline_retention_ms`; the log must keep records for longer.
     pub async fn open(config: &KafkaConfig, offline_retention_ms: u64) -> Result<Self, SetupError> {
+        Self::start(config, offline_retention_ms).await.map_err(|error| error.at(&config.brokers))
+    }
+
+    async fn start(config: &KafkaConfig, offline_retention_ms: u64) -> Result<Self, SetupError> {
         config.check(offline_retention_ms).map_err(SetupError::Config)?;
         let health = Arc::new(Health::new(config.queue_bytes_max));
         // First, so that they get their ids while the topics are looked at.
         let lanes = start_lanes(config, &health).map_err(SetupError::unavailable("start producers"))?;
         let birth = find(config, offline_retention_ms).await?;
         let source = Source::new(config.log_topic(), birth.partitions, config, Arc::clone(&health));
-        let source =
-            source.map_err(|source| SetupError::Unavailable { doing: "start readers", source: source.into() })?;
+        let source = source.map_err(|source| SetupError::Unavailable {
+            brokers: String::new(),
+            doing: "start readers",
+            source: source.into(),
+        })?;
         // All at once: they have been under way since they were started.
         futures_util::future::join_all(lanes.iter().map(Lane::ready_or_late)).await;
         Ok(Self { birth, retention_ms: config.retention_ms, lanes: Arc::new(lanes), source: Arc::new(source), health })

@@ -43,6 +43,10 @@ const META_PARTITION: PartitionId = PartitionId(0);
 ///
 /// Timelines keep entries for `offline_retention_ms`; the log must keep records for longer.
 pub async fn init(config: &KafkaConfig, offline_retention_ms: u64) -> Result<Birth, SetupError> {
+    make(config, offline_retention_ms).await.map_err(|error| error.at(&config.brokers))
+}
+
+async fn make(config: &KafkaConfig, offline_retention_ms: u64) -> Result<Birth, SetupError> {
     config.check(offline_retention_ms).map_err(SetupError::Config)?;
     let partitions = PartitionCount::new(config.partitions)
         .ok_or_else(|| SetupError::Config("partitions must be 1 to 256".to_owned()))?;
@@ -80,7 +84,7 @@ fn check_same(config: &KafkaConfig, birth: Birth, partitions: PartitionCount) ->
     }
     Err(SetupError::Taken(format!(
         "topic {} says that a log with {} partitions was made there, and {} were asked for: the number is fixed at birth, so \
-         set partitions = {}, or make another log under another prefix",
+         set cluster.kafka.partitions = {}, or make another log under another cluster.kafka.prefix",
         config.meta_topic(),
         birth.partitions.get(),
         partitions.get(),
@@ -229,7 +233,11 @@ impl Setup {
             Lane::start(config.meta_topic(), appending(config), config.stall_timeout_ms, Arc::clone(&self.health))
                 .map_err(SetupError::unavailable(doing))?;
         lane.ready_or_late().await;
-        let failed = |source: anser_backend::AppendError| SetupError::Unavailable { doing, source: source.into() };
+        let failed = |source: anser_backend::AppendError| SetupError::Unavailable {
+            brokers: String::new(),
+            doing,
+            source: source.into(),
+        };
         let answer = lane.append(META_PARTITION, &[record]).map_err(failed)?;
         if let Ok(Err(error)) = answer.await {
             return Err(failed(error));
@@ -251,7 +259,7 @@ impl Setup {
         let (topic, meta) = (self.log.ask.topic(), self.meta.ask.topic());
         Err(SetupError::Taken(format!(
             "topic {topic} holds or held records, and topic {meta} does not say of which log: it belongs to something else, or \
-             the record in {meta} was lost; make a new log under another prefix"
+             the record in {meta} was lost; make a new log under another cluster.kafka.prefix"
         )))
     }
 }
@@ -274,7 +282,7 @@ async fn metadata(source: &Arc<Source>) -> Result<Metadata, SetupError> {
 
 fn read_failed(doing: &'static str) -> impl Fn(ReadError) -> SetupError {
     move |error| match error {
-        ReadError::Unavailable(source) => SetupError::Unavailable { doing, source },
-        other => SetupError::Unavailable { doing, source: other.into() },
+        ReadError::Unavailable(source) => SetupError::Unavailable { brokers: String::new(), doing, source },
+        other => SetupError::Unavailable { brokers: String::new(), doing, source: other.into() },
     }
 }

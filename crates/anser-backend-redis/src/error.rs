@@ -78,7 +78,7 @@ pub enum RedisOpenError {
     /// It would forget too much.
     #[error(
         "redis at {place} keeps too little over a restart (appendonly {appendonly}, save \"{save}\"): turn its append-only \
-         file on, or ask for durability \"memory-only\""
+         file on, or say cluster.redis.durability = \"memory-only\""
     )]
     Forgets {
         /// Which server.
@@ -89,7 +89,9 @@ pub enum RedisOpenError {
         save: String,
     },
     /// It would drop what it holds when it is full.
-    #[error("redis at {place} drops keys when it is full (maxmemory-policy {policy}): set it to noeviction")]
+    #[error(
+        "redis at {place} drops keys when it is full (maxmemory-policy {policy}): set it to noeviction, in its file and by CONFIG SET"
+    )]
     Evicts {
         /// Which server.
         place: String,
@@ -99,7 +101,7 @@ pub enum RedisOpenError {
     /// Its keys belong to another cluster.
     #[error(
         "two clusters on one redis: the keys with prefix \"{prefix}\" belong to the log {found:016x}, not to {ours:016x}; \
-         choose another prefix"
+         choose another cluster.redis.prefix"
     )]
     OtherCluster {
         /// What the keys begin with.

@@ -6,6 +6,7 @@ mod view;
 use std::time::Duration;
 
 use anser_backend::{Member, Membership as _};
+use anser_backend_hbase::HbaseStore;
 use anser_backend_redis::RedisStore;
 use anser_runtime::Clock;
 use futures_util::future::join_all;
@@ -39,6 +40,8 @@ pub async fn init_cluster(config: &NodeConfig) -> Result<ClusterMade, ServeError
     let offline_retention_ms = config.message.limits().offline_retention_ms;
     let birth = anser_backend_kafka::init(&cluster.kafka, offline_retention_ms).await?;
     anser_backend_hbase::init(&cluster.hbase).await?;
+    // From here on the tables are of this log. Those of another one are refused.
+    HbaseStore::open(&cluster.hbase, birth.log).await?.close().await;
     let redis = RedisStore::connect(cluster.redis.clone()).await?;
     redis.mailbox(birth.log, offline_retention_ms, Clock::system()).await?;
     redis.note_cluster(birth.log, birth.partitions).await.map_err(ServeError::Members)?;

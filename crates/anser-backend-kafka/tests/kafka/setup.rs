@@ -32,7 +32,14 @@ async fn the_number_of_partitions_is_fixed_at_birth() {
     init(&world.config, WEEK_MS).await.unwrap();
     let other = KafkaConfig { partitions: 5, ..world.config.clone() };
     let error = init(&other, WEEK_MS).await.unwrap_err();
-    assert!(matches!(&error, SetupError::Taken(said) if said.contains("set partitions = 4")), "{error}");
+    assert!(matches!(&error, SetupError::Taken(said) if said.contains("set cluster.kafka.partitions = 4")), "{error}");
+    // Nor by somebody who gives the topic more of them.
+    let grown = World::on(&world.config.brokers);
+    init(&grown.config, WEEK_MS).await.unwrap();
+    let topic = grown.config.log_topic();
+    grown.grow(&topic, 6).await;
+    let said = refused(&grown.config).await;
+    assert!(said.contains(&format!("the number of partitions of topic {topic} is 6 and must be 4")), "{said}");
     // An existing log brings its own number.
     let log = KafkaLog::open(&other, WEEK_MS).await.unwrap();
     assert_eq!(log.partitions().get(), 4);
@@ -117,6 +124,7 @@ async fn brokers_that_do_not_answer_are_told_in_time() {
     };
     let error = KafkaLog::open(&config, WEEK_MS).await.unwrap_err();
     assert!(matches!(error, SetupError::Unavailable { .. }) && error.is_retryable(), "{error:?}");
+    assert!(error.to_string().contains(&config.brokers), "{error}");
 }
 
 #[tokio::test]

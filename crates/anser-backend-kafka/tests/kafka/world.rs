@@ -7,7 +7,9 @@ use anser_backend::{LogEntry, MessageLog};
 use anser_backend_kafka::{Durability, KafkaConfig, KafkaLog, init};
 use anser_types::{Offset, PartitionId};
 use rdkafka::TopicPartitionList;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 
@@ -83,6 +85,12 @@ impl World {
             topic = topic.set(name, value);
         }
         self.admin().create_topics([&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    }
+
+    /// Gives a topic more partitions, so many altogether.
+    pub(crate) async fn grow(&self, topic: &str, partitions: usize) {
+        let change = NewPartitions::new(topic, partitions);
+        self.admin().create_partitions([&change], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
     }
 
     /// Replaces the settings of a topic.
