@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use anser_cluster::{AccessService, Arrival, BoxFuture, Forward, Forwarded, Refusal, Settled, SignOut};
-use anser_types::{ConnectionId, NodeId, Position, Timestamp, UserKey};
+use anser_cluster::{AccessService, Arrival, BoxFuture, Claims, Forward, Forwarded, Refusal, Settled, SignOut};
+use anser_types::{ConnectionId, NodeId, PartitionId, Position, Timestamp, UserKey};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -16,6 +16,9 @@ pub(crate) enum Told {
     /// For another message node.
     Forwards(NodeId, Vec<Forward>),
     Answers(NodeId, Vec<(u64, Forwarded)>),
+    LetGo(NodeId, Vec<PartitionId>),
+    /// Which claims the node holds to, for everybody.
+    Claims(Claims),
     /// All that is for the node is to be sent again.
     Anew,
 }

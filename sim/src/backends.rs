@@ -94,7 +94,7 @@ pub(crate) struct Fakes {
 impl Fakes {
     pub(crate) fn new(plan: &Plan, sky: &Sky) -> Self {
         Self {
-            log: Arc::new(NastyLog::new(plan.partitions, sky.clone())),
+            log: NastyLog::new(plan.partitions, sky.clone()),
             mailbox: Arc::new(NastyMailbox::new(sky.clone())),
             history: Arc::new(NastyHistory::new(sky.clone())),
             directory: Arc::new(NastyDirectory::new(sky.clone())),
@@ -106,7 +106,7 @@ impl Fakes {
     pub(crate) fn backends(&self) -> Backends {
         Backends {
             log: self.log.clone(),
-            mailbox: Arc::new(self.mailbox.started()),
+            mailbox: Arc::new(self.mailbox.started(false)),
             history: self.history.clone(),
             directory: self.directory.clone(),
             rebuilds: None,
@@ -115,7 +115,8 @@ impl Fakes {
 
     /// The same as one of several nodes has them.
     pub(crate) fn backends_of(&self, node: NodeId) -> Backends {
-        Backends { log: Arc::new(LogOfNode::new(Arc::clone(&self.log), node)), ..self.backends() }
+        let log = Arc::new(LogOfNode::new(Arc::clone(&self.log), node));
+        Backends { log, mailbox: Arc::new(self.mailbox.started(true)), ..self.backends() }
     }
 
     /// One of several nodes dies. The tables are elsewhere.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anser_backend::{ClientAddresses, Member, Role, Roles};
-use anser_cluster::{OwnerService, Owners, Publish};
-use anser_peer::{Kept, PeerConfig, Routes, Ways};
+use anser_cluster::{Claims, OwnerService, Owners, Publish};
+use anser_peer::{Claimed, Kept, PeerConfig, Routes, Ways};
 use anser_types::{ConnectionId, NodeId, PartitionCount, UserKey};
 use futures_util::future::select_all;
 use parking_lot::Mutex;
@@ -73,8 +73,23 @@ pub(crate) struct Slot {
     /// How many times it has begun.
     starts: usize,
     is_draining: bool,
-    /// Who owns what, as this node knows it.
+    view: View,
+    /// Who owns what, as this node was told.
     owners: Option<Owners>,
+}
+
+/// What a node knows of the others.
+#[derive(Debug, Default)]
+struct View {
+    /// The list of members, as it was read last.
+    members: Vec<Member>,
+    claimed: Claimed,
+}
+
+impl View {
+    fn routes(&self, partitions: PartitionCount) -> Routes {
+        Routes::of(&self.members, &self.claimed, partitions)
+    }
 }
 
 /// See the module.
@@ -87,6 +102,7 @@ pub(crate) struct Fleet {
     pub(crate) directory: Arc<Mutex<Directory>>,
     streams: BTreeMap<Way, Stream>,
     access: NodeId,
+    access_view: View,
     pub(crate) is_access_up: bool,
     kept: Kept,
     /// Where outcomes go that are told to terminals.
@@ -146,10 +162,11 @@ impl Fleet {
             id: NodeId(0),
             starts: 0,
             is_draining: false,
+            view: View::default(),
             owners: None,
         });
         let slots = slots.collect();
-        let directory = Directory { routes: Routes::of(&[], partitions), partitions, nodes: BTreeMap::new() };
+        let directory = Directory { routes: View::default().routes(partitions), partitions, nodes: BTreeMap::new() };
         let sink = Arc::new(SimAccess::default());
         Self {
             slots,
@@ -157,6 +174,7 @@ impl Fleet {
             directory: Arc::new(Mutex::new(directory)),
             streams: BTreeMap::new(),
             access: NodeId::drawn(1 << 32),
+            access_view: View::default(),
             is_access_up: true,
             kept: Kept::new(&peer_config(), sink.clone()),
             sink,
@@ -199,6 +217,19 @@ impl Fleet {
             node.is_some_and(|node| node.is_serving() && !node.gate.is_closed()) && !slot.is_draining
         };
         self.is_access_up && self.slots.iter().all(is_well)
+    }
+
+    /// Tells a node who owns what, if it is something new.
+    fn tell_owners(&mut self, place: usize) {
+        let partitions = self.partitions;
+        let slot = &mut self.slots[place];
+        let owners = slot.view.routes(partitions).owners().clone();
+        if let Some(node) = &slot.node
+            && slot.owners.as_ref() != Some(&owners)
+        {
+            node.handle.owners_changed(owners.clone());
+            slot.owners = Some(owners);
+        }
     }
 
     fn members(&self, now: u64) -> Vec<Member> {
@@ -276,6 +307,7 @@ impl World {
         slot.id = id;
         slot.starts += 1;
         slot.is_draining = false;
+        slot.view = View::default();
         slot.owners = None;
         let among =
             Among { name: slot.name.clone(), id, ahead_ms: slot.ahead_ms, directory: Arc::clone(&fleet.directory) };
@@ -335,18 +367,14 @@ impl World {
         }
         let Some(fleet) = &mut self.fleet else { return };
         let members = fleet.members(now);
-        let routes = Routes::of(&members, fleet.partitions);
         let slot = &mut fleet.slots[place];
-        let known = slot.owners.replace(Arc::clone(routes.owners()));
-        let differs = known.is_none_or(|known| known != *routes.owners());
+        slot.view.members.clone_from(&members);
         let me = slot.id;
-        if let Some(node) = &slot.node {
-            if differs {
-                node.handle.owners_changed(Arc::clone(routes.owners()));
-            }
-            if members.iter().any(|member| member.id == me) {
-                node.handle.listed();
-            }
+        fleet.tell_owners(place);
+        if let Some(node) = &fleet.slots[place].node
+            && members.iter().any(|member| member.id == me)
+        {
+            node.handle.listed();
         }
         for member in members.iter().filter(|member| member.id != me) {
             self.open_way((me, member.id));
@@ -364,14 +392,32 @@ impl World {
         self.plan_in(millis, Happening::Fleet(Doing::AccessLooks));
         let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.is_access_up) else { return };
         let members = fleet.members(now);
-        let routes = Routes::of(&members, fleet.partitions);
-        let differs = std::mem::replace(&mut fleet.directory.lock().routes, routes.clone()) != routes;
+        fleet.access_view.members.clone_from(&members);
         let access = fleet.access;
         for member in &members {
             self.open_way((access, member.id));
         }
+        self.reroute_access();
+    }
+
+    fn reroute_access(&mut self) {
+        let Some(fleet) = self.fleet.as_mut() else { return };
+        let routes = fleet.access_view.routes(fleet.partitions);
+        let differs = std::mem::replace(&mut fleet.directory.lock().routes, routes.clone()) != routes;
         if differs {
             self.with_kept(|kept, ways| kept.reroute(ways, || true));
+        }
+    }
+
+    /// A node says to another one, or to the access node, which claims it holds to.
+    fn note_claims(&mut self, from: NodeId, to: NodeId, claims: Claims) {
+        let Some(fleet) = self.fleet.as_mut() else { return };
+        if to == fleet.access {
+            fleet.access_view.claimed.insert(from, claims);
+            self.reroute_access();
+        } else if let Some(place) = fleet.place_of(to) {
+            fleet.slots[place].view.claimed.insert(from, claims);
+            fleet.tell_owners(place);
         }
     }
 
@@ -379,6 +425,7 @@ impl World {
     fn start_access(&mut self) {
         let Some(fleet) = self.fleet.as_mut().filter(|fleet| !fleet.is_access_up) else { return };
         fleet.access = fleet.draw_id();
+        fleet.access_view = View::default();
         fleet.is_access_up = true;
     }
 

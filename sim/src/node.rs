@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_cluster::{BoxFuture, Forward, Forwarded, OwnerService, PeerService, Refusal};
+use anser_cluster::{BoxFuture, Claims, Forward, Forwarded, OwnerService, PeerService, Refusal};
 use anser_message::{Clock, Cluster, MessageConfig, MessageHandle, MessageRole, RoleError};
 use anser_types::{NodeId, PartitionId, Timestamp};
 use parking_lot::Mutex;
@@ -144,6 +144,14 @@ impl PeerService for Peers {
 
     fn begin_anew(&self) {
         self.access.push(Told::Anew);
+    }
+
+    fn ask_to_let_go(&self, of: NodeId, partitions: Vec<PartitionId>) {
+        self.access.push(Told::LetGo(of, partitions));
+    }
+
+    fn claims(&self, claims: Claims) {
+        self.access.push(Told::Claims(claims));
     }
 
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -276,7 +276,7 @@ impl World {
                 Told::Settled(settled) => settled.into_iter().for_each(|one| self.on_settled(one)),
                 Told::Arrived(arrival) => self.on_arrival(arrival),
                 Told::Moved(user, head) => self.on_moved(&user, head),
-                Told::Forwards(..) | Told::Answers(..) | Told::Anew => {}
+                Told::Forwards(..) | Told::Answers(..) | Told::Anew | Told::Claims(_) | Told::LetGo(..) => {}
             }
         }
     }

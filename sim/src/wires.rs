@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anser_cluster::{Arrival, Forward, Forwarded, Publish, Settled};
-use anser_types::{NodeId, Position, UserKey};
+use anser_cluster::{Arrival, Claims, Forward, Forwarded, Publish, Settled};
+use anser_types::{NodeId, PartitionId, Position, UserKey};
 
 /// Who has dialled whom.
 pub(crate) type Way = (NodeId, NodeId);
@@ -17,16 +17,18 @@ pub(crate) enum Parcel {
     // To the one who was dialled.
     Publishes(Vec<Publish>),
     Forwards(Vec<Forward>),
+    LetGo(Vec<PartitionId>),
     Arrival(Arrival),
     Moved(UserKey, Position),
     // Back.
     Settled(Vec<Settled>),
     Answers(Vec<(u64, Forwarded)>),
+    Claims(Claims),
 }
 
 impl Parcel {
     const fn is_back(&self) -> bool {
-        matches!(self, Self::Settled(_) | Self::Answers(_))
+        matches!(self, Self::Settled(_) | Self::Answers(_) | Self::Claims(_))
     }
 }
 
@@ -106,7 +108,8 @@ impl Stream {
                 }
             }
             Parcel::Moved(user, position) => self.note_behind(user, position),
-            Parcel::Publishes(_) | Parcel::Forwards(_) | Parcel::Settled(_) | Parcel::Answers(_) => {}
+            Parcel::Publishes(_) | Parcel::Forwards(_) | Parcel::LetGo(_) => {}
+            Parcel::Settled(_) | Parcel::Answers(_) | Parcel::Claims(_) => {}
         }
     }
 

@@ -20,7 +20,7 @@ pub use message::{
     Accepted, Command, HistoryItem, HistoryRead, HistoryReply, LIST_BYTES_MAX, ListItem, MessageService, Outcome,
     Publish, PullItem, PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
 };
-pub use peers::{Forward, Forwarded, OwnerService, Owners, PeerService, Way};
+pub use peers::{Claims, Forward, Forwarded, NodeByPartition, OwnerService, Owners, PeerService, Way};
 pub use refusal::Refusal;
 
 /// What the methods of a service return: a future on the heap, so that services can be trait objects.

@@ -1,11 +1,14 @@
 //! What message nodes ask of each other: a publish leaves the queue of its sender on one node, and is decided by the owner
 //! of its conversation's partition on another.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use anser_types::{
-    AppKey, ConversationType, Extras, MessageClass, MessageFlags, NodeId, Origin, PartitionId, TargetId, Timestamp,
-    UserId,
+    AppKey, Claim, ConversationType, Extras, MessageClass, MessageFlags, NodeId, Origin, PartitionId, TargetId,
+    Timestamp, UserId,
 };
 
 use crate::{BoxFuture, Outcome, Refusal};
@@ -70,8 +73,40 @@ impl Way {
     pub const WITHIN: Self = Self(0);
 }
 
-/// Which node owns each partition, as this node sees it; by partition number. `None`: nobody is known.
-pub type Owners = std::sync::Arc<[Option<NodeId>]>;
+/// A node for each partition, by its number. `None`: nobody is known.
+pub type NodeByPartition = Arc<[Option<NodeId>]>;
+
+/// Where the claims lie that a node has in the log and holds to.
+pub type Claims = BTreeMap<PartitionId, Claim>;
+
+/// Who owns the partitions, as this node sees it.
+///
+/// A partition that gets another owner stays with the present one until the next one has claimed it: nobody waits while that one
+/// prepares. Who sees something else costs time, and no more: what is true is in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owners {
+    /// Who decides now: whoever has said that the newest claim is its own; where nobody has, the next one.
+    pub present: NodeByPartition,
+    /// To whom they belong by the members that there are, and who claims them therefore.
+    pub next: NodeByPartition,
+}
+
+impl Owners {
+    /// Nobody is known.
+    pub fn nobody() -> Self {
+        Self { present: Arc::from([]), next: Arc::from([]) }
+    }
+
+    /// Who decides in a partition now.
+    pub fn present(&self, partition: PartitionId) -> Option<NodeId> {
+        self.present.get(usize::from(partition.0)).copied().flatten()
+    }
+
+    /// To whom a partition belongs.
+    pub fn next(&self, partition: PartitionId) -> Option<NodeId> {
+        self.next.get(usize::from(partition.0)).copied().flatten()
+    }
+}
 
 /// What a message node asks of the others. No method waits but `archived`.
 pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
@@ -81,6 +116,13 @@ pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
 
     /// Answers messages that this node forwarded to us, each by its id.
     fn answer(&self, to: NodeId, answers: Vec<(u64, Forwarded)>);
+
+    /// Tells all nodes which claims this one holds to. Those that it does not name it has none of, or no more.
+    fn claims(&self, claims: Claims);
+
+    /// Asks a node to let go of partitions that are to be claimed here now. That it has done so its claims tell; whoever gets no such
+    /// word claims all the same.
+    fn ask_to_let_go(&self, of: NodeId, partitions: Vec<PartitionId>);
 
     /// Has all access nodes send again what is for this node: breaks the ways on which they send.
     fn begin_anew(&self);
@@ -103,8 +145,11 @@ pub trait OwnerService: Send + Sync + std::fmt::Debug + 'static {
     /// The ways from an access node before this one are broken: what it sent on them and has no outcome it sends again.
     fn access_lost(&self, node: NodeId, before: Way);
 
-    /// The members have changed: which partitions are ours, and where the others are.
+    /// The members have changed, or what they claim: which partitions are ours, and where the others are.
     fn owners_changed(&self, owners: Owners);
+
+    /// The next owner of partitions is about to claim them, and asks us to let go of them.
+    fn let_go(&self, next: NodeId, partitions: Vec<PartitionId>);
 
     /// The list of members was read again, with us on it: what was told last of the owners holds now.
     fn listed(&self);

@@ -66,10 +66,18 @@ pub struct Append {
 struct Owned {
     owner: Owner,
     epoch: u64,
+    /// The claim with which this attempt began, once it is in the log.
+    claim: Option<Claim>,
     /// Whether it is being let go.
     leaving: bool,
     /// Where the first record was to land that did not land where it was to.
     lost_at: Offset,
+}
+
+impl Owned {
+    const fn new(owner: Owner, epoch: u64) -> Self {
+        Self { owner, epoch, claim: None, leaving: false, lost_at: Offset::START }
+    }
 }
 
 /// The message machine of one node.
@@ -78,9 +86,9 @@ pub struct Node {
     log: LogId,
     limits: Limits,
     count: PartitionCount,
-    /// Which node this is, and who owns the partitions that are not here.
+    /// Which node this is, and who owns what.
     me: NodeId,
-    elsewhere: Owners,
+    nodes: Owners,
     forwards: Forwards,
     outgoing_forwards: Vec<(NodeId, Forward)>,
     /// Where the epochs of the next partition begin that comes here.
@@ -103,14 +111,14 @@ impl Node {
         partitions: impl IntoIterator<Item = PartitionId>,
         limits: Limits,
     ) -> Self {
-        let owned = |p| Owned { owner: Owner::new(p, log, limits), epoch: 0, leaving: false, lost_at: Offset::START };
-        let owners = partitions.into_iter().map(|p| (p, owned(p))).collect();
+        let owned = |p| (p, Owned::new(Owner::new(p, log, limits), 0));
+        let owners = partitions.into_iter().map(owned).collect();
         Self {
             log,
             limits,
             count,
             me: NodeId::default(),
-            elsewhere: Owners::from([]),
+            nodes: Owners::nobody(),
             forwards: Forwards::default(),
             outgoing_forwards: Vec::new(),
             epochs: 1 << 32,
@@ -298,15 +306,26 @@ impl Node {
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
         self.horizon.forget(now.now);
+        for owned in self.owners.values_mut() {
+            owned.owner.look_at_waiting(now, &mut self.owner_effects);
+        }
         self.queues.tick(now, &mut self.queue_effects);
         self.settle_down(now, effects);
     }
 
-    /// Begins a take-over: the claim to append at the end of the partition, which is at `end`.
+    /// Begins a take-over of a partition that is here and not owned. Returns which attempt to own it this is.
+    pub fn prepare(&mut self, partition: PartitionId, now: Timestamp) -> Option<u64> {
+        let now = self.advance(now);
+        let owned = self.owners.get_mut(&partition).filter(|owned| owned.owner.is_idle())?;
+        owned.epoch += 1;
+        owned.owner.prepare(now);
+        Some(owned.epoch)
+    }
+
+    /// The claim to append at the end of the partition, which is at `end`.
     pub fn claim(&mut self, partition: PartitionId, node: &str, end: Offset, now: Timestamp) -> Option<Append> {
         let now = self.advance(now);
         let owned = self.owners.get_mut(&partition)?;
-        owned.epoch += 1;
         let epoch = owned.epoch;
         match owned.owner.claim(node, end, now) {
             owner::Effect::Append { expected, records } => Some(Append { partition, epoch, expected, records }),
@@ -318,6 +337,7 @@ impl Node {
     pub fn claimed(&mut self, partition: PartitionId, offset: Offset) {
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.claimed(offset);
+            owned.claim = Some(Claim(offset));
         }
     }
 
@@ -356,6 +376,9 @@ impl Node {
         let now = self.advance(now);
         if let Some(owned) = self.owners.get_mut(&partition) {
             owned.owner.serve(now, &mut self.owner_effects);
+            let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
+            owned.owner.decide_waiting(turn);
+            self.dirty.insert(partition);
         }
         self.settle_down(now, effects);
         self.finish_release(partition, effects);

@@ -20,6 +20,7 @@ mod refused;
 mod renewal;
 mod spin;
 mod takeover;
+mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use refused::Refused;
 use renewal::Writing;
 use spin::Spin;
 pub use takeover::Replayed;
+use waiting::Waiting;
 
 /// Bytes of records that may be on their way into the log before the partition refuses more.
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -57,7 +59,7 @@ const CONVERSATIONS_MAX: usize = 16_384;
 enum Phase {
     /// It owns nothing and has no claim on its way.
     Idle,
-    /// Its claim is on its way into the log.
+    /// It prepares its claim, or that is on its way into the log.
     Claiming,
     /// Its claim is in the log; it reads up to it.
     Reading { claim: Claim },
@@ -114,6 +116,8 @@ pub struct Owner {
     held_bytes: usize,
     /// With how many conversations in memory to look for quiet ones again.
     make_room_at: usize,
+    /// What waits for the partition to be served.
+    waiting: Waiting,
     duplicates: Duplicates,
     refused: Refused,
     spin: Spin,
@@ -143,6 +147,7 @@ impl Owner {
             conversations: HashMap::new(),
             held_bytes: 0,
             make_room_at: CONVERSATIONS_MAX,
+            waiting: Waiting::default(),
             duplicates: Duplicates::new(limits.duplicate_window_ms, limits.duplicate_entries_max),
             refused: Refused::default(),
             spin: Spin::new(partition),
@@ -152,6 +157,11 @@ impl Owner {
     /// Whether it decides publishes.
     pub const fn is_serving(&self) -> bool {
         matches!(self.phase, Phase::Serving { .. })
+    }
+
+    /// Whether it has a claim in the log and holds to it.
+    pub(crate) const fn has_claim(&self) -> bool {
+        matches!(self.phase, Phase::Reading { .. } | Phase::Serving { .. })
     }
 
     /// How many accepted messages are remembered against resends.
@@ -174,7 +184,7 @@ impl Owner {
 
     /// Whether something new can be decided now.
     const fn takes_in(&self) -> bool {
-        self.is_serving() && self.is_open && self.in_flight_bytes <= IN_FLIGHT_BYTES_MAX
+        self.is_open && self.in_flight_bytes <= IN_FLIGHT_BYTES_MAX
     }
 
     /// Above every sent time that the partition had when it was taken over.
@@ -189,9 +199,12 @@ impl Owner {
         self.now
     }
 
-    /// Decides a publish. Its outcome comes as [`Effect::Settle`] or [`Effect::Return`], now or after the log has answered.
+    /// Decides a publish; before the partition is served, it waits. Its outcome comes as [`Effect::Settle`] or [`Effect::Return`], now or after the log has answered.
     pub fn publish(&mut self, draft: Box<Draft>, turn: &mut Turn<'_>) {
         self.advance(turn.now);
+        if !self.is_serving() {
+            return self.wait_for_service(draft, turn.effects);
+        }
         if !self.takes_in() {
             turn.effects.push(Effect::Return(draft));
             return;
@@ -209,7 +222,7 @@ impl Owner {
         let Some(subject) = body.subject() else {
             return;
         };
-        if !self.takes_in() {
+        if !self.is_serving() || !self.takes_in() {
             turn.effects.push(refuse_call(ticket, Status::UNAVAILABLE));
             return;
         }

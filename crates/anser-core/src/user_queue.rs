@@ -179,6 +179,25 @@ impl UserQueues {
         }
     }
 
+    /// Passes on at once what was given back and waits to be tried again, unless the process stood still.
+    pub fn hurry(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let pause_until_ms = self.pause_until_ms;
+        for user in self.busy() {
+            if let Some(queue) = self.users.get_mut(&user) {
+                queue.pause_until_ms = queue.pause_until_ms.min(pause_until_ms);
+                queue.advance(now, effects);
+            }
+        }
+    }
+
+    /// The users for whom something waits, in the order of their names: effects must not depend on the order of a hash map.
+    fn busy(&self) -> Vec<UserKey> {
+        let waits = self.users.iter().filter(|(_, queue)| !queue.waiting.is_empty());
+        let mut busy: Vec<UserKey> = waits.map(|(user, _)| user.clone()).collect();
+        busy.sort_unstable();
+        busy
+    }
+
     /// The ways from an access node before this one are broken: drops what came on them and waits, and from now on whatever of it
     /// comes, or comes back.
     pub fn access_lost(&mut self, access: NodeId, before: Way) {
@@ -251,17 +270,9 @@ impl UserQueues {
 
     /// Time passes: what was given back is passed on again, what was tried for too long is given up, idle queues go.
     pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        // In the order of users' names: effects must not depend on the order of a hash map.
-        let mut busy: Vec<UserKey> = Vec::new();
         self.waiting_bytes = self.users.values().map(|queue| queue.waiting_bytes).sum();
-        self.users.retain(|user, queue| {
-            if !queue.waiting.is_empty() {
-                busy.push(user.clone());
-            }
-            !queue.is_idle(now)
-        });
-        busy.sort_unstable();
-        for user in busy {
+        self.users.retain(|_, queue| !queue.is_idle(now));
+        for user in self.busy() {
             let Some(queue) = self.users.get_mut(&user) else {
                 continue;
             };

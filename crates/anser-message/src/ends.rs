@@ -48,7 +48,9 @@ impl MessageLoop {
         for (partition, end) in ends {
             // What cannot be read now is looked at again.
             let is_ahead = end.is_ok_and(|end| self.quiet_end(partition).is_some_and(|known| end > known));
-            if is_ahead && self.node.reclaim(partition, now, &mut self.effects) {
+            if is_ahead && self.node.is_anothers(partition) {
+                self.let_go(partition);
+            } else if is_ahead && self.node.reclaim(partition, now, &mut self.effects) {
                 tracing::info!(%partition, "somebody else has written to the partition; it is taken over anew");
                 reclaimed.push(partition);
             }

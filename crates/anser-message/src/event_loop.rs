@@ -10,11 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use anser_backend::AppendError;
-use anser_cluster::{Accepted, AccessService, Arrival, Deliver, Outcome, PeerService, Publish, Refusal, Settled, Way};
+use anser_cluster::{
+    Accepted, AccessService, Arrival, Claims, Deliver, Outcome, PeerService, Publish, Refusal, Settled, Way,
+};
 use anser_core::draft::{Draft, Ticket};
 use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
 use anser_core::owner::{Committed, Loaded};
@@ -29,7 +31,7 @@ use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
-use crate::takeover::{Step, TakeOver};
+use crate::takeover::{ALL_ASKED_AT_ONCE, Step, TAKE_OVERS_AT_ONCE, TakeOver};
 use to_peers::ToPeers;
 
 /// Inputs taken in one turn.
@@ -99,12 +101,17 @@ pub(crate) struct MessageLoop {
     pub(crate) for_archiver: Vec<Order>,
     /// This node, and the others if there are any.
     pub(crate) me: NodeId,
-    peers: Option<Arc<dyn PeerService>>,
+    pub(crate) peers: Option<Arc<dyn PeerService>>,
     pub(crate) peer_inbox: Arc<PeerInbox>,
+    /// What the other nodes were told last of the claims of this one.
+    told_claims: Claims,
     /// Answers of backends for partitions that come and go.
     pub(crate) steps: FuturesUnordered<Stepping>,
     pub(crate) take_overs: BTreeMap<u64, TakeOver>,
     pub(crate) last_take_over: u64,
+    pub(crate) take_over_turns: Arc<Semaphore>,
+    /// Bounds what take-overs ask backends at once.
+    pub(crate) asks: Arc<Semaphore>,
     pub(crate) progress: Progress,
     inputs: mpsc::Receiver<Input>,
     appends: FuturesOrdered<Appending>,
@@ -114,6 +121,8 @@ pub(crate) struct MessageLoop {
     pub(crate) effects: Vec<Effect>,
     /// Partitions that lost their claim, and are claimed again.
     pub(crate) unowned: Vec<PartitionId>,
+    /// Those that lost it in this turn.
+    pub(crate) lost: Vec<PartitionId>,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) looks: Looks,
     pub(crate) ends: EndLooks,
@@ -147,9 +156,12 @@ impl MessageLoop {
             me,
             peers,
             peer_inbox,
+            told_claims: Claims::new(),
             steps: FuturesUnordered::new(),
             take_overs: BTreeMap::new(),
             last_take_over: 0,
+            take_over_turns: Arc::new(Semaphore::new(TAKE_OVERS_AT_ONCE)),
+            asks: Arc::new(Semaphore::new(ALL_ASKED_AT_ONCE)),
             progress,
             inputs,
             appends: FuturesOrdered::new(),
@@ -158,6 +170,7 @@ impl MessageLoop {
             next_call: 0,
             effects: Vec::new(),
             unowned: Vec::new(),
+            lost: Vec::new(),
             rolled_back,
             looks: Looks::default(),
             ends: EndLooks::default(),
@@ -231,6 +244,10 @@ impl MessageLoop {
             }
         }
         self.perform().await?;
+        if !self.lost.is_empty() {
+            let lost = std::mem::take(&mut self.lost);
+            self.take_over(lost);
+        }
         Ok(true)
     }
 
@@ -255,6 +272,7 @@ impl MessageLoop {
         self.node.tick(now, &mut self.effects);
         self.look_for_rollbacks();
         self.look_at_ends();
+        self.note_asked_tick();
         *since_reclaim += 1;
         if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
             *since_reclaim = 0;
@@ -359,6 +377,10 @@ impl MessageLoop {
                 peers.begin_anew();
             }
             to_peers.send(&**peers);
+            if self.node.claims().ne(self.told_claims.iter().map(|(partition, claim)| (*partition, *claim))) {
+                self.told_claims = self.node.claims().collect();
+                peers.claims(self.told_claims.clone());
+            }
             self.peer_inbox.note_owned(self.node.partitions().count());
         }
         self.hand_on(committed).await

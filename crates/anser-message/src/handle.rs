@@ -303,6 +303,10 @@ impl OwnerService for MessageHandle {
         self.peer_inbox.put(FromPeer::AccessLost(node, before));
     }
 
+    fn let_go(&self, next: NodeId, partitions: Vec<PartitionId>) {
+        self.peer_inbox.put(FromPeer::LetGo(next, partitions));
+    }
+
     fn listed(&self) {
         self.peer_inbox.note_listed();
     }

@@ -29,8 +29,10 @@ pub(crate) enum FromPeer {
     Lost(NodeId),
     /// The ways from an access node before this one are broken.
     AccessLost(NodeId, Way),
-    /// The members have changed.
+    /// The members have changed, or what they claim.
     Owners(Owners),
+    /// The next owner of partitions asks us to let go of them.
+    LetGo(NodeId, Vec<PartitionId>),
 }
 
 /// What other nodes have to say, in order, until the loop takes it. Bounded by what is on its way: of forwards each node sends no
@@ -104,23 +106,32 @@ impl MessageLoop {
                 }
             }
             FromPeer::Lost(node) => self.node.lost(node, now, &mut self.effects),
-            FromPeer::AccessLost(node, before) => self.node.access_lost(node, before),
+            FromPeer::AccessLost(node, before) => self.node.access_lost(node, before, now, &mut self.effects),
             FromPeer::Owners(owners) => self.change_owners(owners),
+            FromPeer::LetGo(next, partitions) => {
+                for partition in partitions {
+                    // Whoever has another list of members than we have waits, and then claims all the same.
+                    if self.node.is_of(partition, next) {
+                        self.let_go(partition);
+                    }
+                }
+            }
         }
     }
 
-    /// Lets go of what belongs to others now, and takes over what belongs to this node.
+    /// Lets go of what others have claimed now, and takes over what belongs to this node. What belongs to another one that has
+    /// not claimed it yet stays.
     fn change_owners(&mut self, owners: Owners) {
         let now = (self.clock)();
-        self.node.set_owners(self.me, owners.clone());
-        let is_ours = |partition: PartitionId| owners.get(usize::from(partition.0)) == Some(&Some(self.me));
-        let (stay, go): (Vec<_>, Vec<_>) = self.node.partitions().partition(|partition| is_ours(*partition));
-        let come: Vec<_> = self.backends.log.partitions().all().filter(|p| is_ours(*p) && !stay.contains(p)).collect();
-        for partition in go.iter().filter(|partition| !self.node.is_leaving(**partition)).copied().collect::<Vec<_>>() {
-            tracing::info!(%partition, "the partition goes to another node");
-            self.progress.note_not_served(partition);
-            self.node.release(partition, now, &mut self.effects);
+        let me = Some(self.me);
+        let belongs_here = |partition: PartitionId| owners.next(partition) == me;
+        let (stay, other): (Vec<_>, Vec<_>) = self.node.partitions().partition(|partition| belongs_here(*partition));
+        let is_new = |partition: &PartitionId| belongs_here(*partition) && !stay.contains(partition);
+        let come: Vec<_> = self.backends.log.partitions().all().filter(is_new).collect();
+        for partition in other.into_iter().filter(|partition| owners.present(*partition) != me) {
+            self.let_go(partition);
         }
+        self.node.set_owners(self.me, owners, now, &mut self.effects);
         for partition in stay {
             // It was on its way out, and stays after all.
             if self.node.adopt(partition) && self.node.owner(partition).is_some_and(Owner::is_serving) {
@@ -132,13 +143,29 @@ impl MessageLoop {
             tracing::info!(partitions = adopted.len(), "taking partitions over");
         }
         self.take_over(adopted);
+        self.claim_what_is_free();
     }
 
-    /// A partition lost its claim. It is claimed again; or, on its way out, the log is asked what became of its records.
+    /// Lets a partition go, if it is not on its way out already.
+    pub(crate) fn let_go(&mut self, partition: PartitionId) {
+        if self.node.epoch(partition).is_none() || self.node.is_leaving(partition) {
+            return;
+        }
+        tracing::info!(%partition, "the partition goes to another node");
+        self.progress.note_not_served(partition);
+        self.node.release(partition, (self.clock)(), &mut self.effects);
+    }
+
+    /// A partition lost its claim. It is claimed again, unless that is for another node; on its way out, the log is asked what became
+    /// of its records.
     pub(crate) fn reclaim_or_resolve(&mut self, partition: PartitionId) {
+        if self.node.is_anothers(partition) {
+            self.let_go(partition);
+        }
         match self.node.unresolved_from(partition).filter(|_| self.node.is_leaving(partition)) {
             Some(from) => self.find_out(partition, from),
-            None => self.note_unowned(partition),
+            // At once: somebody may wait for it.
+            None => self.lost.push(partition),
         }
     }
 

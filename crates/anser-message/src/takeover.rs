@@ -1,5 +1,8 @@
-//! Taking partitions over: a claim in each, then everything up to the claims is read. Every start is a take-over, and so is
-//! every partition that comes to this node while it runs.
+//! Taking partitions over: what there is is read, then each is claimed, and what lies before the claim is read as well. Every start
+//! is a take-over, and so is every partition that comes to this node while it runs.
+//!
+//! From the claim on nobody else decides in a partition. So all that takes long comes before it: whoever owned it until then
+//! goes on meanwhile. Only a node by itself claims first, as nobody decides there anyway.
 //!
 //! The loop goes on serving meanwhile: whatever waits for a backend is a [`Step`] that comes back to it, and what was read is
 //! taken in piece by piece.
@@ -12,10 +15,11 @@ use std::sync::Arc;
 
 use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, MessageLog, ReadError, StoreError};
 use anser_core::node::Append;
-use anser_core::owner::{Fence, Loaded};
+use anser_core::owner::Loaded;
 use anser_types::record::Body;
-use anser_types::{Offset, PartitionId, Subject};
+use anser_types::{NodeId, Offset, PartitionId, Subject};
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::applier::ToApply;
 use crate::archiver::Order;
@@ -24,13 +28,23 @@ use crate::role::RoleError;
 use crate::rollback::Seen;
 use place::Place;
 pub(crate) use place::claim_at;
+use read::{Piece, Reading};
 
 /// Bytes read from the log in one go. What one piece takes to be taken in is what others wait meanwhile.
 const READ_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of records that are to be applied and wait for the claims. With more, the claims come at once.
+const TO_REPLAY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// How many partitions a backend is asked about at once. A node takes over many partitions together, and none of them is
-/// served before all have been asked about.
+/// How many partitions of one take-over, and of all together, a backend is asked about at once.
 const ASKED_AT_ONCE: usize = 8;
+pub(crate) const ALL_ASKED_AT_ONCE: usize = 8;
+/// On one of several nodes, how many partitions are taken over together, and how many such take-overs there are at a time. Those of one
+/// wait for each other, so there are few; each has a reader of its own, so there are not too few.
+const TOGETHER: usize = 16;
+pub(crate) const TAKE_OVERS_AT_ONCE: usize = 3;
+
+/// For how many ticks of the loop the present owners are asked to let go. Then they are cut off or dead, or see it otherwise.
+const ASKED_TICKS_MAX: u32 = 5;
 
 /// Names a take-over among those of this life of the node.
 type Id = u64;
@@ -38,17 +52,15 @@ type Id = u64;
 pub(crate) type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
 /// A claim on its way into the log.
 type Appending = BoxFuture<'static, Result<Offset, AppendError>>;
-/// A reader, and what it has read.
-type Piece = (Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>);
+/// The turn of a take-over. Its end lets another one begin.
+type Turn = Option<OwnedSemaphorePermit>;
 
 /// What comes back of a backend.
 pub(crate) enum Step {
-    /// Where the partitions end.
-    Bounds(Answers<Offset>),
-    /// Which claims are in the log, and the attempts to own to which they belong.
-    Claims(Answers<(u64, Offset)>),
-    /// From where to read.
-    Places(Answers<Place>),
+    /// These partitions may be taken over now.
+    Begin(Vec<PartitionId>, Turn),
+    /// From where to read, for each attempt to own a partition.
+    Places(Vec<(u64, PartitionId, Result<Place, RoleError>)>, Turn),
     /// The next piece of the log.
     Piece(Id, Piece),
     /// What is known of a conversation of which the log speaks.
@@ -57,6 +69,8 @@ pub(crate) enum Step {
     GoOn(Id),
     /// The newest records of partitions in which nothing was said of late.
     Newest(Id, Answers<Vec<(Offset, Body)>>),
+    /// Which claims are in the log.
+    Claims(Id, Answers<Offset>),
     /// The applier has done everything that was read.
     Applied(Id),
     /// Whoever waited for this node was told that it serves.
@@ -75,42 +89,50 @@ impl std::fmt::Debug for Step {
     }
 }
 
-/// Where a partition stands while it is read.
-#[derive(Debug)]
-struct Reading {
-    /// The attempt to own it to which this belongs.
-    epoch: u64,
-    fence: Fence,
-    /// From here on the mailbox may not have applied the records.
-    replay_from: Offset,
-    /// From here on the directory may lack changes of rosters.
-    changes_from: Offset,
-    /// The claim; reading ends behind it.
-    claim: Offset,
-    /// Behind the newest entry that was looked at, and whether that one counts.
-    seen: Offset,
-    counts: bool,
-    /// Where reading began, and whether there was nothing with a sent time.
-    start: Offset,
-    is_quiet: bool,
-    done: bool,
+/// How far a take-over is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Stage {
+    /// It reads what there is.
+    #[default]
+    Reading,
+    /// It asks for what has to be known before it claims.
+    LookingBack,
+    /// It waits for the present owners to let go.
+    Asking,
+    /// Its claims are on their way into the log.
+    Claiming,
+    /// It reads up to its claims.
+    Claimed,
+    /// The partitions are served, or will be when everything that was read is applied.
+    Read,
 }
 
 /// Some partitions on their way to this node.
 #[derive(Default)]
 pub(crate) struct TakeOver {
     reading: BTreeMap<PartitionId, Reading>,
+    stage: Stage,
     /// What was read and is being taken in.
     entries: VecDeque<LogEntry>,
+    /// What was taken in before the claim and is to be applied under it.
+    to_replay: VecDeque<LogEntry>,
+    to_replay_bytes: usize,
     /// What was read meanwhile, with the reader that goes on from there.
-    ahead: Option<(Box<dyn LogReader>, Vec<LogEntry>)>,
+    ahead: Option<Piece>,
+    /// The reader, while nothing is read.
+    reader: Option<Box<dyn LogReader>>,
     /// Whether a conversation is being loaded.
     is_loading: bool,
+    /// For how many ticks it waits for the present owners.
+    asked_ticks: u32,
+    /// Held until everything is applied: what is replayed must not pile up before the applier.
+    #[expect(dead_code, reason = "its drop is what it is for")]
+    turn: Turn,
 }
 
 impl std::fmt::Debug for TakeOver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TakeOver").field("reading", &self.reading).finish_non_exhaustive()
+        f.debug_struct("TakeOver").field("stage", &self.stage).field("reading", &self.reading).finish_non_exhaustive()
     }
 }
 
@@ -129,27 +151,29 @@ pub(crate) async fn ends_of(log: &Arc<dyn MessageLog>, partitions: Vec<Partition
 }
 
 impl MessageLoop {
-    /// Begins to take partitions over that this node has adopted.
+    /// Begins to take partitions over that are here and not owned. On a node by itself all of them together: the records of all are
+    /// replayed in the one order in which they lie in the log, which gives entries the places that they had before a crash.
     pub(crate) fn take_over(&mut self, partitions: Vec<PartitionId>) {
-        if partitions.is_empty() {
-            return;
+        let together = if self.is_alone() { usize::MAX } else { TOGETHER };
+        for partitions in partitions.chunks(together) {
+            let (partitions, turns) = (partitions.to_vec(), Arc::clone(&self.take_over_turns));
+            // The semaphore is never closed.
+            self.steps.push(Box::pin(async move { Step::Begin(partitions, turns.acquire_owned().await.ok()) }));
         }
-        let log = self.backends.log.clone();
-        self.steps.push(Box::pin(async move { Step::Bounds(ends_of(&log, partitions).await) }));
     }
 
     /// Does what a backend's answer allows.
     pub(crate) async fn step(&mut self, step: Step) -> Result<(), RoleError> {
         match step {
-            Step::Bounds(bounds) => self.claim_all(bounds),
-            Step::Claims(claims) => self.claimed(claims),
-            Step::Places(places) => self.begin_reading(places).await,
-            Step::Piece(id, (reader, entries)) => self.read_piece(id, reader, entries).await,
+            Step::Begin(partitions, turn) => self.begin(partitions, turn).await,
+            Step::Places(places, turn) => self.begin_reading(places, turn).await,
+            Step::Piece(id, piece) => self.read_piece(id, piece).await,
             Step::Loaded(id, partition, subject, loaded) => self.loaded_for(id, partition, &subject, loaded).await,
             Step::GoOn(id) => self.go_on(id).await,
             Step::Newest(id, newest) => self.newest_found(id, newest).await,
+            Step::Claims(id, claims) => self.claimed(id, claims).await,
             Step::Applied(id) => {
-                self.serve_all(id);
+                self.applied(id);
                 Ok(())
             }
             Step::Ready => Ok(()),
@@ -180,9 +204,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    /// The answers that go on. What failed is tried again; on a node by itself together with all the others, because there the
-    /// records of all partitions are replayed in the one order in which they lie in the log: it gives entries the places that
-    /// they had before a crash.
+    /// The answers that go on. What failed is tried again; on a node by itself together with all the others.
     fn sort_out<T>(&mut self, answers: Answers<T>) -> Result<Vec<(PartitionId, T)>, RoleError> {
         let mut good = Vec::with_capacity(answers.len());
         let mut has_failed = false;
@@ -204,97 +226,179 @@ impl MessageLoop {
         Ok(good)
     }
 
-    fn claim_all(&mut self, bounds: Answers<Offset>) -> Result<(), RoleError> {
-        let mut pending: Vec<(PartitionId, u64, Appending)> = Vec::new();
-        for (partition, end) in self.sort_out(bounds)? {
-            let now = (self.clock)();
-            let Some(Append { epoch, expected, records, .. }) = self.node.claim(partition, &self.name, end, now) else {
-                continue;
+    /// Looks for the places to read from. The applier writes nothing of these partitions until they are replayed.
+    async fn begin(&mut self, partitions: Vec<PartitionId>, turn: Turn) -> Result<(), RoleError> {
+        let now = (self.clock)();
+        let attempts: Vec<(PartitionId, u64)> =
+            partitions.into_iter().filter_map(|p| Some((p, self.node.prepare(p, now)?))).collect();
+        if attempts.is_empty() {
+            return Ok(());
+        }
+        // Behind what was decided under an earlier claim. From here and not from the step: of two attempts, the later one has
+        // the last word.
+        self.perform().await?;
+        let (done, suspended) = oneshot::channel();
+        let partitions = attempts.iter().map(|(partition, _)| *partition).collect();
+        self.applies.send(ToApply::Suspend(partitions, done)).await.map_err(|_| RoleError::Ended)?;
+        let (backends, limits, asks) = (self.backends.clone(), self.limits, Arc::clone(&self.asks));
+        self.steps.push(Box::pin(async move {
+            // If the applier has gone, the role ends anyway.
+            suspended.await.ok();
+            let ask = |(partition, epoch)| {
+                let (backends, asks) = (backends.clone(), Arc::clone(&asks));
+                async move {
+                    // It is never closed.
+                    let _turn = asks.acquire().await.ok();
+                    (epoch, partition, place::find(&backends, &limits, now, partition).await)
+                }
             };
-            pending.push((partition, epoch, self.backends.log.append_at(partition, expected, records)));
+            Step::Places(of_each(attempts, ask).await, turn)
+        }));
+        Ok(())
+    }
+
+    async fn begin_reading(
+        &mut self,
+        places: Vec<(u64, PartitionId, Result<Place, RoleError>)>,
+        turn: Turn,
+    ) -> Result<(), RoleError> {
+        // Of what was given up meanwhile, another attempt is under way.
+        let mut present = places;
+        present.retain(|(epoch, partition, _)| self.node.epoch(*partition) == Some(*epoch));
+        let found = present.into_iter().map(|(epoch, partition, place)| (partition, place.map(|place| (epoch, place))));
+        let log = self.backends.log.id();
+        let found = self.sort_out(found.collect())?;
+        let reading: BTreeMap<_, _> =
+            found.into_iter().map(|(partition, (epoch, place))| (partition, Reading::new(epoch, place, log))).collect();
+        if reading.is_empty() {
+            return Ok(());
+        }
+        let from = reading.iter().map(|(partition, reading)| (*partition, reading.start)).collect();
+        let reader = Some(self.backends.log.reader(from));
+        self.last_take_over += 1;
+        let id = self.last_take_over;
+        self.take_overs.insert(id, TakeOver { reading, reader, turn, ..TakeOver::default() });
+        if self.is_alone() {
+            self.claim_all(id);
+            return Ok(());
+        }
+        self.go_on(id).await
+    }
+
+    /// Has whoever owns the partitions let go of them: what they decide behind a claim would be lost. It finds out, but that takes
+    /// time, in which nobody is served.
+    fn ask_to_let_go(&mut self, id: Id) {
+        let present = self.present_owners(id);
+        if present.is_empty() {
+            return self.claim_all(id);
+        }
+        if let Some(take_over) = self.take_overs.get_mut(&id) {
+            take_over.stage = Stage::Asking;
+        }
+        for (node, partitions) in present {
+            if let Some(peers) = &self.peers {
+                peers.ask_to_let_go(node, partitions);
+            }
+        }
+    }
+
+    /// The other nodes that own partitions of a take-over now, as far as is known.
+    fn present_owners(&self, id: Id) -> BTreeMap<NodeId, Vec<PartitionId>> {
+        let mut present: BTreeMap<NodeId, Vec<PartitionId>> = BTreeMap::new();
+        for partition in self.take_overs.get(&id).into_iter().flat_map(|take_over| take_over.reading.keys()) {
+            if let Some(node) = self.node.owner_elsewhere(*partition) {
+                present.entry(node).or_default().push(*partition);
+            }
+        }
+        present
+    }
+
+    /// Claims what the present owners have let go of, and what they have been asked for long enough.
+    pub(crate) fn claim_what_is_free(&mut self) {
+        let asking = self.take_overs.iter().filter(|(_, take_over)| take_over.stage == Stage::Asking);
+        let is_free =
+            |id: &Id| self.take_overs[id].asked_ticks >= ASKED_TICKS_MAX || self.present_owners(*id).is_empty();
+        let free: Vec<Id> = asking.map(|(id, _)| *id).filter(is_free).collect();
+        for id in free {
+            self.claim_all(id);
+        }
+    }
+
+    /// Time passes for those who wait.
+    pub(crate) fn note_asked_tick(&mut self) {
+        for take_over in self.take_overs.values_mut().filter(|take_over| take_over.stage == Stage::Asking) {
+            take_over.asked_ticks += 1;
+        }
+        self.claim_what_is_free();
+    }
+
+    /// Claims the partitions: from now on it has to be quick.
+    fn claim_all(&mut self, id: Id) {
+        let Some(take_over) = self.take_overs.get_mut(&id) else {
+            return;
+        };
+        take_over.stage = Stage::Claiming;
+        let now = (self.clock)();
+        let mut pending: Vec<(PartitionId, Appending)> = Vec::new();
+        for (&partition, reading) in &take_over.reading {
+            if self.node.epoch(partition) == Some(reading.epoch)
+                && let Some(append) = self.node.claim(partition, &self.name, reading.end(), now)
+            {
+                let Append { expected, records, .. } = append;
+                pending.push((partition, self.backends.log.append_at(partition, expected, records)));
+            }
         }
         self.steps.push(Box::pin(async move {
             let mut claims = Vec::with_capacity(pending.len());
-            for (partition, epoch, append) in pending {
-                let claim = append.await.map(|offset| (epoch, offset));
-                claims.push((partition, claim.map_err(RoleError::from)));
+            for (partition, append) in pending {
+                claims.push((partition, append.await.map_err(RoleError::from)));
             }
-            Step::Claims(claims)
+            Step::Claims(id, claims)
         }));
-        Ok(())
     }
 
-    fn claimed(&mut self, claims: Answers<(u64, Offset)>) -> Result<(), RoleError> {
-        let mut claimed = self.sort_out(claims)?;
+    async fn claimed(&mut self, id: Id, mut claims: Answers<Offset>) -> Result<(), RoleError> {
+        let Some(mut take_over) = self.take_overs.remove(&id) else {
+            return Ok(());
+        };
         // Of what was given up meanwhile, another attempt is under way.
-        claimed.retain(|(partition, (epoch, _))| self.node.epoch(*partition) == Some(*epoch));
-        for &(partition, (_, offset)) in &claimed {
-            self.node.claimed(partition, offset);
-            // It reads what it needs by itself, from its own place.
-            self.for_archiver.push(Order::Take(partition, offset));
-        }
-        let (backends, limits, clock) = (self.backends.clone(), self.limits, self.clock.clone());
-        let applies = self.applies.clone();
-        self.steps.push(Box::pin(async move {
-            let (done, suspended) = tokio::sync::oneshot::channel();
-            let partitions = claimed.iter().map(|(partition, _)| *partition).collect();
-            // If the applier has gone, the role ends anyway.
-            if applies.send(ToApply::Suspend(partitions, done)).await.is_ok() {
-                suspended.await.ok();
-            }
-            let ask = |(partition, attempt)| {
-                let (backends, now) = (backends.clone(), clock());
-                async move { (partition, place::find(&backends, &limits, now, partition, attempt).await) }
-            };
-            Step::Places(of_each(claimed, ask).await)
-        }));
-        Ok(())
-    }
-
-    async fn begin_reading(&mut self, places: Answers<Place>) -> Result<(), RoleError> {
-        let mut take_over = TakeOver::default();
-        let mut from = Vec::with_capacity(places.len());
-        for (partition, place) in self.sort_out(places)? {
-            let Place { epoch, claim, start, replay_from, changes_from } = place;
-            if self.node.epoch(partition) != Some(epoch) {
-                continue;
-            }
-            let fence = Fence::new(self.backends.log.id());
-            take_over.reading.insert(
-                partition,
-                Reading {
-                    epoch,
-                    fence,
-                    replay_from,
-                    changes_from,
-                    claim,
-                    seen: Offset::START,
-                    counts: false,
-                    start,
-                    is_quiet: true,
-                    done: false,
-                },
-            );
-            from.push((partition, start));
-        }
-        if from.is_empty() {
+        claims.retain(|(partition, _)| {
+            let reading = take_over.reading.get(partition);
+            reading.is_some_and(|reading| self.node.epoch(*partition) == Some(reading.epoch))
+        });
+        let claimed: BTreeMap<PartitionId, Offset> = self.sort_out(claims)?.into_iter().collect();
+        take_over.reading.retain(|partition, reading| {
+            reading.claim = claimed.get(partition).copied();
+            reading.claim.is_some()
+        });
+        if take_over.reading.is_empty() {
             return Ok(());
         }
-        // Behind what was decided under an earlier claim, and before what is replayed.
+        for (&partition, &claim) in &claimed {
+            self.node.claimed(partition, claim);
+            // It reads what it needs by itself, from its own place.
+            self.for_archiver.push(Order::Take(partition, claim));
+        }
+        take_over.stage = Stage::Claimed;
+        self.take_overs.insert(id, take_over);
+        // Before what is replayed.
         self.perform().await?;
-        let partitions = from.iter().map(|(partition, _)| *partition).collect();
+        let partitions = claimed.into_keys().collect();
         self.applies.send(ToApply::Resume(partitions)).await.map_err(|_| RoleError::Ended)?;
-        self.last_take_over += 1;
-        self.take_overs.insert(self.last_take_over, take_over);
-        let reader = self.backends.log.reader(from);
-        self.read_on(self.last_take_over, reader);
-        Ok(())
+        self.go_on(id).await
     }
 
-    /// The applier is told to say when it has done everything that was read.
-    async fn wait_until_applied(&mut self, id: Id) -> Result<(), RoleError> {
+    /// Everything up to the claims is read. On one of several nodes the partitions are served at once: what is decided now is applied
+    /// behind what was read. On a node by itself first everything is applied: whoever pulls after a start finds all that was acked.
+    async fn all_read(&mut self, id: Id) -> Result<(), RoleError> {
+        if let Some(take_over) = self.take_overs.get_mut(&id) {
+            take_over.stage = Stage::Read;
+        }
+        if !self.is_alone() {
+            self.serve_all(id);
+        }
         self.perform().await?;
-        let (done, applied) = tokio::sync::oneshot::channel();
+        let (done, applied) = oneshot::channel();
         self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
         self.steps.push(Box::pin(async move {
             // If the applier has gone, the role ends anyway.
@@ -304,24 +408,36 @@ impl MessageLoop {
         Ok(())
     }
 
+    /// The partitions of a take-over that are still this node's, with their claims.
+    fn own_of(&self, id: Id) -> Vec<(PartitionId, Offset)> {
+        let reading = self.take_overs.get(&id).into_iter().flat_map(|take_over| &take_over.reading);
+        let is_own =
+            |(partition, reading): &(&PartitionId, &Reading)| self.node.epoch(**partition) == Some(reading.epoch);
+        reading.filter(is_own).filter_map(|(partition, reading)| Some((*partition, reading.claim?))).collect()
+    }
+
     fn serve_all(&mut self, id: Id) {
-        let Some(take_over) = self.take_overs.remove(&id) else {
-            return;
-        };
         let now = (self.clock)();
+        let own = self.own_of(id);
         if !self.is_alone() {
-            tracing::info!(partitions = take_over.reading.len(), "partitions are taken over");
+            tracing::info!(partitions = own.len(), "partitions are taken over");
         }
-        for (partition, reading) in take_over.reading {
-            if self.node.epoch(partition) == Some(reading.epoch) {
-                self.node.serve(partition, now, &mut self.effects);
-                if self.node.epoch(partition).is_some() && !self.node.is_leaving(partition) {
-                    self.metrics.take_overs.inc();
-                    // The applier has done everything that was read.
-                    self.progress.note_applied(partition, reading.claim.next());
-                    self.progress.note_served(partition, reading.claim.next());
-                }
+        for (partition, claim) in own {
+            self.node.serve(partition, now, &mut self.effects);
+            if self.node.epoch(partition).is_some() && !self.node.is_leaving(partition) {
+                self.metrics.take_overs.inc();
+                self.progress.note_served(partition, claim.next());
             }
         }
+    }
+
+    fn applied(&mut self, id: Id) {
+        if self.is_alone() {
+            self.serve_all(id);
+        }
+        for (partition, claim) in self.own_of(id) {
+            self.progress.note_applied(partition, claim.next());
+        }
+        self.take_overs.remove(&id);
     }
 }

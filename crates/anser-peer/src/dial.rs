@@ -154,10 +154,18 @@ pub(crate) async fn connect(hub: &Hub, link: &Arc<Link>, address: &str) -> Resul
     let first = stream.message().await?.ok_or(Broken::Ended)?;
     let mut frames = wire::read(&first)?.into_iter();
     match frames.next() {
-        // Whatever follows in this batch is about streams before this one.
         Some(Frame::Hello(hello)) => {
             judge(&hub.hello, &hello).map_err(Broken::Stranger)?;
-            if hello.node == link.node() { Ok(stream) } else { Err(Broken::OtherRun) }
+            if hello.node != link.node() {
+                return Err(Broken::OtherRun);
+            }
+            // Whatever else follows in this batch is about streams before this one.
+            for frame in frames {
+                if let Frame::Claims(claims) = frame {
+                    hub.note_claims(link.node(), claims);
+                }
+            }
+            Ok(stream)
         }
         Some(Frame::Refused { reason }) => Err(Broken::Refused(reason)),
         _ => Err(Broken::OutOfPlace),
@@ -226,6 +234,7 @@ fn take(hub: &Hub, link: &Link, batch: &[u8]) -> Result<(), Broken> {
                     owner.answered(link.node(), answers);
                 }
             }
+            Frame::Claims(claims) => hub.note_claims(link.node(), claims),
             Frame::Reply { id, result } => link.answered(id, result),
             Frame::Taken { frames } => link.taken(frames),
             _ => return Err(Broken::OutOfPlace),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anser_backend::{Member, Role};
-use anser_cluster::{AccessService, ConnectionIds, Publish, Settled, Way};
+use anser_cluster::{AccessService, Claims, ConnectionIds, Publish, Settled, Way};
 use anser_runtime::{Fate, Tasks};
 use anser_types::{ConnectionId, NodeId, PartitionCount, UserKey};
 use arc_swap::ArcSwap;
@@ -21,7 +21,7 @@ use crate::dial;
 use crate::kept::{Kept, Ways};
 use crate::link::Link;
 use crate::node::Local;
-use crate::routes::{Routes, Suspects};
+use crate::routes::{Claimed, Routes, Suspects};
 use crate::tls::Certificates;
 use crate::wire::{Frame, Hello};
 
@@ -50,6 +50,8 @@ pub(crate) struct Hub {
     links: RwLock<HashMap<NodeId, Arc<Link>>>,
     sessions: RwLock<HashMap<NodeId, Arc<Session>>>,
     suspicions: Mutex<HashMap<NodeId, Suspicion>>,
+    /// What each node has said last of its claims; also of this one.
+    claimed: Mutex<Claimed>,
 }
 
 /// A node that is in the list and does not answer.
@@ -108,6 +110,7 @@ impl Hub {
             links: RwLock::default(),
             sessions: RwLock::default(),
             suspicions: Mutex::default(),
+            claimed: Mutex::default(),
         })
     }
 
@@ -161,6 +164,9 @@ impl Hub {
             earlier.close();
             self.tell_access_lost(node, way);
         }
+        let claimed = self.claimed.lock();
+        session.put(&Frame::Claims(claimed.get(&self.me()).cloned().unwrap_or_default()));
+        drop(claimed);
         way
     }
 
@@ -232,7 +238,12 @@ impl Hub {
 
     /// Takes the list of members in: routes, links, and whatever is kept follow it.
     pub(crate) fn take_members(self: &Arc<Self>, members: &[Member]) {
-        let routes = Routes::new(members, &self.suspects(members), self.partitions);
+        let claimed = {
+            let mut claimed = self.claimed.lock();
+            claimed.retain(|node, _| *node == self.me() || members.iter().any(|member| member.id == *node));
+            claimed.clone()
+        };
+        let routes = Routes::new(members, &self.suspects(members), &claimed, self.partitions);
         self.tend_links(&routes);
         let now = Arc::new(routes);
         let mut differs = false;
@@ -241,7 +252,7 @@ impl Hub {
             if now.differs_for_owners(&before)
                 && let Some(owner) = self.local().owner
             {
-                owner.owners_changed(Arc::clone(now.owners()));
+                owner.owners_changed(now.owners().clone());
             }
             differs = now.differs_for_users(&before) || now.differs_for_owners(&before);
             differs
@@ -249,6 +260,25 @@ impl Hub {
         if differs {
             self.changes.send_modify(|version| *version = version.wrapping_add(1));
         }
+    }
+
+    /// A node has said which claims it holds to.
+    pub(crate) fn note_claims(&self, node: NodeId, claims: Claims) {
+        let known = self.claimed.lock().insert(node, claims.clone());
+        if known.as_ref() != Some(&claims) {
+            self.recheck.notify_one();
+        }
+    }
+
+    /// Tells all nodes that have dialled this one which claims it holds to.
+    pub(crate) fn tell_claims(&self, claims: Claims) {
+        // Under the lock: a node that dials meanwhile gets these last.
+        let mut claimed = self.claimed.lock();
+        claimed.insert(self.me(), claims.clone());
+        let frame = Frame::Claims(claims);
+        self.sessions.read().values().for_each(|session| session.put(&frame));
+        drop(claimed);
+        self.recheck.notify_one();
     }
 
     fn suspects(&self, members: &[Member]) -> Suspects {

@@ -34,5 +34,5 @@ pub use kept::{Kept, Ways};
 pub use messages::RoutedMessages;
 pub use node::{Announced, Local, PeerDeps, PeerNode, StartError};
 pub use peers::Peers;
-pub use routes::Routes;
+pub use routes::{Claimed, Routes};
 pub use tls::TlsError;

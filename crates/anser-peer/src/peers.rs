@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use anser_cluster::{BoxFuture, Forward, Forwarded, PeerService, Refusal};
+use anser_cluster::{BoxFuture, Claims, Forward, Forwarded, PeerService, Refusal};
 use anser_types::{NodeId, PartitionId};
 
 use crate::hub::Hub;
-use crate::wire::Request;
+use crate::wire::{Frame, Request};
 
 /// Forwards on the stream to the owner, and answers on the stream on which something was forwarded.
 #[derive(Debug, Clone)]
@@ -30,6 +30,16 @@ impl PeerService for Peers {
     fn answer(&self, to: NodeId, answers: Vec<(u64, Forwarded)>) {
         if let Some(session) = self.hub.session(to) {
             session.answer(answers);
+        }
+    }
+
+    fn claims(&self, claims: Claims) {
+        self.hub.tell_claims(claims);
+    }
+
+    fn ask_to_let_go(&self, of: NodeId, partitions: Vec<PartitionId>) {
+        if let Some(link) = self.hub.link(of) {
+            link.tell(Frame::LetGo(partitions));
         }
     }
 

@@ -4,12 +4,11 @@
 //! goes, only what it takes or leaves moves. Two nodes that see different members answer differently; that costs time.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use anser_backend::{Member, Role};
-use anser_cluster::Owners;
+use anser_cluster::{Claims, NodeByPartition, Owners};
 use anser_core::navigation::{AccessNode, choose};
-use anser_types::{AppKey, NodeId, PartitionCount, PartitionId, UserKey};
+use anser_types::{AppKey, Claim, NodeId, PartitionCount, PartitionId, UserKey};
 use xxhash_rust::xxh3::xxh3_64;
 
 #[cfg(test)]
@@ -23,6 +22,9 @@ pub(crate) struct Suspects {
     /// So surely gone that their partitions are others'.
     pub(crate) gone: HashSet<NodeId>,
 }
+
+/// The claims of nodes, as each has told last.
+pub type Claimed = BTreeMap<NodeId, Claims>;
 
 /// Who is asked for what, as one list of members has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +40,15 @@ pub struct Routes {
 impl Routes {
     /// Nobody is known.
     pub(crate) fn nobody(partitions: PartitionCount) -> Self {
-        Self::new(&[], &Suspects::default(), partitions)
+        Self::of(&[], &Claimed::new(), partitions)
     }
 
     /// As a list of members has it in which everybody answers.
-    pub fn of(members: &[Member], partitions: PartitionCount) -> Self {
-        Self::new(members, &Suspects::default(), partitions)
+    pub fn of(members: &[Member], claimed: &Claimed, partitions: PartitionCount) -> Self {
+        Self::new(members, &Suspects::default(), claimed, partitions)
     }
 
-    pub(crate) fn new(members: &[Member], suspects: &Suspects, partitions: PartitionCount) -> Self {
+    pub(crate) fn new(members: &[Member], suspects: &Suspects, claimed: &Claimed, partitions: PartitionCount) -> Self {
         let members = newest_by_name(members);
         let message: Vec<&Member> =
             members.iter().filter(|member| member.roles.has(Role::Message) && !member.draining).collect();
@@ -54,13 +56,19 @@ impl Routes {
         let alive = but(&message, &suspects.gone);
         let hashed = |member: &&Member| (xxh3_64(member.name.as_bytes()), member.id);
         let owning: Vec<_> = alive.iter().map(hashed).collect();
-        let owners: Vec<_> = partitions.all().map(|partition| rendezvous(&owning, partition_hash(partition))).collect();
+        let next: NodeByPartition =
+            partitions.all().map(|partition| rendezvous(&owning, partition_hash(partition))).collect();
+        // One that drains may own still; one that is gone does not.
+        let owns = |id: NodeId| !suspects.gone.contains(&id) && is_message(&members, id);
+        let newest = newest_claims(claimed, owns);
+        let present = |(partition, next): (PartitionId, &Option<NodeId>)| newest.get(&partition).copied().or(*next);
+        let present = partitions.all().zip(next.iter()).map(present).collect();
         let with_terminals: Vec<&Member> = members.iter().filter(|member| member.roles.has(Role::Access)).collect();
         Self {
             message: answering.iter().map(hashed).collect(),
             access: with_terminals.iter().copied().map(access_node).collect(),
             access_ids: with_terminals.iter().map(|member| member.id).collect(),
-            owners: Arc::from(owners),
+            owners: Owners { present, next },
             members,
         }
     }
@@ -85,9 +93,9 @@ impl Routes {
         rendezvous(&self.message, text_hash(app.as_str(), what))
     }
 
-    /// The node that owns a partition.
+    /// The node that owns a partition now.
     pub fn owner(&self, partition: PartitionId) -> Option<NodeId> {
-        self.owners.get(usize::from(partition.0)).copied().flatten()
+        self.owners.present(partition)
     }
 
     /// Who owns what.
@@ -123,6 +131,22 @@ impl Routes {
 fn but<'a>(members: &[&'a Member], suspects: &HashSet<NodeId>) -> Vec<&'a Member> {
     let left: Vec<_> = members.iter().copied().filter(|member| !suspects.contains(&member.id)).collect();
     if left.is_empty() { members.to_vec() } else { left }
+}
+
+fn is_message(members: &[Member], id: NodeId) -> bool {
+    members.iter().any(|member| member.id == id && member.roles.has(Role::Message))
+}
+
+/// Whose claim is the newest in each partition, of the nodes that may own. A later claim lies behind an earlier one.
+fn newest_claims(claimed: &Claimed, owns: impl Fn(NodeId) -> bool) -> BTreeMap<PartitionId, NodeId> {
+    let mut newest: BTreeMap<PartitionId, (Claim, NodeId)> = BTreeMap::new();
+    for (node, claims) in claimed.iter().filter(|(node, _)| owns(**node)) {
+        for (partition, claim) in claims {
+            let known = newest.entry(*partition).or_insert((*claim, *node));
+            *known = (*claim, *node).max(*known);
+        }
+    }
+    newest.into_iter().map(|(partition, (_, node))| (partition, node)).collect()
 }
 
 /// One member for each name: of those with the same name, the one that announced itself last. The lease of a run that ended

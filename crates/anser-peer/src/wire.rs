@@ -12,9 +12,9 @@ mod tests;
 use std::time::Duration;
 
 use anser_cluster::{
-    Accepted, Arrival, Command, Forward, Forwarded, GroupProfile, HistoryRead, HistoryReply, ListItem, Newcomer,
-    Online, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, SettingsPage, Settled, SignInView,
-    SignOut, UserProfile,
+    Accepted, Arrival, Claims, Command, Forward, Forwarded, GroupProfile, HistoryRead, HistoryReply, ListItem,
+    Newcomer, Online, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, SettingsPage, Settled,
+    SignInView, SignOut, UserProfile,
 };
 use anser_types::codec::DecodeError;
 use anser_types::{
@@ -76,6 +76,7 @@ pub(crate) enum Frame {
     SignOut { user: UserKey, why: SignOut },
     GivesWay(Newcomer),
     Forwards(Vec<Forward>),
+    LetGo(Vec<PartitionId>),
     Call { id: u64, wait: Duration, request: Request },
 
     Refused { reason: String },
@@ -83,6 +84,7 @@ pub(crate) enum Frame {
     Settled(Vec<Settled>),
     Answers(Vec<(u64, Forwarded)>),
     Reply { id: u64, result: Result<Answer, Refusal> },
+    Claims(Claims),
 }
 
 /// A question: a method of one of the services, with its arguments.

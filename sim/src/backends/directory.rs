@@ -8,7 +8,7 @@ use anser_types::{AppKey, Mark, Offset, PartitionId, Subject, TargetId, Timestam
 use parking_lot::Mutex;
 
 use super::Sky;
-use super::table::{Redo, Table, now, unavailable};
+use super::table::{Place, Redo, Table, now, unavailable};
 use crate::switch::Switch;
 
 type Write = (PartitionId, Mark, Vec<(Offset, DirectoryChange)>);
@@ -92,8 +92,7 @@ impl Directory for NastyDirectory {
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
-        let forgets = self.sky.weather().forget > 0;
-        let safe = self.table.lock().replay_from(partition, forgets);
+        let safe = self.table.lock().replay_from(partition, Place::of(self.sky.weather().forget));
         Box::pin(std::future::ready(Ok(safe)))
     }
 

@@ -9,7 +9,7 @@ use anser_types::{Mark, MessageUid, PartitionId, Subject, Timestamp, UserKey};
 use parking_lot::Mutex;
 
 use super::Sky;
-use super::table::{Redo, Table, now, unavailable};
+use super::table::{Place, Redo, Table, now, unavailable};
 use crate::switch::Switch;
 
 type Write = (PartitionId, Mark, Vec<HistoryWrite>);
@@ -112,12 +112,11 @@ impl History for NastyHistory {
     }
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
-        let forgets = self.sky.weather().forget > 0;
         if self.sky.broken(Switch::HistoryMarkBeforeRows) {
             let noted = self.noted.lock().get(&partition).copied().unwrap_or_default();
             return Box::pin(std::future::ready(Ok(noted)));
         }
-        let safe = self.table.lock().replay_from(partition, forgets);
+        let safe = self.table.lock().replay_from(partition, Place::of(self.sky.weather().forget));
         Box::pin(std::future::ready(Ok(safe)))
     }
 

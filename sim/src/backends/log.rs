@@ -1,7 +1,7 @@
 //! The fake log: group commit in virtual time.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use anser_backend::{AppendError, Bounds, BoxFuture, LogEntry, LogReader, MessageLog, ReadError};
 use anser_types::{LogId, NodeId, Offset, PartitionCount, PartitionId, Timestamp};
@@ -50,6 +50,8 @@ struct State {
 /// See [`super`].
 #[derive(Debug)]
 pub(crate) struct NastyLog {
+    /// For its readers.
+    me: Weak<Self>,
     state: Mutex<State>,
     wake: Notify,
     count: PartitionCount,
@@ -57,14 +59,15 @@ pub(crate) struct NastyLog {
 }
 
 impl NastyLog {
-    pub(super) fn new(partitions: u16, sky: Sky) -> Self {
+    pub(super) fn new(partitions: u16, sky: Sky) -> Arc<Self> {
         let count = PartitionCount::new(partitions).expect("a plan has at least one partition and at most 256");
         let state = State {
             partitions: count.all().map(|_| Vec::new()).collect(),
             taken: count.all().map(|_| Vec::new()).collect(),
             ..State::default()
         };
-        Self { state: Mutex::new(state), wake: Notify::new(), count, sky }
+        let state = Mutex::new(state);
+        Arc::new_cyclic(|me| Self { me: me.clone(), state, wake: Notify::new(), count, sky })
     }
 
     /// The disk: commits what was appended, all that waits at once, the next when the last is done. Runs for ever.
@@ -237,10 +240,9 @@ impl NastyLog {
     }
 
     /// What lies on the disk of these partitions, from these offsets on.
-    fn written_from(&self, from: &[(PartitionId, Offset)]) -> VecDeque<LogEntry> {
+    fn written_from(&self, starts: &BTreeMap<PartitionId, Offset>) -> VecDeque<LogEntry> {
         let mut entries: BTreeMap<PartitionId, std::vec::IntoIter<LogEntry>> =
-            from.iter().map(|&(partition, _)| (partition, self.entries(partition).into_iter())).collect();
-        let starts: BTreeMap<PartitionId, Offset> = from.iter().copied().collect();
+            starts.keys().map(|&partition| (partition, self.entries(partition).into_iter())).collect();
         let order = self.state.lock().written.clone();
         let next = |partition| entries.get_mut(&partition).and_then(Iterator::next);
         let is_asked_for = |entry: &LogEntry| starts.get(&entry.partition).is_some_and(|start| entry.offset >= *start);
@@ -309,7 +311,12 @@ impl MessageLog for NastyLog {
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        Box::new(NastyReader { entries: self.written_from(&from), sky: self.sky.clone() })
+        Box::new(NastyReader {
+            log: self.me.clone(),
+            next: from.into_iter().collect(),
+            entries: VecDeque::new(),
+            sky: self.sky.clone(),
+        })
     }
 
     fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
@@ -370,9 +377,12 @@ impl MessageLog for LogOfNode {
     }
 }
 
-/// Reads in the order in which the records came to lie on the disk, as far as there were any when it began.
+/// Reads in the order in which the records came to lie on the disk.
 #[derive(Debug)]
 struct NastyReader {
+    log: Weak<NastyLog>,
+    next: BTreeMap<PartitionId, Offset>,
+    /// What was there when it looked last.
     entries: VecDeque<LogEntry>,
     sky: Sky,
 }
@@ -382,6 +392,10 @@ impl LogReader for NastyReader {
         Box::pin(async move {
             let (millis, count) = self.sky.draw(|rng| (rng.between(0, 2), rng.below(60) + 1));
             sleep(millis).await;
+            if self.entries.is_empty() {
+                self.entries = self.log.upgrade().map(|log| log.written_from(&self.next)).unwrap_or_default();
+                self.next.extend(self.entries.iter().map(|entry| (entry.partition, entry.offset.next())));
+            }
             let count = count.min(self.entries.len());
             Ok(self.entries.drain(..count).collect())
         })

@@ -12,7 +12,7 @@ use anser_testkit::trace::Event;
 use anser_types::{BucketId, Claim, DeviceId, Mark, Offset, PartitionId, Position, Timestamp, UserKey};
 use parking_lot::Mutex;
 
-use super::table::{Redo, Table, now, unavailable};
+use super::table::{Place, Redo, Table, now, unavailable};
 use super::{Sky, sleep};
 use crate::switch::Switch;
 
@@ -75,6 +75,8 @@ pub(crate) struct NastyMailbox {
     state: Arc<Mutex<State>>,
     sky: Sky,
     handle: u64,
+    /// Whether it is one of several nodes that has it.
+    is_among: bool,
     /// How often it had come back when this process began, and when it began to replay each partition.
     born: u64,
     replayed: Mutex<BTreeMap<PartitionId, u64>>,
@@ -93,17 +95,25 @@ impl NastyMailbox {
             marks: BTreeMap::new(),
             unmarked: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)), sky, handle: 0, born: 0, replayed: Mutex::default() }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            sky,
+            handle: 0,
+            is_among: false,
+            born: 0,
+            replayed: Mutex::default(),
+        }
     }
 
-    /// The same as a process has it that starts now.
-    pub(super) fn started(&self) -> Self {
+    /// The same as a process has it that starts now; by itself, or as one of several nodes.
+    pub(super) fn started(&self, is_among: bool) -> Self {
         let mut state = self.state.lock();
         state.handles += 1;
         Self {
             state: Arc::clone(&self.state),
             sky: self.sky.clone(),
             handle: state.handles,
+            is_among,
             born: state.rollbacks,
             replayed: Mutex::default(),
         }
@@ -311,11 +321,12 @@ impl Mailbox for NastyMailbox {
 
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         let state = self.state.lock();
-        let forgets = self.sky.weather().forget > 0;
         let safe = if self.sky.broken(Switch::ReplayTooLate) {
             state.noted.get(&partition).copied().unwrap_or_default()
         } else {
-            state.table.replay_from(partition, forgets)
+            // Redis's place is a minute old.
+            let place = if self.is_among { Place::Old } else { Place::of(self.sky.weather().forget) };
+            state.table.replay_from(partition, place)
         };
         Box::pin(std::future::ready(Ok(safe)))
     }

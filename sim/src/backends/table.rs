@@ -23,14 +23,34 @@ pub(super) struct Table<M: Redo> {
     pub(super) live: M,
     writes: Vec<M::Write>,
     flushed: usize,
-    /// Below these, everything is written; and below those, flushed.
+    /// Below these, everything is written; and below those, flushed; and below the last, it was at the flush before.
     noted: BTreeMap<PartitionId, Mark>,
     safe: BTreeMap<PartitionId, Mark>,
+    old: BTreeMap<PartitionId, Mark>,
+}
+
+/// How new a place to replay from may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// As new as what was noted: the table never forgets.
+    Newest,
+    /// Not newer than what it can not forget.
+    Safe,
+    /// Some time old. Whoever noted it has told everybody by now, or has been dead for long.
+    Old,
+}
+
+impl Place {
+    /// Of a table that forgets so often, of a thousand times.
+    pub(super) const fn of(forget: u64) -> Self {
+        if forget > 0 { Self::Safe } else { Self::Newest }
+    }
 }
 
 impl<M: Redo> Table<M> {
     pub(super) fn new() -> Self {
-        Self { live: M::fresh(), writes: Vec::new(), flushed: 0, noted: BTreeMap::new(), safe: BTreeMap::new() }
+        let (noted, safe, old) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { live: M::fresh(), writes: Vec::new(), flushed: 0, noted, safe, old }
     }
 
     /// Notes a write that was done.
@@ -43,7 +63,7 @@ impl<M: Redo> Table<M> {
     }
 
     pub(super) fn flush(&mut self) {
-        self.safe = self.noted.clone();
+        self.old = std::mem::replace(&mut self.safe, self.noted.clone());
         self.flushed = self.writes.len();
     }
 
@@ -63,9 +83,13 @@ impl<M: Redo> Table<M> {
         self.noted = self.safe.clone();
     }
 
-    /// From where a partition is to be replayed. A table that never forgets replays nothing that it has.
-    pub(super) fn replay_from(&self, partition: PartitionId, forgets: bool) -> Mark {
-        let places = if forgets { &self.safe } else { &self.noted };
+    /// From where a partition is to be replayed.
+    pub(super) fn replay_from(&self, partition: PartitionId, place: Place) -> Mark {
+        let places = match place {
+            Place::Newest => &self.noted,
+            Place::Safe => &self.safe,
+            Place::Old => &self.old,
+        };
         places.get(&partition).copied().unwrap_or_default()
     }
 }

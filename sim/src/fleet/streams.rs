@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 
-use anser_cluster::{MessageService, OwnerService, Publish, Settled, Way as PublishWay};
+use anser_cluster::{Claims, MessageService, OwnerService, Publish, Settled, Way as PublishWay};
 use anser_types::NodeId;
 
 use super::Doing;
@@ -65,6 +65,7 @@ impl World {
         match parcel {
             Parcel::Arrival(arrival) => return self.on_arrival(arrival),
             Parcel::Moved(user, head) => return self.on_moved(&user, head),
+            Parcel::Claims(claims) => return self.note_claims(to, from, claims),
             Parcel::Settled(settled) => {
                 self.with_kept(|kept, ways| kept.settled(to, settled, ways));
                 return self.take_outcomes();
@@ -85,12 +86,17 @@ impl World {
                     node.handle.forwarded(from, forwards);
                 }
             }
+            Parcel::LetGo(partitions) => {
+                if let Some(node) = fleet.node(to) {
+                    node.handle.let_go(from, partitions);
+                }
+            }
             Parcel::Answers(answers) => {
                 if let Some(node) = fleet.node(from) {
                     node.handle.answered(to, answers);
                 }
             }
-            Parcel::Arrival(_) | Parcel::Moved(..) | Parcel::Settled(_) => {}
+            Parcel::Arrival(_) | Parcel::Moved(..) | Parcel::Settled(_) | Parcel::Claims(_) => {}
         }
     }
 
@@ -126,8 +132,20 @@ impl World {
                 self.open_way((from, to));
                 self.send_parcel((from, to), Parcel::Forwards(forwards));
             }
+            Told::LetGo(of, partitions) => self.send_parcel((from, of), Parcel::LetGo(partitions)),
             Told::Anew => self.begin_anew(from),
+            Told::Claims(claims) => self.tell_claims(from, &claims),
             Told::Answers(to, answers) => self.send_parcel((to, from), Parcel::Answers(answers)),
+        }
+    }
+
+    /// Tells everybody who has dialled a node, and the node itself, which claims it holds to.
+    fn tell_claims(&mut self, node: NodeId, claims: &Claims) {
+        self.note_claims(node, node, claims.clone());
+        let Some(fleet) = &self.fleet else { return };
+        let ways: Vec<Way> = fleet.streams.keys().filter(|(_, to)| *to == node).copied().collect();
+        for way in ways {
+            self.send_parcel(way, Parcel::Claims(claims.clone()));
         }
     }
 
@@ -206,6 +224,10 @@ impl World {
             return;
         }
         stream.open(now);
+        if let Some(claims) = fleet.place_of(way.1).and_then(|place| fleet.slots[place].view.claimed.get(&way.1)) {
+            let claims = claims.clone();
+            self.send_parcel(way, Parcel::Claims(claims));
+        }
         self.tell_behind(way);
         if way.0 == self.access_id() {
             self.with_kept(|kept, ways| kept.opened(way.1, ways, || {}));

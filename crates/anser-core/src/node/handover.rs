@@ -5,7 +5,7 @@
 //! whoever reads the log sees what counted before it.
 
 use anser_cluster::{Forward, Forwarded, Owners, Way};
-use anser_types::{NodeId, Offset, PartitionId, Timestamp};
+use anser_types::{Claim, NodeId, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
 use super::{Effect, Node, Owned};
@@ -23,22 +23,54 @@ impl Node {
     /// another node meanwhile. So it passes nothing on until all access nodes have sent it what is for it now.
     pub(super) fn advance(&mut self, now: Timestamp) -> Moment {
         let moment = self.clock.advance(now);
-        if self.clock.stood_still() && !self.elsewhere.is_empty() {
+        if self.clock.stood_still() && !self.nodes.next.is_empty() {
             self.stood_still = true;
             self.queues.pause(moment);
         }
         moment
     }
 
-    /// Says which node this is, and who owns the partitions. Until then, and on a node by itself, nothing is forwarded.
-    pub fn set_owners(&mut self, me: NodeId, owners: Owners) {
+    /// Says which node this is, and who owns the partitions. Until then, and on a node by itself, nothing is forwarded. What was
+    /// given back is passed on again at once: it may have another owner now.
+    pub fn set_owners(&mut self, me: NodeId, owners: Owners, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.advance(now);
         self.me = me;
-        self.elsewhere = owners;
+        self.nodes = owners;
+        self.queues.hurry(now, &mut self.queue_effects);
+        self.settle_down(now, effects);
     }
 
     /// The ways from an access node before this one are broken: what came on them and waits here is dropped.
-    pub fn access_lost(&mut self, access: NodeId, before: Way) {
+    pub fn access_lost(&mut self, access: NodeId, before: Way, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.advance(now);
         self.queues.access_lost(access, before);
+        for owned in self.owners.values_mut() {
+            // Of what goes back, the queue drops what came on them.
+            owned.owner.stop_waiting(&mut self.owner_effects);
+        }
+        self.settle_down(now, effects);
+    }
+
+    /// The claims of this node that are in the log and that it holds to, with the partitions in order. Also of a partition that it lets go
+    /// of, as long as something of it is on its way into the log.
+    pub fn claims(&self) -> impl Iterator<Item = (PartitionId, Claim)> {
+        let holding = self.owners.iter().filter(|(_, owned)| owned.owner.has_claim());
+        holding.filter_map(|(partition, owned)| Some((*partition, owned.claim?)))
+    }
+
+    /// Whether a partition belongs to another node, which will claim it or has done so.
+    pub fn is_anothers(&self, partition: PartitionId) -> bool {
+        self.nodes.next(partition).is_some_and(|node| node != self.me)
+    }
+
+    /// Whether a partition belongs to this other node.
+    pub fn is_of(&self, partition: PartitionId, node: NodeId) -> bool {
+        node != self.me && self.nodes.next(partition) == Some(node)
+    }
+
+    /// The other node that owns a partition now, as far as is known.
+    pub fn owner_elsewhere(&self, partition: PartitionId) -> Option<NodeId> {
+        self.nodes.present(partition).filter(|node| *node != self.me)
     }
 
     /// Gives up the claim of a partition that stays here, so that it is taken over anew and replayed. Whoever waits for an
@@ -48,7 +80,9 @@ impl Node {
         let Some(owned) = self.owners.get_mut(&partition).filter(|owned| !owned.leaving) else {
             return false;
         };
-        owned.lost_at = owned.owner.first_on_its_way();
+        if owned.owner.is_serving() {
+            owned.lost_at = owned.owner.first_on_its_way();
+        }
         owned.owner.lose(&mut self.owner_effects);
         owned.epoch += 1;
         self.settle_down(now, effects);
@@ -61,7 +95,7 @@ impl Node {
             return std::mem::take(&mut owned.leaving);
         }
         let owner = Owner::new(partition, self.log, self.limits);
-        self.owners.insert(partition, Owned { owner, epoch: self.epochs, leaving: false, lost_at: Offset::START });
+        self.owners.insert(partition, Owned::new(owner, self.epochs));
         // An answer to an append of an earlier ownership must not be taken for one of this.
         self.epochs += 1 << 32;
         true
@@ -196,10 +230,6 @@ impl Node {
         let here = self.owners.get(&partition);
         let to = if here.is_some() { None } else { self.owner_elsewhere(partition) };
         here.is_some_and(|owned| owned.leaving) || self.forwards.has_elsewhere(&draft.sender_key(), to)
-    }
-
-    fn owner_elsewhere(&self, partition: PartitionId) -> Option<NodeId> {
-        self.elsewhere.get(usize::from(partition.0)).copied().flatten().filter(|node| *node != self.me)
     }
 
     /// Sends a draft to the node that owns its partition, if one is known.

@@ -88,6 +88,10 @@ impl World {
     /// A take-over that gets to read the log only after so long.
     fn take_over_in(&mut self, partition: PartitionId, millis: u64) {
         let end = Offset(self.log.entry(partition).or_default().len() as u64);
+        if self.node.owner(partition).is_some_and(Owner::is_serving) {
+            assert!(self.node.reclaim(partition, self.now, &mut self.effects));
+        }
+        self.node.prepare(partition, self.now).unwrap();
         let claim = self.node.claim(partition, "n", end, self.now).unwrap();
         self.log.entry(partition).or_default().extend(claim.records);
         self.node.claimed(partition, end);

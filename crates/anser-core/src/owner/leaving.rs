@@ -25,6 +25,7 @@ impl Owner {
         for held in self.take_holds() {
             refuse_held(held, effects);
         }
+        self.stop_waiting(effects);
     }
 
     /// Whether everything that was decided has an outcome.

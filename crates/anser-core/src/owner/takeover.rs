@@ -1,5 +1,5 @@
-//! Becoming the owner: claim, read up to the claim, serve. Every start is a take-over, and so is every recovery from an
-//! append that failed.
+//! Becoming the owner: read what there is, claim, read up to the claim, serve. Every start is a take-over, and so is every
+//! recovery from an append that failed.
 
 use std::sync::Arc;
 
@@ -24,15 +24,21 @@ pub enum Replayed {
 }
 
 impl Owner {
+    /// Begins to take over. Whatever was known before is forgotten: the log is read anew, into [`Owner::remember`]; as far as one
+    /// likes before the claim.
+    pub fn prepare(&mut self, now: Moment) {
+        self.advance(now);
+        self.phase = Phase::Claiming;
+        self.duplicates.clear();
+        self.conversations.clear();
+        self.changes.clear();
+    }
+
     /// Makes a claim: appends it at the end of the partition. Returns the effect to perform; answer with
     /// [`Owner::claimed`], or [`Owner::claim_failed`].
     pub fn claim(&mut self, node: &str, end: Offset, now: Moment) -> Effect {
         let time = self.advance(now);
-        self.phase = Phase::Claiming;
         self.expected = end.next();
-        self.duplicates.clear();
-        self.conversations.clear();
-        self.changes.clear();
         node.clone_into(&mut self.node);
         let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
         let record = Body::Claim { node: node.to_owned(), time }.encode(header);
@@ -156,11 +162,15 @@ impl Owner {
         if let Phase::Reading { claim } = self.phase {
             self.phase = Phase::Serving { claim };
         }
+        if !self.in_flight.is_empty() {
+            // What has come since may follow what goes back.
+            self.stop_waiting(effects);
+        }
         self.give_back(effects);
     }
 
     /// The outcome of an append is not what was expected: nothing more is acked under this claim. What is on its way is
-    /// kept until the log has been read.
+    /// kept until the log has been read. What comes from now on waits for that.
     pub fn lose(&mut self, effects: &mut Vec<Effect>) {
         self.phase = Phase::Idle;
         self.outgoing.clear();
@@ -187,6 +197,7 @@ impl Owner {
     pub fn lose_for_sure(&mut self, effects: &mut Vec<Effect>) {
         self.lose(effects);
         self.give_back(effects);
+        self.stop_waiting(effects);
     }
 
     pub(super) fn give_back(&mut self, effects: &mut Vec<Effect>) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anser_backend::{LogEntry, MessageLog, ReplayFrom};
+use anser_backend::{Bounds, LogEntry, MessageLog, ReplayFrom};
 use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
 use anser_types::{Limits, Offset, PartitionId, Timestamp};
@@ -17,10 +17,8 @@ const CLOCK_OFF_MS: u64 = 3600 * 1000;
 /// From where a partition is read, and up to where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    /// The attempt to own it to which this belongs.
-    pub(super) epoch: u64,
-    /// Our claim, behind which reading ends.
-    pub(super) claim: Offset,
+    /// Where the partition ends.
+    pub(super) end: Offset,
     /// Where reading begins.
     pub(super) start: Offset,
     /// From here on the mailbox may not have applied the records.
@@ -35,7 +33,6 @@ pub(super) async fn find(
     limits: &Limits,
     now: Timestamp,
     partition: PartitionId,
-    (epoch, claim): (u64, Offset),
 ) -> Result<Place, RoleError> {
     // From now on a mailbox that came back without its newest writes takes rows again.
     let mailbox = backends.mailbox.begin_replay(partition).await?;
@@ -50,9 +47,7 @@ pub(super) async fn find(
             return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.first_needed() });
         }
         ReplayFrom::Mark(mark) => (mark.first_needed(), mark.next),
-        ReplayFrom::Anew => {
-            search.what_timelines_keep(bounds.start, claim, now.minus(limits.offline_retention_ms)).await?
-        }
+        ReplayFrom::Anew => search.what_timelines_keep(bounds, now.minus(limits.offline_retention_ms)).await?,
     };
     let needed = mailbox.min(directory.first_needed()).max(bounds.start);
     let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
@@ -62,7 +57,7 @@ pub(super) async fn find(
     let window = by_time.max(Offset(bounds.end.0.saturating_sub(remembered))).max(bounds.start);
     let window = search.claim_of(window).await?;
     let start = needed.min(window.max(bounds.start));
-    Ok(Place { epoch, claim, start, replay_from, changes_from: directory.next })
+    Ok(Place { end: bounds.end, start, replay_from, changes_from: directory.next })
 }
 
 /// Whether the directory is to be made anew from what the log holds, so that what it lacks is known to be gone.
@@ -130,15 +125,11 @@ impl Search {
 
     /// From where to read, and from where to apply, so that timelines get what they keep. What counts before the first claim that
     /// the log still has is not known; as claims are renewed, that is long before.
-    async fn what_timelines_keep(
-        &self,
-        first: Offset,
-        own: Offset,
-        kept_from: Timestamp,
-    ) -> Result<(Offset, Offset), RoleError> {
-        // Ours was appended just now, whatever the clocks say.
-        let from = self.log.offset_at(self.partition, kept_from).await?.max(first).min(own);
-        Ok((self.claim_of(from).await?.max(first), from))
+    async fn what_timelines_keep(&self, bounds: Bounds, kept_from: Timestamp) -> Result<(Offset, Offset), RoleError> {
+        let from = self.log.offset_at(self.partition, kept_from).await?.max(bounds.start).min(bounds.end);
+        // What comes next counts under the claim of the newest record, if there is one.
+        let newest = Offset(bounds.end.0.saturating_sub(1)).max(bounds.start);
+        Ok((self.claim_of(from.min(newest)).await?.max(bounds.start), from))
     }
 
     /// The claim of the newest record before `to` that is none itself.

@@ -134,6 +134,11 @@ impl Session {
                     None => self.answer(forwards.iter().map(|f| (f.id, Forwarded::Returned)).collect()),
                 }
             }
+            (Frame::LetGo(partitions), _) => {
+                if let Some(owner) = &local.owner {
+                    owner.let_go(from, partitions);
+                }
+            }
             (Frame::Call { id, wait, request }, _) => self.call(hub, id, wait, request),
             (frame, Some(terminals)) => return hint(&**terminals, frame),
             // A node that has lost its terminals' role is told in vain.

@@ -1,7 +1,7 @@
 //! Who is asked, and what moves when nodes come and go.
 
 use anser_backend::{ClientAddresses, Roles};
-use anser_types::{Timestamp, UserId};
+use anser_types::{Offset, Timestamp, UserId};
 use proptest::prelude::*;
 
 use super::*;
@@ -32,7 +32,7 @@ fn partitions() -> PartitionCount {
 }
 
 fn routes(members: &[Member]) -> Routes {
-    Routes::new(members, &Suspects::default(), partitions())
+    Routes::of(members, &Claimed::new(), partitions())
 }
 
 proptest! {
@@ -100,14 +100,17 @@ fn who_drains_or_has_other_roles_gets_nothing_new() {
 fn who_does_not_answer_is_passed_over_and_loses_its_partitions_only_when_it_is_surely_gone() {
     let members: Vec<_> = (1..=3).map(member).collect();
     let silent = Suspects { silent: [members[0].id].into(), gone: HashSet::new() };
-    let routes = Routes::new(&members, &silent, partitions());
+    let routes = Routes::new(&members, &silent, &Claimed::new(), partitions());
     assert!((0..100).all(|n| routes.message_node(&user(n)) != Some(members[0].id)));
     assert!(partitions().all().any(|partition| routes.owner(partition) == Some(members[0].id)));
     let gone = Suspects { silent: [members[0].id].into(), gone: [members[0].id].into() };
-    let routes = Routes::new(&members, &gone, partitions());
+    let routes = Routes::new(&members, &gone, &Claimed::new(), partitions());
     assert!(partitions().all().all(|partition| routes.owner(partition) != Some(members[0].id)));
     let all = Suspects { silent: members.iter().map(|member| member.id).collect(), gone: HashSet::new() };
-    assert!(Routes::new(&members, &all, partitions()).message_node(&user(1)).is_some(), "better one of them than none");
+    assert!(
+        Routes::new(&members, &all, &Claimed::new(), partitions()).message_node(&user(1)).is_some(),
+        "better one of them than none"
+    );
 }
 
 #[test]
@@ -117,4 +120,30 @@ fn golden_places() {
     let users: Vec<_> = (0..8).map(|n| routes.message_node(&user(n)).map(|node| node.0 >> 32)).collect();
     assert_eq!(owners, [1, 2, 2, 2, 3, 1, 3, 3].map(Some), "nodes of different versions have to agree");
     assert_eq!(users, [3, 3, 3, 2, 1, 1, 3, 3].map(Some));
+}
+
+#[test]
+fn a_partition_stays_with_its_owner_until_the_next_one_has_claimed_it() {
+    let [mut one, two, three] = [member(1), member(2), member(3)];
+    one.draining = true;
+    let members = [one.clone(), two.clone(), three.clone()];
+    let claim = |partition, offset| (partition, Claim(Offset(offset)));
+    let all = |offset| partitions().all().map(move |partition| claim(partition, offset)).collect::<Claims>();
+    let before = Routes::of(&members, &Claimed::from([(one.id, all(7))]), partitions());
+    let moving = partitions().all().find(|partition| before.owners().next(*partition) == Some(two.id)).unwrap();
+    assert_eq!(before.owner(moving), Some(one.id), "the next one prepares");
+
+    // Told by both: the later claim is the one that counts.
+    let claimed = Claimed::from([(one.id, all(7)), (two.id, Claims::from([claim(moving, 9)]))]);
+    let claimed_now = Routes::of(&members, &claimed, partitions());
+    assert_eq!(claimed_now.owner(moving), Some(two.id));
+    let stale = Claimed::from([(one.id, all(7)), (two.id, Claims::from([claim(moving, 5)]))]);
+    assert_eq!(Routes::of(&members, &stale, partitions()).owner(moving), Some(one.id));
+
+    // Who is in the list no more, or gone, owns nothing, whatever it has said.
+    let left = Routes::of(&[two.clone(), three], &Claimed::from([(one.id, all(7))]), partitions());
+    assert_eq!(left.owners().present, left.owners().next);
+    let gone = Suspects { gone: [one.id].into(), ..Suspects::default() };
+    let died = Routes::new(&members, &gone, &Claimed::from([(one.id, all(7))]), partitions());
+    assert_eq!(died.owners().present, died.owners().next);
 }

@@ -7,9 +7,11 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_cluster::{Arrival, Deliver, Forward, Newcomer, Publish, Settled, SignOut};
+use anser_cluster::{Arrival, Claims, Deliver, Forward, Newcomer, Publish, Settled, SignOut};
 use anser_rmtp::Platform;
-use anser_types::{AppKey, ConnectionId, LogId, NodeId, Position, Timestamp, UserId, UserKey};
+use anser_types::{
+    AppKey, Claim, ConnectionId, LogId, NodeId, Offset, PartitionId, Position, Timestamp, UserId, UserKey,
+};
 
 use super::proto::{self, Kind};
 use super::{Frame, Hello, WireError};
@@ -49,6 +51,9 @@ pub(super) fn to_wire(frame: &Frame) -> proto::Frame {
                 })
                 .collect(),
         }),
+        Frame::LetGo(partitions) => Kind::LetGo(proto::LetGo {
+            partitions: partitions.iter().map(|partition| u32::from(partition.0)).collect(),
+        }),
         Frame::Call { id, wait, request } => Kind::Call(proto::Call {
             id: *id,
             wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
@@ -57,6 +62,7 @@ pub(super) fn to_wire(frame: &Frame) -> proto::Frame {
         Frame::Refused { reason } => Kind::Refused(proto::Refused { reason: reason.clone() }),
         Frame::Taken { frames } => Kind::Taken(proto::Taken { frames: *frames }),
         Frame::Settled(settled) => Kind::Settled(settled_to(settled)),
+        Frame::Claims(claims) => Kind::Claims(claims_to(claims)),
         Frame::Answers(answers) => {
             Kind::Answers(proto::Answers { answers: answers.iter().map(write_forwarded).collect() })
         }
@@ -88,6 +94,7 @@ pub(super) fn from_wire(frame: proto::Frame) -> Result<Frame, WireError> {
         }
         Kind::GivesWay(newcomer) => Frame::GivesWay(newcomer_from(newcomer)?),
         Kind::Forwards(list) => Frame::Forwards(list.forwards.into_iter().map(forward_from).collect::<Result<_, _>>()?),
+        Kind::LetGo(list) => Frame::LetGo(list.partitions.into_iter().map(partition_from).collect::<Result<_, _>>()?),
         Kind::Call(call) => Frame::Call {
             id: call.id,
             wait: Duration::from_millis(u64::from(call.wait_ms)),
@@ -95,6 +102,7 @@ pub(super) fn from_wire(frame: proto::Frame) -> Result<Frame, WireError> {
         },
         Kind::Refused(refused) => Frame::Refused { reason: refused.reason },
         Kind::Taken(taken) => Frame::Taken { frames: taken.frames },
+        Kind::Claims(list) => Frame::Claims(list.claims.into_iter().map(claim_from).collect::<Result<_, _>>()?),
         Kind::Settled(list) => Frame::Settled(list.settled.into_iter().map(settled_from).collect::<Result<_, _>>()?),
         Kind::Answers(list) => Frame::Answers(list.answers.into_iter().map(read_forwarded).collect::<Result<_, _>>()?),
         Kind::Reply(reply) => Frame::Reply {
@@ -105,6 +113,22 @@ pub(super) fn from_wire(frame: proto::Frame) -> Result<Frame, WireError> {
             },
         },
     })
+}
+
+fn claims_to(claims: &Claims) -> proto::Claims {
+    let claim = |(partition, claim): (&PartitionId, &Claim)| proto::Claim {
+        partition: u32::from(partition.0),
+        offset: claim.0.0,
+    };
+    proto::Claims { claims: claims.iter().map(claim).collect() }
+}
+
+fn claim_from(claim: proto::Claim) -> Result<(PartitionId, Claim), WireError> {
+    Ok((partition_from(claim.partition)?, Claim(Offset(claim.offset))))
+}
+
+fn partition_from(partition: u32) -> Result<PartitionId, WireError> {
+    u8::try_from(partition).map(PartitionId).map_err(|_| WireError::Value("partition"))
 }
 
 fn hello_to(hello: &Hello) -> proto::Hello {

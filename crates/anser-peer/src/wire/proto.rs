@@ -20,7 +20,7 @@ pub(super) struct Batch {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Frame {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -58,6 +58,30 @@ pub(super) enum Kind {
     Call(Call),
     #[prost(message, tag = "14")]
     Reply(Reply),
+    #[prost(message, tag = "15")]
+    Claims(Claims),
+    #[prost(message, tag = "16")]
+    LetGo(LetGo),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LetGo {
+    #[prost(uint32, repeated, tag = "1")]
+    pub(super) partitions: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Claims {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) claims: Vec<Claim>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Claim {
+    #[prost(uint32, tag = "1")]
+    pub(super) partition: u32,
+    #[prost(uint64, tag = "2")]
+    pub(super) offset: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

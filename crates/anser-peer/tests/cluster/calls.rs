@@ -208,14 +208,14 @@ async fn owners_are_told_and_asked_what_is_archived() {
     let one = world.node(Plan::message("m1")).await;
     until("it owns all", || {
         let owners = one.owner.owners.lock().clone();
-        owners.is_some_and(|owners| owners.iter().all(|owner| *owner == Some(one.id)))
+        owners.is_some_and(|owners| owners.next.iter().all(|owner| *owner == Some(one.id)))
     })
     .await;
     let two = world.node(Plan::message("m2")).await;
     one.reaches(&[&two]).await;
     until("they share", || {
         let owners = one.owner.owners.lock().clone();
-        owners.is_some_and(|owners| owners.contains(&Some(one.id)) && owners.contains(&Some(two.id)))
+        owners.is_some_and(|owners| owners.next.contains(&Some(one.id)) && owners.next.contains(&Some(two.id)))
     })
     .await;
     for number in 0..16 {

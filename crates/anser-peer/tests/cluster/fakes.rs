@@ -283,6 +283,8 @@ impl OwnerService for FakeOwner {
 
     fn access_lost(&self, _: NodeId, _: Way) {}
 
+    fn let_go(&self, _: NodeId, _: Vec<PartitionId>) {}
+
     fn listed(&self) {}
 
     fn owners_changed(&self, owners: Owners) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use anser_cluster::{Forward, Forwarded, Owners};
+use anser_cluster::{Forward, Forwarded, NodeByPartition, Owners};
 use anser_types::NodeId;
 
 use super::*;
@@ -59,9 +59,11 @@ impl Cluster {
 
     /// All believe that this node owns everything; nobody claims yet.
     fn tell_owner(&mut self, owner: NodeId) {
-        let owners: Owners = vec![Some(owner); usize::from(COUNT.get())].into();
-        for (id, node) in &mut self.nodes {
-            node.set_owners(*id, owners.clone());
+        let all: NodeByPartition = vec![Some(owner); usize::from(COUNT.get())].into();
+        let owners = Owners { present: all.clone(), next: all };
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let owners = owners.clone();
+            self.with(id, |node, now, effects| node.set_owners(id, owners, now, effects));
         }
     }
 
@@ -75,11 +77,15 @@ impl Cluster {
         let log = self.log.entry(partition).or_default();
         let end = Offset(log.len() as u64);
         let node = self.nodes.get_mut(&id).unwrap();
+        let mut effects = Vec::new();
+        if node.owner(partition).is_some_and(Owner::is_serving) {
+            assert!(node.reclaim(partition, now, &mut effects));
+        }
+        node.prepare(partition, now).unwrap();
         let claim = node.claim(partition, "n", end, now).unwrap();
         log.extend(claim.records);
         node.claimed(partition, end);
         let mut fence = Fence::new(LOG);
-        let mut effects = Vec::new();
         for (offset, bytes) in log.iter().enumerate() {
             let record = Record::decode(bytes.clone()).unwrap();
             let offset = Offset(offset as u64);

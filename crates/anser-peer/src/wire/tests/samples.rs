@@ -6,8 +6,8 @@ use anser_cluster::{Deliver, HistoryItem, PullItem, RecallTarget, SettingItem};
 use anser_rmtp::Platform;
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
-    ClientMessageId, Conversation, DeviceId, Effect, Extras, Message, MessageClass, MessageFlags, MessageUid, Status,
-    Subject,
+    Claim, ClientMessageId, Conversation, DeviceId, Effect, Extras, Message, MessageClass, MessageFlags, MessageUid,
+    Offset, Status, Subject,
 };
 use bytes::Bytes;
 
@@ -192,6 +192,8 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("forwards", Frame::Forwards(vec![forward()])),
         ("answers", Frame::Answers(answers)),
         ("refusal", Frame::Reply { id: 17, result: Err(refusal()) }),
+        ("let-go", Frame::LetGo(vec![PartitionId(3), PartitionId(255)])),
+        ("claims", Frame::Claims([(PartitionId(0), Claim(Offset(7))), (PartitionId(255), Claim::default())].into())),
     ]
 }
 

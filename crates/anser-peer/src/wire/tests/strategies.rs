@@ -6,11 +6,11 @@ use anser_cluster::{Deliver, HistoryItem, PullItem, RecallTarget, SettingItem};
 use anser_rmtp::Platform;
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
-    ClientMessageId, Conversation, DeviceId, Effect, Extras, Message, MessageClass, MessageFlags, MessageUid, Status,
-    Subject,
+    Claim, ClientMessageId, Conversation, DeviceId, Effect, Extras, Message, MessageClass, MessageFlags, MessageUid,
+    Offset, Status, Subject,
 };
 use bytes::Bytes;
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -396,6 +396,7 @@ pub(super) fn frame() -> BoxedStrategy<Frame> {
         (user(), why).prop_map(|(user, why)| Frame::SignOut { user, why }),
         newcomer().prop_map(Frame::GivesWay),
         vec(forward(), 0..4).prop_map(Frame::Forwards),
+        vec(any::<u8>().prop_map(PartitionId), 0..4).prop_map(Frame::LetGo),
         (any::<u64>(), any::<u32>(), request()).prop_map(|(id, wait, request)| {
             Frame::Call { id, wait: Duration::from_millis(u64::from(wait)), request }
         }),
@@ -408,6 +409,8 @@ pub(super) fn frame() -> BoxedStrategy<Frame> {
         vec((any::<u64>(), forwarded()), 0..4).prop_map(Frame::Answers),
         (any::<u64>(), prop_oneof![answer().prop_map(Ok), refusal().prop_map(Err)])
             .prop_map(|(id, result)| Frame::Reply { id, result }),
+        btree_map(any::<u8>().prop_map(PartitionId), any::<u64>().prop_map(|offset| Claim(Offset(offset))), 0..4)
+            .prop_map(Frame::Claims),
     ]
     .boxed();
     prop_oneof![hello, there, back].boxed()
