@@ -72,6 +72,8 @@ pub(crate) struct Plan {
     /// The mean time between what users do, and between faults.
     pub(crate) work_every_ms: u64,
     pub(crate) fault_every_ms: u64,
+    /// Of several nodes nothing dies: only what is between them breaks.
+    pub(crate) only_streams_break: bool,
     /// How far the machine's clock may be off.
     pub(crate) clock_off_ms: u64,
     /// How long a resend is recognised.
@@ -123,6 +125,7 @@ impl Plan {
             settle_ms: 100_000,
             work_every_ms: rng.between(40, 500),
             fault_every_ms: rng.between(1_500, 12_000),
+            only_streams_break: false,
             clock_off_ms,
             window_seconds: if rng.chance(300) { rng.between(8, 20) } else { 3_600 },
             fitted_readers: 64,
@@ -218,7 +221,9 @@ impl Plan {
                 self.fault_every_ms = self.fault_every_ms.min(2_500);
             }
             // Clients that look now and then by themselves miss nothing for long.
+            // Nor do those who are told by whoever takes a partition over.
             Switch::BehindUntold => {
+                self.only_streams_break = true;
                 self.fault_every_ms = self.fault_every_ms.min(800);
                 for seat in &mut self.seats {
                     seat.kind = Kind::V4;

@@ -15,6 +15,9 @@ impl World {
     pub(crate) fn do_fleet_fault(&mut self) {
         let Some(fleet) = &mut self.fleet else { return };
         let place = fleet.rng.below(fleet.slots.len());
+        if self.plan.only_streams_break {
+            return self.cut_ways(place);
+        }
         match fleet.rng.below(100) {
             0..25 => self.cut_some(),
             25..42 => {

@@ -141,7 +141,7 @@ fn a_partition_stays_with_its_owner_until_the_next_one_has_claimed_it() {
     assert_eq!(Routes::of(&members, &stale, partitions()).owner(moving), Some(one.id));
 
     // Who is in the list no more, or gone, owns nothing, whatever it has said.
-    let left = Routes::of(&[two.clone(), three], &Claimed::from([(one.id, all(7))]), partitions());
+    let left = Routes::of(&[two, three], &Claimed::from([(one.id, all(7))]), partitions());
     assert_eq!(left.owners().present, left.owners().next);
     let gone = Suspects { gone: [one.id].into(), ..Suspects::default() };
     let died = Routes::new(&members, &gone, &Claimed::from([(one.id, all(7))]), partitions());
