@@ -1,5 +1,6 @@
 //! The loop that decides: publishes and calls in, records to the log, outcomes back.
 
+mod asking;
 mod to_peers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,14 +12,14 @@ use bytes::Bytes;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use anser_backend::AppendError;
 use anser_cluster::{
     Accepted, AccessService, Arrival, Claims, Deliver, Outcome, PeerService, Publish, Refusal, Settled, Way,
 };
 use anser_core::draft::{Draft, Ticket};
-use anser_core::node::{Append, AppendOutcome, Effect, Landed, Node};
+use anser_core::node::{AppendOutcome, Effect, Node};
 use anser_core::owner::{Committed, Loaded};
 use anser_types::record::Body;
 use anser_types::{Limits, Message, MessageUid, NodeId, Offset, PartitionId, Position, Subject, UserId};
@@ -32,6 +33,7 @@ use crate::progress::Progress;
 use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
 use crate::takeover::{ALL_ASKED_AT_ONCE, Step, TAKE_OVERS_AT_ONCE, TakeOver};
+pub(crate) use asking::load_conversation;
 use to_peers::ToPeers;
 
 /// Inputs taken in one turn.
@@ -411,42 +413,6 @@ impl MessageLoop {
         }
     }
 
-    fn append(&mut self, append: Append) {
-        let Append { partition, epoch, expected, records } = append;
-        let (count, begun, metrics) = (records.len(), Instant::now(), Arc::clone(&self.metrics));
-        let done = self.backends.log.append_at(partition, expected, records);
-        self.appends.push_back(Box::pin(async move {
-            let (landed, error) = match done.await {
-                Ok(first) => (Landed::At(first), None),
-                Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
-                Err(error) => (Landed::Nowhere, Some(error)),
-            };
-            metrics.appended(begun.elapsed(), error.as_ref());
-            (AppendOutcome { partition, epoch, expected, landed, count }, error)
-        }));
-    }
-
-    fn load(&mut self, place: (PartitionId, u64), subject: Subject) {
-        let backends = self.backends.clone();
-        let mut load: Answering = Box::pin(async move {
-            let loaded = load_conversation(&backends, &subject).await;
-            Answered::Loaded(place, subject, loaded.ok())
-        });
-        // What the tables have in memory is here at once.
-        match (&mut load).now_or_never() {
-            Some(answer) => self.answered(answer),
-            None => self.answers.push(load),
-        }
-    }
-
-    fn fetch(&mut self, partition: PartitionId, subject: Subject, offset: Offset) {
-        let log = Arc::clone(&self.backends.log);
-        self.answers.push(Box::pin(async move {
-            let record = log.read_at(partition, offset).await.unwrap_or_default();
-            Answered::Fetched(partition, subject, record)
-        }));
-    }
-
     fn pass(&self, message: Arc<Message>, recipients: &[UserId]) {
         let deliver = |user: &UserId| Deliver {
             user: user.clone(),
@@ -486,23 +452,6 @@ impl MessageLoop {
         }
         Ok(())
     }
-}
-
-/// What the directory knows of a conversation.
-pub(crate) async fn load_conversation(
-    backends: &Backends,
-    subject: &Subject,
-) -> Result<Loaded, anser_backend::StoreError> {
-    let mut loaded = Loaded::default();
-    match subject {
-        Subject::Private { .. } => loaded.blocks = backends.directory.blocks(subject).await?,
-        Subject::Shared { app, conversation } => {
-            loaded.group = backends.directory.group(app, &conversation.target).await?
-        }
-        Subject::System { .. } => {}
-        Subject::User(_) => return Ok(loaded),
-    }
-    Ok(loaded)
 }
 
 /// The outcomes of publishes that found no room.

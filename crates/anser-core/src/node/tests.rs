@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use anser_cluster::{Accepted, Publish, Way};
-use anser_types::record::{Header, RosterChange, RosterRecord};
+use anser_types::record::{Header, Record, RosterChange, RosterRecord};
 use anser_types::{
     AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Origin, TargetId,
     UserId, UserKey,
 };
 
 use super::*;
-use crate::owner::Fence;
+use crate::owner::{Fence, Replayed};
 
 mod accidents;
 mod clocks;

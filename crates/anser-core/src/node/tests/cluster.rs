@@ -438,3 +438,47 @@ fn in_order_a_process_that_stood_still_says_so_and_forwards_nothing_meanwhile() 
     cluster.run_on();
     assert_eq!(cluster.counted(), 2);
 }
+
+#[test]
+fn told_why_what_comes_before_the_next_owner_serves_waits_there_and_is_decided_at_once() {
+    let mut cluster = Cluster::new();
+    cluster.tell_owner(B);
+    cluster.with(A, |node, now, effects| node.release(partition(), now, effects));
+    cluster.node(B).adopt(partition());
+    let numbers: Vec<u64> = ["one", "two", "three"].map(|text| cluster.say(A, text)).to_vec();
+    cluster.run();
+    assert!(cluster.settled.is_empty());
+    cluster.claim(B, partition());
+    cluster.run();
+    assert_eq!(cluster.accepted(), numbers, "no queue had to try again");
+}
+
+#[test]
+fn told_why_what_waits_for_an_owner_that_does_not_come_goes_back_after_a_second() {
+    let mut cluster = Cluster::new();
+    cluster.tell_owner(B);
+    cluster.with(A, |node, now, effects| node.release(partition(), now, effects));
+    cluster.node(B).adopt(partition());
+    let number = cluster.say(A, "one");
+    cluster.run();
+    cluster.now = cluster.now.plus(1_100);
+    cluster.with(B, |node, now, effects| node.tick(now, effects));
+    cluster.tell_owner(C);
+    cluster.take_over(C, partition());
+    cluster.run_on();
+    assert_eq!(cluster.accepted(), [number]);
+    assert!(cluster.committed.iter().any(|(node, c)| *node == C && matches!(*c.body, Body::Message(_))));
+}
+
+#[test]
+fn a_partition_is_claimed_until_nothing_of_it_is_on_its_way() {
+    let mut cluster = Cluster::new();
+    let holds = |cluster: &Cluster| cluster.nodes[&A].claims().any(|(held, _)| held == partition());
+    cluster.say(A, "one");
+    cluster.tell_owner(B);
+    assert!(cluster.nodes[&A].is_of(partition(), B) && holds(&cluster), "it is B's, and A decides still");
+    cluster.with(A, |node, now, effects| node.release(partition(), now, effects));
+    assert!(holds(&cluster), "what is on its way would be lost behind another claim");
+    cluster.run();
+    assert!(!holds(&cluster));
+}
