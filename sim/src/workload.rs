@@ -26,6 +26,9 @@ const SERVER: ConnectionId = ConnectionId(u64::MAX);
 pub(crate) struct Workload {
     rng: Rng,
     groups: Vec<(TargetId, BTreeSet<UserId>)>,
+    /// Changes of which it is not known what became of them: with several nodes they may be done at any time, and the order of two
+    /// that are under way at once is nobody's.
+    undecided: BTreeSet<(TargetId, UserId)>,
     next_body: u64,
     next_client_id: i64,
     has_groups: bool,
@@ -47,6 +50,7 @@ impl Workload {
             groups: (0..groups).map(group).collect(),
             next_body: 0,
             next_client_id: 1 << 60,
+            undecided: BTreeSet::new(),
             has_groups: false,
             is_over: false,
         }
@@ -203,6 +207,9 @@ impl World {
         let (group, members) = &self.work.groups[place];
         let group = group.clone();
         let joins = !members.contains(&user);
+        if self.work.undecided.contains(&(group.clone(), user.clone())) {
+            return;
+        }
         self.ask_roster(group, vec![user], joins);
     }
 
@@ -213,6 +220,9 @@ impl World {
         let (begun, ended) =
             if joins { (RosterStep::Joining, RosterStep::Joined) } else { (RosterStep::Leaving, RosterStep::Left) };
         self.note_roster(&group, &users, begun);
+        if self.fleet.is_some() {
+            self.work.undecided.extend(users.iter().map(|user| (group.clone(), user.clone())));
+        }
         let change = if joins {
             RosterChange::Join { name: "group".to_owned(), users: users.clone() }
         } else {
@@ -237,6 +247,9 @@ impl World {
             return;
         }
         self.note_roster(group, users, step);
+        for user in users {
+            self.work.undecided.remove(&(group.clone(), user.clone()));
+        }
         if let Some((_, members)) = self.work.groups.iter_mut().find(|(name, _)| name == group) {
             match step {
                 RosterStep::Joined => members.extend(users.iter().cloned()),

@@ -52,7 +52,8 @@ async fn nothing_lost_an_hbase_that_lost_all_has_what_the_log_has_when_an_operat
     // Over what is missing.
     server.admin().join_group("tea", "Tea", &["dora"]).await.expect("dora joins");
     alice.text(to_bob.clone(), "31").await.expect("acked without HBase's help");
-    assert_eq!(members(&server, "tea").await, of(&["dora"]));
+    // Perhaps with others: a partition that is taken over just then is derived from the log again.
+    assert!(members(&server, "tea").await.contains("dora"));
 
     let said = server.operate(&["rebuild", "directory"], &["--yes"]);
     assert!(said.contains("the directory and history are rebuilt\nthe log goes back to its first record"), "{said}");

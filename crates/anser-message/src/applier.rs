@@ -49,6 +49,9 @@ const HEADS_AT_ONCE: usize = 64;
 const UNTOLD_MAX: usize = 16_384;
 /// Messages taken from the channel in one go.
 const BATCH_MAX: usize = 64;
+/// Records that are applied together. More in one bucket would keep the mailbox busy for so long that nobody else is served, or that
+/// the answer comes too late and all is done again.
+const TOGETHER_MAX: usize = 1_024;
 
 /// What the applier is connected to.
 pub(crate) struct Wires {
@@ -150,10 +153,15 @@ impl Applier {
         }
     }
 
-    async fn apply(&mut self, records: Vec<Committed>) -> Result<(), StoreError> {
-        if records.is_empty() {
-            return Ok(());
+    async fn apply(&mut self, mut records: Vec<Committed>) -> Result<(), StoreError> {
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(TOGETHER_MAX));
+            self.apply_together(std::mem::replace(&mut records, rest)).await?;
         }
+        Ok(())
+    }
+
+    async fn apply_together(&mut self, records: Vec<Committed>) -> Result<(), StoreError> {
         let mut derived = Derived::default();
         for record in records.iter().filter(|record| !self.suspended.contains(&record.partition)) {
             derived.add(record);

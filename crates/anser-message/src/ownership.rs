@@ -164,6 +164,8 @@ impl MessageLoop {
         }
         match self.node.unresolved_from(partition).filter(|_| self.node.is_leaving(partition)) {
             Some(from) => self.find_out(partition, from),
+            // Whoever has claimed it since may know better than we do whose it is.
+            None if self.node.owner_elsewhere(partition).is_some() => self.note_unowned(partition),
             // At once: somebody may wait for it.
             None => self.lost.push(partition),
         }

@@ -123,6 +123,8 @@ pub(crate) struct TakeOver {
     reader: Option<Box<dyn LogReader>>,
     /// Whether a conversation is being loaded.
     is_loading: bool,
+    /// Whether it goes on in another turn.
+    is_pausing: bool,
     /// For how many ticks it waits for the present owners.
     asked_ticks: u32,
     /// Held until everything is applied: what is replayed must not pile up before the applier.
@@ -305,8 +307,9 @@ impl MessageLoop {
     /// The other nodes that own partitions of a take-over now, as far as is known.
     fn present_owners(&self, id: Id) -> BTreeMap<NodeId, Vec<PartitionId>> {
         let mut present: BTreeMap<NodeId, Vec<PartitionId>> = BTreeMap::new();
-        for partition in self.take_overs.get(&id).into_iter().flat_map(|take_over| take_over.reading.keys()) {
-            if let Some(node) = self.node.owner_elsewhere(*partition) {
+        for (partition, reading) in self.take_overs.get(&id).into_iter().flat_map(|take_over| &take_over.reading) {
+            let is_present = self.node.epoch(*partition) == Some(reading.epoch);
+            if let Some(node) = self.node.owner_elsewhere(*partition).filter(|_| is_present) {
                 present.entry(node).or_default().push(*partition);
             }
         }

@@ -144,8 +144,9 @@ impl MessageLoop {
             self.take_overs.insert(id, take_over);
             return Ok(());
         }
+        take_over.is_pausing = false;
         self.take_all_in(id, &mut take_over)?;
-        let is_waiting = take_over.is_loading;
+        let is_waiting = take_over.is_loading || take_over.is_pausing;
         let is_read = match take_over.stage {
             Stage::Claimed => take_over.reading.values().all(|reading| reading.done),
             _ => take_over.is_ready_to_claim(),
@@ -252,9 +253,17 @@ impl MessageLoop {
         }
     }
 
+    /// Takes in what was read, as far as it is not too much for one turn.
     fn take_all_in(&mut self, id: Id, take_over: &mut TakeOver) -> Result<(), RoleError> {
+        let mut bytes = 0;
         loop {
             let is_claimed = take_over.stage == Stage::Claimed;
+            if bytes > READ_BYTES {
+                // The others have waited long enough.
+                self.steps.push(Box::pin(std::future::ready(Step::GoOn(id))));
+                take_over.is_pausing = true;
+                return Ok(());
+            }
             if !is_claimed && take_over.to_replay_bytes > TO_REPLAY_BYTES_MAX {
                 return Ok(());
             }
@@ -265,6 +274,7 @@ impl MessageLoop {
                 return Ok(());
             };
             let partition = entry.partition;
+            bytes += entry.bytes.len();
             let Some(reading) = take_over.reading.get_mut(&partition).filter(|reading| !reading.done) else {
                 continue;
             };
