@@ -140,16 +140,21 @@ fn a_client_that_pulls_or_has_nothing_to_pull_is_left_in_peace() {
     assert!(bench.out.is_empty());
 }
 
-#[test]
-fn nothing_lost_a_client_that_was_overlooked_is_told_of_what_there_is() {
-    let mut bench = Bench::synced(old_web());
-    bench.event(Event::Overlooked);
-    bench.wait(1_000);
+/// What is behind position 10 is asked for, and the client is told of what there is.
+fn looks_and_is_told(bench: &mut Bench) {
     let (ticket, after) = bench.pull_request();
     assert_eq!(after, at(10));
     bench.out.clear();
     bench.answers(ticket, Ok(read(10, vec![item(20)], 20)));
     assert_eq!(bench.pushes(), [Pushed::Notice(20)]);
+}
+
+#[test]
+fn nothing_lost_a_client_that_was_overlooked_is_told_of_what_there_is() {
+    let mut bench = Bench::synced(old_web());
+    bench.event(Event::Overlooked);
+    bench.wait(1_000);
+    looks_and_is_told(&mut bench);
     // There is nothing: it is left in peace, and what comes is pushed as before.
     let mut bench = Bench::synced(old_web());
     bench.event(Event::Overlooked);
@@ -172,9 +177,5 @@ fn nothing_lost_what_a_pull_under_way_reads_may_have_been_read_before() {
     bench.answers(ticket, Ok(read(0, vec![item(10)], 10)));
     bench.out.clear();
     bench.wait(1_000);
-    let (ticket, after) = bench.pull_request();
-    assert_eq!(after, at(10));
-    bench.out.clear();
-    bench.answers(ticket, Ok(read(10, vec![item(20)], 20)));
-    assert_eq!(bench.pushes(), [Pushed::Notice(20)]);
+    looks_and_is_told(&mut bench);
 }
