@@ -100,6 +100,14 @@ impl Client {
         }
     }
 
+    /// Whether it waits for the outcome of something that it sent, or has more to send.
+    pub(crate) fn is_sending(&self) -> bool {
+        match self {
+            Self::Sdk(client) => client.is_sending(),
+            Self::Own(client) => client.is_sending(),
+        }
+    }
+
     pub(crate) fn user(&self) -> &UserId {
         match self {
             Self::Sdk(client) => client.user(),

@@ -11,7 +11,7 @@ use crate::service::For;
 use crate::switch::{Switch, Trial};
 use crate::world::World;
 
-/// How often, and by how much, a run goes on for clients that are still fetching.
+/// How often, and by how much, a run goes on for clients that are still fetching or sending.
 const LONGER_MAX: usize = 20;
 const LONGER_MS: u64 = 10_000;
 
@@ -102,9 +102,9 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
     world.end_work();
     let mut end = busy + world.plan.settle_ms;
     world.run_until(end).await;
-    // Whoever fetches a long backlog over a slow line gets the time for it, but not for ever.
+    // Whoever fetches a long backlog over a slow line, or sends one, gets the time for it, but not for ever.
     for _ in 0..LONGER_MAX {
-        if !world.is_pulling() {
+        if !world.is_busy() {
             break;
         }
         end += LONGER_MS;

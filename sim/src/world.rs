@@ -476,9 +476,9 @@ impl World {
         Some(id)
     }
 
-    /// Whether anybody who is online is in the middle of fetching.
-    pub(crate) fn is_pulling(&self) -> bool {
-        self.seats.iter().any(|seat| seat.is_signed_in && seat.client.is_pulling())
+    /// Whether anybody who is online is in the middle of fetching or of sending.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.seats.iter().any(|seat| seat.is_signed_in && (seat.client.is_pulling() || seat.client.is_sending()))
     }
 
     /// Who takes part, in words.

@@ -47,7 +47,7 @@ mod text;
 
 use std::sync::Arc;
 
-use anser_cluster::{Outcome, Refusal};
+use anser_cluster::{Accepted, Outcome, Refusal};
 use anser_rmtp::frame::{PubAck, Qos, QueryAckRef, ServerPublishRef};
 use anser_rmtp::{ClientFrame, DisconnectStatus, Generation, ServerFrameRef};
 use anser_types::{ConnectionId, DeviceId, Message, Position, Status, Timestamp, UserKey};
@@ -159,6 +159,14 @@ impl Terminal {
         if let Some(message_id) = self.publishes.settle(publish) {
             self.acknowledge(message_id, outcome, now, out);
         }
+    }
+
+    /// A message that the client sent on this connection is in the timeline: it was accepted, though its outcome has not come yet. It
+    /// is acknowledged before what comes after it is shown: without the ack, the client would take it for a message of another
+    /// terminal when it comes back, and show it behind those (**one-order**).
+    fn found(&mut self, message: &Message, now: Timestamp, out: &mut impl Output) {
+        let accepted = Accepted { uid: message.uid, sent: message.sent };
+        self.on_settled(message.origin.publish, Ok(accepted), now, out);
     }
 
     fn on_settings_changed(&mut self, time: Timestamp, by: ConnectionId, now: Timestamp, out: &mut impl Output) {

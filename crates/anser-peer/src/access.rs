@@ -96,9 +96,7 @@ impl AccessService for RoutedAccess {
         for (node, to) in by_node {
             let arrival = Arrival { app: app.clone(), message: Arc::clone(&message), to };
             if node != self.hub.me() {
-                if let Some(link) = self.hub.link(node) {
-                    link.arrive(arrival);
-                }
+                self.hub.link_or_new(node).arrive(arrival);
             } else if let Some(terminals) = &self.hub.terminals {
                 terminals.arrive(arrival);
             }
@@ -119,9 +117,7 @@ impl AccessService for RoutedAccess {
             terminals.moved(user, head, None);
         }
         for node in nodes.iter().filter(|node| **node != self.hub.me()) {
-            if let Some(link) = self.hub.link(*node) {
-                link.moved(user.clone(), head);
-            }
+            self.hub.link_or_new(*node).moved(user.clone(), head);
         }
     }
 
@@ -145,3 +141,6 @@ impl AccessService for RoutedAccess {
         Box::pin(self.ask_online(user.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests;

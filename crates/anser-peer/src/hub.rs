@@ -130,7 +130,8 @@ impl Hub {
         self.links.read().get(&node).cloned()
     }
 
-    /// The link to a node, made if there is none: it leads nowhere until the node is a member.
+    /// The link to a node, made if there is none: it leads nowhere until the node is a member. Whoever is new was named by a user's
+    /// presence or a claim before the list of members was read again: what it is to be told waits in the link.
     pub(crate) fn link_or_new(&self, node: NodeId) -> Arc<Link> {
         if let Some(link) = self.link(node) {
             return link;
@@ -326,9 +327,7 @@ impl Hub {
     /// Sends something to nodes with terminals, this one left out.
     pub(crate) fn tell_nodes(&self, nodes: &[NodeId], frame: &Frame) {
         for node in nodes.iter().filter(|node| **node != self.me()) {
-            if let Some(link) = self.link(*node) {
-                link.tell(frame.clone());
-            }
+            self.link_or_new(*node).tell(frame.clone());
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! When a user gets another node, what the old one has stays with it as long as it answers, and what is newer is held until that
 //! is settled: in the queues of two nodes, the newer could overtake the older. If the old node does not answer, all of it goes
-//! to the new one.
+//! to the new one. So does what was given up: its client was told to try again, and the old node may accept it still.
 //!
 //! The queue of a user gives each message a time above that of the one before. It is in the memory of one node, so a queue that
 //! begins anew on another knows nothing of what the first had accepted, and its clock may be behind. Therefore the newest times
@@ -15,7 +15,7 @@
 //! One lock is held over choosing a node and handing the publishes on, so that nothing overtakes what is sent again. Outcomes
 //! may come from below that lock (a service that refuses at once); they wait in an inbox for whoever holds it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::PeerConfig;
 
+mod given_up;
 #[cfg(test)]
 mod tests;
 
@@ -102,6 +103,9 @@ struct Entry {
     attempts: u32,
     /// Whether it waits until another node has settled what it has of the user.
     is_held: bool,
+    /// Whether its client was told to try again. It stays until its node has settled it.
+    is_given_up: bool,
+    /// When it is given up; once it is, until when it stays.
     deadline: Instant,
 }
 
@@ -137,6 +141,7 @@ impl Kept {
         self.with(|state| {
             open();
             state.again(ways, |entry| (entry.node == Some(node) && !entry.is_held).then_some(node));
+            state.release(ways);
         });
     }
 
@@ -154,7 +159,7 @@ impl Kept {
     /// stand before what the client sends again.
     pub fn expire(&self, now: Instant, ways: &impl Ways) {
         let refused = self.with(|state| {
-            let refused = state.expire(now);
+            let refused = state.expire(now, ways);
             state.free = state.held.keys().cloned().collect();
             state.release(ways);
             refused
@@ -174,12 +179,12 @@ impl Kept {
         }
     }
 
-    /// How many publishes are kept.
+    /// How many publishes have no outcome.
     pub fn len(&self) -> usize {
-        self.state.lock().entries.len()
+        self.state.lock().entries.values().filter(|entry| !entry.is_given_up).count()
     }
 
-    /// Whether nothing is kept.
+    /// Whether all have one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -255,7 +260,8 @@ impl State {
         if is_held {
             self.held.entry(publish.sender.clone()).or_default().push(key);
         }
-        self.entries.insert(key, Entry { publish, node, order: self.next, attempts: 0, is_held, deadline });
+        let entry = Entry { publish, node, order: self.next, attempts: 0, is_held, is_given_up: false, deadline };
+        self.entries.insert(key, entry);
     }
 
     /// Whether another node than this one has publishes of the user.
@@ -332,13 +338,19 @@ impl State {
         home.filter(|_| !place.is_some_and(|place| ways.answers(place)))
     }
 
-    /// Sends those again for which `node` names one, in order.
+    /// Sends those again for which `node` names one, in order. What was given up is not: whoever had it has it no more.
     fn again(&mut self, ways: &impl Ways, mut node: impl FnMut(&Entry) -> Option<NodeId>) {
         let mut due: Vec<(u64, Key, NodeId)> = Vec::new();
+        let mut gone: Vec<Key> = Vec::new();
         for (key, entry) in &self.entries {
-            if let Some(node) = node(entry) {
-                due.push((entry.order, *key, node));
+            match node(entry) {
+                Some(_) if entry.is_given_up => gone.push(*key),
+                Some(node) => due.push((entry.order, *key, node)),
+                None => {}
             }
+        }
+        for key in gone {
+            self.remove(&key);
         }
         self.send_again(due, ways);
     }
@@ -387,11 +399,11 @@ impl State {
         if !self.entries.get(&key).is_some_and(counts) {
             return false;
         }
-        let entry = self.remove(&key);
-        if let (Some(entry), Ok(accepted)) = (entry, settled.outcome) {
+        let Some(entry) = self.remove(&key) else { return false };
+        if let Ok(accepted) = settled.outcome {
             self.note_told(entry.publish.sender, accepted.sent, now);
         }
-        true
+        !entry.is_given_up
     }
 
     fn note_told(&mut self, user: UserKey, time: Timestamp, now: Instant) {
@@ -412,20 +424,6 @@ impl State {
             self.forget_place(&entry.publish.sender);
         }
         Some(entry)
-    }
-
-    fn expire(&mut self, now: Instant) -> Vec<Settled> {
-        self.told.retain(|_, (_, when)| now.saturating_duration_since(*when) < TOLD_FOR);
-        let late = self.entries.values().filter(|entry| entry.deadline <= now).map(|entry| stream_of(&entry.publish));
-        let late: HashSet<Stream> = late.collect();
-        if late.is_empty() {
-            return Vec::new();
-        }
-        let behind = self.entries.iter().filter(|(_, entry)| late.contains(&stream_of(&entry.publish)));
-        let mut keys: Vec<_> = behind.map(|(key, entry)| (entry.order, *key)).collect();
-        keys.sort_unstable();
-        let removed = keys.iter().filter_map(|(_, key)| self.remove(key));
-        removed.map(|entry| refusal_of(&entry.publish)).collect()
     }
 
     fn load(&mut self, node: Option<NodeId>, publish: &Publish, more: bool) {

@@ -34,6 +34,9 @@ const FORWARDS_AT_ONCE: usize = 64;
 /// Bytes beyond which the stream is given up: what fills it has bounds of its own, which add up to less.
 const OUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// For how long a link stays to a node that is not in the list of members: that may have to be read first.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(3);
+
 /// Why a question has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallError {
@@ -61,8 +64,8 @@ struct State {
     up: bool,
     /// Whether somebody dials.
     begun: bool,
-    /// How often the list of members was looked at while the link was of no use.
-    idle_looks: u32,
+    /// When the link was first seen to be of no use.
+    idle_since: Option<Instant>,
     /// The node is no member any more, or this one ends.
     ended: bool,
     /// The stream is to be given up.
@@ -106,15 +109,16 @@ impl Link {
     /// Whether nobody dials yet; from now on somebody does.
     pub(crate) fn begin(&self) -> bool {
         let mut state = self.state.lock();
-        state.idle_looks = 0;
+        state.idle_since = None;
         !std::mem::replace(&mut state.begun, true)
     }
 
-    /// Whether the link was of no use at the last look either: what it has lost has long been told.
+    /// Whether the link has long been of no use: the list of members was read anew since, and what it has lost was told.
     pub(crate) fn is_stale(&self) -> bool {
         let mut state = self.state.lock();
-        state.idle_looks = state.idle_looks.saturating_add(1);
-        state.idle_looks > 1 && !state.tell_lost
+        let now = Instant::now();
+        let idle_since = *state.idle_since.get_or_insert(now);
+        now.saturating_duration_since(idle_since) >= IDLE_MAX && !state.tell_lost
     }
 
     /// Sends publishes. Whether they are on their way: otherwise the stream is down, and they come again with the next one.

@@ -35,6 +35,10 @@ impl OwnClient {
         self.session.is_synced()
     }
 
+    pub(crate) fn is_sending(&self) -> bool {
+        self.session.unsettled() > 0
+    }
+
     pub(crate) const fn user(&self) -> &UserId {
         &self.user
     }

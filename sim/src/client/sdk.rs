@@ -91,6 +91,10 @@ impl SdkClient {
         self.pulling.is_some()
     }
 
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     pub(crate) const fn user(&self) -> &UserId {
         &self.user
     }

@@ -26,6 +26,9 @@ impl Terminal {
         let Some(position) = arrived.position else {
             return self.push_status(message, sender, now, out);
         };
+        if sender == Sender::Here {
+            self.found(message, now, out);
+        }
         let entry = Entry {
             position,
             previous: arrived.previous,
@@ -180,6 +183,10 @@ impl Terminal {
             return self.refuse_pull(&question, pull.after, Refusal::UNAVAILABLE, now, out);
         }
         let read = Read { last, head: reply.head, finished: reply.finished };
+        let here = Some(self.identity.connection);
+        for item in reply.items.iter().filter(|item| item.sent_on == here) {
+            self.found(&item.message, now, out);
+        }
         let shown = self.shown_items(reply);
         if shown.is_empty() && !read.finished {
             // Nothing in it for this terminal. Some clients give up after a few pages like that.

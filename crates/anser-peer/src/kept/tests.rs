@@ -208,6 +208,44 @@ async fn told_why_without_an_outcome_a_conversation_is_refused_together() {
 }
 
 #[tokio::test]
+async fn in_order_nothing_goes_elsewhere_while_the_old_node_has_what_was_given_up() {
+    let config = PeerConfig { publish_timeout: Duration::from_secs(20), ..PeerConfig::default() };
+    let (access, kept, world) = setting(&config);
+    let start = Instant::now();
+    kept.publish(vec![publish(1, "bob"), publish(2, "bob")], &world, start);
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.publish(vec![publish(3, "carol")], &world, start + Duration::from_secs(10));
+    kept.expire(start + Duration::from_secs(20), &world);
+    assert_eq!(*access.0.lock(), [refused(1), refused(2)]);
+    assert_eq!((world.sent.lock().len(), kept.len()), (2, 1), "it may be accepted there still");
+    kept.settled(ONE, vec![refused(1), accepted(2)], &world);
+    assert_eq!(world.sent.lock()[2..], [(OTHER, 0, 3)]);
+    assert_eq!(access.0.lock().len(), 2, "nobody is told twice");
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_forgotten_with_the_way_on_which_it_went_and_not_sent_again() {
+    let config = PeerConfig { publish_timeout: Duration::from_secs(20), ..PeerConfig::default() };
+    let (_access, kept, world) = setting(&config);
+    let start = Instant::now();
+    kept.publish(vec![publish(1, "bob")], &world, start);
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.publish(vec![publish(2, "carol")], &world, start + Duration::from_secs(10));
+    kept.expire(start + Duration::from_secs(20), &world);
+    kept.opened(ONE, &world, || {});
+    assert_eq!(world.sent.lock()[1..], [(OTHER, 0, 2)]);
+    // Nor does it keep its place for ever.
+    kept.publish(vec![publish(3, "bob")], &world, start);
+    world.users.lock().insert("alice".into(), ONE);
+    kept.publish(vec![publish(4, "bob")], &world, start + Duration::from_secs(20));
+    kept.settled(OTHER, vec![accepted(2)], &world);
+    kept.expire(start + Duration::from_secs(20), &world);
+    assert_eq!(world.sent.lock()[2..], [(OTHER, 0, 3)]);
+}
+
+#[tokio::test]
 async fn slow_is_alone_a_full_node_refuses_only_its_own() {
     let config = PeerConfig { kept_max: 2, ..PeerConfig::default() };
     let (access, kept, world) = setting(&config);

@@ -67,14 +67,20 @@ fn forward(id: u64, oldest: u64) -> Forward {
     }
 }
 
-/// Everything that waits to be sent.
-fn sent(link: &Link) -> Vec<Frame> {
-    let stream = link.state.lock().stream;
-    let mut frames = Vec::new();
-    while let Poll::Ready(Some(batch)) = link.poll_batch(stream, &Context::from_waker(Waker::noop())) {
-        frames.extend(wire::read(&batch).unwrap());
+impl Link {
+    /// Everything that waits to be sent.
+    pub(crate) fn take_frames(&self) -> Vec<Frame> {
+        let stream = self.state.lock().stream;
+        let mut frames = Vec::new();
+        while let Poll::Ready(Some(batch)) = self.poll_batch(stream, &Context::from_waker(Waker::noop())) {
+            frames.extend(wire::read(&batch).unwrap());
+        }
+        frames
     }
-    frames
+}
+
+fn sent(link: &Link) -> Vec<Frame> {
+    link.take_frames()
 }
 
 fn moved(user: &str, head: u64) -> Frame {

@@ -50,6 +50,31 @@ fn acked_is_durable_an_ack_goes_out_only_for_an_outcome_and_names_its_publish() 
 }
 
 #[test]
+fn one_order_what_is_in_the_timeline_is_acked_before_what_comes_after_it_is_shown() {
+    let mut bench = Bench::synced(new_web());
+    bench.frames();
+    let sent = |offset: u64, publish, on| {
+        let origin = Origin { connection: on, publish, client_id: None };
+        PullItem { position: at(offset), sent_on: Some(on), message: Message { origin, ..own_message(offset) } }
+    };
+    for id in [5, 6] {
+        bench.frame(publish(PublishTopic::Private, "bob", id, &text("x")));
+    }
+    bench.out.clear();
+    bench.pulls(10, read(10, vec![sent(11, 1, HERE), sent(12, 1, ELSEWHERE)], 12));
+    let frames = bench.frames();
+    let [ServerFrame::PubAck(ack), ServerFrame::QueryAck(_)] = frames.as_slice() else { panic!("{frames:?}") };
+    assert_eq!((ack.message_id, ack.sent.0, ack.uid), (5, START + 11, Some(own_message(11).uid)));
+    // An arrival tells it, too.
+    bench.arrives_at(sent(13, 2, HERE).message, 13, 12, Some(HERE));
+    assert_eq!(bench.ack().message_id, 6);
+    for publish in [1, 2] {
+        bench.event(Event::Settled { publish, outcome: accepted(11) });
+    }
+    assert!(bench.frames().is_empty(), "an outcome counts once");
+}
+
+#[test]
 fn causal_a_publish_sorts_after_everything_that_the_connection_was_shown() {
     let mut bench = Bench::synced(old_web());
     let floor = |bench: &mut Bench| {
