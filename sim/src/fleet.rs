@@ -1,16 +1,16 @@
 //! Several message nodes and one access node: who is alive, who knows of whom, and what goes between them.
 
 mod faults;
+mod kept;
 mod streams;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anser_backend::{ClientAddresses, Member, Role, Roles};
-use anser_cluster::{Claims, OwnerService, Owners, Publish};
-use anser_peer::{Claimed, Kept, PeerConfig, Routes, Ways};
-use anser_types::{ConnectionId, NodeId, PartitionCount, UserKey};
+use anser_cluster::{Claims, OwnerService, Owners};
+use anser_peer::{Claimed, Kept, PeerConfig, Routes};
+use anser_types::{ConnectionId, NodeId, PartitionCount};
 use futures_util::future::select_all;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::access::SimAccess;
 use crate::node::{Among, SimNode, Turn};
 use crate::rng::Rng;
 use crate::service::Directory;
-use crate::wires::{Parcel, State, Stream, Way};
+use crate::wires::{Parcel, Stream, Way};
 use crate::world::{Happening, World};
 
 /// How often a node says that it is there, and for how long that holds.
@@ -114,32 +114,6 @@ pub(crate) struct Fleet {
 
 /// Waits for one process to change.
 type Turning<'a> = std::pin::Pin<Box<dyn Future<Output = (usize, Turn)> + Send + 'a>>;
-
-/// The ways from the access node, as they are at a moment.
-#[derive(Debug)]
-pub(crate) struct AccessWays<'a> {
-    routes: &'a Routes,
-    open: BTreeSet<NodeId>,
-    sent: RefCell<Vec<(NodeId, Vec<Publish>)>>,
-}
-
-impl Ways for AccessWays<'_> {
-    fn node_of(&self, user: &UserKey) -> Option<NodeId> {
-        self.routes.message_node(user)
-    }
-
-    fn answers(&self, node: NodeId) -> bool {
-        self.open.contains(&node) && self.routes.member(node).is_some()
-    }
-
-    fn send(&self, to: NodeId, _: u32, publishes: Vec<Publish>) -> bool {
-        let is_open = self.open.contains(&to);
-        if is_open {
-            self.sent.borrow_mut().push((to, publishes));
-        }
-        is_open
-    }
-}
 
 fn peer_config() -> PeerConfig {
     PeerConfig::default()
@@ -472,25 +446,6 @@ impl World {
             }
             let millis = self.rng.between(100, 2_000);
             self.kill_slot(place, millis);
-        }
-    }
-
-    /// Does something with the publishes that have no outcome, and sends what comes of it.
-    pub(crate) fn with_kept(&mut self, work: impl FnOnce(&Kept, &AccessWays<'_>)) {
-        let Some(fleet) = &self.fleet else { return };
-        let access = fleet.access;
-        let directory = fleet.directory.lock();
-        let open = fleet.streams.iter().filter(|((from, _), stream)| *from == access && stream.state != State::Down);
-        let ways = AccessWays {
-            routes: &directory.routes,
-            open: open.map(|((_, to), _)| *to).collect(),
-            sent: RefCell::default(),
-        };
-        work(&fleet.kept, &ways);
-        let sent = ways.sent.into_inner();
-        drop(directory);
-        for (to, publishes) in sent {
-            self.send_parcel((access, to), Parcel::Publishes(publishes));
         }
     }
 }
