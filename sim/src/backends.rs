@@ -15,7 +15,7 @@ use std::time::Duration;
 use anser_message::Backends;
 use parking_lot::Mutex;
 
-use anser_types::NodeId;
+use anser_types::{NodeId, PartitionId};
 
 use log::LogOfNode;
 pub(crate) use log::NastyLog;
@@ -37,11 +37,29 @@ pub(crate) struct Sky {
     pub(crate) clock: SimClock,
     pub(crate) recorder: Recorder,
     pub(crate) switch: Option<Switch>,
+    /// The partition of which an owner asks where to begin.
+    take_over: Arc<Mutex<Option<PartitionId>>>,
 }
 
 impl Sky {
     pub(crate) fn new(weather: Weather, rng: Rng, clock: SimClock, recorder: Recorder, switch: Option<Switch>) -> Self {
-        Self { weather: Arc::new(Mutex::new(weather)), rng: Arc::new(Mutex::new(rng)), clock, recorder, switch }
+        Self {
+            weather: Arc::new(Mutex::new(weather)),
+            rng: Arc::new(Mutex::new(rng)),
+            clock,
+            recorder,
+            switch,
+            take_over: Arc::default(),
+        }
+    }
+
+    /// An owner asks the mailbox where to begin, and the directory next.
+    fn note_take_over(&self, partition: PartitionId) {
+        *self.take_over.lock() = Some(partition);
+    }
+
+    fn asked_by_owner(&self) -> Option<PartitionId> {
+        self.take_over.lock().take()
     }
 
     pub(crate) fn weather(&self) -> Weather {

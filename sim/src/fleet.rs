@@ -3,6 +3,7 @@
 mod faults;
 mod kept;
 mod streams;
+mod tamper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::access::SimAccess;
 use crate::node::{Among, SimNode, Turn};
 use crate::rng::Rng;
 use crate::service::Directory;
+use crate::switch::Switch;
 use crate::wires::{Parcel, Stream, Way};
 use crate::world::{Happening, World};
 
@@ -27,6 +29,7 @@ const ANNOUNCE_MS: u64 = 500;
 const LEASE_MS: u64 = 2_000;
 /// How far the clocks of nodes are apart, at most.
 const AHEAD_MS_MAX: u64 = 500;
+const FAR_AHEAD_MS_MAX: u64 = 3_600_000;
 /// How often publishes without an outcome are looked at.
 const EXPIRE_MS: u64 = 1_000;
 
@@ -104,12 +107,15 @@ pub(crate) struct Fleet {
     access: NodeId,
     access_view: View,
     pub(crate) is_access_up: bool,
-    kept: Kept,
+    /// What has no outcome; in one place.
+    kepts: Vec<Kept>,
     /// Where outcomes go that are told to terminals.
     pub(crate) sink: Arc<SimAccess>,
     partitions: PartitionCount,
     rng: Rng,
     next_id: u64,
+    switch: Option<Switch>,
+    undone: tamper::Undone,
 }
 
 /// Waits for one process to change.
@@ -117,6 +123,12 @@ type Turning<'a> = std::pin::Pin<Box<dyn Future<Output = (usize, Turn)> + Send +
 
 fn peer_config() -> PeerConfig {
     PeerConfig::default()
+}
+
+/// One, unless what has gone to different nodes is to be kept apart.
+fn vec_of_kept(nodes: usize, switch: Option<Switch>, sink: &Arc<SimAccess>) -> Vec<Kept> {
+    let count = if switch == Some(Switch::KeptApart) { nodes } else { 1 };
+    (0..count).map(|_| Kept::new(&peer_config(), sink.clone())).collect()
 }
 
 impl Drop for Fleet {
@@ -128,10 +140,10 @@ impl Drop for Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(nodes: usize, partitions: PartitionCount, mut rng: Rng) -> Self {
+    pub(crate) fn new(nodes: usize, partitions: PartitionCount, mut rng: Rng, switch: Option<Switch>) -> Self {
         let slots = (0..nodes).map(|place| Slot {
             name: format!("m{place}"),
-            ahead_ms: rng.between(0, AHEAD_MS_MAX),
+            ahead_ms: rng.between(0, if switch == Some(Switch::ClocksApart) { FAR_AHEAD_MS_MAX } else { AHEAD_MS_MAX }),
             node: None,
             id: NodeId(0),
             starts: 0,
@@ -150,11 +162,13 @@ impl Fleet {
             access: NodeId::drawn(1 << 32),
             access_view: View::default(),
             is_access_up: true,
-            kept: Kept::new(&peer_config(), sink.clone()),
+            kepts: vec_of_kept(nodes, switch, &sink),
             sink,
             partitions,
             rng,
             next_id: 1,
+            switch,
+            undone: tamper::Undone::default(),
         }
     }
 
@@ -244,6 +258,7 @@ impl World {
             Doing::Announce(place, start) => self.announce(place, start),
             Doing::Look(place, start) => self.look(place, start),
             Doing::AccessLooks => self.access_looks(),
+            Doing::Expire if self.broken(Switch::NotSentAgain) => {}
             Doing::Expire => {
                 self.with_kept(|kept, ways| kept.expire(Instant::now(), ways));
                 self.plan_in(EXPIRE_MS, Happening::Fleet(Doing::Expire));
@@ -283,8 +298,13 @@ impl World {
         slot.is_draining = false;
         slot.view = View::default();
         slot.owners = None;
-        let among =
-            Among { name: slot.name.clone(), id, ahead_ms: slot.ahead_ms, directory: Arc::clone(&fleet.directory) };
+        let among = Among {
+            name: slot.name.clone(),
+            id,
+            ahead_ms: slot.ahead_ms,
+            directory: Arc::clone(&fleet.directory),
+            goes_on: fleet.switch == Some(Switch::StandstillUnnoticed),
+        };
         let node = SimNode::start(&self.fakes, &self.message_config, &self.clock, Some(&among));
         fleet.directory.lock().nodes.insert(id, node.reachable());
         slot.node = Some(node);
@@ -407,7 +427,7 @@ impl World {
         let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.is_access_up) else { return };
         fleet.is_access_up = false;
         fleet.sink = Arc::new(SimAccess::default());
-        fleet.kept = Kept::new(&peer_config(), fleet.sink.clone());
+        fleet.kepts = vec_of_kept(fleet.slots.len(), fleet.switch, &fleet.sink);
         let access = fleet.access;
         self.end_streams(access);
         self.lose_connections();

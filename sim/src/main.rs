@@ -28,6 +28,9 @@ struct Arguments {
     /// Break this rule.
     #[arg(long = "break", value_name = "RULE")]
     broken: Option<String>,
+    /// Only the weather that brings the rule out, with nothing broken.
+    #[arg(long, requires = "broken")]
+    whole: bool,
     /// Several message nodes with an access node, instead of one node with all.
     #[arg(long)]
     several: bool,
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     let whole = if arguments.several { Trial::Several } else { Trial::Plain };
-    let trial = switch.map_or(whole, Trial::Broken);
+    let trial = switch.map_or(whole, if arguments.whole { Trial::Whole } else { Trial::Broken });
     let is_good = if arguments.zoo {
         visit_zoo(arguments.from, arguments.seeds.unwrap_or(60), switch)
     } else if let Some(seed) = arguments.seed {

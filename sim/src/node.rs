@@ -1,6 +1,7 @@
 //! One life of a server's process: the message role between a start and a crash.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anser_cluster::{BoxFuture, Claims, Forward, Forwarded, OwnerService, PeerService, Refusal};
 use anser_message::{Clock, Cluster, MessageConfig, MessageHandle, MessageRole, RoleError};
@@ -14,6 +15,9 @@ use crate::backends::Fakes;
 use crate::clock::SimClock;
 use crate::gate::{Gate, Gated};
 use crate::service::{Death, Directory, Reachable};
+
+/// Less than a process must have stood still to notice it.
+const STEP_MS: u64 = 700;
 
 /// See the module. Dropping it is a kill -9.
 #[derive(Debug)]
@@ -47,13 +51,19 @@ pub(crate) struct Among {
     /// How far its clock is ahead.
     pub(crate) ahead_ms: u64,
     pub(crate) directory: Arc<Mutex<Directory>>,
+    /// Whether its clock shows nothing of it that the process stood still.
+    pub(crate) goes_on: bool,
 }
 
 impl SimNode {
     pub(crate) fn start(fakes: &Fakes, config: &MessageConfig, clock: &SimClock, among: Option<&Among>) -> Self {
         let access = Arc::new(SimAccess::default());
         let (clock, ahead_ms) = (clock.clone(), among.map_or(0, |among| among.ahead_ms));
-        let clock: Clock = Arc::new(move || Timestamp(clock.now().0 + ahead_ms));
+        let clock: Clock = if among.is_some_and(|among| among.goes_on) {
+            Arc::new(slowly(clock, ahead_ms))
+        } else {
+            Arc::new(move || Timestamp(clock.now().0 + ahead_ms))
+        };
         let (role, handle) = match among {
             None => MessageRole::new("sim", config, fakes.backends(), access.clone(), clock),
             Some(among) => {
@@ -121,6 +131,17 @@ impl SimNode {
 impl Drop for SimNode {
     fn drop(&mut self) {
         self.death.come();
+    }
+}
+
+/// A clock without long steps: it comes up to the time by and by.
+fn slowly(clock: SimClock, ahead_ms: u64) -> impl Fn() -> Timestamp + Send + Sync {
+    let shown = AtomicU64::new(clock.now().0 + ahead_ms);
+    move || {
+        let time = clock.now().0 + ahead_ms;
+        let next = time.min(shown.load(Ordering::Relaxed) + STEP_MS);
+        shown.store(next, Ordering::Relaxed);
+        Timestamp(next)
     }
 }
 

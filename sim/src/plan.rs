@@ -1,7 +1,8 @@
 //! What a seed means: how many users with which clients, how long, and how nasty everything is.
 
+mod about;
+
 use crate::rng::Rng;
-use crate::switch::Switch;
 
 /// The generations of clients that take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,21 @@ impl Kind {
     pub(crate) const fn has_ids(self) -> bool {
         !matches!(self, Self::V4)
     }
+}
+
+/// The faults that several nodes have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Faults {
+    /// Of all kinds.
+    All,
+    /// Nothing dies: only what is between nodes breaks.
+    Streams,
+    /// Processes stand still.
+    Stops,
+    /// Nodes leave and come back.
+    Drains,
+    /// Nodes die.
+    Deaths,
 }
 
 /// One terminal.
@@ -72,8 +88,8 @@ pub(crate) struct Plan {
     /// The mean time between what users do, and between faults.
     pub(crate) work_every_ms: u64,
     pub(crate) fault_every_ms: u64,
-    /// Of several nodes nothing dies: only what is between them breaks.
-    pub(crate) only_streams_break: bool,
+    /// Which faults several nodes have.
+    pub(crate) faults: Faults,
     /// How far the machine's clock may be off.
     pub(crate) clock_off_ms: u64,
     /// How long a resend is recognised.
@@ -125,7 +141,7 @@ impl Plan {
             settle_ms: 100_000,
             work_every_ms: rng.between(40, 500),
             fault_every_ms: rng.between(1_500, 12_000),
-            only_streams_break: false,
+            faults: Faults::All,
             clock_off_ms,
             window_seconds: if rng.chance(300) { rng.between(8, 20) } else { 3_600 },
             fitted_readers: 64,
@@ -164,73 +180,5 @@ impl Plan {
         self.page = 200;
         self.work_every_ms = self.work_every_ms.max(300);
         self
-    }
-
-    /// Weather that brings a rule out.
-    pub(crate) fn about(self, switch: Switch) -> Self {
-        let mut this = self.with_nodes(if switch.is_of_fleet() { 3 } else { 1 });
-        this.bring_out(switch);
-        this
-    }
-
-    fn bring_out(&mut self, switch: Switch) {
-        match switch {
-            Switch::ContiguityIgnored => self.weather.unknown = 40,
-            Switch::FencingIgnored => {
-                self.weather.zombies = true;
-                self.weather.conditional = false;
-            }
-            // A node knows what is on its way to readers from itself; what they were shown by another only their floors say.
-            Switch::FloorIgnored => {
-                self.fitted_readers = 0;
-                self.weather.slow = 0;
-                *self = self.clone().bursting(300);
-            }
-            Switch::AckBeforeDurable => self.fault_every_ms = self.fault_every_ms.min(2_500),
-            Switch::MarkBeforeRows => {
-                self.weather.forget = 0;
-                self.fault_every_ms = self.fault_every_ms.min(2_500);
-            }
-            Switch::HistoryMarkBeforeRows => {
-                self.weather.forget = 700;
-                self.fault_every_ms = self.fault_every_ms.min(2_500);
-            }
-            Switch::RosterOfNow => {
-                self.weather.forget = 900;
-                self.groups = 2;
-                self.roster_changes = 25;
-            }
-            Switch::JoiningIgnored => {
-                self.groups = 2;
-                self.roster_changes = 25;
-            }
-            Switch::WrongGeneration => {
-                self.page = self.page.min(3);
-                for seat in self.seats.iter_mut().step_by(2) {
-                    seat.kind = Kind::Native;
-                }
-            }
-            Switch::PlaceIgnored => {
-                self.weather.forget = 900;
-                for seat in &mut self.seats {
-                    seat.kind = Kind::V4;
-                }
-            }
-            Switch::RollbackUnseen => {
-                self.weather.forget = 900;
-                self.fault_every_ms = self.fault_every_ms.min(2_500);
-            }
-            // Clients that look now and then by themselves miss nothing for long.
-            // Nor do those who are told by whoever takes a partition over.
-            Switch::BehindUntold => {
-                self.only_streams_break = true;
-                self.fault_every_ms = self.fault_every_ms.min(800);
-                for seat in &mut self.seats {
-                    seat.kind = Kind::V4;
-                }
-            }
-            switch if switch.is_of_fleet() => self.fault_every_ms = self.fault_every_ms.min(2_000),
-            _ => {}
-        }
     }
 }

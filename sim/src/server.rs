@@ -13,7 +13,6 @@ use anser_rmtp::{ClientFrame, Generation, PushTopic, ServerFrame, ServerTopic, T
 use anser_testkit::trace::Event as Fact;
 use anser_types::{ConnectionId, DeviceId, Position, Timestamp};
 use prost::Message as _;
-use tokio::time::Instant;
 
 use crate::access::Told;
 use crate::network::Direction;
@@ -221,7 +220,7 @@ impl World {
         if let Some(node) = &self.node {
             node.handle.publish(publishes, anser_cluster::Way::WITHIN);
         } else {
-            self.with_kept(|kept, ways| kept.publish(publishes, ways, Instant::now()));
+            self.publish_kept(publishes);
         }
     }
 

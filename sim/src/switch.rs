@@ -127,11 +127,38 @@ switches! {
     BehindUntold = "behind-untold" breaks [NothingLost];
     /// A mailbox that came back without its newest writes says nothing of it.
     RollbackUnseen = "rollback-unseen" breaks [NothingLost];
+    /// Forwards do not name the one before them.
+    ForwardsUnlinked = "forwards-unlinked" breaks [InOrder];
+    /// What an owner gives back is not told to the queue that it came from.
+    ReturnedUntold = "returned-untold" breaks [ToldWhy];
+    /// What came on a broken way is taken in though it is sent again.
+    OldWaysAccepted = "old-ways-accepted" breaks [InOrder, ToldWhy];
+    /// What is newer goes to the next node of a user while the former one has something.
+    KeptApart = "kept-apart" breaks [InOrder, ToldWhy];
+    /// What has no outcome is not sent again.
+    NotSentAgain = "not-sent-again" breaks [InOrder, ToldWhy, NothingLost];
+    /// What has no outcome is sent again in another order.
+    SentAgainShuffled = "sent-again-shuffled" breaks [InOrder];
+    /// A process that stood still does not notice it.
+    StandstillUnnoticed = "standstill-unnoticed" breaks [InOrder, ToldWhy];
+    /// An idle queue forgets the time that it told last.
+    QueueForgets = "queue-forgets" breaks [InOrder];
+    /// What was there before a claim is not applied.
+    ReplayBegunAtClaim = "replay-begun-at-claim" breaks [NothingLost];
+    /// What came between the look at a partition and the claim is not read.
+    ReadOnSkipped = "read-on-skipped" breaks [NothingLost, NothingTwice, InOrder];
+    /// Records of claims that are not the newest count.
+    OldClaimsCount = "old-claims-count" breaks [NothingTwice, AckedIsDurable, NothingLost];
+    /// The clocks of nodes are far apart.
+    ClocksApart = "clocks-apart" breaks [InOrder];
+    /// An owner knows of rosters what the directory has.
+    ChangesUnread = "changes-unread" breaks [NothingLost, OneWayIn, ToldWhy];
 }
 
 impl Switch {
     /// Whether the rule is one of those that only several nodes need.
     pub(crate) const fn is_of_fleet(self) -> bool {
-        matches!(self, Self::LossUntold | Self::BehindUntold | Self::RollbackUnseen)
+        // They are the last ones.
+        self as usize >= Self::LossUntold as usize
     }
 }

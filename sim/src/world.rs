@@ -144,7 +144,7 @@ impl World {
         let users: Vec<UserId> = (0..plan.users).map(user_name).collect();
         let seats = seats(&plan, &users, &mut rng);
         let count = PartitionCount::new(plan.partitions).expect("a plan has at least one partition and at most 256");
-        let fleet = (plan.nodes > 1).then(|| Fleet::new(plan.nodes, count, Rng::new(!seed)));
+        let fleet = (plan.nodes > 1).then(|| Fleet::new(plan.nodes, count, Rng::new(!seed), switch));
         Self {
             app: AppKey::new("app").expect("it is an id"),
             work: Workload::new(rng.fork(), plan.groups),

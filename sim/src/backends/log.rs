@@ -37,6 +37,8 @@ struct State {
     partitions: Vec<Vec<LogEntry>>,
     /// When each record was really taken, in milliseconds since the beginning of the run.
     taken: Vec<Vec<u64>>,
+    /// Whose claim is the newest.
+    claimed_by: BTreeMap<PartitionId, NodeId>,
     /// The partitions of all records, in the order in which they came to lie on the disk.
     written: Vec<PartitionId>,
     pending: VecDeque<Batch>,
@@ -184,6 +186,9 @@ impl NastyLog {
         let time = state.last_time.max(self.sky.clock.now());
         state.last_time = time;
         let first = state.end(batch.partition);
+        if let Some(writer) = batch.writer.filter(|_| batch.records.iter().any(is_claim)) {
+            state.claimed_by.insert(batch.partition, writer);
+        }
         let partition = &mut state.partitions[usize::from(batch.partition.0)];
         for (offset, bytes) in (first.0..).zip(&batch.records) {
             state.written.push(batch.partition);
@@ -207,7 +212,7 @@ impl NastyLog {
         }
         let mut batch = Batch { writer, partition, expected, records, answer: Some(answer) };
         // A claim is read back before anything else is done, so it has to be there.
-        let is_claim = batch.records.iter().any(|record| record.get(KIND_AT) == Some(&CLAIM_KIND));
+        let is_claim = batch.records.iter().any(is_claim);
         let at_once = (self.sky.broken(Switch::AckBeforeDurable) && !is_claim).then(|| state.place(partition));
         if at_once.is_some() {
             batch.answer = None;
@@ -223,6 +228,16 @@ impl NastyLog {
         })
     }
 
+    fn new_reader(&self, from: Vec<(PartitionId, Offset)>) -> NastyReader {
+        NastyReader {
+            log: self.me.clone(),
+            next: from.into_iter().collect(),
+            entries: VecDeque::new(),
+            sky: self.sky.clone(),
+            skips_from: BTreeMap::new(),
+        }
+    }
+
     /// Everything that is durable in a partition.
     pub(crate) fn durable(&self, partition: PartitionId) -> Vec<LogEntry> {
         self.state.lock().partitions[usize::from(partition.0)].clone()
@@ -236,7 +251,8 @@ impl NastyLog {
     /// The entries of one partition, as a reader gets them.
     fn entries(&self, partition: PartitionId) -> Vec<LogEntry> {
         let entries = self.durable(partition);
-        if self.sky.broken(Switch::FencingIgnored) { all_counting(entries) } else { entries }
+        let all_count = self.sky.broken(Switch::FencingIgnored) || self.sky.broken(Switch::OldClaimsCount);
+        if all_count { all_counting(entries) } else { entries }
     }
 
     /// What lies on the disk of these partitions, from these offsets on.
@@ -248,6 +264,10 @@ impl NastyLog {
         let is_asked_for = |entry: &LogEntry| starts.get(&entry.partition).is_some_and(|start| entry.offset >= *start);
         order.into_iter().filter_map(next).filter(is_asked_for).collect()
     }
+}
+
+fn is_claim(record: &Bytes) -> bool {
+    record.get(KIND_AT) == Some(&CLAIM_KIND)
 }
 
 /// The entries with headers that make every one of them count.
@@ -311,12 +331,7 @@ impl MessageLog for NastyLog {
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        Box::new(NastyReader {
-            log: self.me.clone(),
-            next: from.into_iter().collect(),
-            entries: VecDeque::new(),
-            sky: self.sky.clone(),
-        })
+        Box::new(self.new_reader(from))
     }
 
     fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
@@ -335,11 +350,24 @@ impl MessageLog for NastyLog {
 pub(crate) struct LogOfNode {
     log: Arc<NastyLog>,
     node: NodeId,
+    /// Where each partition ended when the node looked last.
+    looked: Mutex<BTreeMap<PartitionId, Offset>>,
 }
 
 impl LogOfNode {
-    pub(super) const fn new(log: Arc<NastyLog>, node: NodeId) -> Self {
-        Self { log, node }
+    pub(super) fn new(log: Arc<NastyLog>, node: NodeId) -> Self {
+        Self { log, node, looked: Mutex::default() }
+    }
+
+    /// From where on a reader skips what others have written: from where a partition ended that is not this node's yet.
+    fn skips_from(&self, from: &[(PartitionId, Offset)]) -> BTreeMap<PartitionId, Offset> {
+        if !self.log.sky.broken(Switch::ReadOnSkipped) {
+            return BTreeMap::new();
+        }
+        let (looked, state) = (self.looked.lock(), self.log.state.lock());
+        let others = from.iter().filter(|(partition, _)| state.claimed_by.get(partition) != Some(&self.node));
+        let ends = others.filter_map(|(partition, from)| Some((*partition, *looked.get(partition)?, *from)));
+        ends.filter(|(_, end, from)| from <= end).map(|(partition, end, _)| (partition, end)).collect()
     }
 }
 
@@ -361,6 +389,7 @@ impl MessageLog for LogOfNode {
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
+        self.looked.lock().insert(partition, self.log.state.lock().end(partition));
         self.log.bounds(partition)
     }
 
@@ -369,7 +398,8 @@ impl MessageLog for LogOfNode {
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        self.log.reader(from)
+        let skips_from = self.skips_from(&from);
+        Box::new(NastyReader { skips_from, ..self.log.new_reader(from) })
     }
 
     fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
@@ -385,6 +415,8 @@ struct NastyReader {
     /// What was there when it looked last.
     entries: VecDeque<LogEntry>,
     sky: Sky,
+    /// From where on it skips what is no claim.
+    skips_from: BTreeMap<PartitionId, Offset>,
 }
 
 impl LogReader for NastyReader {
@@ -395,6 +427,10 @@ impl LogReader for NastyReader {
             if self.entries.is_empty() {
                 self.entries = self.log.upgrade().map(|log| log.written_from(&self.next)).unwrap_or_default();
                 self.next.extend(self.entries.iter().map(|entry| (entry.partition, entry.offset.next())));
+                let skips_from = &self.skips_from;
+                let is_skipped =
+                    |entry: &LogEntry| skips_from.get(&entry.partition).is_some_and(|from| entry.offset >= *from);
+                self.entries.retain(|entry| !is_skipped(entry) || is_claim(&entry.bytes));
             }
             let count = count.min(self.entries.len());
             Ok(self.entries.drain(..count).collect())

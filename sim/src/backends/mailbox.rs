@@ -309,6 +309,7 @@ impl Mailbox for NastyMailbox {
             let state = self.state.lock();
             drop(now(state.table.live.handle(self.handle).begin_replay(partition)));
             self.replayed.lock().insert(partition, state.rollbacks);
+            self.sky.note_take_over(partition);
         }
         Box::pin(async move { self.replay_from(partition).await.map(ReplayFrom::Mark) })
     }
@@ -323,6 +324,8 @@ impl Mailbox for NastyMailbox {
         let state = self.state.lock();
         let safe = if self.sky.broken(Switch::ReplayTooLate) {
             state.noted.get(&partition).copied().unwrap_or_default()
+        } else if self.sky.broken(Switch::ReplayBegunAtClaim) {
+            Mark { claim: Claim::default(), next: Offset(u64::MAX) }
         } else {
             // Redis's place is a minute old.
             let place = if self.is_among { Place::Old } else { Place::of(self.sky.weather().forget) };

@@ -3,6 +3,7 @@
 use anser_types::NodeId;
 
 use super::Doing;
+use crate::plan::Faults;
 use crate::wires::Way;
 use crate::workload::Fault;
 use crate::world::{Happening, World};
@@ -15,10 +16,14 @@ impl World {
     pub(crate) fn do_fleet_fault(&mut self) {
         let Some(fleet) = &mut self.fleet else { return };
         let place = fleet.rng.below(fleet.slots.len());
-        if self.plan.only_streams_break {
-            return self.cut_ways(place);
-        }
-        match fleet.rng.below(100) {
+        let fault = match self.plan.faults {
+            Faults::All => fleet.rng.below(100),
+            Faults::Deaths => 25,
+            Faults::Stops => 42,
+            Faults::Drains => 57,
+            Faults::Streams => 66,
+        };
+        match fault {
             0..25 => self.cut_some(),
             25..42 => {
                 let down = self.draw(|rng| rng.delay(500, 5_000, 200));

@@ -24,6 +24,11 @@ impl World {
 
     pub(super) fn send_parcel(&mut self, way: Way, parcel: Parcel) {
         let now = self.now();
+        let parcel = match self.switch {
+            Some(_) => self.tamper_with_parcel(way, parcel),
+            None => Some(parcel),
+        };
+        let Some(parcel) = parcel else { return };
         let Some(fleet) = &mut self.fleet else { return };
         let Some(stream) = fleet.streams.get_mut(&way) else { return };
         let Some(parcel) = stream.leave(parcel) else { return };
@@ -67,11 +72,15 @@ impl World {
             Parcel::Moved(user, head) => return self.on_moved(&user, head),
             Parcel::Claims(claims) => return self.note_claims(to, from, claims),
             Parcel::Settled(settled) => {
-                self.with_kept(|kept, ways| kept.settled(to, settled, ways));
+                self.settle_kept(to, settled);
                 return self.take_outcomes();
             }
             _ => {}
         }
+        if let Parcel::Publishes(publishes) = &parcel {
+            self.note_queued(to, publishes);
+        }
+        let epoch = if self.broken(Switch::OldWaysAccepted) { u64::MAX } else { epoch };
         let Some(fleet) = &self.fleet else { return };
         match parcel {
             Parcel::Publishes(publishes) => {
@@ -133,6 +142,7 @@ impl World {
                 self.send_parcel((from, to), Parcel::Forwards(forwards));
             }
             Told::LetGo(of, partitions) => self.send_parcel((from, of), Parcel::LetGo(partitions)),
+            Told::Anew if self.broken(Switch::StandstillUnnoticed) => {}
             Told::Anew => self.begin_anew(from),
             Told::Claims(claims) => self.tell_claims(from, &claims),
             Told::Answers(to, answers) => self.send_parcel((to, from), Parcel::Answers(answers)),

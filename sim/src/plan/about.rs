@@ -1,0 +1,129 @@
+//! Weather that brings a rule out, so that it shows soon when it is broken.
+
+use super::{Faults, Kind, Plan};
+use crate::switch::Switch;
+
+impl Plan {
+    /// Weather that brings a rule out.
+    pub(crate) fn about(self, switch: Switch) -> Self {
+        let mut this = self.with_nodes(if switch.is_of_fleet() { 3 } else { 1 });
+        if switch.is_of_fleet() {
+            this.bring_out_among_several(switch);
+        } else {
+            this.bring_out(switch);
+        }
+        this
+    }
+
+    /// Two users with several terminals each talk all the time, in several partitions. Those of published generations may be shown late what
+    /// they sent themselves, if the ack was lost with their connection.
+    fn talk(&mut self) {
+        self.users = 2;
+        for (place, seat) in self.seats.iter_mut().enumerate() {
+            (seat.user, seat.kind) = (place % 2, Kind::Own);
+        }
+        self.window_seconds = 3_600;
+        self.groups = 2;
+        self.partitions = self.partitions.max(4);
+        self.work_every_ms = 40;
+    }
+
+    fn bring_out(&mut self, switch: Switch) {
+        match switch {
+            Switch::ContiguityIgnored => self.weather.unknown = 40,
+            Switch::FencingIgnored => {
+                self.weather.zombies = true;
+                self.weather.conditional = false;
+            }
+            // A node knows what is on its way to readers from itself; what they were shown by another only their floors say.
+            Switch::FloorIgnored => {
+                self.fitted_readers = 0;
+                self.weather.slow = 0;
+                *self = self.clone().bursting(300);
+            }
+            Switch::AckBeforeDurable => self.fault_every_ms = self.fault_every_ms.min(2_500),
+            Switch::MarkBeforeRows => {
+                self.weather.forget = 0;
+                self.fault_every_ms = self.fault_every_ms.min(2_500);
+            }
+            Switch::HistoryMarkBeforeRows => {
+                self.weather.forget = 700;
+                self.fault_every_ms = self.fault_every_ms.min(2_500);
+            }
+            Switch::RosterOfNow => {
+                self.weather.forget = 900;
+                self.groups = 2;
+                self.roster_changes = 25;
+            }
+            Switch::JoiningIgnored => {
+                self.groups = 2;
+                self.roster_changes = 25;
+            }
+            Switch::WrongGeneration => {
+                self.page = self.page.min(3);
+                for seat in self.seats.iter_mut().step_by(2) {
+                    seat.kind = Kind::Native;
+                }
+            }
+            Switch::PlaceIgnored => {
+                self.weather.forget = 900;
+                for seat in &mut self.seats {
+                    seat.kind = Kind::V4;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn bring_out_among_several(&mut self, switch: Switch) {
+        match switch {
+            Switch::RollbackUnseen => {
+                self.weather.forget = 900;
+                self.fault_every_ms = self.fault_every_ms.min(2_500);
+            }
+            // Clients that look now and then by themselves miss nothing for long.
+            // Nor do those who are told by whoever takes a partition over.
+            Switch::BehindUntold => {
+                self.faults = Faults::Streams;
+                self.fault_every_ms = self.fault_every_ms.min(800);
+                for seat in &mut self.seats {
+                    seat.kind = Kind::V4;
+                }
+            }
+            // Appends that are lost give back what is forwarded, and something follows it meanwhile.
+            Switch::ForwardsUnlinked => {
+                self.talk();
+                self.weather.unknown = 100;
+                self.fault_every_ms = self.fault_every_ms.min(2_000);
+            }
+            // A process stands still for longer than a resend is recognised.
+            Switch::OldWaysAccepted | Switch::StandstillUnnoticed => {
+                self.talk();
+                self.faults = Faults::Stops;
+                self.fault_every_ms = 2_000;
+                self.window_seconds = 8;
+            }
+            Switch::KeptApart => {
+                self.talk();
+                self.faults = Faults::Deaths;
+                self.fault_every_ms = 1_500;
+            }
+            Switch::QueueForgets => {
+                self.talk();
+                self.fault_every_ms = self.fault_every_ms.min(2_000);
+            }
+            Switch::ReadOnSkipped => {
+                self.talk();
+                self.faults = Faults::Drains;
+                self.fault_every_ms = 2_000;
+            }
+            Switch::ChangesUnread => {
+                self.groups = 2;
+                self.roster_changes = 25;
+                self.weather.slow = 200;
+                self.fault_every_ms = self.fault_every_ms.min(2_000);
+            }
+            _ => self.fault_every_ms = self.fault_every_ms.min(2_000),
+        }
+    }
+}
