@@ -21,11 +21,18 @@ pub(crate) struct EndLooks {
     is_asked: bool,
 }
 
+impl EndLooks {
+    /// The next list of members is not to be waited for longer than it takes to be read.
+    pub(crate) const fn hurry(&mut self) {
+        self.ticks = LOOK_TICKS;
+    }
+}
+
 impl MessageLoop {
     /// Asks the log now and then where the partitions end of which nothing is on its way. Only with a list of members that is new: a
     /// node that cannot read it would claim what others own rightly.
     pub(crate) fn look_at_ends(&mut self) {
-        self.ends.ticks += 1;
+        self.ends.ticks = self.ends.ticks.saturating_add(1);
         if self.ends.ticks < LOOK_TICKS || self.ends.is_asked || self.is_alone() || !self.peer_inbox.take_listed() {
             return;
         }

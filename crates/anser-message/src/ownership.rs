@@ -131,6 +131,12 @@ impl MessageLoop {
         for partition in other.into_iter().filter(|partition| owners.present(*partition) != me) {
             self.let_go(partition);
         }
+        // Somebody names a newer claim of what is served here, as when several nodes start together and do not know of each other yet: the
+        // log says whether it counts.
+        let is_served = |partition: &PartitionId| self.node.owner(*partition).is_some_and(Owner::is_serving);
+        if stay.iter().any(|partition| is_served(partition) && owners.present(*partition) != me) {
+            self.ends.hurry();
+        }
         self.node.set_owners(self.me, owners, now, &mut self.effects);
         for partition in stay {
             // It was on its way out, and stays after all.
