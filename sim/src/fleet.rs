@@ -367,6 +367,7 @@ impl World {
         fleet.tell_owners(place);
         if let Some(node) = &fleet.slots[place].node
             && members.iter().any(|member| member.id == me)
+            && fleet.switch != Some(Switch::EndsUnlooked)
         {
             node.handle.listed();
         }

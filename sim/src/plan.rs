@@ -39,6 +39,8 @@ pub(crate) enum Faults {
     Drains,
     /// Nodes die.
     Deaths,
+    /// A process stands still until it is taken for dead; then those die who had taken it for that, with what they had not archived.
+    TakenForDead,
 }
 
 /// One terminal.

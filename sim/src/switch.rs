@@ -127,6 +127,8 @@ switches! {
     BehindUntold = "behind-untold" breaks [NothingLost];
     /// A mailbox that came back without its newest writes says nothing of it.
     RollbackUnseen = "rollback-unseen" breaks [NothingLost];
+    /// A forward is taken in that belongs to an earlier life of its way, or left before its node had heard of a loss.
+    StaleForwards = "stale-forwards" breaks [InOrder];
     /// Forwards do not name the one before them.
     ForwardsUnlinked = "forwards-unlinked" breaks [InOrder];
     /// What an owner gives back is not told to the queue that it came from.
@@ -141,6 +143,10 @@ switches! {
     SentAgainShuffled = "sent-again-shuffled" breaks [InOrder];
     /// A process that stood still does not notice it.
     StandstillUnnoticed = "standstill-unnoticed" breaks [InOrder, ToldWhy];
+    /// The access node forgets the times that users were told.
+    ToldForgotten = "told-forgotten" breaks [InOrder];
+    /// Nobody looks at the ends of partitions.
+    EndsUnlooked = "ends-unlooked" breaks [NothingLost];
     /// An idle queue forgets the time that it told last.
     QueueForgets = "queue-forgets" breaks [InOrder];
     /// What was there before a claim is not applied.

@@ -54,13 +54,15 @@ pub(crate) struct Stream {
     lost_through: u64,
     newest_forward: u64,
     forwarded: BTreeSet<u64>,
+    /// Whether it carries forwards that were lost or follow such: it should not.
+    takes_stale: bool,
     /// Whose terminals are to be told that they are behind.
     behind: BTreeMap<UserKey, Position>,
 }
 
 impl Stream {
     /// It was dialled, and nobody has answered yet.
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(takes_stale: bool) -> Self {
         Self {
             state: State::Down,
             epoch: 0,
@@ -68,6 +70,7 @@ impl Stream {
             lost_through: 0,
             newest_forward: 0,
             forwarded: BTreeSet::new(),
+            takes_stale,
             behind: BTreeMap::new(),
         }
     }
@@ -85,8 +88,8 @@ impl Stream {
         match parcel {
             Parcel::Forwards(mut forwards) => {
                 self.newest_forward = forwards.last().map_or(self.newest_forward, |last| last.id);
-                let lost_through = self.lost_through;
-                forwards.retain(|forward| forward.oldest > lost_through);
+                let (lost_through, takes_stale) = (self.lost_through, self.takes_stale);
+                forwards.retain(|forward| takes_stale || forward.oldest > lost_through);
                 (!forwards.is_empty()).then_some(Parcel::Forwards(forwards))
             }
             Parcel::Answers(mut answers) => {
@@ -95,6 +98,12 @@ impl Stream {
             }
             other => Some(other),
         }
+    }
+
+    /// Whether a parcel arrives that was sent before so many breaks.
+    pub(crate) fn takes(&self, parcel: &Parcel, epoch: u64) -> bool {
+        let is_stale = self.epoch != epoch && !(self.takes_stale && matches!(parcel, Parcel::Forwards(_)));
+        !is_stale && self.state == State::Up
     }
 
     /// What becomes of a parcel that does not arrive.

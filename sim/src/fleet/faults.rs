@@ -19,6 +19,7 @@ impl World {
         let fault = match self.plan.faults {
             Faults::All => fleet.rng.below(100),
             Faults::Deaths => 25,
+            Faults::TakenForDead => return self.take_for_dead(place),
             Faults::Stops => 42,
             Faults::Drains => 57,
             Faults::Streams => 66,
@@ -50,9 +51,27 @@ impl World {
         self.fleet.as_mut().map_or_else(T::default, |fleet| draw(&mut fleet.rng))
     }
 
+    fn take_for_dead(&mut self, place: usize) {
+        let millis = self.draw(|rng| rng.between(2_500, 4_000));
+        self.stop_for(place, millis);
+        self.fakes.history.set_away(true);
+        self.plan_in(14_000, Happening::Fixed(Fault::HistoryAway));
+        let others = self.fleet.iter().flat_map(|fleet| fleet.slots.iter().enumerate());
+        let others: Vec<_> =
+            others.filter(|(other, _)| *other != place).map(|(other, slot)| (other, slot.starts)).collect();
+        for (other, start) in others {
+            let millis = self.draw(|rng| rng.between(7_000, 10_000));
+            self.plan_in(millis, Happening::Fleet(Doing::Kill(other, start)));
+        }
+    }
+
     /// A process stands still for a while, long enough to be taken for dead or not, and knows nothing of it.
     fn stop(&mut self, place: usize) {
         let millis = self.draw(|rng| rng.delay(1_500, 12_000, 500));
+        self.stop_for(place, millis);
+    }
+
+    fn stop_for(&mut self, place: usize, millis: u64) {
         let Some(slot) = self.fleet.as_ref().map(|fleet| &fleet.slots[place]) else { return };
         if let Some(node) = &slot.node {
             node.gate.close();

@@ -76,6 +76,7 @@ impl World {
 
     /// Publishes what terminals have sent.
     pub(crate) fn publish_kept(&mut self, publishes: Vec<Publish>) {
+        self.note_published(&publishes);
         let Some(user) = publishes.first().map(|publish| publish.sender.clone()) else { return };
         let slots = self.fleet.iter().flat_map(|fleet| &fleet.slots);
         let ids: Vec<NodeId> = slots.map(|slot| slot.id).collect();

@@ -16,7 +16,7 @@ impl World {
     pub(super) fn open_way(&mut self, way: Way) {
         let Some(fleet) = &mut self.fleet else { return };
         if let Entry::Vacant(vacant) = fleet.streams.entry(way) {
-            vacant.insert(Stream::new());
+            vacant.insert(Stream::new(fleet.switch == Some(Switch::StaleForwards)));
             let millis = fleet.rng.between(1, 60);
             self.plan_in(millis, Happening::Fleet(Doing::Dial(way, 0)));
         }
@@ -53,7 +53,7 @@ impl World {
 
     pub(super) fn arrive(&mut self, way: Way, epoch: u64, parcel: Parcel) {
         let Some(stream) = self.fleet.as_mut().and_then(|fleet| fleet.streams.get_mut(&way)) else { return };
-        if stream.epoch != epoch || stream.state != State::Up {
+        if !stream.takes(&parcel, epoch) {
             stream.undelivered(parcel);
             if stream.state == State::Up {
                 self.tell_behind(way);

@@ -15,7 +15,7 @@ type Name = (ConnectionId, u64);
 /// What has to be known to undo what machines do.
 #[derive(Debug, Default)]
 pub(super) struct Undone {
-    /// The floors of publishes that came to an idle queue.
+    /// The floors of publishes: those that they came with, or those of publishes that came to an idle queue.
     floors: BTreeMap<Name, Timestamp>,
     /// What the queues of users hold, by node.
     open: BTreeMap<(NodeId, UserKey), Vec<Name>>,
@@ -28,6 +28,9 @@ impl World {
         let undone = &mut self.fleet.as_mut()?.undone;
         Some(match (switch, parcel) {
             (Switch::ForwardsUnlinked, Parcel::Forwards(forwards)) => Parcel::Forwards(unlinked(forwards)),
+            (Switch::ToldForgotten, Parcel::Publishes(publishes)) => {
+                Parcel::Publishes(undone.with_own_floors(publishes))
+            }
             (Switch::QueueForgets, Parcel::Forwards(forwards)) => Parcel::Forwards(undone.without_memory(forwards)),
             (Switch::QueueForgets, Parcel::Settled(settled)) => Parcel::Settled(undone.note_settled(way.1, settled)),
             (Switch::ReturnedUntold, Parcel::Answers(mut answers)) => {
@@ -36,6 +39,15 @@ impl World {
             }
             (_, parcel) => parcel,
         })
+    }
+
+    /// The access node is to send publishes.
+    pub(super) fn note_published(&mut self, publishes: &[Publish]) {
+        if self.switch == Some(Switch::ToldForgotten)
+            && let Some(fleet) = &mut self.fleet
+        {
+            fleet.undone.note_floors(publishes);
+        }
     }
 
     /// Publishes have come to the node of their users.
@@ -59,6 +71,18 @@ const fn name_of(publish: &Publish) -> Name {
 }
 
 impl Undone {
+    fn note_floors(&mut self, publishes: &[Publish]) {
+        self.floors.extend(publishes.iter().map(|publish| (name_of(publish), publish.floor)));
+    }
+
+    /// Publishes with the floors that they came with from their connections.
+    fn with_own_floors(&self, mut publishes: Vec<Publish>) -> Vec<Publish> {
+        for publish in &mut publishes {
+            publish.floor = self.floors.get(&name_of(publish)).copied().unwrap_or(publish.floor);
+        }
+        publishes
+    }
+
     fn note_queued(&mut self, node: NodeId, publishes: &[Publish]) {
         for publish in publishes.iter().filter(|publish| publish.class != MessageClass::Status) {
             let open = self.open.entry((node, publish.sender.clone())).or_default();

@@ -18,9 +18,16 @@ impl Plan {
     /// Two users with several terminals each talk all the time, in several partitions. Those of published generations may be shown late what
     /// they sent themselves, if the ack was lost with their connection.
     fn talk(&mut self) {
+        self.talk_as_they_are();
+        for seat in &mut self.seats {
+            seat.kind = Kind::Own;
+        }
+    }
+
+    fn talk_as_they_are(&mut self) {
         self.users = 2;
         for (place, seat) in self.seats.iter_mut().enumerate() {
-            (seat.user, seat.kind) = (place % 2, Kind::Own);
+            seat.user = place % 2;
         }
         self.window_seconds = 3_600;
         self.groups = 2;
@@ -89,6 +96,29 @@ impl Plan {
                 for seat in &mut self.seats {
                     seat.kind = Kind::V4;
                 }
+            }
+            // What was lost is not known at once, and something follows it meanwhile.
+            Switch::StaleForwards => {
+                self.talk();
+                self.groups = 0;
+                self.faults = Faults::Streams;
+                self.fault_every_ms = 150;
+            }
+            // The queue of a user begins anew, and the terminals do not know what each other was told.
+            Switch::ToldForgotten => {
+                self.talk();
+                self.faults = Faults::Drains;
+                self.fault_every_ms = 1_000;
+            }
+            // There are many partitions, so that nobody says anything more in some.
+            Switch::EndsUnlooked => {
+                self.partitions = 128;
+                self.users = 8;
+                self.window_seconds = 3_600;
+                self.weather.forget = 0;
+                self.work_every_ms = 300;
+                self.faults = Faults::TakenForDead;
+                self.fault_every_ms = 12_000;
             }
             // Appends that are lost give back what is forwarded, and something follows it meanwhile.
             Switch::ForwardsUnlinked => {
