@@ -304,6 +304,7 @@ impl World {
             ahead_ms: slot.ahead_ms,
             directory: Arc::clone(&fleet.directory),
             goes_on: fleet.switch == Some(Switch::StandstillUnnoticed),
+            asks_nobody: fleet.switch == Some(Switch::ArchiverUnasked),
         };
         let node = SimNode::start(&self.fakes, &self.message_config, &self.clock, Some(&among));
         fleet.directory.lock().nodes.insert(id, node.reachable());

@@ -53,6 +53,8 @@ pub(crate) struct Among {
     pub(crate) directory: Arc<Mutex<Directory>>,
     /// Whether its clock shows nothing of it that the process stood still.
     pub(crate) goes_on: bool,
+    /// Whether it takes everything for archived.
+    pub(crate) asks_nobody: bool,
 }
 
 impl SimNode {
@@ -67,7 +69,8 @@ impl SimNode {
         let (role, handle) = match among {
             None => MessageRole::new("sim", config, fakes.backends(), access.clone(), clock),
             Some(among) => {
-                let peers = Peers { access: access.clone(), directory: Arc::clone(&among.directory) };
+                let (directory, asks_nobody) = (Arc::clone(&among.directory), among.asks_nobody);
+                let peers = Peers { access: access.clone(), directory, asks_nobody };
                 let cluster = Cluster { me: among.id, peers: Arc::new(peers) };
                 MessageRole::in_cluster(
                     &among.name,
@@ -150,6 +153,7 @@ fn slowly(clock: SimClock, ahead_ms: u64) -> impl Fn() -> Timestamp + Send + Syn
 struct Peers {
     access: Arc<SimAccess>,
     directory: Arc<Mutex<Directory>>,
+    asks_nobody: bool,
 }
 
 impl PeerService for Peers {
@@ -176,6 +180,9 @@ impl PeerService for Peers {
     }
 
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
+        if self.asks_nobody {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         let owner = {
             let directory = self.directory.lock();
             directory.routes.owner(partition).and_then(|owner| directory.nodes.get(&owner).cloned())

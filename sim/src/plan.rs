@@ -67,11 +67,13 @@ pub(crate) struct Weather {
     pub(crate) forget: u64,
     /// Slow calls.
     pub(crate) slow: u64,
+    /// A bucket of the mailbox that cannot be written for a while.
+    pub(crate) damage: u64,
 }
 
 impl Weather {
     pub(crate) const CALM: Self =
-        Self { unknown: 0, conditional: true, zombies: false, unavailable: 0, forget: 0, slow: 0 };
+        Self { unknown: 0, conditional: true, zombies: false, unavailable: 0, forget: 0, slow: 0, damage: 0 };
 }
 
 /// A run.
@@ -92,6 +94,8 @@ pub(crate) struct Plan {
     pub(crate) fault_every_ms: u64,
     /// Which faults several nodes have.
     pub(crate) faults: Faults,
+    /// Whether history is away from the end of the work until somebody reads it.
+    pub(crate) archives_late: bool,
     /// How far the machine's clock may be off.
     pub(crate) clock_off_ms: u64,
     /// How long a resend is recognised.
@@ -130,6 +134,7 @@ impl Plan {
             unavailable: if rng.chance(300) { rng.between(1, 8) } else { 0 },
             forget: if rng.chance(500) { rng.between(100, 700) } else { 0 },
             slow: rng.between(0, 60),
+            damage: 0,
         };
         let clock_off_ms = if rng.chance(500) { [500, 5_000, 3_600_000][rng.below(3)] } else { 0 };
         let plan = Self {
@@ -144,6 +149,7 @@ impl Plan {
             work_every_ms: rng.between(40, 500),
             fault_every_ms: rng.between(1_500, 12_000),
             faults: Faults::All,
+            archives_late: false,
             clock_off_ms,
             window_seconds: if rng.chance(300) { rng.between(8, 20) } else { 3_600 },
             fitted_readers: 64,

@@ -112,6 +112,7 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
     }
     if world.is_serving() {
         world.recorder.record(Event::Quiet);
+        world.fakes.history.set_away(false);
         read_histories(&world).await;
     }
     if let Some(count) = PartitionCount::new(world.plan.partitions) {

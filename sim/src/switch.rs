@@ -153,10 +153,16 @@ switches! {
     ReplayBegunAtClaim = "replay-begun-at-claim" breaks [NothingLost];
     /// What came between the look at a partition and the claim is not read.
     ReadOnSkipped = "read-on-skipped" breaks [NothingLost, NothingTwice, InOrder];
+    /// An owner whose records land behind another one's claim is told that they landed where they were to.
+    ClaimLossUnseen = "claim-loss-unseen" breaks [AckedIsDurable];
     /// Records of claims that are not the newest count.
     OldClaimsCount = "old-claims-count" breaks [NothingTwice, AckedIsDurable, NothingLost];
     /// The clocks of nodes are far apart.
     ClocksApart = "clocks-apart" breaks [InOrder];
+    /// Whoever reads history does not wait for what is not archived yet.
+    ArchiverUnasked = "archiver-unasked" breaks [NothingLost];
+    /// A bucket of the mailbox that cannot be written is passed over.
+    BucketPassedOver = "bucket-passed-over" breaks [NothingLost];
     /// An owner knows of rosters what the directory has.
     ChangesUnread = "changes-unread" breaks [NothingLost, OneWayIn, ToldWhy];
 }

@@ -109,7 +109,7 @@ impl World {
         self.sky.clear_up(self.fleet.is_some());
         self.mend_fleet();
         self.fakes.log.set_full(false);
-        self.fakes.history.set_away(false);
+        self.fakes.history.set_away(self.plan.archives_late);
         self.links.values_mut().for_each(Link::hurry);
         for seat in 0..self.seats.len() {
             let event = if self.seats[seat].stays { Event::GoOnline } else { Event::GoOffline };
@@ -351,7 +351,8 @@ impl World {
     pub(crate) fn fix(&self, fault: Fault) {
         match fault {
             Fault::LogFull => self.fakes.log.set_full(false),
-            Fault::HistoryAway => self.fakes.history.set_away(false),
+            // At the end it comes back when everybody has asked for it.
+            Fault::HistoryAway => self.fakes.history.set_away(self.work.is_over && self.plan.archives_late),
         }
     }
 

@@ -67,6 +67,8 @@ struct State {
     rollbacks: u64,
     /// Counts the writes that are made to pass every mark.
     unmarked: u64,
+    /// The bucket that cannot be written, and until when.
+    damaged: Option<(BucketId, u64)>,
 }
 
 /// See [`super`]. As one process has it.
@@ -94,6 +96,7 @@ impl NastyMailbox {
             noted: BTreeMap::new(),
             marks: BTreeMap::new(),
             unmarked: 0,
+            damaged: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -219,10 +222,30 @@ impl NastyMailbox {
         BucketBatch { bucket: batch.bucket, parts }
     }
 
+    /// Whether a bucket cannot be written now, whoever tries.
+    fn is_damaged(&self, bucket: BucketId) -> bool {
+        let (now, damage) = (self.sky.clock.elapsed(), self.sky.weather().damage);
+        if damage == 0 {
+            return false;
+        }
+        let damaged = &mut self.state.lock().damaged;
+        let is_over = damaged.is_none_or(|(_, until)| until <= now);
+        if is_over && self.sky.draw(|rng| rng.chance(damage)) {
+            *damaged = Some((bucket, now + self.sky.draw(|rng| rng.between(500, 8_000))));
+        }
+        damaged.is_some_and(|(of, until)| of == bucket && until > now)
+    }
+
     async fn apply_nastily(&self, batch: BucketBatch) -> Result<Answer, StoreError> {
         self.sky.pause().await;
         if self.sky.fails() {
             return Err(unavailable());
+        }
+        if self.is_damaged(batch.bucket) {
+            if self.sky.broken(Switch::BucketPassedOver) {
+                return Ok(batch.parts.iter().map(|part| vec![None; part.rows.len()]).collect());
+            }
+            return Err(StoreError::Damaged { table: "mailbox", source: "simulated".into() });
         }
         let answer = if self.sky.broken(Switch::MarksIgnored) {
             self.write(&self.unmarked(&batch))?

@@ -15,24 +15,18 @@ impl Plan {
         this
     }
 
-    /// Two users with several terminals each talk all the time, in several partitions. Those of published generations may be shown late what
-    /// they sent themselves, if the ack was lost with their connection.
-    fn talk(&mut self) {
-        self.talk_as_they_are();
-        for seat in &mut self.seats {
-            seat.kind = Kind::Own;
-        }
-    }
-
-    fn talk_as_they_are(&mut self) {
+    /// Two users with several terminals each talk all the time, in several partitions, and something goes wrong as often as this.
+    fn talk(&mut self, faults: Faults, every_ms: u64) {
         self.users = 2;
         for (place, seat) in self.seats.iter_mut().enumerate() {
-            seat.user = place % 2;
+            (seat.user, seat.kind) = (place % 2, Kind::Own);
         }
         self.window_seconds = 3_600;
         self.groups = 2;
         self.partitions = self.partitions.max(4);
         self.work_every_ms = 40;
+        self.faults = faults;
+        self.fault_every_ms = every_ms;
     }
 
     fn bring_out(&mut self, switch: Switch) {
@@ -99,17 +93,11 @@ impl Plan {
             }
             // What was lost is not known at once, and something follows it meanwhile.
             Switch::StaleForwards => {
-                self.talk();
+                self.talk(Faults::Streams, 150);
                 self.groups = 0;
-                self.faults = Faults::Streams;
-                self.fault_every_ms = 150;
             }
             // The queue of a user begins anew, and the terminals do not know what each other was told.
-            Switch::ToldForgotten => {
-                self.talk();
-                self.faults = Faults::Drains;
-                self.fault_every_ms = 1_000;
-            }
+            Switch::ToldForgotten => self.talk(Faults::Drains, 1_000),
             // There are many partitions, so that nobody says anything more in some.
             Switch::EndsUnlooked => {
                 self.partitions = 128;
@@ -122,30 +110,22 @@ impl Plan {
             }
             // Appends that are lost give back what is forwarded, and something follows it meanwhile.
             Switch::ForwardsUnlinked => {
-                self.talk();
+                self.talk(Faults::All, 2_000);
                 self.weather.unknown = 100;
-                self.fault_every_ms = self.fault_every_ms.min(2_000);
             }
             // A process stands still for longer than a resend is recognised.
             Switch::OldWaysAccepted | Switch::StandstillUnnoticed => {
-                self.talk();
-                self.faults = Faults::Stops;
-                self.fault_every_ms = 2_000;
+                self.talk(Faults::Stops, 2_000);
                 self.window_seconds = 8;
             }
-            Switch::KeptApart => {
-                self.talk();
-                self.faults = Faults::Deaths;
-                self.fault_every_ms = 1_500;
-            }
-            Switch::QueueForgets => {
-                self.talk();
-                self.fault_every_ms = self.fault_every_ms.min(2_000);
-            }
-            Switch::ReadOnSkipped => {
-                self.talk();
-                self.faults = Faults::Drains;
-                self.fault_every_ms = 2_000;
+            Switch::KeptApart => self.talk(Faults::Deaths, 1_500),
+            Switch::QueueForgets => self.talk(Faults::All, 2_000),
+            Switch::ClaimLossUnseen => self.talk(Faults::Stops, 2_000),
+            Switch::ReadOnSkipped => self.talk(Faults::Drains, 2_000),
+            Switch::ArchiverUnasked => self.archives_late = true,
+            Switch::BucketPassedOver => {
+                self.weather.damage = 20;
+                self.weather.forget = 0;
             }
             Switch::ChangesUnread => {
                 self.groups = 2;
