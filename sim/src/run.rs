@@ -12,7 +12,7 @@ use crate::switch::{Switch, Trial};
 use crate::world::World;
 
 /// How often, and by how much, a run goes on for clients that are still fetching or sending.
-const LONGER_MAX: usize = 20;
+const LONGER_MAX: usize = 60;
 const LONGER_MS: u64 = 10_000;
 
 /// How much of the window for resends may be lost each time the clock is set forward.

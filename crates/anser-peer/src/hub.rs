@@ -349,6 +349,12 @@ impl Ways for Hub {
         take_publishes(&*messages, publishes, Way(self.way_here.load(Ordering::Relaxed)));
         true
     }
+
+    fn break_off(&self, node: NodeId) {
+        if let Some(link) = self.link(node) {
+            link.break_off();
+        }
+    }
 }
 
 /// Hands publishes to the message role: those of one connection in one call.

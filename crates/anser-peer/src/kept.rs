@@ -6,7 +6,7 @@
 //!
 //! When a user gets another node, what the old one has stays with it as long as it answers, and what is newer is held until that
 //! is settled: in the queues of two nodes, the newer could overtake the older. If the old node does not answer, all of it goes
-//! to the new one. So does what was given up: its client was told to try again, and the old node may accept it still.
+//! to the new one, and the way to the old one is broken, though it may be open: so that node drops what it has. So does what was given up: its client was told to try again, and the old node may accept it still.
 //!
 //! The queue of a user gives each message a time above that of the one before. It is in the memory of one node, so a queue that
 //! begins anew on another knows nothing of what the first had accepted, and its clock may be behind. Therefore the newest times
@@ -15,7 +15,7 @@
 //! One lock is held over choosing a node and handing the publishes on, so that nothing overtakes what is sent again. Outcomes
 //! may come from below that lock (a service that refuses at once); they wait in an inbox for whoever holds it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub trait Ways {
 
     /// Hands publishes on, in order. Whether they are on their way; if not, they will be sent again once the way is open.
     fn send(&self, to: NodeId, attempt: u32, publishes: Vec<Publish>) -> bool;
+
+    /// Breaks the way to a node, if it is open: what was sent on it goes to others, and must not be passed on there.
+    fn break_off(&self, node: NodeId);
 }
 
 /// See the module.
@@ -313,6 +316,12 @@ impl State {
             }
         }
         self.held.retain(|user, _| homes.get(user).is_some_and(Option::is_none));
+        let left = homes.iter().filter_map(|(user, home)| {
+            let (place, _) = *self.places.get(user)?;
+            home.is_some_and(|home| home != place).then_some(place)
+        });
+        let left: BTreeSet<NodeId> = left.collect();
+        left.into_iter().for_each(|node| ways.break_off(node));
         self.again(ways, |entry| {
             let home = homes.get(&entry.publish.sender).copied().flatten();
             home.filter(|_| home != entry.node || entry.is_held)

@@ -103,7 +103,13 @@ impl Link {
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.state.lock().up
+        let state = self.state.lock();
+        state.up && !state.broken
+    }
+
+    /// Gives the present stream up, if there is one.
+    pub(crate) fn break_off(&self) {
+        self.change(|state| state.broken = state.up);
     }
 
     /// Whether nobody dials yet; from now on somebody does.
@@ -124,7 +130,7 @@ impl Link {
     /// Sends publishes. Whether they are on their way: otherwise the stream is down, and they come again with the next one.
     pub(crate) fn publish(&self, attempt: u32, publishes: Vec<Publish>) -> bool {
         self.change(|state| {
-            let up = state.up;
+            let up = state.up && !state.broken;
             if up {
                 state.put(&Frame::Publishes { attempt, publishes });
             }

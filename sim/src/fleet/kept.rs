@@ -19,6 +19,7 @@ pub(crate) struct AccessWays<'a> {
     open: BTreeSet<NodeId>,
     switch: Option<Switch>,
     sent: RefCell<Vec<(NodeId, Vec<Publish>)>>,
+    broken: RefCell<BTreeSet<NodeId>>,
 }
 
 impl Ways for AccessWays<'_> {
@@ -42,6 +43,13 @@ impl Ways for AccessWays<'_> {
         }
         is_open
     }
+
+    fn break_off(&self, node: NodeId) {
+        // Whoever stood still would hear of it before it passes anything on: here it always does, elsewhere not always.
+        if self.switch != Some(Switch::StandstillUnnoticed) {
+            self.broken.borrow_mut().insert(node);
+        }
+    }
 }
 
 impl World {
@@ -60,10 +68,12 @@ impl World {
             open: open.map(|((_, to), _)| *to).collect(),
             switch: fleet.switch,
             sent: RefCell::default(),
+            broken: RefCell::default(),
         };
         work(&fleet.kepts, &ways);
-        let sent = ways.sent.into_inner();
+        let (sent, broken) = (ways.sent.into_inner(), ways.broken.into_inner());
         drop(directory);
+        broken.into_iter().for_each(|node| self.break_off((access, node)));
         for (to, publishes) in sent {
             self.send_parcel((access, to), Parcel::Publishes(publishes));
         }

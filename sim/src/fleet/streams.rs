@@ -169,11 +169,20 @@ impl World {
 
     /// A stream breaks. Its ends hear of it later.
     pub(super) fn cut_way(&mut self, way: Way) {
+        self.cut_for(way, (200, 300));
+    }
+
+    /// One of its ends breaks a stream: the other one hears of it soon, or late.
+    pub(super) fn break_off(&mut self, way: Way) {
+        self.cut_for(way, (10, 100));
+    }
+
+    fn cut_for(&mut self, way: Way, (mostly_ms, late): (u64, u64)) {
         let Some(fleet) = &mut self.fleet else { return };
         let Some(stream) = fleet.streams.get_mut(&way).filter(|stream| stream.state == State::Up) else { return };
         stream.cut();
         let epoch = stream.epoch;
-        let millis = fleet.rng.delay(200, 3_000, 300);
+        let millis = fleet.rng.delay(mostly_ms, 3_000, late);
         self.plan_in(millis, Happening::Fleet(Doing::Learn(way, epoch)));
     }
 

@@ -35,6 +35,7 @@ struct World {
     open: Mutex<Vec<NodeId>>,
     sent: Mutex<Vec<(NodeId, u32, u64)>>,
     floors: Mutex<Vec<Timestamp>>,
+    broken: Mutex<Vec<NodeId>>,
     /// Settles at once, from within, what is sent.
     answers: Mutex<Option<Arc<Kept>>>,
 }
@@ -61,6 +62,10 @@ impl Ways for World {
             }
         }
         true
+    }
+
+    fn break_off(&self, node: NodeId) {
+        self.broken.lock().push(node);
     }
 }
 
@@ -127,6 +132,7 @@ async fn in_order_with_another_node_everything_goes_there_and_old_refusals_count
     kept.reroute(&world, || true);
     kept.reroute(&world, || true);
     assert_eq!(*world.sent.lock(), [(OTHER, 1, 1), (OTHER, 1, 2), (OTHER, 1, 3)]);
+    assert_eq!(*world.broken.lock(), [ONE], "the old one must not pass on what it has");
     kept.settled(ONE, vec![refused(1), accepted(2)], &world);
     kept.settled(OTHER, vec![accepted(1), refused(3)], &world);
     let settled: Vec<_> = access.0.lock().iter().map(|one| (one.publish, one.outcome.is_ok())).collect();

@@ -192,3 +192,21 @@ fn large_amounts_go_in_several_batches() {
     }
     assert!(batches >= 7);
 }
+
+#[test]
+fn in_order_a_way_that_is_broken_off_carries_nothing_more_until_it_is_open_again() {
+    let link = link(1 << 20);
+    let stream = link.greet(&moved("bob", 1));
+    link.open();
+    link.break_off();
+    assert!(!link.is_up() && !link.publish(0, Vec::new()));
+    assert!(link.poll_batch(stream, &Context::from_waker(Waker::noop())) == Poll::Ready(None));
+    link.closed();
+    link.greet(&moved("bob", 1));
+    link.open();
+    assert!(link.publish(0, Vec::new()));
+    link.closed();
+    link.break_off();
+    link.open();
+    assert!(link.is_up(), "where there is no stream, none is broken");
+}
