@@ -19,7 +19,7 @@ use anser_cluster::{AccessService, Arrival, Deliver};
 use anser_core::applier::{Derived, Placements};
 use anser_core::owner::Committed;
 use anser_types::record::Body;
-use anser_types::{PartitionId, Position, UserKey};
+use anser_types::{BucketId, PartitionId, Position, UserKey};
 
 use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
@@ -135,7 +135,10 @@ impl Applier {
                     }
                     ToApply::Suspend(partitions, done) => {
                         self.apply(std::mem::take(&mut records)).await?;
-                        self.suspended.extend(partitions);
+                        self.suspended.extend(&partitions);
+                        for (bucket, partitions) in self.parked.begin_replay(&partitions) {
+                            self.unpark(bucket, partitions);
+                        }
                         done.send(()).ok();
                     }
                     ToApply::Resume(partitions) => {
@@ -240,11 +243,16 @@ impl Applier {
                 bucket = bucket.0,
                 "the bucket can be written again; what came for it meanwhile is replayed from the log"
             );
-            self.progress.note_not_parked(bucket);
-            for partition in partitions {
-                if self.suspended.insert(partition) {
-                    self.rolled_back.note(partition);
-                }
+            self.unpark(bucket, partitions);
+        }
+    }
+
+    /// A bucket waits no more. What it lacks of these partitions is replayed.
+    fn unpark(&mut self, bucket: BucketId, partitions: BTreeSet<PartitionId>) {
+        self.progress.note_not_parked(bucket);
+        for partition in partitions {
+            if self.suspended.insert(partition) {
+                self.rolled_back.note(partition);
             }
         }
     }

@@ -123,10 +123,7 @@ impl Plan {
             Switch::ClaimLossUnseen => self.talk(Faults::Stops, 2_000),
             Switch::ReadOnSkipped => self.talk(Faults::Drains, 2_000),
             Switch::ArchiverUnasked => self.archives_late = true,
-            Switch::BucketPassedOver => {
-                self.weather.damage = 20;
-                self.weather.forget = 0;
-            }
+            Switch::BucketPassedOver => self.weather.damage = 20,
             Switch::ChangesUnread => {
                 self.groups = 2;
                 self.roster_changes = 25;

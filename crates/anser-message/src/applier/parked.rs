@@ -52,6 +52,22 @@ impl Parked {
         self.0.values().any(|waiting| waiting.partitions.contains(&partition))
     }
 
+    /// These partitions are replayed, perhaps from before what waits of them: that must not lie over what comes again, and is dropped. Returns
+    /// the buckets of which nothing waits then, with the partitions that are to be replayed for them, too. Whether they can be written is
+    /// told by what comes next.
+    pub(super) fn begin_replay(&mut self, partitions: &[PartitionId]) -> Vec<(BucketId, BTreeSet<PartitionId>)> {
+        let mut over = Vec::new();
+        self.0.retain(|bucket, waiting| {
+            waiting.first.parts.retain(|part| !partitions.contains(&part.partition));
+            let is_over = waiting.first.parts.is_empty();
+            if is_over {
+                over.push((*bucket, std::mem::take(&mut waiting.partitions)));
+            }
+            !is_over
+        });
+        over
+    }
+
     /// Tries all. Returns those that need not wait any more, with the partitions that are to be replayed for them.
     pub(super) async fn try_again(&mut self, mailbox: &dyn Mailbox) -> Vec<(BucketId, BTreeSet<PartitionId>)> {
         let mut written = Vec::new();

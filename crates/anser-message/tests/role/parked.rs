@@ -63,3 +63,21 @@ async fn nothing_lost_a_bucket_that_is_parked_over_a_restart_gets_everything_whe
     mailbox.set_damaged(key("dora").bucket(), false);
     until(async || world.timeline("dora").await == ["one", "two"]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_bucket_that_waits_while_the_mailbox_forgets_gets_what_that_lost_before_what_waited() {
+    let (mut world, mailbox) = world().await;
+    let saved = mailbox.save();
+    world.say("alice", PRIVATE, "dora", "one").await.unwrap();
+    world.arrived(1).await;
+    mailbox.set_damaged(key("dora").bucket(), true);
+    world.say("alice", PRIVATE, "dora", "two").await.unwrap();
+    world.applied().await;
+    assert_eq!(world.handle.parked().len(), 1);
+    mailbox.roll_back(&saved);
+    mailbox.set_damaged(key("dora").bucket(), true);
+    until(async || world.timeline("alice").await == ["one", "two"]).await;
+    mailbox.set_damaged(key("dora").bucket(), false);
+    until(async || world.timeline("dora").await.last().map(String::as_str) == Some("two")).await;
+    assert_eq!(world.timeline("dora").await, ["one", "two"]);
+}
