@@ -30,10 +30,10 @@ fn every_promise_is_kept_through_crashes_and_faults() {
     assert!(runs.iter().all(|run| run.report.acked > 10), "something was said in each");
 }
 
-/// The whole zoo takes longer; it is run by itself. These three break at the bottom, in the middle and at the top.
+/// The whole zoo takes longer; it is run by itself. These break at the bottom, in the middle, at the top, and between nodes.
 #[test]
 fn a_broken_rule_is_noticed_and_a_whole_one_is_not() {
-    for switch in [Switch::AckBeforeDurable, Switch::MarksIgnored, Switch::DirectWhileBehind] {
+    for switch in [Switch::AckBeforeDurable, Switch::MarksIgnored, Switch::DirectWhileBehind, Switch::KeptApart] {
         assert_good(&run(0, Trial::Whole(switch)));
         let caught = (0..10).any(|seed| run(seed, Trial::Broken(switch)).caught(switch).is_some());
         assert!(caught, "{} went unnoticed", switch.name());
