@@ -38,7 +38,7 @@ and for `up`, of a new cluster:
   --partitions N         of the log; 256 if not given
   --set NAME=VALUE       a setting of all nodes, in the syntax of TOML; may be given several times
   --stack DIR            the folder of a stack of `cargo xtask backends` that is up; if not given, the cluster has one of its
-                         own, made of what `--brokers`, `--redis` and `--full-jit` say as in `cargo xtask backends`";
+                         own, made of what `--brokers`, `--redis` and `--for-speed` say as in `cargo xtask backends`";
 
 /// Does one command; whether it found everything good.
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<bool> {

@@ -64,7 +64,7 @@ impl Site<'_> {
             "-XX:-UsePerfData".to_owned(),
             format!("-Djava.io.tmpdir={}", temporary.display()),
         ];
-        if !self.shape.full_jit {
+        if !self.shape.for_speed {
             options.push("-XX:TieredStopAtLevel=1".to_owned());
         }
         Ok(Jvm { java: java::find()?, options, class_path: vec![set.fetch(self.jars, self.tell)?.join("*")] })

@@ -55,21 +55,22 @@ pub struct Shape {
     pub redis: Option<RedisShape>,
     /// HBase with its Thrift gateway.
     pub hbase: bool,
-    /// Lets the JVMs optimise fully. They start more slowly and take more memory then, so this is for measurements.
+    /// For measurements: the JVMs optimise fully, for which they start more slowly and take more memory, and Redis runs before others
+    /// where the system allows it. It is a single thread, and a machine that many share gives it no more than one share of its time.
     #[serde(default)]
-    pub full_jit: bool,
+    pub for_speed: bool,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { kafka: Some(Brokers::One), redis: Some(RedisShape::Single), hbase: true, full_jit: false }
+        Self { kafka: Some(Brokers::One), redis: Some(RedisShape::Single), hbase: true, for_speed: false }
     }
 }
 
 impl Shape {
     /// Nothing at all, to add to.
     pub const fn empty() -> Self {
-        Self { kafka: None, redis: None, hbase: false, full_jit: false }
+        Self { kafka: None, redis: None, hbase: false, for_speed: false }
     }
 
     /// The parts of both. Fails where they disagree: a server that was started once cannot become another.
@@ -82,7 +83,7 @@ impl Shape {
         if other.redis.is_some_and(|asked| Some(asked) != redis) {
             bail!("this stack was made with another shape of Redis; `down` it first, or choose another folder");
         }
-        Ok(Self { kafka, redis, hbase: self.hbase || other.hbase, full_jit: self.full_jit || other.full_jit })
+        Ok(Self { kafka, redis, hbase: self.hbase || other.hbase, for_speed: self.for_speed || other.for_speed })
     }
 }
 

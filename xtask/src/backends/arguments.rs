@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     only: Option<String>,
     brokers: Option<Brokers>,
     redis: Option<RedisShape>,
-    full_jit: bool,
+    for_speed: bool,
 }
 
 /// Reads them, or says which one is wrong.
@@ -69,7 +69,7 @@ pub(super) fn parse(words: &[&str]) -> anyhow::Result<Arguments> {
         only: None,
         brokers: None,
         redis: None,
-        full_jit: false,
+        for_speed: false,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} takes a value"));
@@ -79,7 +79,7 @@ pub(super) fn parse(words: &[&str]) -> anyhow::Result<Arguments> {
             "--only" => arguments.only = Some(value()?.to_owned()),
             "--brokers" => arguments.brokers = Some(brokers(value()?)?),
             "--redis" => arguments.redis = Some(redis(value()?)?),
-            "--full-jit" => arguments.full_jit = true,
+            "--for-speed" => arguments.for_speed = true,
             "--keep" if arguments.command == Command::Down(Leave::Nothing) => {
                 arguments.command = Command::Down(Leave::Data);
             }
@@ -138,13 +138,13 @@ impl Arguments {
         ensure!(!takes_services || !self.services.is_empty(), "name the service; `status` lists them");
         ensure!(takes_services || self.services.is_empty(), "this command takes no service");
         let shaped = self.base_port.is_some() || self.only.is_some() || self.brokers.is_some() || self.redis.is_some();
-        ensure!(self.command == Command::Up || !(shaped || self.full_jit), "only `up` says what a stack consists of");
+        ensure!(self.command == Command::Up || !(shaped || self.for_speed), "only `up` says what a stack consists of");
         Ok(())
     }
 
     /// The stack that was asked for; none if nothing was said about it.
     pub(super) fn shape(&self) -> anyhow::Result<Option<Shape>> {
-        if self.only.is_none() && self.brokers.is_none() && self.redis.is_none() && !self.full_jit {
+        if self.only.is_none() && self.brokers.is_none() && self.redis.is_none() && !self.for_speed {
             return Ok(None);
         }
         let mut shape = match &self.only {
@@ -159,7 +159,7 @@ impl Arguments {
             ensure!(shape.redis.is_some(), "--redis, but no redis in --only");
             shape.redis = Some(redis);
         }
-        Ok(Some(Shape { full_jit: self.full_jit, ..shape }))
+        Ok(Some(Shape { for_speed: self.for_speed, ..shape }))
     }
 }
 
@@ -192,8 +192,8 @@ mod tests {
         assert_eq!(shape("up --brokers 3"), Some(three));
         let cluster = Shape { redis: Some(RedisShape::Cluster), ..Shape::empty() };
         assert_eq!(shape("up --only redis --redis cluster --dir /tmp/x"), Some(cluster));
-        let two = Shape { hbase: true, kafka: Some(Brokers::One), full_jit: true, ..Shape::empty() };
-        assert_eq!(shape("up --only kafka,hbase --full-jit"), Some(two));
+        let two = Shape { hbase: true, kafka: Some(Brokers::One), for_speed: true, ..Shape::empty() };
+        assert_eq!(shape("up --only kafka,hbase --for-speed"), Some(two));
         assert!(read("up --only kafka --redis cluster").unwrap().shape().is_err());
         assert!(read("up --only zookeeper").unwrap().shape().is_err());
     }

@@ -12,8 +12,8 @@ const PACKAGES: [&str; 4] = ["anser-sandbox", "anser-backend-kafka", "anser-back
 
 /// The stacks: what nearly all tests need, and what tests of failing over need.
 const STACKS: [(&str, Shape); 2] = [
-    ("one", Shape { kafka: Some(Brokers::One), redis: Some(RedisShape::Single), hbase: true, full_jit: false }),
-    ("three", Shape { kafka: Some(Brokers::Three), redis: Some(RedisShape::Cluster), hbase: false, full_jit: false }),
+    ("one", Shape { kafka: Some(Brokers::One), redis: Some(RedisShape::Single), hbase: true, for_speed: false }),
+    ("three", Shape { kafka: Some(Brokers::Three), redis: Some(RedisShape::Cluster), hbase: false, for_speed: false }),
 ];
 
 /// Brings the stacks up, runs the suites, ends the stacks. After a failure their data and logs are left to be looked at.

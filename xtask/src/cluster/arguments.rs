@@ -83,8 +83,8 @@ pub(super) fn parse(words: &[&str]) -> anyhow::Result<Arguments> {
             "--stack" => value().map(|folder| arguments.stack = Some(folder.into())).map(|()| true)?,
             "--brokers" => brokers(value()?).map(|count| arguments.shape.kafka = Some(count)).map(|()| true)?,
             "--redis" => redis(value()?).map(|shape| arguments.shape.redis = Some(shape)).map(|()| true)?,
-            "--full-jit" => {
-                arguments.shape.full_jit = true;
+            "--for-speed" => {
+                arguments.shape.for_speed = true;
                 true
             }
             _ => false,

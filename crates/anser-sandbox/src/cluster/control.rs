@@ -64,7 +64,9 @@ impl Cluster {
     }
 
     /// Sets the machine's clock, as a node sees it, by so many milliseconds; 0 sets it right. Whether the node is up or not.
+    /// Fails where nodes are reached directly: those do not look for it.
     pub fn set_clock(&self, name: &str, off_ms: i64) -> anyhow::Result<()> {
+        ensure!(self.has_clocks(), "nodes that are reached directly have no clock but the machine's");
         let home = self.home(&self.node(name)?);
         let (new, file) = (home.join("clock-off-ms.new"), home.join(CLOCK_FILE));
         std::fs::write(&new, off_ms.to_string())
@@ -72,6 +74,12 @@ impl Cluster {
             .with_context(|| format!("cannot write {}", file.display()))?;
         self.tell(&format!("{name}: clock {off_ms:+} ms"));
         Ok(())
+    }
+
+    /// Whether nodes read by how much their clocks are off, each time they look at them. That takes time, so only where somebody
+    /// stands between them who may set them.
+    const fn has_clocks(&self) -> bool {
+        self.record.ports.passed.is_some()
     }
 
     /// Looks at every node.
@@ -137,7 +145,8 @@ impl Cluster {
             let text = |path: std::path::PathBuf| path.display().to_string();
             let arguments = ["serve", "--config", &text(home.join(SETTINGS)), "--ready-file", &text(ready)];
             let arguments = arguments.map(str::to_owned).to_vec();
-            let environment = vec![(CLOCK, text(home.join(CLOCK_FILE)))];
+            let clock = (CLOCK, text(home.join(CLOCK_FILE)));
+            let environment = if self.has_clocks() { vec![clock] } else { Vec::new() };
             home.spawn(&Program { path: self.record.program.clone(), arguments, environment })?;
         }
         Ok(begun)
