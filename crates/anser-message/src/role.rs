@@ -29,9 +29,9 @@ const APPLIES_MAX: usize = 256;
 const ACCEPTED_MAX: usize = 256;
 /// Partitions that come and go and of which the archiver was not told yet. It takes them at once, whatever stores do.
 const ORDERS_MAX: usize = 512;
-/// For how many ticks of the archiver messages may wait to be written together: half a second. A write takes a call to HBase and
-/// more, and with many partitions there are few messages in each.
-const GATHER_TICKS: u64 = 5;
+/// For how many ticks of the archiver messages may wait to be written together: two seconds. What is written of a partition takes four
+/// calls to HBase, however little it is. Whoever reads history waits for none of it.
+const GATHER_TICKS: u64 = 20;
 
 /// Where the role gets the time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
