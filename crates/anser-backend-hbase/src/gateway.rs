@@ -14,6 +14,7 @@ pub(crate) use self::error::GatewayError;
 pub(crate) use self::queue::Lane;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -32,6 +33,8 @@ pub(crate) struct Gateways {
     answer_timeout: Duration,
     /// Closed when the last thread has ended.
     threads: watch::Sender<()>,
+    reads: AtomicU64,
+    writes: AtomicU64,
 }
 
 impl Gateways {
@@ -48,6 +51,8 @@ impl Gateways {
             // A call may be tried on a second connection, and its answer may come in pieces.
             answer_timeout: call.saturating_mul(2).saturating_add(Duration::from_millis(config.queue_timeout_ms)),
             threads,
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
         };
         for number in 0..config.workers {
             let link = Link::new(Arc::clone(&choice), Arc::clone(&settings), number);
@@ -64,6 +69,11 @@ impl Gateways {
         bytes: usize,
         mut work: impl FnMut(&mut Connection) -> thrift::Result<T> + Send + 'static,
     ) -> Result<T, GatewayError> {
+        match lane {
+            Lane::Read => &self.reads,
+            Lane::Write => &self.writes,
+        }
+        .fetch_add(1, Ordering::Relaxed);
         let room = timeout(self.queue_timeout, self.queue.room(lane, bytes)).await;
         let room = room.map_err(|_| GatewayError::Full)?.ok_or(GatewayError::Closed)?;
         let (answer, answered) = oneshot::channel();
@@ -83,6 +93,11 @@ impl Gateways {
             Ok(Err(_)) => Err(GatewayError::Closed),
             Err(_) => Err(GatewayError::Late),
         }
+    }
+
+    /// How many calls there were so far: those that read, those that write.
+    pub(crate) fn calls(&self) -> (u64, u64) {
+        (self.reads.load(Ordering::Relaxed), self.writes.load(Ordering::Relaxed))
     }
 
     /// Takes no more calls, and waits until the threads have done what was asked of them before.

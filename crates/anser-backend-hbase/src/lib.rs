@@ -29,4 +29,4 @@ mod tests;
 
 pub use config::{Compression, ConfigError, HbaseConfig, Protocol, Transport};
 pub use schema::{SchemaError, check, init};
-pub use store::{HbaseStore, OpenError};
+pub use store::{HbaseCalls, HbaseStore, OpenError};

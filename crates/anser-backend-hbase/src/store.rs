@@ -25,6 +25,17 @@ pub struct HbaseStore {
     expired_before: AtomicU64,
 }
 
+/// What a store has asked of HBase since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HbaseCalls {
+    /// Calls that read.
+    pub reads: u64,
+    /// Calls that write.
+    pub writes: u64,
+    /// The rows that those wrote.
+    pub rows_written: u64,
+}
+
 /// Why the tables are not opened. Nothing in them was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -95,6 +106,12 @@ impl HbaseStore {
     /// Takes no more calls, and waits until those that were made are done.
     pub async fn close(&self) {
         self.tables.gateways.close().await;
+    }
+
+    /// What was asked of HBase so far.
+    pub fn calls(&self) -> HbaseCalls {
+        let (reads, writes) = self.tables.gateways.calls();
+        HbaseCalls { reads, writes, rows_written: self.tables.rows_written() }
     }
 
     pub(crate) fn expired_before(&self) -> Timestamp {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anser_backend::StoreError;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -42,6 +43,7 @@ pub(crate) struct Tables {
     views: Arc<[u8]>,
     rows_max: usize,
     pub(crate) bytes_max: usize,
+    rows_written: AtomicU64,
 }
 
 impl Table {
@@ -73,7 +75,13 @@ impl Tables {
             views: name(Table::Views),
             rows_max: config.batch_rows_max,
             bytes_max: config.batch_bytes_max,
+            rows_written: AtomicU64::new(0),
         })
+    }
+
+    /// How many rows were written so far, those counted each time that were written again.
+    pub(crate) fn rows_written(&self) -> u64 {
+        self.rows_written.load(Ordering::Relaxed)
     }
 
     fn name(&self, table: Table) -> Arc<[u8]> {
@@ -185,6 +193,7 @@ impl Tables {
     /// Writes rows, in several calls at once and in no order. With `at`, that is the timestamp of all of it: of two values of a
     /// cell the one with the higher timestamp stays.
     pub(crate) async fn write(&self, table: Table, rows: Vec<RowWrite>, at: Option<i64>) -> Result<(), GatewayError> {
+        self.rows_written.fetch_add(u64::try_from(rows.len()).unwrap_or_default(), Ordering::Relaxed);
         let batches = batch::batches(rows, self.rows_max, self.bytes_max);
         stream::iter(batches)
             .map(|rows| {

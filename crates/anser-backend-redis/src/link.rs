@@ -7,6 +7,7 @@ mod direct;
 mod primary;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisConnectionInfo, Value};
@@ -30,6 +31,7 @@ pub(crate) struct Link {
     way: Way,
     permits: Semaphore,
     deadline: Duration,
+    calls: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,12 @@ impl Link {
             RedisMode::Cluster => Way::Cluster(Cluster::new(config)),
         };
         let deadline = config.connect_timeout() + config.response_timeout();
-        Self { way, permits: Semaphore::new(config.calls_max), deadline }
+        Self { way, permits: Semaphore::new(config.calls_max), deadline, calls: AtomicU64::new(0) }
+    }
+
+    /// How many calls there were so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Sends a command. When the call fails, it may have been executed.
@@ -126,6 +133,7 @@ impl Link {
         name: &'static str,
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let late = |_| CallError::new(name, "redis", "no answer in time");
         tokio::time::timeout(self.deadline, async {
             let _permit = self.permits.acquire().await.map_err(|_| CallError::new(name, "redis", "it is closed"))?;

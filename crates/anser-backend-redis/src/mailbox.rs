@@ -115,6 +115,11 @@ impl RedisMailbox {
         }
     }
 
+    /// How many calls to Redis there were so far: commands, scripts, and pipelines of commands.
+    pub fn calls(&self) -> u64 {
+        self.writes.calls() + self.reads.calls()
+    }
+
     /// The first look: what was before it is not news.
     pub(crate) async fn begin(&self) -> Result<(), CallError> {
         let newest = self.newest_rebuild().await?;

@@ -50,6 +50,20 @@ fn text(error: &StoreError) -> String {
 }
 
 #[tokio::test]
+async fn what_is_asked_of_hbase_is_counted() {
+    let hbase = FakeHbase::default();
+    let gateway = FakeGateway::start(&hbase);
+    let store = open(&FakeGateway::config(&[&gateway])).await;
+    let before = store.calls();
+    write(&store, 1, 4).await.unwrap();
+    numbers(&store).await.unwrap();
+    let after = store.calls();
+    // Whether the head is known is asked first; messages, their head and the mark are written one after the other.
+    assert_eq!(after.rows_written - before.rows_written, 4 + 1 + 1);
+    assert_eq!((after.reads - before.reads, after.writes - before.writes), (1 + 1, 3));
+}
+
+#[tokio::test]
 async fn a_gateway_that_was_restarted_costs_no_error() {
     let hbase = FakeHbase::default();
     let gateway = FakeGateway::start(&hbase);

@@ -1,8 +1,9 @@
 //! What a Redis says of itself and of its cluster.
 
+use anser_backend::Mailbox as _;
 use anser_backend_redis::RedisStore;
 use anser_runtime::Clock;
-use anser_types::{LogId, PartitionCount};
+use anser_types::{BUCKETS, LogId, PartitionCount, PartitionId, Timestamp};
 
 use crate::suites::Fixture;
 
@@ -16,6 +17,17 @@ async fn the_time_of_redis_is_that_of_the_machine_where_both_are_one() {
     let before = Clock::system().now();
     let time = store.time().await.unwrap();
     assert!(time.plus(NEAR_MS) >= before && time.since(before) < 60 * NEAR_MS, "{time} is not about {before}");
+}
+
+#[tokio::test]
+async fn calls_about_timelines_are_counted() {
+    let Some(fixture) = Fixture::find() else { return };
+    let store = RedisStore::connect(fixture.config.clone()).await.unwrap();
+    let mailbox = store.mailbox(LogId(0xabc), NEAR_MS, Clock::system()).await.unwrap();
+    let before = mailbox.calls();
+    mailbox.replay_from(PartitionId(1)).await.unwrap();
+    mailbox.expire(Timestamp(1)).await.unwrap();
+    assert_eq!(mailbox.calls() - before, 1 + u64::try_from(BUCKETS).unwrap(), "a read, and a script for each bucket");
 }
 
 #[tokio::test]

@@ -112,12 +112,13 @@ pub(crate) async fn sit_down(
         redis.note_cluster(log.id, log.partitions).await.map_err(ServeError::Members)?;
         let backends = Backends {
             log: kafka,
-            mailbox,
+            mailbox: Arc::clone(&mailbox) as _,
             history: Arc::clone(&history) as _,
             directory: Arc::clone(&history) as _,
             rebuilds: Some(Arc::clone(&history) as _),
         };
         shown::hbase(show, tasks, Arc::clone(&history));
+        shown::mailbox(show, Arc::clone(&mailbox));
         storage.history = Some(history);
         show.health.starts("its partitions to be taken over");
         let seat = Cluster { me: ids.node(), peers: peer.peers() };

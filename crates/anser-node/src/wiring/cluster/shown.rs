@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anser_backend::{History, Membership as _, MessageLog as _, Role};
 use anser_backend_hbase::HbaseStore;
 use anser_backend_kafka::KafkaLog;
-use anser_backend_redis::RedisMembership;
+use anser_backend_redis::{RedisMailbox, RedisMembership};
 use anser_peer::PeerNode;
 use anser_runtime::Tasks;
 use anser_runtime::metrics::Looked;
@@ -48,9 +48,27 @@ pub(super) fn kafka(show: &Shown, tasks: &Tasks, log: Arc<KafkaLog>) {
 
 /// Messages flow without it.
 pub(super) fn hbase(show: &Shown, tasks: &Tasks, history: Arc<HbaseStore>) {
+    let asked = Arc::clone(&history);
     show.health.watch("hbase, without which there is no history", Weight::Wished, tasks, move || {
-        let history = Arc::clone(&history);
+        let history = Arc::clone(&asked);
         async move { History::replay_from(&*history, PartitionId(0)).await.map(drop) }
+    });
+    show.metrics.add(|to| {
+        to.register_collector(Box::new(Looked(move |looks| {
+            let calls = history.calls();
+            looks.counter("hbase_reads", "Calls to HBase that read", calls.reads)?;
+            looks.counter("hbase_writes", "Calls to HBase that write", calls.writes)?;
+            looks.counter("hbase_rows_written", "Rows that were written to HBase", calls.rows_written)
+        })));
+    });
+}
+
+/// What the timelines cost.
+pub(super) fn mailbox(show: &Shown, mailbox: Arc<RedisMailbox>) {
+    show.metrics.add(|to| {
+        to.register_collector(Box::new(Looked(move |looks| {
+            looks.counter("redis_calls", "Calls to Redis about timelines", mailbox.calls())
+        })));
     });
 }
 
