@@ -27,7 +27,7 @@ async fn calls_about_timelines_are_counted() {
     let before = mailbox.calls();
     mailbox.replay_from(PartitionId(1)).await.unwrap();
     mailbox.expire(Timestamp(1)).await.unwrap();
-    assert_eq!(mailbox.calls() - before, 1 + u64::try_from(BUCKETS).unwrap(), "a read, and a script for each bucket");
+    assert_eq!(mailbox.calls() - before, 1 + u64::from(BUCKETS), "a read, and a script for each bucket");
 }
 
 #[tokio::test]
