@@ -55,9 +55,9 @@ const PARTS: [Part; 14] = [
     },
     Part {
         name: CHAOS,
-        what: "four minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
-        minutes_max: 25,
-        command: || xtask(&["chaos", "--minutes", "4", "--seed", "21"]),
+        what: "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
+        minutes_max: 30,
+        command: || xtask(&["chaos", "--minutes", "10", "--seed", "21"]),
     },
     Part {
         name: "sim",
