@@ -117,6 +117,11 @@ async fn greet(hub: &Hub, session: &Session, stream: &mut Streaming<Bytes>) -> O
     match judged {
         Ok(there) => {
             session.put(&Frame::Hello(hub.hello.clone()));
+            if there.to.is_some_and(|to| to != hub.me()) {
+                // It looks for a run before this one. It must not take the place of a stream that was meant for this one.
+                session.finish();
+                return None;
+            }
             Some(there)
         }
         Err(reason) => {

@@ -142,7 +142,7 @@ async fn talk(hub: &Arc<Hub>, link: &Arc<Link>, address: &str) -> (bool, Broken)
 /// Dials, and greets: returns a stream on which the other side has greeted as well.
 pub(crate) async fn connect(hub: &Hub, link: &Arc<Link>, address: &str) -> Result<Streaming<Bytes>, Broken> {
     let channel = endpoint(hub, address)?.connect().await.map_err(Broken::Connect)?;
-    let stream = link.greet(&Frame::Hello(hub.hello.clone()));
+    let stream = link.greet(&Frame::Hello(Hello { to: Some(link.node()), ..hub.hello.clone() }));
     let mut grpc = tonic::client::Grpc::new(channel)
         .max_decoding_message_size(BATCH_BYTES_MAX)
         .max_encoding_message_size(BATCH_BYTES_MAX);
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     fn hello(version: u32, oldest: u32, cluster: u64) -> Hello {
-        Hello { version, oldest, cluster: LogId(cluster), node: NodeId(1), name: "n1".into() }
+        Hello { version, oldest, cluster: LogId(cluster), node: NodeId(1), name: "n1".into(), to: None }
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl PeerNode {
     pub fn new(config: PeerConfig, deps: PeerDeps) -> Result<Self, StartError> {
         let PeerDeps { name, ids, cluster, partitions, terminals, membership, clock, tasks } = deps;
         let certificates = config.tls.as_ref().map(Certificates::read).transpose()?;
-        let hello = Hello { version: VERSION, oldest: OLDEST, cluster, node: ids.node(), name };
+        let hello = Hello { version: VERSION, oldest: OLDEST, cluster, node: ids.node(), name, to: None };
         let hub = Hub::new(HubParts { hello, config, certificates, ids, partitions, terminals, tasks });
         Ok(Self { hub, membership, clock, draining: watch::Sender::new(false) })
     }

@@ -62,6 +62,8 @@ pub(crate) struct Hello {
     pub(crate) node: NodeId,
     /// Its name, for people.
     pub(crate) name: String,
+    /// The run that the one that dials looks for; the other side names none.
+    pub(crate) to: Option<NodeId>,
 }
 
 /// A frame. The first group goes either way, the second from the node that dialled, the third back to it.

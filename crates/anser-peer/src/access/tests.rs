@@ -20,7 +20,7 @@ fn hub() -> Arc<Hub> {
     let ids = Arc::new(ConnectionIds::new(NodeId(1 << 32)));
     let (cluster, name) = (LogId(7), "n1".to_owned());
     Hub::new(HubParts {
-        hello: Hello { version: VERSION, oldest: OLDEST, cluster, node: ids.node(), name },
+        hello: Hello { version: VERSION, oldest: OLDEST, cluster, node: ids.node(), name, to: None },
         config: PeerConfig::default(),
         certificates: None,
         ids,

@@ -9,8 +9,8 @@ use crate::link::Link;
 
 fn node(number: u64, cluster: u64, version: u32) -> PeerNode {
     let ids = Arc::new(ConnectionIds::new(NodeId::drawn(number << 32)));
-    let hello =
-        Hello { version, oldest: version, cluster: LogId(cluster), node: ids.node(), name: format!("n{number}") };
+    let (cluster, name) = (LogId(cluster), format!("n{number}"));
+    let hello = Hello { version, oldest: version, cluster, node: ids.node(), name, to: None };
     let hub = Hub::new(HubParts {
         hello,
         config: PeerConfig::default(),
@@ -56,6 +56,7 @@ async fn another_run_of_a_node_is_not_taken_for_the_one_before() {
     let (one, again) = (node(1, 7, VERSION), node(2, 7, VERSION));
     let broken = dial(&one, &again, NodeId(99 << 32)).await.unwrap_err();
     assert!(matches!(broken, Broken::OtherRun) && broken.is_gone());
+    assert!(again.hub.session(one.hub.me()).is_none(), "a stream for the run before takes no place");
 }
 
 #[tokio::test]

@@ -138,6 +138,7 @@ fn hello_to(hello: &Hello) -> proto::Hello {
         cluster: hello.cluster.0,
         node: hello.node.0,
         name: hello.name.clone(),
+        to: hello.to.map(|node| node.0),
     }
 }
 
@@ -148,6 +149,7 @@ fn hello_from(hello: proto::Hello) -> Hello {
         cluster: LogId(hello.cluster),
         node: NodeId(hello.node),
         name: hello.name,
+        to: hello.to.map(NodeId),
     }
 }
 

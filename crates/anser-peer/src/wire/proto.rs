@@ -96,6 +96,8 @@ pub(super) struct Hello {
     pub(super) node: u64,
     #[prost(string, tag = "5")]
     pub(super) name: String,
+    #[prost(fixed64, optional, tag = "6")]
+    pub(super) to: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

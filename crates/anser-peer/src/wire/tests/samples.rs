@@ -126,6 +126,10 @@ fn forward() -> Forward {
     }
 }
 
+fn hello(to: Option<NodeId>) -> Hello {
+    Hello { version: 1, oldest: 1, cluster: LogId(0xabc), node: NODE, name: "n1".into(), to }
+}
+
 fn accepted() -> Accepted {
     Accepted { uid: uid(), sent: TIME }
 }
@@ -178,7 +182,8 @@ fn frames() -> Vec<(&'static str, Frame)> {
         (11, Forwarded::Returned),
     ];
     vec![
-        ("hello", Frame::Hello(Hello { version: 1, oldest: 1, cluster: LogId(0xabc), node: NODE, name: "n1".into() })),
+        ("hello", Frame::Hello(hello(None))),
+        ("dialled", Frame::Hello(hello(Some(NodeId(9))))),
         ("refused", Frame::Refused { reason: "no".into() }),
         ("taken", Frame::Taken { frames: 300 }),
         ("publishes", Frame::Publishes { attempt: 2, publishes: vec![publish(None), publish(Some(extras()))] }),

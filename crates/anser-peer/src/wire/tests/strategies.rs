@@ -380,9 +380,10 @@ fn answer() -> BoxedStrategy<Answer> {
 }
 
 pub(super) fn frame() -> BoxedStrategy<Frame> {
-    let hello = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), text()).prop_map(
-        |(version, oldest, cluster, node, name)| {
-            Frame::Hello(Hello { version, oldest, cluster: LogId(cluster), node: NodeId(node), name })
+    let to = proptest::option::of(any::<u64>().prop_map(NodeId));
+    let hello = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), text(), to).prop_map(
+        |(version, oldest, cluster, node, name, to)| {
+            Frame::Hello(Hello { version, oldest, cluster: LogId(cluster), node: NodeId(node), name, to })
         },
     );
     let arrive = (message(), vec(deliver(), 0..4))
