@@ -66,6 +66,8 @@ pub(crate) enum Said {
     Write(ClientFrame),
     Show(Seen, Via),
     Withhold(MessageUid, u64),
+    /// It waits no more for the ack of what it sent with this message id, and takes none.
+    GiveUp(u16),
     After(u64, Timer),
 }
 

@@ -368,6 +368,11 @@ impl World {
                     self.recorder.record(Fact::Withheld { connection, uid, body });
                 }
             }
+            Said::GiveUp(message_id) => {
+                if let Some(fact) = self.seats[seat].tap.as_ref().and_then(|tap| tap.gave_up(message_id)) {
+                    self.recorder.record(fact);
+                }
+            }
             Said::After(millis, timer) => self.plan_in(millis, Happening::Remind(seat, Box::new(timer))),
         }
     }

@@ -97,6 +97,7 @@ impl Checker {
             Event::Invoked { .. } => self.on_invoked(at, event),
             Event::Acked { call, uid, sent } => self.on_acked(at, *call, *uid, *sent),
             Event::Refused { call, status } => self.on_refused(at, *call, Status(*status)),
+            Event::GaveUp { call } => self.on_gave_up(*call),
             Event::Notified { connection, time } => self.on_notified(at, *connection, *time),
             Event::Pulling { connection, pull, cursor } => self.on_pulling(at, *connection, *pull, *cursor),
             Event::Pulled { connection, pull, synced, finished } => {

@@ -151,6 +151,7 @@ impl SdkClient {
                     self.pull_again = false;
                 }
                 if let Some(letter) = self.open.remove(&message_id) {
+                    said.push(Said::GiveUp(message_id));
                     self.resend(letter, said);
                 }
             }

@@ -70,6 +70,11 @@ impl Tap {
         Some(Event::Pulling { connection: self.connection, pull: self.pulled, cursor })
     }
 
+    /// The client takes no ack of this publish any more.
+    pub(crate) fn gave_up(&self, message_id: u16) -> Option<Event> {
+        self.publishes.get(&message_id).map(|call| Event::GaveUp { call: *call })
+    }
+
     /// What a frame means that reaches the client.
     pub(crate) fn read(&mut self, frame: &ServerFrame) -> Option<Event> {
         let connection = self.connection;

@@ -91,9 +91,10 @@ impl Plan {
                     seat.kind = Kind::V4;
                 }
             }
-            // What was lost is not known at once, and something follows it meanwhile.
+            // What was lost is not known at once, and something follows it meanwhile: so there is always something on its way.
             Switch::StaleForwards => {
-                self.talk(Faults::Streams, 150);
+                self.talk(Faults::Streams, 600);
+                self.work_every_ms = 10;
                 self.groups = 0;
             }
             // The queue of a user begins anew, and the terminals do not know what each other was told.

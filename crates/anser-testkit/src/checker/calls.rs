@@ -36,7 +36,7 @@ impl Checker {
                 self.add_message(row)
             }
         };
-        let row = CallRow { msg, at, connection: *connection, outcome: None, never: false };
+        let row = CallRow { msg, at, connection: *connection, outcome: None, never: false, is_given_up: false };
         self.tables.calls.insert(*call, row);
     }
 
@@ -62,11 +62,17 @@ impl Checker {
         Some(row)
     }
 
+    pub(super) fn on_gave_up(&mut self, call: CallId) {
+        if let Some(row) = self.tables.calls.get_mut(&call) {
+            row.is_given_up = true;
+        }
+    }
+
     pub(super) fn on_acked(&mut self, at: At, call: CallId, uid: MessageUid, sent: u64) {
         let Some(row) = self.settle(at, call) else {
             return;
         };
-        let (msg, connection) = (row.msg, row.connection);
+        let (msg, connection, is_given_up) = (row.msg, row.connection, row.is_given_up);
         let Some(msg) = self.name_message(at, msg, uid, sent) else {
             return;
         };
@@ -74,7 +80,7 @@ impl Checker {
         let message = &mut self.tables.messages[msg];
         message.acked.get_or_insert(at);
         let (sender, attempts) = (message.sender, message.attempts.len());
-        if let Some(terminal) = terminal {
+        if let Some(terminal) = terminal.filter(|_| !is_given_up) {
             message.acked_to.push(terminal);
             // A client that sent again may have been shown the message meanwhile: it came from a connection that is gone.
             if let Some(&shown) = self.tables.terminals[terminal].shown.get(&msg)

@@ -104,6 +104,8 @@ pub(super) struct CallRow {
     pub(super) outcome: Option<At>,
     /// Refused for good.
     pub(super) never: bool,
+    /// The client does not take the outcome any more.
+    pub(super) is_given_up: bool,
 }
 
 /// When and where a message was sent, once.

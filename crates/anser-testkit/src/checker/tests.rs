@@ -326,6 +326,18 @@ fn nothing_twice_fails_when_the_sending_terminal_has_both_ack_and_message() {
 }
 
 #[test]
+fn nothing_twice_allows_the_own_message_whose_ack_came_when_its_terminal_took_none_any_more() {
+    let story = |gave_up: bool| {
+        let sent =
+            Story::two().send(1, 1, "alice", "bob").cut(1).connect(3, 1, "alice").resend(2, 3, "alice", "bob", 1);
+        let waited = if gave_up { sent.event(Event::GaveUp { call: CallId(2) }) } else { sent };
+        waited.ack(2, 10).show_own(3, "alice", "bob", 1, 10)
+    };
+    story(true).breaks_nothing();
+    story(false).breaks(Promise::NothingTwice);
+}
+
+#[test]
 fn nothing_twice_fails_when_a_message_goes_back_on_its_own_connection() {
     let withheld =
         |c, story: Story| story.event(Event::Withheld { connection: ClientConnection(c), uid: uid(10), body: 1 });

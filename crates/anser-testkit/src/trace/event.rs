@@ -234,6 +234,11 @@ pub enum Event {
         /// The status.
         status: u16,
     },
+    /// The client waits no longer for the outcome of an attempt. One that comes later is an answer, but the terminal does not know it.
+    GaveUp {
+        /// The attempt.
+        call: CallId,
+    },
     /// A terminal is told that there is something up to a time.
     Notified {
         /// On this connection.

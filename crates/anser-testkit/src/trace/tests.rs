@@ -32,6 +32,7 @@ fn one_of_each() -> Vec<Event> {
         },
         Event::Acked { call: CallId(1), uid: uid(), sent: 1_795_311_881_922 },
         Event::Refused { call: CallId(2), status: 405 },
+        Event::GaveUp { call: CallId(3) },
         Event::Notified { connection, time: 3 },
         Event::Pulling { connection, pull: 1, cursor: 0 },
         Event::Pulled { connection, pull: 1, synced: 4, finished: true },
