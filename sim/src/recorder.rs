@@ -30,6 +30,10 @@ impl Recorder {
         self.lines.lock().push(Line { at: self.clock.elapsed() * 1000, event });
     }
 
+    pub(crate) fn record_any(&self, event: Option<Event>) {
+        event.into_iter().for_each(|event| self.record(event));
+    }
+
     pub(crate) fn take(&self) -> Vec<Line> {
         std::mem::take(&mut *self.lines.lock())
     }

@@ -364,14 +364,12 @@ impl World {
                 }
             }
             Said::Withhold(uid, body) => {
-                if let Some(connection) = self.client_connection(seat) {
-                    self.recorder.record(Fact::Withheld { connection, uid, body });
-                }
+                let connection = self.client_connection(seat);
+                self.recorder.record_any(connection.map(|connection| Fact::Withheld { connection, uid, body }));
             }
             Said::GiveUp(message_id) => {
-                if let Some(fact) = self.seats[seat].tap.as_ref().and_then(|tap| tap.gave_up(message_id)) {
-                    self.recorder.record(fact);
-                }
+                let tap = self.seats[seat].tap.as_ref();
+                self.recorder.record_any(tap.and_then(|tap| tap.gave_up(message_id)));
             }
             Said::After(millis, timer) => self.plan_in(millis, Happening::Remind(seat, Box::new(timer))),
         }
@@ -423,9 +421,7 @@ impl World {
     fn write_up(&mut self, seat: usize, frame: ClientFrame) {
         let row = &mut self.seats[seat];
         let Some(id) = row.connection else { return };
-        if let Some(fact) = row.tap.as_mut().and_then(|tap| tap.wrote(&frame, &mut self.next_call)) {
-            self.recorder.record(fact);
-        }
+        self.recorder.record_any(row.tap.as_mut().and_then(|tap| tap.wrote(&frame, &mut self.next_call)));
         let now = self.now();
         if let Some(link) = self.links.get_mut(&id) {
             let at = link.send(Direction::ToServer, now, &mut self.rng);
@@ -446,9 +442,7 @@ impl World {
             let terminal = TerminalName(seat as u64);
             self.recorder.record(Fact::Connected { connection: ClientConnection(id.0), terminal, user, cursor });
         }
-        if let Some(fact) = self.seats[seat].tap.as_mut().and_then(|tap| tap.read(&frame)) {
-            self.recorder.record(fact);
-        }
+        self.recorder.record_any(self.seats[seat].tap.as_mut().and_then(|tap| tap.read(&frame)));
         self.tell_client(seat, Event::Frame(frame));
     }
 
