@@ -9,7 +9,7 @@ const { NAVI: navi, APP_KEY: appKey, SDK_PACKAGES } = process.env;
 const terminal = new Terminal({ adapter: process.argv[2] }, { navi, appKey, packages: path.resolve(SDK_PACKAGES) });
 const say = line => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-terminal.on = { shown: shown => say({ shown }), state: state => say({ state }) };
+terminal.on = { shown: shown => say({ shown }), state: (state, code) => say({ state, code }) };
 createInterface({ input: process.stdin }).on('line', async line => {
   const { verb, ticket, ...what } = JSON.parse(line);
   try {

@@ -10,7 +10,7 @@ pretendToBeABrowser(load('ws'));
 
 const report = {
   shown: message => process.send({ shown: message }),
-  state: state => process.send({ state }),
+  state: (state, code) => process.send({ state, code }),
 };
 const verbs = require(path.join(__dirname, 'adapters', `${adapter}.js`))({ load, navi, appKey, report });
 

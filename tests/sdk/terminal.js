@@ -23,9 +23,9 @@ class Terminal {
     this.#child.on('exit', () => this.#end());
   }
 
-  #hear({ call, value, error, shown, state }) {
+  #hear({ call, value, error, shown, state, code }) {
     if (shown) { this.on.shown?.(shown); return this.shown.push(shown); }
-    if (state) { this.on.state?.(state); return this.states.push(state); }
+    if (state) { this.on.state?.(state, code); return this.states.push(state); }
     const waiting = this.#calls.get(call);
     this.#calls.delete(call);
     if (error) waiting.reject(new Error(error)); else waiting.resolve(value);

@@ -22,6 +22,8 @@ use super::Shared;
 /// How often it sends, if its last message is settled.
 const PACE: Duration = Duration::from_secs(1);
 /// What SDKs call conversations of two, and of a group.
+/// The state in which an SDK does not connect by itself any more.
+const ENDED: &str = "disconnected";
 const PRIVATE: u64 = 1;
 const GROUP: u64 = 3;
 
@@ -100,6 +102,11 @@ impl User {
         self.tell(&json!({ "verb": "connect", "token": token }))
     }
 
+    async fn sign_in_again(&mut self) -> anyhow::Result<()> {
+        tokio::time::sleep(PACE).await;
+        if self.connection.is_some() { Ok(()) } else { self.sign_in() }
+    }
+
     fn tell(&mut self, what: &Value) -> anyhow::Result<()> {
         writeln!(self.input, "{what}").context("its process does not listen")
     }
@@ -128,7 +135,15 @@ impl User {
         }
         match line.get("state").and_then(Value::as_str) {
             Some("connected") => self.connect(),
-            Some(_) => self.disconnect(),
+            Some(state) => {
+                self.disconnect();
+                let code = line.get("code").and_then(Value::as_u64);
+                println!("   {}: {state}{}", self.name, code.map(|code| format!(", code {code}")).unwrap_or_default());
+                if state == ENDED {
+                    // The SDK leaves it at that; its application connects again.
+                    return self.sign_in_again().await;
+                }
+            }
             None => {}
         }
         if line.get("connected").is_some() && self.connection.is_none() {
@@ -140,8 +155,7 @@ impl User {
         if let Some(failed) = line.get("failed") {
             if failed.get("ticket").is_none() {
                 // Not even signed in: it is asked to until it is.
-                tokio::time::sleep(PACE).await;
-                return self.sign_in();
+                return self.sign_in_again().await;
             }
             self.gave_up(failed);
         }

@@ -10,7 +10,7 @@ module.exports = ({ load, navi, appKey, report }) => {
   sdk.addEventListener(sdk.Events.MESSAGES, event => event.messages.forEach(message => report.shown(seen(message))));
   sdk.addEventListener(sdk.Events.CONNECTED, () => report.state('connected'));
   sdk.addEventListener(sdk.Events.SUSPEND, () => report.state('suspended'));
-  sdk.addEventListener(sdk.Events.DISCONNECT, code => report.state(code === 31010 ? 'kicked' : 'disconnected'));
+  sdk.addEventListener(sdk.Events.DISCONNECT, code => report.state(code === 31010 ? 'kicked' : 'disconnected', code));
 
   return {
     connect: async ({ token }) => data(await sdk.connect(token)).userId,
