@@ -25,7 +25,7 @@ pub(crate) use chunks::Chunks;
 use hints::Hints;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Questions to one node that may be open. More are refused.
 const CALLS_MAX: usize = 8_192;

@@ -3,16 +3,13 @@
 use anser_backend::{ClientAddresses, Member, Role, Spoken};
 use anser_cluster::ConnectionIds;
 use anser_runtime::{Drain, Tasks};
-use anser_types::{
-    AppKey, ConversationType, LogId, Message, MessageClass, MessageFlags, MessageUid, Origin, PartitionCount, TargetId,
-    UserId,
-};
-use bytes::Bytes;
+use anser_types::{LogId, PartitionCount};
 
 use super::*;
-use crate::PeerConfig;
 use crate::hub::HubParts;
+use crate::link::tests::key;
 use crate::wire::{Hello, OLDEST, VERSION};
+use crate::{PeerConfig, link};
 
 const NEW: NodeId = NodeId(2 << 32);
 
@@ -47,35 +44,11 @@ fn member() -> Member {
     }
 }
 
-fn key(name: &str) -> UserKey {
-    UserKey::new(AppKey::new("app").unwrap(), UserId::new(name).unwrap())
-}
-
 /// A message for a user whose presence names the new node.
 fn arrival(user: &str, position: u64) -> Arrival {
-    let message = Message {
-        app: AppKey::new("app").unwrap(),
-        kind: ConversationType::Private,
-        sender: UserId::new("x").unwrap(),
-        target: TargetId::new(user).unwrap(),
-        sent: Timestamp(position),
-        uid: MessageUid::from_bytes([0; 10]),
-        class: MessageClass::Persisted,
-        flags: MessageFlags(3),
-        object_name: Bytes::new(),
-        content: Bytes::new(),
-        origin: Origin::NONE,
-        sender_copy: true,
-        extras: None,
-    };
-    let to = Deliver {
-        user: UserId::new(user).unwrap(),
-        position: Some(Position(position)),
-        previous: Position(0),
-        sent_on: None,
-        online: Some([NEW].as_slice().into()),
-    };
-    Arrival { app: message.app.clone(), message: Arc::new(message), to: vec![to] }
+    let mut arrival = link::tests::arrival(user, position, 0);
+    arrival.to[0].online = Some([NEW].as_slice().into());
+    arrival
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,11 +16,11 @@ fn link(hint_bytes_max: usize) -> Link {
     Link::new(NODE, &PeerConfig { hint_bytes_max, ..PeerConfig::default() })
 }
 
-fn key(name: &str) -> UserKey {
+pub(crate) fn key(name: &str) -> UserKey {
     UserKey::new(AppKey::new("app").unwrap(), UserId::new(name).unwrap())
 }
 
-fn arrival(user: &str, position: u64, content: usize) -> Arrival {
+pub(crate) fn arrival(user: &str, position: u64, content: usize) -> Arrival {
     let message = Message {
         app: AppKey::new("app").unwrap(),
         kind: ConversationType::Private,
