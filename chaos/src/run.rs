@@ -56,10 +56,13 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         anyhow::ensure!(drawn > 0, "none of these faults makes sense with these servers");
     }
     report.lasted(begun.elapsed());
-    let recorder = users.end().await?;
-    let judged = recorder.check();
-    let is_good = report.print(&judged);
-    Ok(is_good && everybody_is_there(&world))
+    println!(
+        "-- {:6.1} s: no more faults; all that was sent is awaited, and everything is read",
+        begun.elapsed().as_secs_f32()
+    );
+    let (recorder, all_shown) = users.end().await?;
+    let is_good = report.print(&recorder.check(), all_shown && everybody_is_there(&world));
+    Ok(is_good)
 }
 
 async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {

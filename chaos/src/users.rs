@@ -94,8 +94,9 @@ impl Users {
         }
     }
 
-    /// Stops sending, waits until all is acked and shown, and reads timelines and histories from their beginnings.
-    pub(crate) async fn end(mut self) -> anyhow::Result<Recorder> {
+    /// Stops sending, waits until all is acked and shown, and reads timelines and histories from their beginnings. Returns
+    /// the trace, and whether all was shown in time to those who are connected.
+    pub(crate) async fn end(mut self) -> anyhow::Result<(Recorder, bool)> {
         self.load.end();
         let (recorder, sdks) = (self.recorder.clone(), &self.sdks);
         sdks.iter().for_each(Sdk::stop_sending);
@@ -104,8 +105,8 @@ impl Users {
         let everybody = self.names.iter().map(|name| Name::from(name.as_str())).collect();
         let audience = HashMap::from([(Name::from(GROUP), everybody)]);
         let shown = eventually("all that was acked is shown", || recorder.missing(&audience) == 0).await;
-        if let Err(error) = shown {
-            // The checker says which.
+        if let Err(error) = &shown {
+            // The checker says which; it does not judge who was not connected in the end.
             println!("{error}");
         }
         // Whoever signs in anew replaces them.
@@ -118,7 +119,7 @@ impl Users {
         }
         recorder.note(Event::Quiet);
         drop(self.terminals);
-        Ok(self.recorder)
+        Ok((self.recorder, shown.is_ok()))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod chatter;
 mod many;
+mod met;
 mod reader;
 mod recorder;
 mod server;
@@ -12,8 +13,9 @@ mod single;
 mod wait;
 
 pub use chatter::{Chatter, Load};
+pub use met::Met;
 pub use reader::read_everything;
-pub use recorder::{Met, Recorder};
+pub use recorder::Recorder;
 pub use server::{Ended, Ready, Server, ServerBuilder, Site};
 pub use single::anser;
 pub use wait::{until, within};

@@ -9,6 +9,8 @@ use anser_testkit::checker::{Checker, Options, Report};
 use anser_testkit::trace::{CallId, ClientConnection, Event, Line, Name, Terminal};
 use tokio::time::Instant;
 
+use crate::met::{Journal, Met};
+
 /// Writes a trace. Cheap to clone; clones write into the same one.
 #[derive(Debug, Clone)]
 pub struct Recorder(Arc<Mutex<State>>);
@@ -20,35 +22,13 @@ struct State {
     next: u64,
     pending: usize,
     acked: usize,
-    /// Bodies that nobody waits for.
-    aside: HashSet<u64>,
-}
-
-/// What clients met in a span of time.
-#[derive(Debug, Default)]
-pub struct Met {
-    /// How long messages that were acked in it had waited since they were first sent, shortest first.
-    pub waits: Vec<Duration>,
-    /// How many attempts were refused.
-    pub refused: usize,
-    /// How many connections ended.
-    pub disconnected: usize,
-    /// How long the oldest message that is not acked has been waiting.
-    pub oldest: Option<Duration>,
-}
-
-impl Met {
-    /// The wait that so many of a thousand messages did not exceed.
-    pub fn wait(&self, of_a_thousand: usize) -> Duration {
-        let at = (self.waits.len() * of_a_thousand / 1000).min(self.waits.len().saturating_sub(1));
-        self.waits.get(at).copied().unwrap_or_default()
-    }
+    journal: Journal,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        let (begun, lines, aside) = (Instant::now(), Vec::new(), HashSet::new());
-        Self(Arc::new(Mutex::new(State { begun, lines, next: 0, pending: 0, acked: 0, aside })))
+        let (begun, lines, journal) = (Instant::now(), Vec::new(), Journal::default());
+        Self(Arc::new(Mutex::new(State { begun, lines, next: 0, pending: 0, acked: 0, journal })))
     }
 }
 
@@ -65,9 +45,10 @@ impl Recorder {
     /// Notes an event.
     pub fn note(&self, event: Event) {
         let mut state = self.state();
-        let at = u64::try_from(state.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        state.acked += usize::from(matches!(event, Event::Acked { .. }));
-        state.lines.push(Line { at, event });
+        let line = Line { at: micros(state.begun.elapsed()), event };
+        state.acked += usize::from(matches!(line.event, Event::Acked { .. }));
+        state.journal.note(&line);
+        state.lines.push(line);
     }
 
     /// A number that nobody else gets.
@@ -90,7 +71,7 @@ impl Recorder {
     /// A new body of a client that waits as it sees fit: it is judged, and no wait of it counts.
     pub fn body_aside(&self) -> u64 {
         let body = self.number();
-        self.state().aside.insert(body);
+        self.state().journal.put_aside(body);
         body
     }
 
@@ -162,36 +143,16 @@ impl Recorder {
 
     /// What clients met from `since` on.
     pub fn met(&self, since: Duration) -> Met {
-        let since = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         let state = self.state();
-        let mut met = Met::default();
-        let mut begun = HashMap::new();
-        let mut bodies = HashMap::new();
-        for line in &state.lines {
-            match &line.event {
-                Event::Invoked { call, body, .. } if !state.aside.contains(body) => {
-                    begun.entry(*body).or_insert(line.at);
-                    bodies.insert(*call, *body);
-                }
-                Event::Acked { call, .. } => {
-                    let first = bodies.remove(call).and_then(|body| begun.remove(&body));
-                    if line.at >= since {
-                        met.waits.extend(first.map(|first| Duration::from_micros(line.at.saturating_sub(first))));
-                    }
-                }
-                Event::Refused { .. } if line.at >= since => met.refused += 1,
-                Event::Disconnected { .. } if line.at >= since => met.disconnected += 1,
-                _ => {}
-            }
-        }
-        let now = u64::try_from(state.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        met.oldest = begun.into_values().min().map(|first| Duration::from_micros(now.saturating_sub(first)));
-        met.waits.sort_unstable();
-        met
+        state.journal.met(micros(since), micros(state.begun.elapsed()))
     }
 
     /// The verdict.
     pub fn check(&self) -> Report {
         Checker::check(Options::default(), &self.state().lines)
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

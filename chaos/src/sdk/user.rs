@@ -21,9 +21,9 @@ use super::Shared;
 
 /// How often it sends, if its last message is settled.
 const PACE: Duration = Duration::from_secs(1);
-/// What SDKs call conversations of two, and of a group.
 /// The state in which an SDK does not connect by itself any more.
 const ENDED: &str = "disconnected";
+/// What SDKs call conversations of two, and of a group.
 const PRIVATE: u64 = 1;
 const GROUP: u64 = 3;
 
