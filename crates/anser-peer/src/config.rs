@@ -11,7 +11,7 @@ pub struct PeerConfig {
     pub tls: Option<TlsFiles>,
     /// How often this node says that it is there. Default: 500 ms, a quarter of a lease.
     pub announce_every: Duration,
-    /// How often the list of members is read. Default: 300 ms.
+    /// How often the list of members is read; four times as often while one of them does not answer. Default: 300 ms.
     pub poll_every: Duration,
     /// How long a connection may take to be made and greeted. Default: 1 s.
     pub connect_timeout: Duration,

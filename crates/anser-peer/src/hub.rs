@@ -223,6 +223,11 @@ impl Hub {
         }
     }
 
+    /// Whether a member does not answer.
+    pub(crate) fn suspects_anybody(&self) -> bool {
+        !self.suspicions.lock().is_empty()
+    }
+
     /// Tells the owner here that what it forwarded to a node is lost.
     pub(crate) fn tell_lost(&self, node: NodeId) {
         if let Some(owner) = self.local().owner {

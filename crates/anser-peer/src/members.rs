@@ -6,36 +6,41 @@ use std::time::Duration;
 use anser_backend::{Member, Membership, StoreError};
 use anser_runtime::Clock;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::hub::Hub;
 use crate::node::Announced;
 
 /// How long the list may take to be read or written.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How many times as often the list is read while somebody in it does not answer: that says when a dead node's lease is over.
+const HURRY: u32 = 4;
 /// How often publishes are looked at that have no outcome.
 const SWEEP: Duration = Duration::from_millis(250);
 
 /// Watches the list until it is cut off. While it cannot be read, the last one holds.
 pub(crate) async fn watch(hub: Arc<Hub>, membership: Arc<dyn Membership>) {
-    let mut ticks = interval(hub.config.poll_every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut members: Vec<Member> = Vec::new();
     let mut trouble = Trouble::new("read");
+    let mut next = Instant::now();
     loop {
         let mut is_new = false;
         tokio::select! {
-            _ = ticks.tick() => {
+            () = sleep_until(next) => {
                 if let Some(read) = trouble.note(timeout(PATIENCE, membership.members()).await) {
                     members = read;
                     is_new = true;
                 }
+                next = Instant::now() + hub.config.poll_every;
             }
             () = hub.recheck.notified() => {}
         }
         hub.take_members(&members);
         if is_new && members.iter().any(|member| member.id == hub.me()) {
             hub.tell_listed();
+        }
+        if hub.suspects_anybody() {
+            next = next.min(Instant::now() + hub.config.poll_every / HURRY);
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Who may talk to whom, as both sides are told.
 
+use std::time::Duration;
+
+use anser_backend::Role;
 use anser_backend::memory::MemoryMembership;
 use anser_runtime::Drain;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
 
 use super::*;
 use crate::dial::{Broken, connect};
@@ -23,6 +28,21 @@ fn node(number: u64, cluster: u64, version: u32) -> PeerNode {
     let clock = Clock::system();
     let membership = Arc::new(MemoryMembership::new(2_000, || Timestamp::ZERO));
     PeerNode { hub, membership, clock, draining: watch::Sender::new(false) }
+}
+
+/// A member that nobody dials: it has no role that needs it.
+fn member(id: NodeId) -> Member {
+    let announced = Announced {
+        name: "n2".to_owned(),
+        roles: [Role::Navi].into_iter().collect(),
+        address: "127.0.0.1:1".to_owned(),
+        clients: ClientAddresses::default(),
+        weight: 1,
+        version: String::new(),
+        admin: String::new(),
+        connections: Box::new(|| 0),
+    };
+    announced.member(id, false, Timestamp::ZERO)
 }
 
 /// What a node hears that dials another one, believing it to be `expected`.
@@ -68,4 +88,32 @@ async fn a_port_that_nobody_listens_on_tells_that_the_node_is_gone() {
     let link = Arc::new(Link::new(NodeId(2 << 32), &one.hub.config));
     let broken = connect(&one.hub, &link, &address).await.unwrap_err();
     assert!(broken.is_gone(), "{broken:?}");
+}
+
+/// When the list shows no more that `dead` was a member, whose lease ended 2,110 ms after the beginning.
+async fn noticed_after(is_missed: bool) -> Duration {
+    let begun = Instant::now();
+    let now = move || Timestamp(u64::try_from(begun.elapsed().as_millis()).unwrap());
+    let (PeerNode { hub, .. }, dead) = (node(1, 7, VERSION), NodeId(2 << 32));
+    let membership = MemoryMembership::new(2_110, now);
+    membership.announce(member(dead)).await.unwrap();
+    let _watching = JoinSet::from_iter([members::watch(Arc::clone(&hub), Arc::new(membership))]);
+    let mut looks = interval(Duration::from_millis(1));
+    while hub.routes().member(dead).is_none() {
+        looks.tick().await;
+    }
+    if is_missed {
+        hub.suspect(dead, false);
+    }
+    while hub.routes().member(dead).is_some() {
+        looks.tick().await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_lease_is_over_is_noticed_sooner_where_its_node_is_missed() {
+    let (unmissed, missed) = (noticed_after(false).await, noticed_after(true).await);
+    assert!((2_390..2_410).contains(&unmissed.as_millis()), "{unmissed:?}");
+    assert!((2_110..2_190).contains(&missed.as_millis()), "{missed:?}");
 }
