@@ -1,0 +1,100 @@
+//! The log as several nodes share it, and what others than the role have written to it.
+
+use anser_backend::memory::MemoryLog;
+use anser_backend::{AppendError, Bounds, BoxFuture, LogReader, MessageLog, ReadError};
+use anser_types::record::{Body, Header};
+use anser_types::{
+    Claim, ClientMessageId, ConnectionId, LogId, Message, MessageClass, MessageFlags, MessageUid, Offset, Origin,
+    PartitionCount, PartitionId, Timestamp, target_hash,
+};
+use bytes::Bytes;
+
+use crate::world::World;
+use crate::{ID, P, PRIVATE, app, key, target};
+
+/// A log that takes what comes, wherever it lands.
+#[derive(Debug)]
+pub(crate) struct SharedLog(pub(crate) MemoryLog);
+
+impl MessageLog for SharedLog {
+    fn id(&self) -> LogId {
+        self.0.id()
+    }
+
+    fn partitions(&self) -> PartitionCount {
+        self.0.partitions()
+    }
+
+    fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        self.0.append(partition, records)
+    }
+
+    fn append_at(
+        &self,
+        partition: PartitionId,
+        _: Offset,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        self.0.append(partition, records)
+    }
+
+    fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
+        self.0.bounds(partition)
+    }
+
+    fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
+        self.0.offset_at(partition, time)
+    }
+
+    fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
+        self.0.reader(from)
+    }
+
+    fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
+        self.0.read_at(partition, offset)
+    }
+}
+
+impl World {
+    /// Puts a record into the partition, whoever wrote it. Returns where it is.
+    pub(crate) async fn lay(&self, claim: u64, sequence: u64, body: Body) -> Offset {
+        let header = Header { log: ID, claim: Claim(Offset(claim)), sequence };
+        self.log.append(P, vec![body.encode(header)]).await.unwrap()
+    }
+
+    /// Puts the claim of another node at the end of the partition, which is this offset.
+    pub(crate) async fn lay_claim(&self, claim: u64) {
+        assert_eq!(self.lay(claim, 0, claim_of_another()).await, Offset(claim));
+    }
+
+    pub(crate) async fn end(&self) -> Offset {
+        self.log.bounds(P).await.unwrap().end
+    }
+}
+
+pub(crate) fn claim_of_another() -> Body {
+    Body::Claim { node: "another".to_owned(), time: Timestamp(1) }
+}
+
+/// What alice said to bob, as another node accepted it.
+pub(crate) fn said(number: i64, sent: Timestamp) -> Body {
+    Body::Message(Message {
+        app: app(),
+        kind: PRIVATE,
+        sender: key("alice").user,
+        target: target("bob"),
+        sent,
+        uid: MessageUid::new(sent, 0, PRIVATE, target_hash("bob")),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::PERSIST,
+        object_name: "RC:TxtMsg".into(),
+        content: number.to_string().into(),
+        origin: Origin {
+            connection: ConnectionId(9),
+            publish: number.unsigned_abs(),
+            client_id: Some(ClientMessageId(number)),
+        },
+        sender_copy: true,
+        extras: None,
+    })
+}
