@@ -34,7 +34,7 @@ impl Around {
     }
 
     /// The claims that other nodes were told last.
-    pub(crate) fn claims(&self) -> Claims {
+    pub(crate) fn claims_told(&self) -> Claims {
         self.claims.lock().clone()
     }
 

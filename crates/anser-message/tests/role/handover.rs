@@ -27,7 +27,7 @@ fn claimed(at: u64) -> Claims {
 impl World {
     /// Waits until these are the claims that others were told last.
     async fn until_told(&self, claims: Claims) {
-        self.until(async || self.around.claims() == claims).await;
+        self.until(async || self.around.claims_told() == claims).await;
     }
 
     /// The other node accepts a message of alice to bob.

@@ -49,6 +49,6 @@ fn text(message: &Message) -> String {
     String::from_utf8_lossy(&message.content).into_owned()
 }
 
-fn numbers(numbers: impl IntoIterator<Item = i64>) -> Vec<String> {
-    numbers.into_iter().map(|number| number.to_string()).collect()
+fn numbers(range: impl IntoIterator<Item = i64>) -> Vec<String> {
+    range.into_iter().map(|number| number.to_string()).collect()
 }

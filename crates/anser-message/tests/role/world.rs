@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::log::SharedLog;
 use crate::{ID, app, key, target, text, users};
 
-/// How often is looked whether something is so that nobody tells.
+/// How often it is looked whether something is so.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Backends, a clock, and somebody who takes notes; and the role, while it runs.
@@ -148,7 +148,7 @@ impl World {
                 if is_so().await {
                     return;
                 }
-                // Whether somebody said something or it is time to look again, what counts is what is so.
+                // Not all that may be waited for is said by the role.
                 timeout(LOOK, said).await.ok();
             }
         };
