@@ -60,8 +60,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "-- {:6.1} s: no more faults; all that was sent is awaited, and everything is read",
         begun.elapsed().as_secs_f32()
     );
-    let (recorder, all_shown) = users.end().await?;
-    let is_good = report.print(&recorder.check(), all_shown && everybody_is_there(&world));
+    let (recorder, all_came) = users.end().await?;
+    let is_good = report.print(&recorder.check(), all_came && everybody_is_there(&world));
     Ok(is_good)
 }
 

@@ -61,6 +61,8 @@ struct Shared {
     acked: AtomicUsize,
     /// How often it showed again what it had sent itself.
     own_again: AtomicUsize,
+    /// How often it had been connected, and ended its tries to be so again.
+    stranded: AtomicUsize,
 }
 
 /// A process that ends with the value.
@@ -115,6 +117,11 @@ impl Sdk {
         !self.shared.is_busy.load(Ordering::Acquire)
     }
 
+    /// How often it was left offline, until its application connected again. That it comes back by itself is the server's to see to.
+    pub(crate) fn stranded(&self) -> usize {
+        self.shared.stranded.load(Ordering::Relaxed)
+    }
+
     /// Ends its process, without a word in the trace: to the checker its terminal is there to the end.
     pub(crate) async fn end(mut self) {
         self.living.shutdown().await;
@@ -123,13 +130,14 @@ impl Sdk {
     /// What it did, for people.
     pub(crate) fn told(&self) -> String {
         let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        let Shared { acked, failed, reconnected, own_again, .. } = &*self.shared;
+        let Shared { acked, failed, reconnected, own_again, stranded, .. } = &*self.shared;
         format!(
-            "{}: {} acked, {} refused or given up, connected {} times, showed {} of its own again",
+            "{}: {} acked, {} refused or given up, connected {} times, left offline {} times, showed {} of its own again",
             self.name,
             of(acked),
             of(failed),
             of(reconnected),
+            of(stranded),
             of(own_again)
         )
     }

@@ -95,7 +95,7 @@ impl Users {
     }
 
     /// Stops sending, waits until all is acked and shown, and reads timelines and histories from their beginnings. Returns
-    /// the trace, and whether all was shown in time to those who are connected.
+    /// the trace, and whether all was shown in time, and no SDK was left offline.
     pub(crate) async fn end(mut self) -> anyhow::Result<(Recorder, bool)> {
         self.load.end();
         let (recorder, sdks) = (self.recorder.clone(), &self.sdks);
@@ -110,8 +110,10 @@ impl Users {
             println!("{error}");
         }
         // Whoever signs in anew replaces them.
+        let mut stranded = 0;
         for sdk in std::mem::take(&mut self.sdks) {
             println!("   {}", sdk.told());
+            stranded += sdk.stranded();
             sdk.end().await;
         }
         for name in &self.names {
@@ -119,7 +121,7 @@ impl Users {
         }
         recorder.note(Event::Quiet);
         drop(self.terminals);
-        Ok((self.recorder, shown.is_ok()))
+        Ok((self.recorder, shown.is_ok() && stranded == 0))
     }
 }
 

@@ -140,6 +140,9 @@ impl User {
                 let code = line.get("code").and_then(Value::as_u64);
                 println!("   {}: {state}{}", self.name, code.map(|code| format!(", code {code}")).unwrap_or_default());
                 if state == ENDED {
+                    if self.shared.reconnected.load(Ordering::Relaxed) > 0 {
+                        self.shared.stranded.fetch_add(1, Ordering::Relaxed);
+                    }
                     // The SDK leaves it at that; its application connects again.
                     return self.sign_in_again().await;
                 }

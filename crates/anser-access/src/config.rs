@@ -32,7 +32,7 @@ pub struct AccessConfig {
     pub tls_key: Option<PathBuf>,
     /// Connections that the kernel holds until they are accepted. Default 4096. Since 0.1.
     pub listen_backlog: u32,
-    /// The most connections of this node. Further ones are refused with CONNACK 3. Default 18000. Since 0.1.
+    /// The most connections of this node. Further ones are closed without a CONNACK. Default 18000. Since 0.1.
     pub connections_max: usize,
     /// The most connections of one address that are not signed in yet. Further ones are closed. Default 4096. Since 0.1.
     pub handshakes_per_address_max: usize,

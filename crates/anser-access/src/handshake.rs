@@ -13,8 +13,7 @@ use anser_core::terminal::{Identity, Terminal};
 use anser_rmtp::frame::{ConnAckRef, EncodeError};
 use anser_rmtp::websocket::{CloseCode, Role, WebSocketDecoder, WebSocketError, put_close};
 use anser_rmtp::{
-    ClientFrame, ConnAckStatus, FrameError, ServerFrameRef, ServerTransport, SignIn, TcpDecoder, TcpError,
-    encode_server_frame,
+    ClientFrame, FrameError, ServerFrameRef, ServerTransport, SignIn, TcpDecoder, TcpError, encode_server_frame,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -23,7 +22,7 @@ use crate::io::{Io, poll_goodbye};
 use crate::metrics::Way;
 use crate::services::Services;
 use crate::session::{Framing, Session};
-use crate::sign_in::sign_in;
+use crate::sign_in::{Denial, sign_in};
 
 /// The bytes that are read at once before a client is signed in.
 const READ_BYTES: usize = 2048;
@@ -56,8 +55,8 @@ pub(crate) enum HandshakeError {
     Answered,
     #[error("too many frames before the sign-in")]
     TooEarly,
-    #[error("sign-in was refused")]
-    Refused(ConnAckStatus),
+    #[error("sign-in was denied")]
+    Denied,
     #[error("acknowledgement could not be written")]
     Encode(#[from] EncodeError),
 }
@@ -86,9 +85,9 @@ pub(crate) async fn open(io: Io, speaks: Speaks, services: Arc<Services>) -> Res
             let parts = accept(greeting, &services, &entry.connection)?;
             Ok(Session::new(services, entry, parts))
         }
-        Err(status) => {
-            services.registry.metrics.sign_in_refused(status);
-            refuse(greeting, status).await
+        Err(denial) => {
+            services.registry.metrics.sign_in_denied(denial);
+            turn_away(greeting, denial).await
         }
     }
 }
@@ -115,17 +114,27 @@ fn accept(
     Ok(crate::session::Parts { io, framing, terminal, early, first })
 }
 
-async fn refuse(greeting: Greeting, status: ConnAckStatus) -> Result<Session, HandshakeError> {
+/// Tells a client that it is refused. One that cannot be let in now is told nothing: published clients take every CONNACK but
+/// the accepting one for final (5.x also "server unavailable"), and come back by themselves, every five seconds, after a
+/// connection that ends without one.
+async fn turn_away(greeting: Greeting, denial: Denial) -> Result<Session, HandshakeError> {
     let Greeting { io, framing, sign_in, before, .. } = greeting;
-    let status = status.understood_up_to(sign_in.generation.connack_code_max);
-    tracing::debug!(?sign_in, ?status, "sign-in refused");
+    tracing::debug!(?sign_in, ?denial, "sign-in denied");
     let mut bytes = before;
-    encode_server_frame(&ServerFrameRef::ConnAck(ConnAckRef::Refused(status)), framing.transport(), &mut bytes)?;
+    let close = match denial {
+        Denial::Refused(status) => {
+            let status = status.understood_up_to(sign_in.generation.connack_code_max);
+            let refusal = ServerFrameRef::ConnAck(ConnAckRef::Refused(status));
+            encode_server_frame(&refusal, framing.transport(), &mut bytes)?;
+            CloseCode::NORMAL
+        }
+        Denial::NotNow => CloseCode::TRY_AGAIN_LATER,
+    };
     if matches!(framing, Framing::WebSocket(_)) {
-        put_close(CloseCode::NORMAL, Role::Server, &mut bytes);
+        put_close(close, Role::Server, &mut bytes);
     }
     say_goodbye(io, &bytes).await?;
-    Err(HandshakeError::Refused(status))
+    Err(HandshakeError::Denied)
 }
 
 /// Writes the last bytes of a connection and sees them off.

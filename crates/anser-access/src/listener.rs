@@ -112,7 +112,7 @@ async fn open(
     };
     match tokio::time::timeout(timeout, opening).await {
         Ok(Ok(session)) => Some(session),
-        Ok(Err(HandshakeError::Answered | HandshakeError::Refused(_))) => None,
+        Ok(Err(HandshakeError::Answered | HandshakeError::Denied)) => None,
         Err(_) => {
             registry.metrics.no_sign_in("too_slow");
             None

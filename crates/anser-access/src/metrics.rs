@@ -5,6 +5,7 @@ use anser_runtime::metrics::{Counter, Counters, Gauge, Gauges, Registry};
 
 use crate::handshake::Speaks;
 use crate::io::Io;
+use crate::sign_in::Denial;
 
 /// How a connection reaches this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,14 +141,14 @@ impl AccessMetrics {
         self.no_sign_in("accepted");
     }
 
-    pub(crate) fn sign_in_refused(&self, status: ConnAckStatus) {
-        self.no_sign_in(match status {
-            ConnAckStatus::AppRejected => "unknown_app",
-            ConnAckStatus::Unavailable => "unavailable",
-            ConnAckStatus::TokenIncorrect => "token_incorrect",
-            ConnAckStatus::TokenExpired => "token_expired",
-            ConnAckStatus::UserBlocked => "user_blocked",
-            _ => "refused",
+    pub(crate) fn sign_in_denied(&self, denial: Denial) {
+        self.no_sign_in(match denial {
+            Denial::NotNow => "unavailable",
+            Denial::Refused(ConnAckStatus::AppRejected) => "unknown_app",
+            Denial::Refused(ConnAckStatus::TokenIncorrect) => "token_incorrect",
+            Denial::Refused(ConnAckStatus::TokenExpired) => "token_expired",
+            Denial::Refused(ConnAckStatus::UserBlocked) => "user_blocked",
+            Denial::Refused(_) => "refused",
         });
     }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_cluster::{AccessService, Newcomer, Online};
-use anser_rmtp::ConnAckStatus;
 use anser_types::{ConnectionId, UserKey};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::services::Services;
+use crate::sign_in::Denial;
 
 /// Departures that may wait. When it is full the rest is not told: a hint stays behind that is in vain.
 pub(crate) const DEPARTURES_MAX: usize = 65_536;
@@ -43,11 +43,10 @@ pub(crate) async fn announce(
     cluster: &dyn AccessService,
     connection: &Connection,
     one_per_platform: bool,
-) -> Result<(), ConnAckStatus> {
+) -> Result<(), Denial> {
     let here = services.ids.node();
     let online = services.messages.signed_in(&connection.user, here, connection.id).await;
-    let elsewhere: Online =
-        online.map_err(|_| ConnAckStatus::Unavailable)?.into_iter().filter(|node| *node != here).collect();
+    let elsewhere: Online = online.map_err(|_| Denial::NotNow)?.into_iter().filter(|node| *node != here).collect();
     if !elsewhere.is_empty() {
         let newcomer = Newcomer {
             user: connection.user.clone(),

@@ -12,15 +12,24 @@ use crate::presence;
 use crate::registry::Entry;
 use crate::services::Services;
 
+/// Why a client does not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// It is told so, and leaves it at that.
+    Refused(ConnAckStatus),
+    /// It cannot be judged now, or there is no room for it.
+    NotNow,
+}
+
 /// Judges a sign-in. On success the connection is in the registry, for as long as the entry lives.
-pub(crate) async fn sign_in(services: &Services, asked: &SignIn, way: Way) -> Result<Entry, ConnAckStatus> {
-    let app = services.apps.find(&asked.app_key).ok_or(ConnAckStatus::AppRejected)?;
-    let claims =
-        app.tokens.verify(&app.key, &asked.token, services.clock.now()).map_err(|error| error.connack_status())?;
+pub(crate) async fn sign_in(services: &Services, asked: &SignIn, way: Way) -> Result<Entry, Denial> {
+    let app = services.apps.find(&asked.app_key).ok_or(Denial::Refused(ConnAckStatus::AppRejected))?;
+    let claims = app.tokens.verify(&app.key, &asked.token, services.clock.now());
+    let claims = claims.map_err(|error| Denial::Refused(error.connack_status()))?;
     let user = UserKey::new(app.key.clone(), claims.user.clone());
     judge(services, &claims, view(services, &user).await?)?;
     if services.registry.len() >= services.config.connections_max {
-        return Err(ConnAckStatus::Unavailable);
+        return Err(Denial::NotNow);
     }
     let entry = enter(services, &app, connection(services, asked, way, (user, &claims))).await?;
     tracing::debug!(conn = %entry.connection.id, user = %entry.connection.user, ?asked, "signed in");
@@ -48,7 +57,7 @@ fn connection(services: &Services, asked: &SignIn, way: Way, (user, claims): (Us
 
 /// Enters a connection into the registry, tells the other nodes, and looks once more: whoever was blocked in between was
 /// not told so there.
-async fn enter(services: &Services, app: &App, connection: Connection) -> Result<Entry, ConnAckStatus> {
+async fn enter(services: &Services, app: &App, connection: Connection) -> Result<Entry, Denial> {
     let one_per_platform = app.options.one_terminal_per_platform;
     let entry = services.registry.insert(connection, one_per_platform);
     let now = services.clock.now();
@@ -77,16 +86,16 @@ async fn enter(services: &Services, app: &App, connection: Connection) -> Result
     Ok(entry)
 }
 
-async fn view(services: &Services, user: &UserKey) -> Result<SignInView, ConnAckStatus> {
-    services.directory.sign_in_view(user).await.map_err(|_| ConnAckStatus::Unavailable)
+async fn view(services: &Services, user: &UserKey) -> Result<SignInView, Denial> {
+    services.directory.sign_in_view(user).await.map_err(|_| Denial::NotNow)
 }
 
-fn judge(services: &Services, claims: &TokenClaims, view: SignInView) -> Result<(), ConnAckStatus> {
+fn judge(services: &Services, claims: &TokenClaims, view: SignInView) -> Result<(), Denial> {
     if view.blocked_until > services.clock.now() {
-        return Err(ConnAckStatus::UserBlocked);
+        return Err(Denial::Refused(ConnAckStatus::UserBlocked));
     }
     if claims.issued < view.tokens_from {
-        return Err(ConnAckStatus::TokenExpired);
+        return Err(Denial::Refused(ConnAckStatus::TokenExpired));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anser_rmtp::body::{DownStreamMessages, SyncRequestMsg, UpStreamMessage};
 use anser_rmtp::frame::{ConnAck, ConnAckForm, Connect, Publish, Qos, Query, QueryAck, ServerPublish, Target};
-use anser_rmtp::websocket::{ClientHandshake, ConnectQuery, WebSocketDecoder, WebSocketEvent};
+use anser_rmtp::websocket::{ClientHandshake, CloseCode, ConnectQuery, WebSocketDecoder, WebSocketEvent};
 use anser_rmtp::{
     ClientFrame, ClientTransport, ObfuscationKey, PublishTopic, QueryTopic, RawFrame, ServerFrame, TcpDecoder,
     TcpLimits, encode_client_frame,
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     decoder: Decoder,
     form: ConnAckForm,
     inbox: VecDeque<ServerFrame>,
+    /// With which code the server closed the WebSocket.
+    closed_with: Option<CloseCode>,
     message_id: u16,
 }
 
@@ -73,6 +75,7 @@ impl Client {
             decoder: Decoder::WebSocket(WebSocketDecoder::client(64 << 20)),
             form: ConnAckForm::of_version(query.protocol_version.unwrap_or(0)),
             inbox: VecDeque::new(),
+            closed_with: None,
             message_id: 0,
         };
         let mut buffer = [0; 4096];
@@ -106,6 +109,7 @@ impl Client {
             )),
             form: ConnAckForm::of_version(version),
             inbox: VecDeque::new(),
+            closed_with: None,
             message_id: 0,
         };
         let connect =
@@ -150,7 +154,7 @@ impl Client {
     }
 
     fn decode(&mut self, bytes: &mut [u8]) {
-        let (form, inbox) = (self.form, &mut self.inbox);
+        let (form, inbox, closed_with) = (self.form, &mut self.inbox, &mut self.closed_with);
         match &mut self.decoder {
             Decoder::Tcp(decoder) => decoder
                 .push(bytes, |raw| {
@@ -160,8 +164,13 @@ impl Client {
                 .unwrap(),
             Decoder::WebSocket(decoder) => decoder
                 .push(bytes, |event| {
-                    if let WebSocketEvent::Message(message) = event {
-                        inbox.push_back(ServerFrame::decode(RawFrame::from_message(message).unwrap(), form).unwrap());
+                    match event {
+                        WebSocketEvent::Message(message) => {
+                            let raw = RawFrame::from_message(message).unwrap();
+                            inbox.push_back(ServerFrame::decode(raw, form).unwrap());
+                        }
+                        WebSocketEvent::Close(code) => *closed_with = code,
+                        WebSocketEvent::Ping(_) | WebSocketEvent::Pong(_) => {}
                     }
                     Ok::<_, anser_rmtp::websocket::WebSocketError>(())
                 })
@@ -201,6 +210,13 @@ impl Client {
             }
             other => panic!("instead of a refusal: {other:?}"),
         }
+    }
+
+    /// Waits until it is told to come back later: by nothing on TCP.
+    pub(crate) async fn put_off(&mut self) {
+        assert_eq!(self.next().await, None, "no CONNACK");
+        let is_websocket = matches!(self.decoder, Decoder::WebSocket(_));
+        assert_eq!(self.closed_with, is_websocket.then_some(CloseCode::TRY_AGAIN_LATER));
     }
 
     fn next_message_id(&mut self) -> u16 {

@@ -180,6 +180,7 @@ pub(crate) struct FakeDirectory {
     /// After so many answers nothing is answered any more; zero: never.
     pub(crate) answers_max: AtomicUsize,
     answers: AtomicUsize,
+    pub(crate) is_away: AtomicBool,
 }
 
 impl DirectoryService for FakeDirectory {
@@ -189,7 +190,8 @@ impl DirectoryService for FakeDirectory {
             return Box::pin(std::future::pending());
         }
         let view = self.views.lock().get(user).copied().unwrap_or_default();
-        Box::pin(async move { Ok(view) })
+        let is_away = self.is_away.load(Ordering::Relaxed);
+        Box::pin(async move { if is_away { Err(Refusal::UNAVAILABLE) } else { Ok(view) } })
     }
 
     fn user(&self, _: &UserKey) -> BoxFuture<'_, Result<Option<UserProfile>, Refusal>> {

@@ -68,11 +68,26 @@ async fn one_way_in_refusals_say_why_over_both_transports() {
 }
 
 #[tokio::test]
-async fn a_full_node_says_that_it_is() {
+async fn a_full_node_puts_clients_off() {
     let world = World::with(anser_access::AccessConfig { connections_max: 1, ..config() });
     let _first = world.ours("alice", "web-1").await;
-    let mut second = Client::websocket(world.websocket(), &world.token("bob"), "web-1", "5.38.0", 3).await;
-    assert_eq!(second.refused().await, 3);
+    bob_is_put_off(&world).await;
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_judged_now_is_put_off() {
+    let world = World::new();
+    world.directory.is_away.store(true, std::sync::atomic::Ordering::Relaxed);
+    bob_is_put_off(&world).await;
+    world.directory.is_away.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.ours("bob", "web-1").await;
+}
+
+/// A CONNACK would be final to published clients.
+async fn bob_is_put_off(world: &World) {
+    let token = world.token("bob");
+    Client::websocket(world.websocket(), &token, "web-1", "5.38.0", 3).await.put_off().await;
+    Client::tcp(world.tcp(), "app", &token, "d", "PC--5.46.1", 3).await.put_off().await;
 }
 
 #[tokio::test]

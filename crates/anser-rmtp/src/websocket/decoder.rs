@@ -25,6 +25,8 @@ impl CloseCode {
     pub const TOO_LARGE: Self = Self(1009);
     /// The server failed.
     pub const INTERNAL: Self = Self(1011);
+    /// The server cannot serve this client now (registered with IANA after RFC 6455).
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
 
     /// Whether a peer may send this code.
     const fn may_be_sent(self) -> bool {
