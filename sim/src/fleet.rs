@@ -58,6 +58,8 @@ pub(crate) enum Doing {
     Parcel(Way, u64, Box<Parcel>),
     /// The ends of a stream learn that it is broken.
     Learn(Way, u64),
+    /// The access node sends elsewhere what was sent on a stream that is broken.
+    Reroute,
     /// It is dialled again.
     Dial(Way, u64),
     /// An owner is told that forwards were lost.
@@ -277,6 +279,7 @@ impl World {
             Doing::Leave(place, start) => self.leave(place, start),
             Doing::Parcel(way, epoch, parcel) => self.arrive(way, epoch, *parcel),
             Doing::Learn(way, epoch) => self.learn(way, epoch),
+            Doing::Reroute => self.with_kept(|kept, ways| kept.reroute(ways, || true)),
             Doing::Dial(way, epoch) => self.dial_node(way, epoch),
             Doing::TellLost(way) => self.tell_lost(way),
             Doing::AccessLost(way) => self.tell_access_lost(way),
@@ -399,8 +402,13 @@ impl World {
     fn reroute_access(&mut self) {
         let Some(fleet) = self.fleet.as_mut() else { return };
         let routes = fleet.access_view.routes(fleet.partitions);
-        let differs = std::mem::replace(&mut fleet.directory.lock().routes, routes.clone()) != routes;
-        if differs {
+        let moves = {
+            let mut directory = fleet.directory.lock();
+            let moves = routes.moves_what_is_sent(&directory.routes);
+            directory.routes = routes;
+            moves
+        };
+        if moves {
             self.with_kept(|kept, ways| kept.reroute(ways, || true));
         }
     }

@@ -70,7 +70,7 @@ fn show(run: &Run, trace: bool) -> bool {
             println!("{place:6} {:>7}.{:03} {:?}", line.at / 1_000_000, line.at / 1000 % 1000, line.event);
         }
     }
-    println!("seed {}: {} starts, {}", run.seed, run.starts, run.report);
+    println!("seed {}: {} starts, {}{}", run.seed, run.starts, run.report, run.unfinished);
     if !run.last_error.is_empty() {
         println!("the server ended with {}", run.last_error);
     }
@@ -90,7 +90,7 @@ fn run_seeds(from: u64, count: u64, trial: Trial) -> bool {
             passed += 1;
         } else {
             failed += 1;
-            println!("seed {} FAILED: {}", run.seed, run.report);
+            println!("seed {} FAILED: {}{}", run.seed, run.report, run.unfinished);
         }
     });
     println!("{acked} messages acked, {shown} times shown, {starts} starts of the server");
@@ -119,7 +119,7 @@ fn visit(switch: Switch, seeds: std::ops::Range<u64>) -> (bool, String) {
     for seed in seeds.clone() {
         let whole = run(seed, Trial::Whole(switch));
         if !whole.is_good() {
-            return (false, format!("NOT GREEN when whole, seed {seed}: {}", whole.report));
+            return (false, format!("NOT GREEN when whole, seed {seed}: {}{}", whole.report, whole.unfinished));
         }
         if let Some(violation) = run(seed, Trial::Broken(switch)).caught(switch) {
             return (true, format!("caught at seed {seed}: {}: {}", violation.promise, violation.what));

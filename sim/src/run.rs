@@ -27,6 +27,8 @@ pub struct Run {
     pub lines: Vec<Line>,
     /// What the checker says.
     pub report: Report,
+    /// What it did not come to: somebody was still waiting at the end, or could not read. Empty if it came to all.
+    pub unfinished: &'static str,
     /// How many times the server's process was started.
     pub starts: usize,
     /// The terminals with their users and generations, for people.
@@ -43,7 +45,7 @@ impl Run {
 
     /// Whether every promise was kept, as far as this run can tell.
     pub fn is_good(&self) -> bool {
-        self.report.is_clean() && self.report.settled
+        self.report.is_clean() && self.report.settled && self.unfinished.is_empty()
     }
 
     /// The same for the same trace.
@@ -63,11 +65,11 @@ pub fn run(seed: u64, trial: Trial) -> Run {
         .start_paused(true)
         .build()
         .expect("a runtime without IO needs nothing of the machine");
-    let (world, lines) = runtime.block_on(simulate(seed, trial));
+    let (world, lines, unfinished) = runtime.block_on(simulate(seed, trial));
     let set_forward_ms = world.clock.times_set_forward() * SET_FORWARD_MS;
     let duplicate_window_ms = (world.plan.window_seconds * 1000).saturating_sub(set_forward_ms);
     let report = Checker::check(Options { duplicate_window_ms, ..Options::default() }, &lines);
-    Run { seed, lines, report, starts: world.starts, cast: world.cast(), last_error: world.last_error }
+    Run { seed, lines, report, unfinished, starts: world.starts, cast: world.cast(), last_error: world.last_error }
 }
 
 /// Runs seeds on all processors, and hands each run to `each`, in the order in which they end.
@@ -92,7 +94,7 @@ pub fn run_many(seeds: std::ops::Range<u64>, trial: Trial, mut each: impl FnMut(
     });
 }
 
-async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
+async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>, &'static str) {
     let mut world = World::new(seed, trial);
     let mut disk = tokio::task::JoinSet::new();
     disk.spawn(world.fakes.log.clone().turn_disk());
@@ -102,18 +104,19 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
     world.end_work();
     let mut end = busy + world.plan.settle_ms;
     world.run_until(end).await;
-    // Whoever fetches a long backlog over a slow line, or sends one, gets the time for it, but not for ever.
-    for _ in 0..LONGER_MAX {
-        if !world.is_busy() {
-            break;
-        }
-        end += LONGER_MS;
-        world.run_until(end).await;
-    }
+    end = run_while_busy(&mut world, end).await;
+    // What nobody has written to for a while serves as well as all else.
+    world.send_last_words();
+    end += LONGER_MS;
+    world.run_until(end).await;
+    run_while_busy(&mut world, end).await;
+    let mut unfinished = if world.is_busy() { "somebody waits for ever" } else { "" };
     if world.is_serving() {
         world.recorder.record(Event::Quiet);
         world.fakes.history.set_away(false);
-        read_histories(&world).await;
+        if !read_histories(&world).await {
+            unfinished = "a history cannot be read";
+        }
     }
     if let Some(count) = PartitionCount::new(world.plan.partitions) {
         for fact in oracle::logged(&world.fakes.log, count) {
@@ -121,26 +124,40 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>) {
         }
     }
     let lines = world.recorder.take();
-    (world, lines)
+    (world, lines, unfinished)
 }
 
-/// Everybody reads the history of all their conversations.
-async fn read_histories(world: &World) {
+/// Whoever fetches a long backlog over a slow line, or sends one, gets the time for it, but not for ever. Returns when that was.
+async fn run_while_busy(world: &mut World, mut end: u64) -> u64 {
+    for _ in 0..LONGER_MAX {
+        if !world.is_busy() {
+            break;
+        }
+        end += LONGER_MS;
+        world.run_until(end).await;
+    }
+    end
+}
+
+/// Everybody reads the history of all their conversations. Whether all could be read.
+async fn read_histories(world: &World) -> bool {
+    let mut all_read = true;
     for user in &world.users {
         for peer in world.users.iter().filter(|peer| *peer != user) {
-            read_history(world, user, ConversationType::Private, peer.clone().into()).await;
-            read_history(world, user, ConversationType::System, peer.clone().into()).await;
+            all_read &= read_history(world, user, ConversationType::Private, peer.clone().into()).await;
+            all_read &= read_history(world, user, ConversationType::System, peer.clone().into()).await;
         }
         for group in 0..world.plan.groups {
             if let Ok(group) = TargetId::new(&format!("g{group}")) {
-                read_history(world, user, ConversationType::Group, group).await;
+                all_read &= read_history(world, user, ConversationType::Group, group).await;
             }
         }
     }
+    all_read
 }
 
-async fn read_history(world: &World, user: &UserId, kind: ConversationType, target: TargetId) {
-    let Some(service) = world.service() else { return };
+async fn read_history(world: &World, user: &UserId, kind: ConversationType, target: TargetId) -> bool {
+    let Some(service) = world.service() else { return false };
     let reader = For::User(world.user_key(user));
     let conversation = oracle::conversation(kind, target.as_str());
     let mut time: Option<Timestamp> = None;
@@ -153,7 +170,7 @@ async fn read_history(world: &World, user: &UserId, kind: ConversationType, targ
             count: Some(7),
         };
         let Some(Ok(page)) = service.ask(&reader, async |node| node.history(read.clone()).await).await else {
-            return;
+            return false;
         };
         let item = |item: &anser_cluster::HistoryItem| PageItem {
             uid: item.message.uid,
@@ -170,7 +187,7 @@ async fn read_history(world: &World, user: &UserId, kind: ConversationType, targ
         });
         time = page.items.last().map(|item| item.message.sent);
         if !page.more || time.is_none() {
-            return;
+            return true;
         }
     }
 }

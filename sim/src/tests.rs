@@ -4,7 +4,7 @@ use crate::switch::{Switch, Trial};
 use crate::{Run, run};
 
 fn assert_good(run: &Run) {
-    assert!(run.is_good(), "seed {}: {}\n{}", run.seed, run.report, run.last_error);
+    assert!(run.is_good(), "seed {}: {}{}\n{}", run.seed, run.report, run.unfinished, run.last_error);
 }
 
 #[test]

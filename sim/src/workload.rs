@@ -117,6 +117,19 @@ impl World {
         }
     }
 
+    /// Everybody who is there says something in all their conversations.
+    pub(crate) fn send_last_words(&mut self) {
+        for seat in 0..self.seats.len() {
+            let me = self.seats[seat].client.user().clone();
+            let peers = self.users.iter().filter(|user| **user != me);
+            let private = peers.map(|peer| Conversation::new(ConversationType::Private, peer.clone().into()));
+            let groups =
+                self.work.groups.iter().map(|(group, _)| Conversation::new(ConversationType::Group, group.clone()));
+            let conversations: Vec<Conversation> = private.chain(groups).collect();
+            conversations.into_iter().for_each(|conversation| self.send(seat, conversation));
+        }
+    }
+
     pub(crate) fn do_work(&mut self) {
         if self.work.is_over {
             return;

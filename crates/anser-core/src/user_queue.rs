@@ -60,9 +60,10 @@ impl Queue {
     }
 
     /// Where a publish goes that has just come: to the end. One that its access node has sent again is left out if the first copy
-    /// waits still (`None`), and else goes to where it belongs on its connection.
-    fn place_of_new(&self, draft: &Draft) -> Option<usize> {
-        let Ticket::Publish { connection, number, .. } = draft.ticket else {
+    /// waits still (`None`), and else goes to where it belongs on its connection. The copy that waits has come on the way of both: when
+    /// that of the first breaks, it stays.
+    fn place_of_new(&mut self, draft: &Draft) -> Option<usize> {
+        let Ticket::Publish { connection, number, way, .. } = draft.ticket else {
             return Some(self.waiting.len());
         };
         let number_of = |waiting: &Draft| match waiting.ticket {
@@ -71,8 +72,12 @@ impl Queue {
         };
         match self.waiting.iter().rev().find_map(|waiting| number_of(waiting)) {
             Some(newest) if newest >= number => {
-                let is_here = self.waiting.iter().any(|waiting| number_of(waiting) == Some(number));
-                (!is_here).then(|| self.place_behind(draft))
+                let first = self.waiting.iter_mut().find(|waiting| number_of(waiting) == Some(number));
+                let Some(Ticket::Publish { way: known, .. }) = first.map(|first| &mut first.ticket) else {
+                    return Some(self.place_behind(draft));
+                };
+                *known = way.max(*known);
+                None
             }
             _ => Some(self.waiting.len()),
         }

@@ -233,6 +233,8 @@ impl MessageLoop {
             _ = ticks.tick() => self.tick(since_reclaim),
             Some(step) = self.steps.next(), if !self.steps.is_empty() => {
                 self.step(step).await?;
+                // What others said of broken ways comes before what was sent again because of them.
+                self.take_from_peers();
                 // Partitions that come to this node do not keep the others waiting.
                 if let Some(1..) = self.inputs.recv_many(inputs, TURN_INPUTS_MAX).now_or_never() {
                     self.take_all(inputs).await?;

@@ -199,13 +199,17 @@ impl MessageLoop {
 
     pub(crate) fn found(&mut self, partition: PartitionId, found: Result<Vec<(Offset, Bytes)>, ReadError>) {
         let now = (self.clock)();
+        // It was on its way out when this was asked, and has come back.
+        let is_back = self.node.epoch(partition).is_some() && !self.node.is_leaving(partition);
         match found {
             Ok(entries) => {
-                if self.node.resolve(partition, &entries, now, &mut self.effects) == Resolved::Open {
-                    // Nobody has claimed: a claim of our own ends what may still be on its way.
+                let resolved = self.node.resolve(partition, &entries, now, &mut self.effects);
+                if is_back || resolved == Resolved::Open {
+                    // If nobody else has claimed: a claim of our own ends what may still be on its way.
                     self.take_over(vec![partition]);
                 }
             }
+            Err(_) if is_back => self.take_over(vec![partition]),
             Err(error) => {
                 tracing::warn!(%partition, %error, "it cannot be found out what became of records; their senders try again");
                 self.node.abandon(partition, now, &mut self.effects);

@@ -260,7 +260,7 @@ impl Hub {
             {
                 owner.owners_changed(now.owners().clone());
             }
-            differs = now.differs_for_users(&before) || now.differs_for_owners(&before);
+            differs = now.moves_what_is_sent(&before);
             differs
         });
         if differs {

@@ -179,12 +179,15 @@ impl Kept {
         let is_some_free = self.state.try_lock().is_some_and(|state| !state.free.is_empty());
         if is_some_free {
             self.with(|state| state.release(ways));
+        } else {
+            // Of what came while it was looked.
+            self.work_off();
         }
     }
 
     /// How many publishes have no outcome.
     pub fn len(&self) -> usize {
-        self.state.lock().entries.values().filter(|entry| !entry.is_given_up).count()
+        self.with(|state| state.entries.values().filter(|entry| !entry.is_given_up).count())
     }
 
     /// Whether all have one.
@@ -328,11 +331,13 @@ impl State {
         });
     }
 
-    /// Sends what was held of users of whom no node has anything any more.
+    /// Sends what was held of users of whom no other node has anything any more. What is at one that does not answer goes first: see
+    /// [`Kept::reroute`].
     fn release(&mut self, ways: &impl Ways) {
         let mut due = Vec::new();
         for user in std::mem::take(&mut self.free) {
-            let Some(home) = self.free_home(&user, ways) else { continue };
+            let home = ways.node_of(&user);
+            let Some(home) = home.filter(|_| !self.is_elsewhere(&user, home)) else { continue };
             let held = self.held.remove(&user).unwrap_or_default();
             let still_held = held.into_iter().filter_map(|key| Some((key, self.entries.get(&key)?)));
             due.extend(still_held.filter(|(_, entry)| entry.is_held).map(|(key, entry)| (entry.order, key, home)));

@@ -121,6 +121,13 @@ impl Routes {
         self.message != before.message
     }
 
+    /// Whether what was sent to a node may have to go to another one: since users have other nodes, partitions other owners, or a
+    /// member has gone.
+    pub fn moves_what_is_sent(&self, before: &Self) -> bool {
+        let is_gone = |member: &Member| self.member(member.id).is_none();
+        self.differs_for_users(before) || self.differs_for_owners(before) || before.members.iter().any(is_gone)
+    }
+
     /// Whether some partition has another owner than before.
     pub(crate) fn differs_for_owners(&self, before: &Self) -> bool {
         self.owners != before.owners

@@ -193,18 +193,18 @@ impl World {
             return;
         }
         let is_lost = stream.learn();
-        let millis = fleet.rng.delay(100, 3_000, 200);
+        let (millis, reroute_millis) = (fleet.rng.delay(100, 3_000, 200), fleet.rng.delay(3, 300, 100));
         self.plan_in(millis, Happening::Fleet(Doing::Dial(way, epoch)));
         if is_lost {
             self.tell_lost(way);
         }
+        self.tell_access_lost(way);
         if way.0 == self.access_id() {
-            self.tell_access_lost(way);
-            self.with_kept(|kept, ways| kept.reroute(ways, || true));
+            self.plan_in(reroute_millis, Happening::Fleet(Doing::Reroute));
         }
     }
 
-    /// A node hears that the way from an access node is broken.
+    /// A node hears that the way from an access node, or another node, is broken.
     pub(super) fn tell_access_lost(&self, (from, to): Way) {
         let Some(fleet) = &self.fleet else { return };
         // Of one that has died, nothing more comes.
@@ -214,15 +214,17 @@ impl World {
         }
     }
 
-    /// A node breaks the way from the access node by itself, to be sent again what is for it.
+    /// A node breaks all ways to it by itself, to be sent again what is for it.
     fn begin_anew(&mut self, node: NodeId) {
-        let way = (self.access_id(), node);
-        let Some(stream) = self.fleet.as_mut().and_then(|fleet| fleet.streams.get_mut(&way)) else { return };
-        if stream.state == State::Up {
-            stream.cut();
+        let Some(fleet) = &mut self.fleet else { return };
+        let mut ended = Vec::new();
+        for (way, stream) in fleet.streams.iter_mut().filter(|((_, to), _)| *to == node) {
+            if stream.state == State::Up {
+                stream.cut();
+            }
+            ended.push((*way, stream.epoch));
         }
-        let epoch = stream.epoch;
-        self.learn(way, epoch);
+        ended.into_iter().for_each(|(way, epoch)| self.learn(way, epoch));
     }
 
     pub(super) fn tell_lost(&self, (from, to): Way) {

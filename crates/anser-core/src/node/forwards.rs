@@ -81,11 +81,14 @@ impl Forwards {
         self.to.get_mut(&from)?.take(id)
     }
 
-    /// The way to and from a node is broken: returns what was on its way there, in order. What comes from there from now on
-    /// follows nothing that came before.
+    /// The way to a node is broken: returns what was on its way there, in order.
     pub(super) fn lost(&mut self, node: NodeId) -> impl Iterator<Item = Box<Draft>> + use<> {
-        self.given_back.remove(&node);
         self.to.remove(&node).unwrap_or_default().drafts.into_values()
+    }
+
+    /// The way from a node is broken: what comes from there from now on follows nothing that came before.
+    pub(super) fn lost_from(&mut self, node: NodeId) {
+        self.given_back.remove(&node);
     }
 
     /// Whether a message that comes from a node may be decided, as far as order goes.

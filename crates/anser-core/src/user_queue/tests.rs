@@ -215,3 +215,14 @@ fn in_order_what_comes_back_of_two_connections_keeps_the_order_of_each() {
         queues.tick(at(10 + round * (RETRY_MS + 1)), &mut effects);
     }
 }
+
+#[test]
+fn nothing_lost_what_waits_and_was_sent_again_stays_when_its_first_way_turns_out_to_be_broken() {
+    let (mut queues, mut effects) = (UserQueues::new(Limits::default()), Vec::new());
+    queues.submit(of_access(ONE, 1, 1, "bob"), at(10), &mut effects);
+    queues.submit(of_access(ONE, 1, 2, "carol"), at(10), &mut effects);
+    queues.submit(of_access(ONE, 2, 2, "carol"), at(20), &mut effects);
+    queues.access_lost(ONE, Way(2));
+    queues.settled(&alice(), None, at(30), &mut effects);
+    assert_eq!(numbers(&mut effects), [1, 2]);
+}

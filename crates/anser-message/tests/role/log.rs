@@ -1,32 +1,50 @@
 //! The log as several nodes share it, and what others than the role have written to it.
 
 use anser_backend::memory::MemoryLog;
-use anser_backend::{AppendError, Bounds, BoxFuture, LogReader, MessageLog, ReadError};
+use anser_backend::{AppendError, Bounds, BoxFuture, LogEntry, LogReader, MessageLog, ReadError};
 use anser_types::record::{Body, Header};
 use anser_types::{
     Claim, ClientMessageId, ConnectionId, LogId, Message, MessageClass, MessageFlags, MessageUid, Offset, Origin,
     PartitionCount, PartitionId, Timestamp, target_hash,
 };
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::world::World;
 use crate::{ID, P, PRIVATE, app, key, target};
 
 /// A log that takes what comes, wherever it lands.
 #[derive(Debug)]
-pub(crate) struct SharedLog(pub(crate) MemoryLog);
+pub(crate) struct SharedLog {
+    pub(crate) log: MemoryLog,
+    /// While it is set nothing is read.
+    pub(crate) is_unread: watch::Receiver<bool>,
+}
+
+/// A reader that waits while nothing is read.
+struct WaitingReader(Box<dyn LogReader>, watch::Receiver<bool>);
+
+impl LogReader for WaitingReader {
+    fn next(&mut self, bytes_max: usize) -> BoxFuture<'_, Result<Vec<LogEntry>, ReadError>> {
+        Box::pin(async move {
+            // Whoever sets it lives as long as the world.
+            self.1.wait_for(|is_unread| !is_unread).await.ok();
+            self.0.next(bytes_max).await
+        })
+    }
+}
 
 impl MessageLog for SharedLog {
     fn id(&self) -> LogId {
-        self.0.id()
+        self.log.id()
     }
 
     fn partitions(&self) -> PartitionCount {
-        self.0.partitions()
+        self.log.partitions()
     }
 
     fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> BoxFuture<'static, Result<Offset, AppendError>> {
-        self.0.append(partition, records)
+        self.log.append(partition, records)
     }
 
     fn append_at(
@@ -35,23 +53,23 @@ impl MessageLog for SharedLog {
         _: Offset,
         records: Vec<Bytes>,
     ) -> BoxFuture<'static, Result<Offset, AppendError>> {
-        self.0.append(partition, records)
+        self.log.append(partition, records)
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
-        self.0.bounds(partition)
+        self.log.bounds(partition)
     }
 
     fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
-        self.0.offset_at(partition, time)
+        self.log.offset_at(partition, time)
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        self.0.reader(from)
+        Box::new(WaitingReader(self.log.reader(from), self.is_unread.clone()))
     }
 
     fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {
-        self.0.read_at(partition, offset)
+        self.log.read_at(partition, offset)
     }
 }
 

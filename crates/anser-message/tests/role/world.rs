@@ -15,7 +15,7 @@ use anser_types::{
     ClientMessageId, ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, NodeId, Origin,
     PartitionCount, Position, Subject, Timestamp,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) backends: Backends,
     pub(crate) around: Arc<Around>,
     pub(crate) clock: Clock,
+    /// Whether nothing of the log that several nodes share is read.
+    pub(crate) is_unread: watch::Sender<bool>,
     pub(crate) tasks: JoinSet<Result<(), RoleError>>,
     handle: Option<Arc<MessageHandle>>,
     publishes: Cell<u64>,
@@ -79,6 +81,7 @@ impl World {
             backends,
             around: Arc::default(),
             clock: Clock::new(),
+            is_unread: watch::Sender::new(false),
             tasks: JoinSet::new(),
             handle: None,
             // What tests put into the log by themselves has smaller numbers.
@@ -110,7 +113,7 @@ impl World {
 
     /// Starts the role as that of one of several nodes. It knows of no owners yet.
     pub(crate) fn start_as(&mut self, me: NodeId) {
-        self.backends.log = Arc::new(SharedLog(self.log.clone()));
+        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), is_unread: self.is_unread.subscribe() });
         let (around, clock) = (Arc::clone(&self.around), self.clock.steady());
         let cluster = Cluster { me, peers: Arc::clone(&self.around) as _ };
         let (role, handle) = MessageRole::in_cluster("n", &self.config, self.backends.clone(), around, clock, cluster);

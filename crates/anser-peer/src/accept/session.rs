@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anser_cluster::{AccessService, Forwarded, MessageService, Refusal, Settled, Way};
 use anser_runtime::Fate;
-use anser_types::NodeId;
+use anser_types::{MessageClass, NodeId};
 use bytes::Bytes;
 use futures_core::Stream;
 use parking_lot::Mutex;
@@ -126,7 +126,9 @@ impl Session {
             },
             (Frame::Forwards(forwards), _) => {
                 let mut state = self.state.lock();
-                state.forwarded.extend(forwards.iter().map(|forward| forward.id));
+                // Nobody answers for the others.
+                let answered = forwards.iter().filter(|forward| forward.class != MessageClass::Status);
+                state.forwarded.extend(answered.map(|forward| forward.id));
                 state.closed |= state.forwarded.len() > FORWARDS_MAX;
                 drop(state);
                 match &local.owner {

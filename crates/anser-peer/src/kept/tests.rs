@@ -199,6 +199,23 @@ async fn in_order_all_goes_to_the_new_node_when_the_old_one_does_not_answer_any_
 }
 
 #[tokio::test]
+async fn in_order_what_is_held_does_not_go_before_what_is_at_a_node_that_has_just_stopped_to_answer() {
+    let (_access, kept, world) = setting(&PeerConfig::default());
+    let now = Instant::now();
+    kept.publish(vec![publish(1, "bob")], &world, now);
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.reroute(&world, || true);
+    kept.publish(vec![publish(2, "bob")], &world, now);
+    *world.open.lock() = vec![OTHER];
+    // Whoever finds out has not said so yet.
+    kept.expire(now, &world);
+    kept.opened(OTHER, &world, || {});
+    kept.reroute(&world, || true);
+    assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (OTHER, 1, 1), (OTHER, 0, 2)]);
+}
+
+#[tokio::test]
 async fn told_why_without_an_outcome_a_conversation_is_refused_together() {
     let config = PeerConfig { publish_timeout: Duration::from_secs(20), ..PeerConfig::default() };
     let (access, kept, world) = setting(&config);

@@ -147,3 +147,14 @@ fn a_partition_stays_with_its_owner_until_the_next_one_has_claimed_it() {
     let died = Routes::new(&members, &gone, &Claimed::from([(one.id, all(7))]), partitions());
     assert_eq!(died.owners().present, died.owners().next);
 }
+
+#[test]
+fn what_is_sent_moves_when_a_member_goes_that_owned_nothing_any_more() {
+    let (stays, leaves) = (member(1), Member { draining: true, ..member(2) });
+    let before = routes(&[stays.clone(), leaves]);
+    let renewed = routes(&[Member { connections: 7, ..stays.clone() }, Member { draining: true, ..member(2) }]);
+    assert!(!renewed.moves_what_is_sent(&before));
+    let after = routes(&[stays]);
+    assert!(!after.differs_for_users(&before) && !after.differs_for_owners(&before));
+    assert!(after.moves_what_is_sent(&before));
+}

@@ -338,6 +338,22 @@ fn in_order_what_follows_a_message_that_was_given_back_is_given_back_too() {
 }
 
 #[test]
+fn in_order_what_was_given_back_is_remembered_when_the_stream_in_the_other_direction_breaks() {
+    let mut cluster = Cluster::new();
+    let numbers: Vec<u64> = (0..3).map(|_| cluster.say(B, "x")).collect();
+    let first = cluster.ways.get_mut(&(B, A)).unwrap().pop_front().unwrap();
+    let Sent::Forward(forward) = first else { panic!("a forward") };
+    cluster.with(A, |node, now, effects| {
+        node.release(partition(), now, effects);
+        node.forwarded(B, forward, now, effects);
+        node.lost(B, now, effects);
+    });
+    cluster.take_over(A, partition());
+    cluster.run_on();
+    assert_eq!(cluster.accepted(), numbers);
+}
+
+#[test]
 fn nothing_twice_a_message_whose_answer_was_lost_is_recognised() {
     let mut cluster = Cluster::new();
     let numbers: Vec<u64> = (0..3).map(|_| cluster.say(B, "x")).collect();
