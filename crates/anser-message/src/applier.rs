@@ -21,6 +21,7 @@ use anser_core::owner::Committed;
 use anser_types::record::Body;
 use anser_types::{BucketId, PartitionId, Position, UserKey};
 
+use crate::backlog::Backlog;
 use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
@@ -58,7 +59,8 @@ pub(crate) struct Wires {
     pub(crate) backends: Backends,
     pub(crate) access: Arc<dyn AccessService>,
     pub(crate) clock: Clock,
-    pub(crate) inputs: mpsc::Receiver<ToApply>,
+    pub(crate) inputs: mpsc::UnboundedReceiver<ToApply>,
+    pub(crate) backlog: Backlog,
     pub(crate) archiver: mpsc::Sender<Vec<Committed>>,
     pub(crate) progress: Progress,
     pub(crate) metrics: Arc<MessageMetrics>,
@@ -68,7 +70,8 @@ pub(crate) struct Applier {
     backends: Backends,
     access: Arc<dyn AccessService>,
     clock: Clock,
-    inputs: mpsc::Receiver<ToApply>,
+    inputs: mpsc::UnboundedReceiver<ToApply>,
+    backlog: Backlog,
     archiver: mpsc::Sender<Vec<Committed>>,
     progress: Progress,
     metrics: Arc<MessageMetrics>,
@@ -88,12 +91,13 @@ impl std::fmt::Debug for Applier {
 
 impl Applier {
     pub(crate) fn new(wires: Wires, rolled_back: Arc<RolledBack>) -> Self {
-        let Wires { backends, access, clock, inputs, archiver, progress, metrics } = wires;
+        let Wires { backends, access, clock, inputs, backlog, archiver, progress, metrics } = wires;
         Self {
             backends,
             access,
             clock,
             inputs,
+            backlog,
             archiver,
             progress,
             metrics,
@@ -131,6 +135,7 @@ impl Applier {
                         self.apply(std::mem::take(&mut records)).await?;
                         // Whoever waited may have gone.
                         done.send(()).ok();
+                        self.backlog.told();
                         self.tell_untold().await?;
                     }
                     ToApply::Suspend(partitions, done) => {
@@ -203,6 +208,7 @@ impl Applier {
             let deliver = placements.take(record);
             self.tell(record, deliver);
         }
+        self.backlog.applied(&records);
         self.pass_on(records);
         Ok(())
     }

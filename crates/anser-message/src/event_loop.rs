@@ -26,6 +26,7 @@ use anser_types::{Limits, Message, MessageUid, NodeId, Offset, PartitionId, Posi
 
 use crate::applier::ToApply;
 use crate::archiver::Order;
+use crate::backlog::ToApplier;
 use crate::ends::EndLooks;
 use crate::metrics::MessageMetrics;
 use crate::ownership::PeerInbox;
@@ -81,7 +82,7 @@ pub(crate) struct Wires {
     pub(crate) access: Arc<dyn AccessService>,
     pub(crate) clock: Clock,
     pub(crate) inputs: mpsc::Receiver<Input>,
-    pub(crate) applies: mpsc::Sender<ToApply>,
+    pub(crate) to_applier: ToApplier,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) progress: Progress,
     pub(crate) cluster: Option<Cluster>,
@@ -97,7 +98,7 @@ pub(crate) struct MessageLoop {
     pub(crate) access: Arc<dyn AccessService>,
     pub(crate) clock: Clock,
     pub(crate) node: Node,
-    pub(crate) applies: mpsc::Sender<ToApply>,
+    pub(crate) to_applier: ToApplier,
     orders: mpsc::Sender<Order>,
     /// What the archiver is told at the end of the turn.
     pub(crate) for_archiver: Vec<Order>,
@@ -139,7 +140,7 @@ impl std::fmt::Debug for MessageLoop {
 
 impl MessageLoop {
     pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
-        let Wires { backends, access, clock, inputs, applies, orders, progress, cluster, .. } = wires;
+        let Wires { backends, access, clock, inputs, to_applier, orders, progress, cluster, .. } = wires;
         let Wires { peer_inbox, rolled_back, metrics, .. } = wires;
         let count = backends.log.partitions();
         // A node by itself owns everything; in a cluster it is told what.
@@ -152,7 +153,7 @@ impl MessageLoop {
             backends,
             access,
             clock,
-            applies,
+            to_applier,
             orders,
             for_archiver: Vec::new(),
             me,
@@ -268,9 +269,10 @@ impl MessageLoop {
     }
 
     fn tick(&mut self, since_reclaim: &mut u32) {
+        let is_full = self.to_applier.backlog.is_full();
         for (partition, next, is_stopped) in self.progress.archived() {
             self.node.archived(partition, next);
-            self.node.set_open(partition, !is_stopped);
+            self.node.set_open(partition, !is_stopped && !is_full);
         }
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
@@ -305,7 +307,7 @@ impl MessageLoop {
             Input::Applied(done) => {
                 // Behind the commits that this turn has produced so far.
                 self.perform().await?;
-                self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
+                self.to_applier.tell_when_applied(done)?;
             }
         }
         Ok(())
@@ -443,7 +445,7 @@ impl MessageLoop {
                 answer.send(Answer { outcome: Ok(accepted), place: Some((record.partition, record.offset)) }).ok();
             }
         }
-        self.applies.send(ToApply::Records(committed)).await.map_err(|_| RoleError::Ended)
+        self.to_applier.send(ToApply::Records(committed))
     }
 
     /// The handles are gone: what is on its way is brought to its end.

@@ -9,6 +9,7 @@
 
 mod applier;
 mod archiver;
+mod backlog;
 mod config;
 mod directory;
 mod ends;

@@ -10,8 +10,9 @@ use anser_types::{NodeId, PartitionId, Timestamp};
 
 use anser_core::archiver::{Archiver, ArchiverConfig, ArchiverError};
 
-use crate::applier::{self, Applier, ToApply};
+use crate::applier::{self, Applier};
 use crate::archiver::{self, ArchiverTask, Order};
+use crate::backlog::ToApplier;
 use crate::config::MessageConfig;
 use crate::event_loop::{Input, MessageLoop, Wires};
 use crate::handle::{HandleWires, MessageHandle};
@@ -22,9 +23,6 @@ use crate::rollback::RolledBack;
 
 /// Batches of publishes and calls that may wait for the loop.
 const INPUTS_MAX: usize = 8_192;
-/// Batches of durable records that may wait for the applier. When it is full, the loop waits: acks come later, memory
-/// stays bounded.
-const APPLIES_MAX: usize = 256;
 /// Batches of applied records that may wait for the archiver. What does not fit is read from the log.
 const ACCEPTED_MAX: usize = 256;
 /// Partitions that come and go and of which the archiver was not told yet. It takes them at once, whatever stores do.
@@ -197,7 +195,7 @@ impl MessageRole {
         let Outside { backends, access, clock, cluster } = outside;
         let limits = config.limits();
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
-        let (applies, apply) = mpsc::channel::<ToApply>(APPLIES_MAX);
+        let (to_applier, apply) = ToApplier::new();
         let peer_inbox = Arc::new(PeerInbox::default());
         let progress = Progress::new(backends.log.partitions());
         let metrics = Arc::new(MessageMetrics::new(progress.clone()));
@@ -223,6 +221,7 @@ impl MessageRole {
                 access: Arc::clone(&access),
                 clock: Arc::clone(&clock),
                 inputs: apply,
+                backlog: to_applier.backlog.clone(),
                 archiver: to_archive,
                 progress: progress.clone(),
                 metrics: Arc::clone(&metrics),
@@ -252,7 +251,7 @@ impl MessageRole {
             access,
             clock,
             inputs: input,
-            applies,
+            to_applier,
             orders,
             progress,
             cluster,

@@ -241,7 +241,7 @@ impl MessageLoop {
         self.perform().await?;
         let (done, suspended) = oneshot::channel();
         let partitions = attempts.iter().map(|(partition, _)| *partition).collect();
-        self.applies.send(ToApply::Suspend(partitions, done)).await.map_err(|_| RoleError::Ended)?;
+        self.to_applier.send(ToApply::Suspend(partitions, done))?;
         let (backends, limits, asks) = (self.backends.clone(), self.limits, Arc::clone(&self.asks));
         self.steps.push(Box::pin(async move {
             // If the applier has gone, the role ends anyway.
@@ -387,7 +387,7 @@ impl MessageLoop {
         // Before what is replayed.
         self.perform().await?;
         let partitions = claimed.into_keys().collect();
-        self.applies.send(ToApply::Resume(partitions)).await.map_err(|_| RoleError::Ended)?;
+        self.to_applier.send(ToApply::Resume(partitions))?;
         self.go_on(id).await
     }
 
@@ -402,7 +402,7 @@ impl MessageLoop {
         }
         self.perform().await?;
         let (done, applied) = oneshot::channel();
-        self.applies.send(ToApply::Barrier(done)).await.map_err(|_| RoleError::Ended)?;
+        self.to_applier.send(ToApply::Barrier(done))?;
         self.steps.push(Box::pin(async move {
             // If the applier has gone, the role ends anyway.
             applied.await.ok();

@@ -27,6 +27,8 @@ pub struct MemoryMailbox {
 struct Tables {
     /// Buckets that cannot be written.
     damaged: HashSet<BucketId>,
+    /// Whether none can be written for now.
+    is_away: bool,
     boxes: HashMap<UserKey, UserBox>,
     marks: HashMap<(BucketId, PartitionId), Mark>,
     applied: HashMap<PartitionId, Mark>,
@@ -115,6 +117,9 @@ impl UserBox {
 impl Tables {
     fn apply(&mut self, handle: u64, batch: BucketBatch) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
         let bucket = batch.bucket;
+        if self.is_away {
+            return Err(StoreError::Unavailable("it is away".into()));
+        }
         if self.damaged.contains(&bucket) {
             return Err(StoreError::Damaged { table: "mailbox", source: "a key of another kind".into() });
         }
@@ -273,6 +278,11 @@ impl MemoryMailbox {
         } else {
             damaged.remove(&bucket);
         }
+    }
+
+    /// From now on nothing can be written, but perhaps later; or it can be.
+    pub fn set_away(&self, is_away: bool) {
+        self.tables.lock().is_away = is_away;
     }
 
     /// An empty mailbox.

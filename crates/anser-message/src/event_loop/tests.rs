@@ -32,7 +32,7 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
         rebuilds: None,
     };
     let (sender, inputs) = mpsc::channel(16);
-    let (applies, _applies) = mpsc::channel(16);
+    let (to_applier, _applies) = ToApplier::new();
     let (orders, _orders) = mpsc::channel(16);
     let progress = Progress::new(backends.log.partitions());
     let wires = Wires {
@@ -42,7 +42,7 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
         access: Arc::new(NoAccess),
         clock: Arc::new(now),
         inputs,
-        applies,
+        to_applier,
         orders,
         cluster: None,
         peer_inbox: Arc::default(),

@@ -178,9 +178,10 @@ impl MessageLoop {
         };
         if !entries.is_empty() {
             take_over.entries.extend(entries);
+            let is_claimed = take_over.stage == Stage::Claimed;
             self.read_on(id, reader);
             // Not at once: the others have waited long enough.
-            self.steps.push(Box::pin(std::future::ready(Step::GoOn(id))));
+            self.go_on_later(id, is_claimed);
             return Ok(());
         }
         if is_behind_claims {
@@ -194,6 +195,17 @@ impl MessageLoop {
         // There is no more, wherever the end was.
         take_over.reader = Some(reader);
         self.end_of_stage(id).await
+    }
+
+    /// Goes on in another turn; with what is handed to the applier not before that has room for more.
+    fn go_on_later(&mut self, id: Id, is_handed_on: bool) {
+        let backlog = self.to_applier.backlog.clone();
+        self.steps.push(Box::pin(async move {
+            if is_handed_on {
+                backlog.has_room().await;
+            }
+            Step::GoOn(id)
+        }));
     }
 
     /// What there is has been read, or everything up to the claims. Where that has brought nothing with a sent time, the newest that there
@@ -260,7 +272,7 @@ impl MessageLoop {
             let is_claimed = take_over.stage == Stage::Claimed;
             if bytes > READ_BYTES {
                 // The others have waited long enough.
-                self.steps.push(Box::pin(std::future::ready(Step::GoOn(id))));
+                self.go_on_later(id, is_claimed);
                 take_over.is_pausing = true;
                 return Ok(());
             }

@@ -1,12 +1,14 @@
 //! Messages from one user to another: acked, in both timelines and lists, in history, and once.
 
+use std::time::Duration;
+
 use anser_backend::memory::MemoryLog;
 use anser_cluster::{Command, MessageService};
 use anser_types::record::UserChange;
 use anser_types::{PartitionCount, Position, Subject, Timestamp};
 
 use crate::world::World;
-use crate::{HOUR_MS, ID, PRIVATE, app, key};
+use crate::{HOUR_MS, ID, PRIVATE, app, key, text};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_lost_a_message_reaches_both_timelines_both_lists_and_history() {
@@ -79,4 +81,49 @@ async fn nothing_twice_a_cursor_from_an_ack_counts_though_nothing_is_applied_and
     assert!(reply.items.is_empty(), "{:?}", reply.items);
     let (applied, ()) = tokio::join!(applying, world.stop());
     applied.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn acked_is_durable_though_the_mailbox_is_away_and_everything_arrives_when_it_is_back() {
+    const MANY: usize = 1_000;
+    let world = World::started().await;
+    world.say("alice", PRIVATE, "bob", "0").await.unwrap();
+    world.arrived(1).await;
+    world.mailbox.set_away(true);
+    for number in 1..MANY {
+        world.say("alice", PRIVATE, "bob", &number.to_string()).await.unwrap();
+    }
+    assert_eq!(world.around.arrivals(), 1, "nothing is delivered meanwhile");
+    world.mailbox.set_away(false);
+    world.arrived(MANY).await;
+    let mut seen = Vec::new();
+    let mut after = Position::START;
+    while seen.len() < MANY {
+        let page = world.pull("bob", after).await;
+        after = page.items.last().expect("more").position;
+        seen.extend(page.items.iter().map(|item| text(&item.message)));
+    }
+    assert_eq!(seen, (0..MANY).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn intake_stops_when_too_much_waits_for_the_mailbox_and_goes_on_when_it_is_back() {
+    let world = World::started().await;
+    world.mailbox.set_away(true);
+    let large = "x".repeat(120 * 1024);
+    let mut accepted = 0;
+    let refusal = loop {
+        match world.say("alice", PRIVATE, "bob", &large).await {
+            Ok(_) => accepted += 1,
+            Err(refusal) => break refusal,
+        }
+        assert!(accepted < 600, "it stops at 64 MiB");
+        // So that time passes for the role.
+        tokio::time::advance(Duration::from_millis(100)).await;
+    };
+    assert!(accepted > 500 && refusal.status.is_retryable(), "{accepted}, {refusal:?}");
+    world.mailbox.set_away(false);
+    world.arrived(accepted).await;
+    world.say("alice", PRIVATE, "bob", "goes on").await.unwrap();
+    world.arrived(accepted + 1).await;
 }

@@ -1,0 +1,91 @@
+//! What was decided and the applier has not done. Nobody waits for it: while Redis is away, publishes are decided and acked all the same. So it is
+//! counted in bytes, and when it is too much, intake stops until there is less.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anser_core::owner::Committed;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::applier::ToApply;
+use crate::role::RoleError;
+
+/// Bytes that may wait: a minute of 1,000 messages a second.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a record takes beside its bytes.
+const RECORD_BYTES: usize = 512;
+/// How many may wait to hear that everything before them is applied.
+const WAITERS_MAX: usize = 8_192;
+
+/// How much waits for the applier. Clones count the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Backlog(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: watch::Sender<usize>,
+    waiters: AtomicUsize,
+}
+
+impl Backlog {
+    /// Records are applied, or are not to be.
+    pub(crate) fn applied(&self, records: &[Committed]) {
+        let bytes = bytes_of(records);
+        self.0.bytes.send_modify(|waiting| *waiting = waiting.saturating_sub(bytes));
+    }
+
+    /// Somebody who waited was told.
+    pub(crate) fn told(&self) {
+        self.0.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is to be taken in that makes it more.
+    pub(crate) fn is_full(&self) -> bool {
+        *self.0.bytes.borrow() > BYTES_MAX
+    }
+
+    /// Returns when it is not full.
+    pub(crate) async fn has_room(&self) {
+        // The sender is this one: it is not gone.
+        self.0.bytes.subscribe().wait_for(|waiting| *waiting <= BYTES_MAX).await.ok();
+    }
+}
+
+/// The loop's end of the way to the applier.
+#[derive(Debug)]
+pub(crate) struct ToApplier {
+    inputs: mpsc::UnboundedSender<ToApply>,
+    pub(crate) backlog: Backlog,
+}
+
+impl ToApplier {
+    /// A way to the applier, and its other end.
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<ToApply>) {
+        #[expect(clippy::disallowed_methods, reason = "whoever sends sees to it that the backlog is not too much")]
+        let (inputs, outputs) = mpsc::unbounded_channel();
+        (Self { inputs, backlog: Backlog::default() }, outputs)
+    }
+
+    /// Hands something over, behind all that was before.
+    pub(crate) fn send(&self, input: ToApply) -> Result<(), RoleError> {
+        let counts = &self.backlog.0;
+        match &input {
+            ToApply::Records(records) => counts.bytes.send_modify(|waiting| *waiting += bytes_of(records)),
+            ToApply::Barrier(_) => drop(counts.waiters.fetch_add(1, Ordering::Relaxed)),
+            ToApply::Suspend(..) | ToApply::Resume(_) => {}
+        }
+        self.inputs.send(input).map_err(|_| RoleError::Ended)
+    }
+
+    /// Has somebody told when everything before is applied. If too many wait for that, `done` is dropped.
+    pub(crate) fn tell_when_applied(&self, done: oneshot::Sender<()>) -> Result<(), RoleError> {
+        if self.backlog.0.waiters.load(Ordering::Relaxed) >= WAITERS_MAX {
+            return Ok(());
+        }
+        self.send(ToApply::Barrier(done))
+    }
+}
+
+fn bytes_of(records: &[Committed]) -> usize {
+    records.iter().map(|record| RECORD_BYTES + record.record.len()).sum()
+}
