@@ -105,11 +105,6 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>, &'static str) {
     let mut end = busy + world.plan.settle_ms;
     world.run_until(end).await;
     end = run_while_busy(&mut world, end).await;
-    // What nobody has written to for a while serves as well as all else.
-    world.send_last_words();
-    end += LONGER_MS;
-    world.run_until(end).await;
-    run_while_busy(&mut world, end).await;
     let mut unfinished = if world.is_busy() { "somebody waits for ever" } else { "" };
     if world.is_serving() {
         world.recorder.record(Event::Quiet);
@@ -124,6 +119,14 @@ async fn simulate(seed: u64, trial: Trial) -> (World, Vec<Line>, &'static str) {
         }
     }
     let lines = world.recorder.take();
+    // What nobody has written to for a while serves as well as all else. Not before all is judged: what is said wakes who sleeps.
+    world.send_last_words();
+    end += LONGER_MS;
+    world.run_until(end).await;
+    run_while_busy(&mut world, end).await;
+    if world.is_busy() {
+        unfinished = "somebody waits for ever for the last words";
+    }
     (world, lines, unfinished)
 }
 
