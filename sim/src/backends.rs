@@ -12,6 +12,7 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anser_backend::ReadError;
 use anser_message::Backends;
 use parking_lot::Mutex;
 
@@ -84,6 +85,12 @@ impl Sky {
         let slow = self.weather().slow;
         let millis = self.draw(|rng| rng.delay(3, 800, slow));
         sleep(millis).await;
+    }
+
+    /// Reading the log takes its time, or fails.
+    async fn read_log(&self) -> Result<(), ReadError> {
+        self.pause().await;
+        if self.fails() { Err(ReadError::Unavailable("simulated".into())) } else { Ok(()) }
     }
 
     /// Whether a call fails now.

@@ -317,8 +317,10 @@ impl MessageLog for NastyLog {
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
-        let end = self.state.lock().end(partition);
-        Box::pin(std::future::ready(Ok(Bounds { start: Offset::START, end })))
+        Box::pin(async move {
+            self.sky.read_log().await?;
+            Ok(Bounds { start: Offset::START, end: self.state.lock().end(partition) })
+        })
     }
 
     fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
@@ -389,8 +391,11 @@ impl MessageLog for LogOfNode {
     }
 
     fn bounds(&self, partition: PartitionId) -> BoxFuture<'_, Result<Bounds, ReadError>> {
-        self.looked.lock().insert(partition, self.log.state.lock().end(partition));
-        self.log.bounds(partition)
+        Box::pin(async move {
+            let bounds = self.log.bounds(partition).await?;
+            self.looked.lock().insert(partition, bounds.end);
+            Ok(bounds)
+        })
     }
 
     fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
@@ -422,8 +427,8 @@ struct NastyReader {
 impl LogReader for NastyReader {
     fn next(&mut self, _: usize) -> BoxFuture<'_, Result<Vec<LogEntry>, ReadError>> {
         Box::pin(async move {
-            let (millis, count) = self.sky.draw(|rng| (rng.between(0, 2), rng.below(60) + 1));
-            sleep(millis).await;
+            self.sky.read_log().await?;
+            let count = self.sky.draw(|rng| rng.below(60) + 1);
             if self.entries.is_empty() {
                 self.entries = self.log.upgrade().map(|log| log.written_from(&self.next)).unwrap_or_default();
                 self.next.extend(self.entries.iter().map(|entry| (entry.partition, entry.offset.next())));

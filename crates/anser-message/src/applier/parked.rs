@@ -9,7 +9,7 @@ use std::time::Duration;
 use anser_backend::{BucketBatch, Mailbox, StoreError};
 use anser_types::{BucketId, PartitionId};
 
-use super::writes::write_once;
+use super::writes::{Refused, write_once};
 
 /// How often it is tried whether a bucket can be written again.
 pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ impl Parked {
         let mut written = Vec::new();
         for (bucket, waiting) in &self.0 {
             // What is refused has a newer owner or is replayed in any case.
-            if write_once(mailbox, &waiting.first).await.is_ok() {
+            if write_once(mailbox, &waiting.first, &mut Refused::default()).await.is_ok() {
                 written.push(*bucket);
             }
         }

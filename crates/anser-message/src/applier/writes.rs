@@ -1,5 +1,6 @@
 //! Writing to the mailbox until it is written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anser_backend::{BoxFuture, BucketBatch, Mailbox, Placed, StoreError};
@@ -20,11 +21,29 @@ pub(super) struct Written {
     /// Whether it was written more than once, perhaps.
     pub(super) was_repeated: bool,
     /// Partitions with a newer owner, which applies their records again.
-    pub(super) stale: Vec<PartitionId>,
+    pub(super) stale: BTreeSet<PartitionId>,
     /// Partitions that have to be replayed.
-    pub(super) rolled_back: Vec<PartitionId>,
+    pub(super) rolled_back: BTreeSet<PartitionId>,
     /// Why the bucket cannot be written, whoever tries.
     pub(super) damaged: Option<StoreError>,
+}
+
+/// Parts of a batch that were refused. None of them is tried again, nor does a later part of the same partition go: should the mailbox forget
+/// why it refused the first, it would take what follows over the hole.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    stale: BTreeSet<PartitionId>,
+    rolled_back: BTreeSet<PartitionId>,
+}
+
+impl Refused {
+    fn has(&self, partition: PartitionId) -> bool {
+        self.stale.contains(&partition) || self.rolled_back.contains(&partition)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.stale.is_empty() && self.rolled_back.is_empty()
+    }
 }
 
 /// Writes a batch, as often as needed.
@@ -33,14 +52,17 @@ pub(super) async fn write_bucket(
     metrics: &MessageMetrics,
     batch: &BucketBatch,
 ) -> Result<Written, StoreError> {
-    let mut tries = Tries::default();
+    let (mut tries, mut refused) = (Tries::default(), Refused::default());
     loop {
-        match write_once(mailbox, batch).await {
+        match write_once(mailbox, batch, &mut refused).await {
             Err(error) if error.is_retryable() => {
                 metrics.tries_again("mailbox");
                 tries.wait("mailbox", &error).await;
             }
-            Ok(written) => return Ok(Written { was_repeated: tries.count > 0, ..written }),
+            Ok(placed) => {
+                let Refused { stale, rolled_back } = refused;
+                return Ok(Written { placed, was_repeated: tries.count > 0, stale, rolled_back, damaged: None });
+            }
             Err(error) if is_of_bucket(&error) => {
                 let placed = vec![Vec::new(); batch.parts.len()];
                 return Ok(Written { placed, damaged: Some(error), ..Written::default() });
@@ -50,29 +72,40 @@ pub(super) async fn write_bucket(
     }
 }
 
-/// Writes a batch once.
-pub(super) async fn write_once(mailbox: &dyn Mailbox, batch: &BucketBatch) -> Result<Written, StoreError> {
-    let mut written = Written::default();
-    match mailbox.apply(batch.clone()).await {
-        Err(StoreError::StaleClaim | StoreError::RolledBack) => {}
-        other => return Ok(Written { placed: other?, ..written }),
+/// Writes a batch once, without what was refused. Returns where the entries of each part went.
+pub(super) async fn write_once(
+    mailbox: &dyn Mailbox,
+    batch: &BucketBatch,
+    refused: &mut Refused,
+) -> Result<Vec<Vec<Option<Placed>>>, StoreError> {
+    if refused.is_empty() {
+        match mailbox.apply(batch.clone()).await {
+            Err(StoreError::StaleClaim | StoreError::RolledBack) => {}
+            other => return other,
+        }
     }
     // Part by part: those that are not refused go on.
+    let mut placed = Vec::with_capacity(batch.parts.len());
     for part in &batch.parts {
+        if refused.has(part.partition) {
+            placed.push(Vec::new());
+            continue;
+        }
         let alone = BucketBatch { bucket: batch.bucket, parts: vec![part.clone()] };
         match mailbox.apply(alone).await {
-            Ok(one) => written.placed.extend(one),
+            Ok(one) => placed.extend(one),
             Err(error) => {
-                match error {
-                    StoreError::StaleClaim => written.stale.push(part.partition),
-                    StoreError::RolledBack => written.rolled_back.push(part.partition),
+                let of = match error {
+                    StoreError::StaleClaim => &mut refused.stale,
+                    StoreError::RolledBack => &mut refused.rolled_back,
                     error => return Err(error),
-                }
-                written.placed.push(Vec::new());
+                };
+                of.insert(part.partition);
+                placed.push(Vec::new());
             }
         }
     }
-    Ok(written)
+    Ok(placed)
 }
 
 /// How often something was tried that a store could not do, and how long to wait before the next time.
@@ -107,3 +140,6 @@ pub(super) async fn until_written<'a, T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
