@@ -37,7 +37,7 @@ and for `up`, if the stack is to be another than one broker, one Redis and HBase
   --brokers 1|3          Kafka brokers
   --redis SHAPE          single, replica (one primary and one replica) or cluster (three primaries)
   --base-port PORT       the first of 32 ports
-  --for-speed            for measurements: JVMs as in production, slower to start and faster after a while, and Redis before others";
+  --for-speed            for measurements: JVMs as in production, slower to start and faster after a while; Redis before others, HBase behind";
 
 /// Does one command; whether it found everything good.
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<bool> {

@@ -6,9 +6,6 @@ use crate::install;
 use crate::shape::RedisShape;
 use crate::spawn::{Home, Program};
 
-/// How far Redis is before others where speed is measured.
-const NICENESS: &str = "-10";
-
 pub(super) fn prepare(site: Site<'_>, number: u16, home: &Home) -> anyhow::Result<Program> {
     let path = install::redis::find_or_install(site.jars, site.tell)?;
     std::fs::create_dir_all(home.join("data"))?;
@@ -19,13 +16,7 @@ pub(super) fn prepare(site: Site<'_>, number: u16, home: &Home) -> anyhow::Resul
         write(&settings, &lines(&redis_conf(shape, number, site.ports, home), " "))?;
     }
     let program = Program { path, arguments: vec![settings.display().to_string()], environment: Vec::new() };
-    Ok(if site.shape.for_speed { before_others(program) } else { program })
-}
-
-/// The same program, with a higher priority if the system allows it. `nice` says so in the log if it does not.
-fn before_others(program: Program) -> Program {
-    let words = ["-n".to_owned(), NICENESS.to_owned(), program.path.display().to_string()];
-    Program { path: "nice".into(), arguments: words.into_iter().chain(program.arguments).collect(), ..program }
+    Ok(program)
 }
 
 fn redis_conf(shape: RedisShape, number: u16, ports: Ports, home: &Home) -> Vec<(&'static str, String)> {
