@@ -183,31 +183,29 @@ async fn in_order_a_user_is_above_what_the_user_was_told_also_at_another_node() 
     assert_eq!(world.floors.lock()[2..], [Timestamp(500); 2], "sent again, and new");
 }
 
-#[tokio::test]
-async fn in_order_all_goes_to_the_new_node_when_the_old_one_does_not_answer_any_more() {
+/// The first publish is at a node that was not the user's any more, and has just stopped to answer. The second is held for the new one.
+fn with_one_behind(now: Instant) -> (Arc<Kept>, World) {
     let (_access, kept, world) = setting(&PeerConfig::default());
-    let now = Instant::now();
     kept.publish(vec![publish(1, "bob")], &world, now);
     world.users.lock().insert("alice".into(), OTHER);
     world.open.lock().push(OTHER);
     kept.reroute(&world, || true);
     kept.publish(vec![publish(2, "bob")], &world, now);
     *world.open.lock() = vec![OTHER];
+    (kept, world)
+}
+
+#[tokio::test]
+async fn in_order_all_goes_to_the_new_node_when_the_old_one_does_not_answer_any_more() {
+    let (kept, world) = with_one_behind(Instant::now());
     kept.reroute(&world, || true);
-    let sent = std::mem::take(&mut *world.sent.lock());
-    assert_eq!(sent, [(ONE, 0, 1), (OTHER, 1, 1), (OTHER, 0, 2)]);
+    assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (OTHER, 1, 1), (OTHER, 0, 2)]);
 }
 
 #[tokio::test]
 async fn in_order_what_is_held_does_not_go_before_what_is_at_a_node_that_has_just_stopped_to_answer() {
-    let (_access, kept, world) = setting(&PeerConfig::default());
     let now = Instant::now();
-    kept.publish(vec![publish(1, "bob")], &world, now);
-    world.users.lock().insert("alice".into(), OTHER);
-    world.open.lock().push(OTHER);
-    kept.reroute(&world, || true);
-    kept.publish(vec![publish(2, "bob")], &world, now);
-    *world.open.lock() = vec![OTHER];
+    let (kept, world) = with_one_behind(now);
     // Whoever finds out has not said so yet.
     kept.expire(now, &world);
     kept.opened(OTHER, &world, || {});

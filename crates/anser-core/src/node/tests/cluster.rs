@@ -319,11 +319,11 @@ fn an_unknown_outcome_of_a_leaving_partition_that_nobody_has_claimed_is_ended_by
     assert_eq!(cluster.counted(), 1);
 }
 
-#[test]
-fn in_order_what_follows_a_message_that_was_given_back_is_given_back_too() {
+/// B has forwarded three messages to A, which cannot decide the first: it has lost its claim at that moment. By the time the others arrive it
+/// has a new one. Returns their numbers.
+fn gave_the_first_back() -> (Cluster, Vec<u64>) {
     let mut cluster = Cluster::new();
-    let numbers: Vec<u64> = (0..3).map(|_| cluster.say(B, "x")).collect();
-    // A cannot decide the first: it has lost its claim at that moment. By the time the others arrive it has a new one.
+    let numbers = (0..3).map(|_| cluster.say(B, "x")).collect();
     let first = cluster.ways.get_mut(&(B, A)).unwrap().pop_front().unwrap();
     let Sent::Forward(forward) = first else { panic!("a forward") };
     cluster.with(A, |node, now, effects| {
@@ -331,6 +331,12 @@ fn in_order_what_follows_a_message_that_was_given_back_is_given_back_too() {
         node.forwarded(B, forward, now, effects);
     });
     cluster.take_over(A, partition());
+    (cluster, numbers)
+}
+
+#[test]
+fn in_order_what_follows_a_message_that_was_given_back_is_given_back_too() {
+    let (mut cluster, numbers) = gave_the_first_back();
     cluster.run();
     assert!(cluster.settled.is_empty(), "all three are back in the queue");
     cluster.run_on();
@@ -339,16 +345,8 @@ fn in_order_what_follows_a_message_that_was_given_back_is_given_back_too() {
 
 #[test]
 fn in_order_what_was_given_back_is_remembered_when_the_stream_in_the_other_direction_breaks() {
-    let mut cluster = Cluster::new();
-    let numbers: Vec<u64> = (0..3).map(|_| cluster.say(B, "x")).collect();
-    let first = cluster.ways.get_mut(&(B, A)).unwrap().pop_front().unwrap();
-    let Sent::Forward(forward) = first else { panic!("a forward") };
-    cluster.with(A, |node, now, effects| {
-        node.release(partition(), now, effects);
-        node.forwarded(B, forward, now, effects);
-        node.lost(B, now, effects);
-    });
-    cluster.take_over(A, partition());
+    let (mut cluster, numbers) = gave_the_first_back();
+    cluster.with(A, |node, now, effects| node.lost(B, now, effects));
     cluster.run_on();
     assert_eq!(cluster.accepted(), numbers);
 }
