@@ -7,7 +7,7 @@
 mod convert;
 mod proto;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

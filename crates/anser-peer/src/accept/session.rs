@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use anser_cluster::{AccessService, Forwarded, MessageService, Refusal, Settled, Way};
+use anser_cluster::{AccessService, Forward, Forwarded, MessageService, Refusal, Settled, Way};
 use anser_runtime::Fate;
 use anser_types::{MessageClass, NodeId};
 use bytes::Bytes;
@@ -47,7 +47,7 @@ struct State {
     /// It is over.
     closed: bool,
     waker: Option<Waker>,
-    /// Frames that were taken over, and whether the other side has been told.
+    /// Frames that were taken over.
     taken: u64,
     /// What was forwarded on this stream and not answered. An answer to anything else is for a stream that is gone.
     forwarded: HashSet<u64>,
@@ -67,6 +67,14 @@ impl Session {
     /// Outcomes of publishes.
     pub(crate) fn settle(&self, settled: Vec<Settled>) {
         self.put(&Frame::Settled(settled));
+    }
+
+    /// Notes what has to be answered. Nobody waits for an answer to a status message.
+    fn note_forwarded(&self, forwards: &[Forward]) {
+        let mut state = self.state.lock();
+        let answered = forwards.iter().filter(|forward| forward.class != MessageClass::Status);
+        state.forwarded.extend(answered.map(|forward| forward.id));
+        state.closed |= state.forwarded.len() > FORWARDS_MAX;
     }
 
     /// Answers to what was forwarded on this stream.
@@ -125,12 +133,7 @@ impl Session {
                 None => self.settle(refuse_all(&publishes)),
             },
             (Frame::Forwards(forwards), _) => {
-                let mut state = self.state.lock();
-                // Nobody answers for the others.
-                let answered = forwards.iter().filter(|forward| forward.class != MessageClass::Status);
-                state.forwarded.extend(answered.map(|forward| forward.id));
-                state.closed |= state.forwarded.len() > FORWARDS_MAX;
-                drop(state);
+                self.note_forwarded(&forwards);
                 match &local.owner {
                     Some(owner) => owner.forwarded(from, forwards),
                     None => self.answer(forwards.iter().map(|f| (f.id, Forwarded::Returned)).collect()),
@@ -272,5 +275,19 @@ impl Stream for SessionStream {
 impl Drop for SessionStream {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::tests::samples::forward;
+
+    #[test]
+    fn what_nobody_answers_for_is_not_remembered() {
+        let session = Session::default();
+        let status = Forward { id: 10, class: MessageClass::Status, ..forward() };
+        session.note_forwarded(&[forward(), status]);
+        assert_eq!(session.state.lock().forwarded, HashSet::from([forward().id]));
     }
 }

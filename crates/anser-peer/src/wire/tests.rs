@@ -1,6 +1,6 @@
 //! Every frame there and back, its bytes for good, and what is no frame.
 
-mod samples;
+pub(crate) mod samples;
 mod strategies;
 
 use proptest::prelude::*;

@@ -104,7 +104,7 @@ fn server_publish() -> ServerPublish {
     }
 }
 
-fn forward() -> Forward {
+pub(crate) fn forward() -> Forward {
     let publish = server_publish();
     Forward {
         id: 9,
