@@ -8,6 +8,12 @@ use anser_tests::{Server, within};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Signs in, and out again.
+async fn visit(server: &Server, token: &str) -> Result<(), ConnectError> {
+    let builder = Client::builder(&server.url(), &server.ready().app_key, token);
+    within("a sign-in", PATIENCE, builder.connect()).await.map(drop)
+}
+
 async fn refusal(server: &Server, token: &str, transport: Transport) -> StopReason {
     let builder = Client::builder(&server.url(), &server.ready().app_key, token).transport(transport);
     match within("the refusal", PATIENCE, builder.connect()).await {
@@ -53,6 +59,48 @@ async fn one_way_in_revoked_and_blocked_users_are_out_at_once_and_stay_out() {
     let token = admin.token("mallory").await.expect("a token");
     admin.call("/user/block", &[("userId", "mallory"), ("minute", "10")]).await.expect("blocked");
     assert_eq!(refusal(&server, &token, Transport::Tcp).await, StopReason::Refused(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_way_in_holds_while_hbase_is_away_and_whoever_was_here_comes_in() {
+    let server = Server::start().await;
+    if !server.is_cluster() {
+        println!("nothing is tested: one process has no HBase");
+        return;
+    }
+    let mut admin = server.admin();
+    let mut tokens = Vec::new();
+    for user in ["alice", "bob", "mallory"] {
+        tokens.push(admin.token(user).await.expect("a token"));
+    }
+    let [alice, bob, mallory] = &tokens[..] else { panic!("three tokens") };
+    for token in &tokens {
+        visit(&server, token).await.expect("signed in");
+    }
+    let builder = Client::builder(&server.url(), &server.ready().app_key, bob);
+    let (_bob, mut events) = builder.connect().await.expect("signed in");
+    let say = async |text: &str| {
+        let builder = Client::builder(&server.url(), &server.ready().app_key, alice);
+        let (alice, _events) = within("a sign-in", PATIENCE, builder.connect()).await.expect("signed in");
+        alice.text(Conversation::private("bob").expect("an id"), text).await.expect("acked");
+    };
+    say("before").await;
+    server.set_hbase(false);
+    say("meanwhile").await;
+    // The caller is told to try again, as it is not stored yet; it holds all the same.
+    let refused = admin.call("/user/block", &[("userId", "mallory"), ("minute", "10")]).await.expect_err("not stored");
+    assert!(matches!(refused, AdminError::Refused { status: 503, .. }), "{refused:?}");
+    assert_eq!(refusal(&server, mallory, Transport::Tcp).await, StopReason::Refused(9));
+    server.set_hbase(true);
+    assert_eq!(refusal(&server, mallory, Transport::Ws).await, StopReason::Refused(9));
+    let mut shown = Vec::new();
+    while shown.len() < 2 {
+        let event = within("a message", PATIENCE, events.next()).await.expect("bob stays");
+        if let anser_client::ClientEvent::Message(message) = event {
+            shown.push(message.text().unwrap_or_default());
+        }
+    }
+    assert_eq!(shown, ["before", "meanwhile"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

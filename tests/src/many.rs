@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anser_sandbox::{Cluster, ClusterUp, Leave, Nodes, Stack, Ways};
+use anser_sandbox::{Cluster, ClusterUp, Kind, Leave, Nodes, Stack, Ways};
 
 use crate::server::Ready;
 use crate::single::anser;
@@ -65,6 +65,19 @@ impl Many {
         tokio::task::block_in_place(|| self.stack.wipe_hbase()).expect("it is there again");
         let made = self.operate(&["init"], &[]);
         assert!(made.status.success(), "{made:?}");
+    }
+
+    /// From now on HBase cannot be reached, or can be again.
+    pub(crate) fn set_hbase(&self, is_there: bool) {
+        let services = self.stack.services();
+        let mut gateways = services.iter().filter(|service| service.kind == Kind::Thrift);
+        tokio::task::block_in_place(|| {
+            gateways.try_for_each(|gateway| match is_there {
+                true => self.stack.start(&gateway.name),
+                false => self.stack.kill(&gateway.name),
+            })
+        })
+        .expect("its gateways can be killed and started");
     }
 
     /// What an operator says of it, as `anser cluster`.

@@ -142,6 +142,14 @@ impl Server {
         }
     }
 
+    /// Of a cluster, HBase cannot be reached from now on, or can be again.
+    pub fn set_hbase(&self, is_there: bool) {
+        match &self.0 {
+            Place::Single(_) => panic!("it has none"),
+            Place::Many(server) => server.set_hbase(is_there),
+        }
+    }
+
     /// Runs `anser cluster` for it: words, then its settings, then options. Returns what it said; it must succeed.
     pub fn operate(&self, words: &[&str], options: &[&str]) -> String {
         match &self.0 {

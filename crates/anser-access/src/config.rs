@@ -63,6 +63,10 @@ pub struct AccessConfig {
     pub publish_rate: u32,
     /// How many queries of one connection may wait for their answers; more are refused as retryable. Default 32. Since 0.1.
     pub queries_max: usize,
+    /// Within how long everybody who is signed in is looked at again. A block, or a token that was made void, ends connections at
+    /// once; one that did not hear of it, because its node was cut off, ends then. Each look reads a row of the directory. 0:
+    /// nobody is looked at again. Default 300. Since 0.1.
+    pub look_again_seconds: u64,
     /// How long a drain spreads the closing of connections. Default 10. Since 0.1.
     pub drain_seconds: u64,
 }
@@ -91,6 +95,7 @@ impl Default for AccessConfig {
             publish_burst: terminal.publish_burst,
             publish_rate: terminal.publish_rate,
             queries_max: terminal.questions_max,
+            look_again_seconds: 300,
             drain_seconds: 10,
         }
     }
@@ -110,6 +115,10 @@ impl AccessConfig {
 
     pub(crate) const fn handshake_timeout(&self) -> Duration {
         Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    pub(crate) fn look_again(&self) -> Option<Duration> {
+        (self.look_again_seconds > 0).then(|| Duration::from_secs(self.look_again_seconds))
     }
 
     /// How long a drain spreads the closing of connections.

@@ -6,6 +6,7 @@
 //!
 //! Must never know: how messages are stored or distributed, which backend there is, where the other roles run.
 
+mod ban;
 mod config;
 mod connection;
 mod handshake;

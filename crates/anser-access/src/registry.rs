@@ -7,7 +7,7 @@ use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use anser_cluster::{AccessService, Arrival, BoxFuture, Newcomer, Refusal, Settled, SignOut};
+use anser_cluster::{AccessService, Arrival, BoxFuture, Newcomer, Refusal, Settled, SignInView, SignOut};
 use anser_core::terminal::Arrived;
 use anser_rmtp::{DisconnectStatus, Platform};
 use anser_types::{ConnectionId, DeviceId, NodeId, Position, Timestamp, UserId, UserKey};
@@ -15,12 +15,15 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
+use crate::ban::Ban;
 use crate::connection::Connection;
 use crate::metrics::AccessMetrics;
 use crate::outbox::End;
 use crate::presence::{DEPARTURES_MAX, Departure};
 
-const SHARDS: usize = 64;
+/// The parts of the registry, each with a lock of its own.
+pub(crate) const PARTS: u32 = 64;
+const SHARDS: usize = PARTS as usize;
 /// Arrivals that may wait for one connection, until the configuration says otherwise.
 const ARRIVALS_MAX: usize = 256;
 
@@ -133,13 +136,12 @@ impl Registry {
     }
 
     fn users(&self, user: &UserKey) -> &Mutex<HashMap<UserKey, Present>> {
-        let place = usize::try_from(self.hasher.hash_one(user) % 64).unwrap_or(0);
-        // A remainder of 64 is below the number of shards.
+        let place = usize::try_from(self.hasher.hash_one(user) % u64::from(PARTS)).unwrap_or(0);
         &self.by_user[place % SHARDS]
     }
 
     fn ids(&self, id: ConnectionId) -> &Mutex<HashMap<u64, Arc<Connection>>> {
-        &self.by_id[usize::try_from(id.0 % 64).unwrap_or(0) % SHARDS]
+        &self.by_id[usize::try_from(id.0 % u64::from(PARTS)).unwrap_or(0) % SHARDS]
     }
 
     /// Adds a connection. Where a user has one terminal per platform, the older ones of its platform are told to end: the
@@ -226,6 +228,19 @@ impl Registry {
             is_here = true;
         });
         is_here
+    }
+
+    /// Ends those connections of a user that may not be here.
+    pub(crate) fn hold_to(&self, user: &UserKey, view: &SignInView, now: Timestamp) {
+        self.with_user(user, |connection| self.judge(connection, view, now));
+    }
+
+    /// Ends a connection that may not be here.
+    pub(crate) fn judge(&self, connection: &Connection, view: &SignInView, now: Timestamp) {
+        if let Some(ban) = Ban::of(view, connection.token_issued, now) {
+            let (end, why) = ban.end();
+            self.end(connection, end, why);
+        }
     }
 
     fn with_user(&self, user: &UserKey, mut visit: impl FnMut(&Connection)) {
@@ -322,13 +337,11 @@ impl AccessService for Registry {
     }
 
     fn sign_out(&self, user: &UserKey, why: SignOut) {
-        self.with_user(user, |connection| match why {
-            SignOut::Blocked => self.end(connection, End::Told(DisconnectStatus::Blocked), "user_blocked"),
-            SignOut::TokensVoid { before } if connection.token_issued < before => {
-                self.end(connection, End::Told(DisconnectStatus::TokenExpired), "token_void");
-            }
-            SignOut::TokensVoid { .. } => {}
-        });
+        let view = match why {
+            SignOut::Blocked => SignInView { blocked_until: Timestamp(u64::MAX), ..SignInView::default() },
+            SignOut::TokensVoid { before } => SignInView { tokens_from: before, ..SignInView::default() },
+        };
+        self.hold_to(user, &view, Timestamp::ZERO);
     }
 
     fn gives_way(&self, newcomer: &Newcomer, _: &[NodeId]) {

@@ -15,7 +15,7 @@ use crate::outbox::End;
 use crate::services::Services;
 use crate::tls::{Certificate, TlsError};
 use crate::{AccessConfig, Registry};
-use crate::{presence, sweeper};
+use crate::{ban, presence, sweeper};
 
 /// The steps in which a drain closes connections.
 const DRAIN_STEP: Duration = Duration::from_millis(100);
@@ -105,6 +105,9 @@ impl AccessServer {
         }
         if let Some(forgotten) = forgotten {
             tasks.spawn("presence", Fate::CutOff, presence::tell_again(Arc::clone(&services), forgotten));
+        }
+        if let Some(every) = services.config.look_again() {
+            tasks.spawn("look again", Fate::CutOff, ban::look_again(Arc::clone(&services), every));
         }
         tasks.spawn("access sweeper", Fate::CutOff, sweeper::sweep(Arc::clone(&services)));
         for port in ports {

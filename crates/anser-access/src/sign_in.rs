@@ -2,9 +2,10 @@
 
 use anser_cluster::{App, SignInView};
 use anser_rmtp::token::TokenClaims;
-use anser_rmtp::{ConnAckStatus, DisconnectStatus, SignIn, TransportKind};
+use anser_rmtp::{ConnAckStatus, SignIn, TransportKind};
 use anser_types::UserKey;
 
+use crate::ban::Ban;
 use crate::connection::{Connection, Stamps};
 use crate::metrics::Way;
 use crate::outbox::{End, Outbox};
@@ -27,7 +28,7 @@ pub(crate) async fn sign_in(services: &Services, asked: &SignIn, way: Way) -> Re
     let claims = app.tokens.verify(&app.key, &asked.token, services.clock.now());
     let claims = claims.map_err(|error| Denial::Refused(error.connack_status()))?;
     let user = UserKey::new(app.key.clone(), claims.user.clone());
-    judge(services, &claims, view(services, &user).await?)?;
+    judge(services, &claims, &view(services, &user).await?)?;
     if services.registry.len() >= services.config.connections_max {
         return Err(Denial::NotNow);
     }
@@ -71,17 +72,10 @@ async fn enter(services: &Services, app: &App, connection: Connection) -> Result
             view
         }
     };
-    let registry = &services.registry;
     match view {
-        Ok(view) if view.blocked_until > now => {
-            registry.end(connection, End::Told(DisconnectStatus::Blocked), "user_blocked")
-        }
-        Ok(view) if connection.token_issued < view.tokens_from => {
-            registry.end(connection, End::Told(DisconnectStatus::TokenExpired), "token_void");
-        }
-        Ok(_) => {}
+        Ok(view) => services.registry.judge(connection, &view, now),
         // It cannot be known: the client comes back and is judged then.
-        Err(_) => registry.end(connection, End::Quiet, "cannot_judge"),
+        Err(_) => services.registry.end(connection, End::Quiet, "cannot_judge"),
     }
     Ok(entry)
 }
@@ -90,12 +84,6 @@ async fn view(services: &Services, user: &UserKey) -> Result<SignInView, Denial>
     services.directory.sign_in_view(user).await.map_err(|_| Denial::NotNow)
 }
 
-fn judge(services: &Services, claims: &TokenClaims, view: SignInView) -> Result<(), Denial> {
-    if view.blocked_until > services.clock.now() {
-        return Err(Denial::Refused(ConnAckStatus::UserBlocked));
-    }
-    if claims.issued < view.tokens_from {
-        return Err(Denial::Refused(ConnAckStatus::TokenExpired));
-    }
-    Ok(())
+fn judge(services: &Services, claims: &TokenClaims, view: &SignInView) -> Result<(), Denial> {
+    Ban::of(view, claims.issued, services.clock.now()).map_or(Ok(()), |ban| Err(Denial::Refused(ban.refusal())))
 }

@@ -7,7 +7,7 @@ mod mailbox;
 mod membership;
 mod rebuild;
 
-pub use directory::MemoryDirectory;
+pub use directory::{Answers, MemoryDirectory};
 pub use history::MemoryHistory;
 pub use log::MemoryLog;
 pub use mailbox::{MemoryMailbox, SavedMailbox};

@@ -1,6 +1,8 @@
 //! Reads of users, groups, blocks and settings for the other roles.
 
-use anser_backend::{GroupView, StoreError};
+use std::time::Duration;
+
+use anser_backend::{GroupView, StoreError, UserView};
 use anser_cluster::{
     BoxFuture, DirectoryService, GroupProfile, Refusal, SettingItem, SettingsPage, SignInView, UserProfile,
 };
@@ -8,6 +10,10 @@ use anser_types::{AppKey, TargetId, Timestamp, UserId, UserKey};
 
 use crate::handle::MessageHandle;
 use crate::reads::storage;
+
+/// For how long the directory may take before a client that wants to sign in is judged by what is known. A sign-in asks twice, in ten
+/// seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn read<'a, T, U>(
     reading: anser_backend::BoxFuture<'a, Result<T, StoreError>>,
@@ -20,6 +26,10 @@ where
     Box::pin(async move { reading.await.map(show).map_err(storage) })
 }
 
+fn may_sign_in(view: Option<UserView>) -> SignInView {
+    view.map_or_else(SignInView::default, |v| SignInView { blocked_until: v.blocked_until, tokens_from: v.tokens_from })
+}
+
 fn muted(group: &GroupView) -> Vec<(UserId, Timestamp)> {
     let muted = group.present().filter(|member| member.muted_until > Timestamp::ZERO);
     muted.map(|member| (member.user.clone(), member.muted_until)).collect()
@@ -27,11 +37,31 @@ fn muted(group: &GroupView) -> Vec<(UserId, Timestamp)> {
 
 impl DirectoryService for MessageHandle {
     fn sign_in_view(&self, user: &UserKey) -> BoxFuture<'_, Result<SignInView, Refusal>> {
-        read(self.backends.directory.user(user), |view| {
-            view.map_or_else(SignInView::default, |v| SignInView {
-                blocked_until: v.blocked_until,
-                tokens_from: v.tokens_from,
-            })
+        let reading = self.backends.directory.user(user);
+        let Some(views) = &self.sign_in_views else {
+            return read(reading, may_sign_in);
+        };
+        let (stand, user) = (views.begin(user), user.clone());
+        Box::pin(async move {
+            let known_by_then = async {
+                tokio::time::sleep(PATIENCE).await;
+                match views.known(&user) {
+                    Some(view) => view,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                read = read(reading, may_sign_in) => match read {
+                    Ok(view) => {
+                        if let Some(stand) = stand {
+                            views.note(stand, user.clone(), view);
+                        }
+                        Ok(view)
+                    }
+                    Err(refusal) => views.known(&user).ok_or(refusal),
+                },
+                view = known_by_then => Ok(view),
+            }
         })
     }
 

@@ -33,6 +33,7 @@ use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
+use crate::sign_in_views::SignInViews;
 use crate::takeover::{ALL_ASKED_AT_ONCE, Step, TAKE_OVERS_AT_ONCE, TakeOver};
 pub(crate) use asking::load_conversation;
 use to_peers::ToPeers;
@@ -89,6 +90,7 @@ pub(crate) struct Wires {
     pub(crate) peer_inbox: Arc<PeerInbox>,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) metrics: Arc<MessageMetrics>,
+    pub(crate) sign_in_views: Option<Arc<SignInViews>>,
 }
 
 pub(crate) struct MessageLoop {
@@ -130,6 +132,7 @@ pub(crate) struct MessageLoop {
     pub(crate) looks: Looks,
     pub(crate) ends: EndLooks,
     pub(crate) metrics: Arc<MessageMetrics>,
+    sign_in_views: Option<Arc<SignInViews>>,
 }
 
 impl std::fmt::Debug for MessageLoop {
@@ -141,7 +144,7 @@ impl std::fmt::Debug for MessageLoop {
 impl MessageLoop {
     pub(crate) fn new(name: &str, limits: Limits, wires: Wires) -> Self {
         let Wires { backends, access, clock, inputs, to_applier, orders, progress, cluster, .. } = wires;
-        let Wires { peer_inbox, rolled_back, metrics, .. } = wires;
+        let Wires { peer_inbox, rolled_back, metrics, sign_in_views, .. } = wires;
         let count = backends.log.partitions();
         // A node by itself owns everything; in a cluster it is told what.
         let owned: Vec<PartitionId> = if cluster.is_some() { Vec::new() } else { count.all().collect() };
@@ -178,6 +181,7 @@ impl MessageLoop {
             looks: Looks::default(),
             ends: EndLooks::default(),
             metrics,
+            sign_in_views,
         }
     }
 
@@ -371,6 +375,9 @@ impl MessageLoop {
         }
         for record in &committed {
             self.progress.note_accepted(record.partition, record.offset.next());
+            if let (Some(views), Body::User(change)) = (&self.sign_in_views, &*record.body) {
+                views.changed(record.partition, record.offset, change);
+            }
         }
         self.metrics.accepts(&committed);
         if !settled.is_empty() {

@@ -22,6 +22,7 @@ use crate::ownership::{FromPeer, PeerInbox};
 use crate::progress::{PartitionState, Progress};
 use crate::reads::storage;
 use crate::role::{Backends, Clock};
+use crate::sign_in_views::SignInViews;
 
 /// For how long what cannot be decided now and passes no queue is tried again, and how often.
 const TRIES: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ pub(crate) struct HandleWires {
     pub(crate) progress: Progress,
     pub(crate) metrics: Arc<MessageMetrics>,
     pub(crate) peers: Option<Arc<dyn PeerService>>,
+    pub(crate) sign_in_views: Option<Arc<SignInViews>>,
 }
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
@@ -53,6 +55,7 @@ pub struct MessageHandle {
     metrics: Arc<MessageMetrics>,
     /// The other nodes, if there are any.
     peers: Option<Arc<dyn PeerService>>,
+    pub(crate) sign_in_views: Option<Arc<SignInViews>>,
 }
 
 /// A sender that can be dropped while others still hold the handle.
@@ -86,9 +89,10 @@ impl std::fmt::Debug for MessageHandle {
 
 impl MessageHandle {
     pub(crate) fn new(wires: HandleWires, limits: Limits) -> Self {
-        let HandleWires { inputs, peer_inbox, backends, access, clock, progress, metrics, peers } = wires;
+        let HandleWires { inputs, peer_inbox, backends, access, clock, progress, metrics, peers, sign_in_views } =
+            wires;
         let inputs = parking::Closable::new(inputs);
-        Self { inputs, peer_inbox, backends, access, clock, limits, progress, metrics, peers }
+        Self { inputs, peer_inbox, backends, access, clock, limits, progress, metrics, peers, sign_in_views }
     }
 
     /// What the role counts.

@@ -23,6 +23,7 @@ mod rebuild;
 mod retention;
 mod role;
 mod rollback;
+mod sign_in_views;
 mod takeover;
 
 pub use config::MessageConfig;

@@ -37,6 +37,8 @@ pub struct PartitionState {
 struct Partition {
     /// Whether it is served here: otherwise others may accept in it.
     is_served: AtomicBool,
+    /// How often it came to be served here.
+    term: AtomicU64,
     accepted: AtomicU64,
     applied: AtomicU64,
     archived: AtomicU64,
@@ -53,6 +55,7 @@ impl Partition {
     fn new() -> Self {
         Self {
             is_served: AtomicBool::new(false),
+            term: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             archived: AtomicU64::new(0),
@@ -96,6 +99,7 @@ impl Progress {
     pub(crate) fn note_served(&self, partition: PartitionId, end: Offset) {
         self.with(partition, |known| {
             known.accepted.fetch_max(end.0, Ordering::Release);
+            known.term.fetch_add(1, Ordering::Release);
             known.is_served.store(true, Ordering::Release);
             known.changed.notify_waiters();
         });
@@ -104,6 +108,27 @@ impl Progress {
     /// Notes that a partition is not served: others may accept in it.
     pub(crate) fn note_not_served(&self, partition: PartitionId) {
         self.with(partition, |known| known.is_served.store(false, Ordering::Release));
+    }
+
+    /// While a partition is served here: another number than each time before.
+    pub(crate) fn term(&self, partition: PartitionId) -> Option<u64> {
+        let known = self.partitions.get(usize::from(partition.0))?;
+        known.is_served.load(Ordering::Acquire).then(|| known.term.load(Ordering::Acquire))
+    }
+
+    /// Below this everything that was accepted here is.
+    pub(crate) fn accepted(&self, partition: PartitionId) -> Offset {
+        self.place(partition, |known| &known.accepted)
+    }
+
+    /// Below this everything is archived.
+    pub(crate) fn archived_in(&self, partition: PartitionId) -> Offset {
+        self.place(partition, |known| &known.archived)
+    }
+
+    fn place(&self, partition: PartitionId, of: impl Fn(&Partition) -> &AtomicU64) -> Offset {
+        let known = self.partitions.get(usize::from(partition.0));
+        Offset(known.map_or(0, |known| of(known).load(Ordering::Acquire)))
     }
 
     /// Notes that everything below `next` is accepted, before anybody is told so.

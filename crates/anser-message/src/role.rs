@@ -20,6 +20,7 @@ use crate::metrics::MessageMetrics;
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
 use crate::rollback::RolledBack;
+use crate::sign_in_views::SignInViews;
 
 /// Batches of publishes and calls that may wait for the loop.
 const INPUTS_MAX: usize = 8_192;
@@ -193,12 +194,13 @@ impl MessageRole {
 
     fn build(name: &str, config: &MessageConfig, outside: Outside) -> (Self, Arc<MessageHandle>) {
         let Outside { backends, access, clock, cluster } = outside;
-        let limits = config.limits();
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
         let (to_applier, apply) = ToApplier::new();
         let peer_inbox = Arc::new(PeerInbox::default());
         let progress = Progress::new(backends.log.partitions());
         let metrics = Arc::new(MessageMetrics::new(progress.clone()));
+        // A node by itself reads its own directory.
+        let sign_in_views = cluster.as_ref().map(|_| SignInViews::new(&progress, backends.log.partitions()));
         let handle = MessageHandle::new(
             HandleWires {
                 inputs,
@@ -209,8 +211,9 @@ impl MessageRole {
                 progress: progress.clone(),
                 metrics: Arc::clone(&metrics),
                 peers: cluster.as_ref().map(|cluster| Arc::clone(&cluster.peers)),
+                sign_in_views: sign_in_views.clone(),
             },
-            limits,
+            config.limits(),
         );
         let rolled_back = Arc::new(RolledBack::default());
         let (to_archive, accepted) = mpsc::channel(ACCEPTED_MAX);
@@ -258,8 +261,9 @@ impl MessageRole {
             peer_inbox,
             rolled_back,
             metrics,
+            sign_in_views,
         };
-        let message_loop = MessageLoop::new(name, limits, wires);
+        let message_loop = MessageLoop::new(name, config.limits(), wires);
         (Self { message_loop, applier, archiver }, Arc::new(handle))
     }
 

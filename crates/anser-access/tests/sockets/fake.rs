@@ -183,6 +183,13 @@ pub(crate) struct FakeDirectory {
     pub(crate) is_away: AtomicBool,
 }
 
+impl FakeDirectory {
+    /// How often it was asked who may sign in.
+    pub(crate) fn asked(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+}
+
 impl DirectoryService for FakeDirectory {
     fn sign_in_view(&self, user: &UserKey) -> BoxFuture<'_, Result<SignInView, Refusal>> {
         let most = self.answers_max.load(Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! Coming in, and being shown out.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use anser_cluster::{AccessService as _, SignInView, SignOut};
 use anser_rmtp::websocket::ConnectQuery;
 use anser_rmtp::{ClientFrame, ServerFrame};
@@ -77,9 +79,9 @@ async fn a_full_node_puts_clients_off() {
 #[tokio::test]
 async fn whoever_cannot_be_judged_now_is_put_off() {
     let world = World::new();
-    world.directory.is_away.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.directory.is_away.store(true, Relaxed);
     bob_is_put_off(&world).await;
-    world.directory.is_away.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.directory.is_away.store(false, Relaxed);
     world.ours("bob", "web-1").await;
 }
 
@@ -129,9 +131,31 @@ async fn blocked_and_revoked_users_are_signed_out() {
 }
 
 #[tokio::test]
+async fn one_way_in_holds_for_whoever_was_in_when_the_word_was_lost() {
+    let world = World::with(anser_access::AccessConfig { look_again_seconds: 1, ..config() });
+    let mut alice = world.ours("alice", "web-1").await;
+    let mut bob = world.native("bob", "phone").await;
+    let mut carol = world.ours("carol", "web-1").await;
+    let now = Clock::system().now();
+    let blocked = SignInView { blocked_until: now.plus(60_000), ..SignInView::default() };
+    let void = SignInView { tokens_from: now.plus(60_000), ..SignInView::default() };
+    world.directory.is_away.store(true, Relaxed);
+    let asked = world.directory.asked();
+    world.directory.views.lock().extend([(world.key("alice"), blocked), (world.key("bob"), void)]);
+    // Everybody is looked at, some twice, and what cannot be read is held against nobody.
+    until(|| world.directory.asked() >= asked + 6).await;
+    assert_eq!(world.registry.len(), 3);
+    world.directory.is_away.store(false, Relaxed);
+    assert_eq!(alice.next().await, Some(ServerFrame::Disconnect { code: 5 }));
+    assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 7 }));
+    carol.ping().await;
+    until(|| world.registry.len() == 1).await;
+}
+
+#[tokio::test]
 async fn a_sign_in_that_is_given_up_half_way_leaves_nobody_online() {
     let world = World::with(anser_access::AccessConfig { handshake_timeout_seconds: 1, ..config() });
-    world.directory.answers_max.store(1, std::sync::atomic::Ordering::Relaxed);
+    world.directory.answers_max.store(1, Relaxed);
     let mut alice = Client::tcp(world.tcp(), "app", &world.token("alice"), "d", "PC--5.46.1", 3).await;
     assert!(alice.next().await.is_none());
     until(|| !world.registry.has(&world.key("alice"))).await;

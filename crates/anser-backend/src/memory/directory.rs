@@ -19,8 +19,21 @@ pub struct MemoryDirectory {
     tables: Arc<Mutex<Tables>>,
 }
 
+/// Whether a directory answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answers {
+    /// It does.
+    #[default]
+    Yes,
+    /// It refuses whatever is asked, but perhaps not later.
+    Refuses,
+    /// Nobody ever hears of what is asked now.
+    Never,
+}
+
 #[derive(Debug, Default)]
 struct Tables {
+    answers: Answers,
     groups: BTreeMap<(AppKey, TargetId), GroupView>,
     blocks: HashMap<Subject, PrivateBlocks>,
     users: BTreeMap<UserKey, UserView>,
@@ -139,6 +152,11 @@ impl MemoryDirectory {
         changes.iter().for_each(|(offset, change)| tables.apply(*offset, change));
     }
 
+    /// From now on it answers, or does not.
+    pub fn set_answers(&self, answers: Answers) {
+        self.tables.lock().answers = answers;
+    }
+
     /// Loses all that it has.
     pub fn forget(&self) {
         *self.tables.lock() = Tables::default();
@@ -148,8 +166,12 @@ impl MemoryDirectory {
         &self,
         work: impl FnOnce(&mut Tables) -> T,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let result = work(&mut self.tables.lock());
-        Box::pin(std::future::ready(Ok(result)))
+        let mut tables = self.tables.lock();
+        match tables.answers {
+            Answers::Yes => Box::pin(std::future::ready(Ok(work(&mut tables)))),
+            Answers::Refuses => Box::pin(std::future::ready(Err(StoreError::Unavailable("it is away".into())))),
+            Answers::Never => Box::pin(std::future::pending()),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
         cluster: None,
         peer_inbox: Arc::default(),
         rolled_back: Arc::default(),
+        sign_in_views: None,
     };
     let mut message_loop = MessageLoop::new("n", Limits::default(), wires);
     let (mut turn, mut ticks, mut since_reclaim) = (Vec::new(), interval(TICK), 0);

@@ -11,12 +11,12 @@ use crate::log::said;
 use crate::world::World;
 use crate::{P, PRIVATE};
 
-const ME: NodeId = NodeId(1 << 32);
-const OTHER: NodeId = NodeId(2 << 32);
+pub(crate) const ME: NodeId = NodeId(1 << 32);
+pub(crate) const OTHER: NodeId = NodeId(2 << 32);
 const THIRD: NodeId = NodeId(3 << 32);
 
 /// Whom the one partition belongs to, and who decides there now.
-fn owners(present: NodeId, next: NodeId) -> Owners {
+pub(crate) fn owners(present: NodeId, next: NodeId) -> Owners {
     Owners { present: Arc::from([Some(present)]), next: Arc::from([Some(next)]) }
 }
 
@@ -44,7 +44,7 @@ fn newcomer() -> World {
 }
 
 /// The node owns the partition, and its claim is the first record.
-async fn owning() -> World {
+pub(crate) async fn owning() -> World {
     let world = newcomer();
     world.handle().owners_changed(owners(ME, ME));
     world.until_told(claimed(0)).await;

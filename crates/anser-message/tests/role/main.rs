@@ -15,6 +15,7 @@ mod pages;
 mod parked;
 mod rebuild;
 mod recalls;
+mod sign_in;
 mod takeover;
 mod world;
 

@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) config: MessageConfig,
     pub(crate) log: MemoryLog,
     pub(crate) mailbox: MemoryMailbox,
+    pub(crate) directory: MemoryDirectory,
     pub(crate) backends: Backends,
     pub(crate) around: Arc<Around>,
     pub(crate) clock: Clock,
@@ -66,18 +67,19 @@ impl World {
 
     /// A log may have a clock of its own.
     pub(crate) fn with_log(log: MemoryLog) -> Self {
-        let mailbox = MemoryMailbox::default();
+        let (mailbox, directory) = (MemoryMailbox::default(), MemoryDirectory::default());
         let backends = Backends {
             log: Arc::new(log.clone()),
             mailbox: Arc::new(mailbox.clone()),
             history: Arc::new(MemoryHistory::default()),
-            directory: Arc::new(MemoryDirectory::default()),
+            directory: Arc::new(directory.clone()),
             rebuilds: None,
         };
         Self {
             config: MessageConfig::default(),
             log,
             mailbox,
+            directory,
             backends,
             around: Arc::default(),
             clock: Clock::new(),

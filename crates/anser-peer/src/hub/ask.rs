@@ -81,7 +81,10 @@ impl Hub {
                 owner_of(&Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target))
             }
             Request::Command(Command::Roster { subject, .. }) => owner_of(subject),
-            Request::Command(Command::User { user, .. }) => owner_of(&Subject::User(user.clone())),
+            // The owner knows it even while the directory cannot be read.
+            Request::SignInView(user) | Request::Command(Command::User { user, .. }) => {
+                owner_of(&Subject::User(user.clone()))
+            }
             Request::Recall(recall) => {
                 let command = &recall.command;
                 routes.message_node(&UserKey::new(command.app.clone(), command.sender.clone()))
@@ -92,7 +95,6 @@ impl Hub {
             | Request::SignedIn { user, .. }
             | Request::SignedOut { user, .. }
             | Request::Online(user)
-            | Request::SignInView(user)
             | Request::User(user)
             | Request::GroupsOf { user, .. }
             | Request::Blacklist(user)
