@@ -1,3 +1,5 @@
+//! What is known of who may sign in, step by step.
+
 use anser_types::{AppKey, UserId};
 
 use super::*;
