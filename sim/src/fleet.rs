@@ -2,20 +2,22 @@
 
 mod faults;
 mod kept;
+mod members;
 mod streams;
 mod tamper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anser_backend::{ClientAddresses, Member, Role, Roles};
-use anser_cluster::{Claims, OwnerService, Owners};
-use anser_peer::{Claimed, Kept, PeerConfig, Routes};
+use anser_backend::Member;
+use anser_cluster::Owners;
+use anser_peer::{Kept, PeerConfig};
 use anser_types::{ConnectionId, NodeId, PartitionCount};
 use futures_util::future::select_all;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use self::members::View;
 use crate::access::SimAccess;
 use crate::node::{Among, SimNode, Turn};
 use crate::rng::Rng;
@@ -78,23 +80,13 @@ pub(crate) struct Slot {
     /// How many times it has begun.
     starts: usize,
     is_draining: bool,
+    /// Until when no other node reaches it, nor it another one.
+    cut_until: u64,
+    /// Whether it does not reach the list of members either.
+    is_cut_from_list: bool,
     view: View,
     /// Who owns what, as this node was told.
     owners: Option<Owners>,
-}
-
-/// What a node knows of the others.
-#[derive(Debug, Default)]
-struct View {
-    /// The list of members, as it was read last.
-    members: Vec<Member>,
-    claimed: Claimed,
-}
-
-impl View {
-    fn routes(&self, partitions: PartitionCount) -> Routes {
-        Routes::of(&self.members, &self.claimed, partitions)
-    }
 }
 
 /// See the module.
@@ -150,6 +142,8 @@ impl Fleet {
             id: NodeId(0),
             starts: 0,
             is_draining: false,
+            cut_until: 0,
+            is_cut_from_list: false,
             view: View::default(),
             owners: None,
         });
@@ -207,23 +201,6 @@ impl Fleet {
             node.is_some_and(|node| node.is_serving() && !node.gate.is_closed()) && !slot.is_draining
         };
         self.is_access_up && self.slots.iter().all(is_well)
-    }
-
-    /// Tells a node who owns what, if it is something new.
-    fn tell_owners(&mut self, place: usize) {
-        let partitions = self.partitions;
-        let slot = &mut self.slots[place];
-        let owners = slot.view.routes(partitions).owners().clone();
-        if let Some(node) = &slot.node
-            && slot.owners.as_ref() != Some(&owners)
-        {
-            node.handle.owners_changed(owners.clone());
-            slot.owners = Some(owners);
-        }
-    }
-
-    fn members(&self, now: u64) -> Vec<Member> {
-        self.leases.values().filter(|(_, until)| *until > now).map(|(member, _)| member.clone()).collect()
     }
 
     /// Waits for one of the processes to change. Cancel-safe.
@@ -322,107 +299,6 @@ impl World {
         }
         self.announce(place, start);
         self.look(place, start);
-    }
-
-    fn announce(&mut self, place: usize, start: usize) {
-        let now = self.now();
-        let clock = self.clock.now();
-        let Some(node) = self.life(place, start) else { return };
-        if !node.gate.is_closed() {
-            self.renew(place, now + LEASE_MS, clock);
-        }
-        self.plan_in(ANNOUNCE_MS, Happening::Fleet(Doing::Announce(place, start)));
-    }
-
-    fn renew(&mut self, place: usize, until: u64, clock: anser_types::Timestamp) {
-        let Some(fleet) = &mut self.fleet else { return };
-        let slot = &fleet.slots[place];
-        let member = Member {
-            id: slot.id,
-            name: slot.name.clone(),
-            roles: [Role::Message].into_iter().collect::<Roles>(),
-            address: String::new(),
-            clients: ClientAddresses::default(),
-            draining: slot.is_draining,
-            connections: 0,
-            weight: 1,
-            version: String::new(),
-            speaks: anser_backend::Spoken { oldest: 1, newest: 1 },
-            admin: String::new(),
-            clock,
-        };
-        fleet.leases.insert(slot.id, (member, until));
-    }
-
-    fn look(&mut self, place: usize, start: usize) {
-        let now = self.now();
-        let Some(node) = self.life(place, start) else { return };
-        let is_closed = node.gate.is_closed();
-        let millis = self.rng.between(200, 500);
-        self.plan_in(millis, Happening::Fleet(Doing::Look(place, start)));
-        if is_closed {
-            return;
-        }
-        let Some(fleet) = &mut self.fleet else { return };
-        let members = fleet.members(now);
-        let slot = &mut fleet.slots[place];
-        slot.view.members.clone_from(&members);
-        let me = slot.id;
-        fleet.tell_owners(place);
-        if let Some(node) = &fleet.slots[place].node
-            && members.iter().any(|member| member.id == me)
-            && fleet.switch != Some(Switch::EndsUnlooked)
-        {
-            node.handle.listed();
-        }
-        for member in members.iter().filter(|member| member.id != me) {
-            self.open_way((me, member.id));
-        }
-        self.open_way((me, self.access_id()));
-    }
-
-    fn access_id(&self) -> NodeId {
-        self.fleet.as_ref().map_or(NodeId(0), |fleet| fleet.access)
-    }
-
-    fn access_looks(&mut self) {
-        let now = self.now();
-        let millis = self.rng.between(200, 500);
-        self.plan_in(millis, Happening::Fleet(Doing::AccessLooks));
-        let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.is_access_up) else { return };
-        let members = fleet.members(now);
-        fleet.access_view.members.clone_from(&members);
-        let access = fleet.access;
-        for member in &members {
-            self.open_way((access, member.id));
-        }
-        self.reroute_access();
-    }
-
-    fn reroute_access(&mut self) {
-        let Some(fleet) = self.fleet.as_mut() else { return };
-        let routes = fleet.access_view.routes(fleet.partitions);
-        let moves = {
-            let mut directory = fleet.directory.lock();
-            let moves = routes.moves_what_is_sent(&directory.routes);
-            directory.routes = routes;
-            moves
-        };
-        if moves {
-            self.with_kept(|kept, ways| kept.reroute(ways, || true));
-        }
-    }
-
-    /// A node says to another one, or to the access node, which claims it holds to.
-    fn note_claims(&mut self, from: NodeId, to: NodeId, claims: Claims) {
-        let Some(fleet) = self.fleet.as_mut() else { return };
-        if to == fleet.access {
-            fleet.access_view.claimed.insert(from, claims);
-            self.reroute_access();
-        } else if let Some(place) = fleet.place_of(to) {
-            fleet.slots[place].view.claimed.insert(from, claims);
-            fleet.tell_owners(place);
-        }
     }
 
     /// The access node begins anew: nobody is connected, and nothing is kept.

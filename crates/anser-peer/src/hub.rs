@@ -21,7 +21,8 @@ use crate::dial;
 use crate::kept::{Kept, Ways};
 use crate::link::Link;
 use crate::node::Local;
-use crate::routes::{Claimed, Routes, Suspects};
+use crate::routes::{Claimed, Routes};
+use crate::suspicions::Suspicions;
 use crate::tls::Certificates;
 use crate::wire::{Frame, Hello};
 
@@ -49,16 +50,9 @@ pub(crate) struct Hub {
     changes: watch::Sender<u64>,
     links: RwLock<HashMap<NodeId, Arc<Link>>>,
     sessions: RwLock<HashMap<NodeId, Arc<Session>>>,
-    suspicions: Mutex<HashMap<NodeId, Suspicion>>,
+    suspicions: Mutex<Suspicions>,
     /// What each node has said last of its claims; also of this one.
     claimed: Mutex<Claimed>,
-}
-
-/// A node that is in the list and does not answer.
-#[derive(Debug, Clone, Copy)]
-struct Suspicion {
-    since: Instant,
-    refused: bool,
 }
 
 /// Nobody has terminals here, so nobody publishes here either.
@@ -206,19 +200,13 @@ impl Hub {
 
     /// A node does not answer. `refused`: nobody listens there any more.
     pub(crate) fn suspect(&self, node: NodeId, refused: bool) {
-        let suspicion = Suspicion { since: Instant::now(), refused };
-        let mut suspicions = self.suspicions.lock();
-        let known = suspicions.entry(node).or_insert(suspicion);
-        if refused && !known.refused {
-            *known = suspicion;
-        }
-        drop(suspicions);
+        self.suspicions.lock().suspect(node, refused, Instant::now());
         self.recheck.notify_one();
     }
 
     /// A node answers.
     pub(crate) fn trust(&self, node: NodeId) {
-        if self.suspicions.lock().remove(&node).is_some() {
+        if self.suspicions.lock().trust(node) {
             self.recheck.notify_one();
         }
     }
@@ -249,7 +237,8 @@ impl Hub {
             claimed.retain(|node, _| *node == self.me() || members.iter().any(|member| member.id == *node));
             claimed.clone()
         };
-        let routes = Routes::new(members, &self.suspects(members), &claimed, self.partitions);
+        let suspects = self.suspicions.lock().among(members, Instant::now(), self.config.refusal_counts);
+        let routes = Routes::new(members, &suspects, &claimed, self.partitions);
         self.tend_links(&routes);
         let now = Arc::new(routes);
         let mut differs = false;
@@ -285,17 +274,6 @@ impl Hub {
         self.sessions.read().values().for_each(|session| session.put(&frame));
         drop(claimed);
         self.recheck.notify_one();
-    }
-
-    fn suspects(&self, members: &[Member]) -> Suspects {
-        let mut suspicions = self.suspicions.lock();
-        suspicions.retain(|node, _| members.iter().any(|member| member.id == *node));
-        let counts =
-            |suspicion: &Suspicion| suspicion.refused && suspicion.since.elapsed() < self.config.refusal_counts;
-        Suspects {
-            silent: suspicions.keys().copied().collect(),
-            gone: suspicions.iter().filter(|(_, one)| counts(one)).map(|(node, _)| *node).collect(),
-        }
     }
 
     /// Dials new members, and ends the links to those that have left the list and do not answer either.

@@ -25,6 +25,7 @@ mod node;
 mod peers;
 mod routes;
 mod serve;
+mod suspicions;
 mod tls;
 pub mod wire;
 
@@ -35,4 +36,5 @@ pub use messages::RoutedMessages;
 pub use node::{Announced, Local, PeerDeps, PeerNode, StartError};
 pub use peers::Peers;
 pub use routes::{Claimed, Routes};
+pub use suspicions::{Suspects, Suspicions};
 pub use tls::TlsError;

@@ -11,17 +11,10 @@ use anser_core::navigation::{AccessNode, choose};
 use anser_types::{AppKey, Claim, NodeId, PartitionCount, PartitionId, UserKey};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::suspicions::Suspects;
+
 #[cfg(test)]
 mod tests;
-
-/// Nodes that are in the list and do not answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Suspects {
-    /// Not to be sent anything new.
-    pub(crate) silent: HashSet<NodeId>,
-    /// So surely gone that their partitions are others'.
-    pub(crate) gone: HashSet<NodeId>,
-}
 
 /// The claims of nodes, as each has told last.
 pub type Claimed = BTreeMap<NodeId, Claims>;
@@ -48,7 +41,8 @@ impl Routes {
         Self::new(members, &Suspects::default(), claimed, partitions)
     }
 
-    pub(crate) fn new(members: &[Member], suspects: &Suspects, claimed: &Claimed, partitions: PartitionCount) -> Self {
+    /// As a list of members has it of whom some do not answer.
+    pub fn new(members: &[Member], suspects: &Suspects, claimed: &Claimed, partitions: PartitionCount) -> Self {
         let members = newest_by_name(members);
         let message: Vec<&Member> =
             members.iter().filter(|member| member.roles.has(Role::Message) && !member.draining).collect();

@@ -22,7 +22,7 @@ impl World {
             Faults::TakenForDead => return self.take_for_dead(place),
             Faults::Stops => 42,
             Faults::Drains => 57,
-            Faults::Streams => 66,
+            Faults::Streams => 66 + fleet.rng.below(14),
         };
         match fault {
             0..25 => self.cut_some(),
@@ -32,7 +32,8 @@ impl World {
             }
             42..57 => self.stop(place),
             57..66 => self.drain(place),
-            66..80 => self.cut_ways(place),
+            66..74 => self.cut_ways(place),
+            74..80 => self.cut_off(place),
             80..88 if self.plan.weather.forget > 0 => self.fakes.roll_mailbox_back(),
             88..92 => {
                 let down = self.draw(|rng| rng.between(50, 2_000));
@@ -115,10 +116,24 @@ impl World {
         ways.into_iter().for_each(|way| self.cut_way(way));
     }
 
+    /// The other nodes and a node do not reach each other for a while. It reaches the log and the mailbox all the time, and the list of members
+    /// or not.
+    fn cut_off(&mut self, place: usize) {
+        let now = self.now();
+        let Some(fleet) = &mut self.fleet else { return };
+        let (millis, is_cut_from_list) = (fleet.rng.delay(1_500, 15_000, 300), fleet.rng.chance(500));
+        let slot = &mut fleet.slots[place];
+        (slot.cut_until, slot.is_cut_from_list) = (now + millis, is_cut_from_list);
+        let id = slot.id;
+        let ways: Vec<Way> = fleet.streams.keys().filter(|(from, to)| *from == id || *to == id).copied().collect();
+        ways.into_iter().for_each(|way| self.cut_way(way));
+    }
+
     /// Everything is mended.
     pub(crate) fn mend_fleet(&mut self) {
         let Some(fleet) = &mut self.fleet else { return };
         for slot in &mut fleet.slots {
+            slot.cut_until = 0;
             if let Some(node) = &slot.node {
                 node.gate.open();
             }

@@ -6,6 +6,7 @@ use anser_cluster::{Claims, MessageService, OwnerService, Publish, Settled, Way 
 use anser_types::NodeId;
 
 use super::Doing;
+use super::members::Refused;
 use crate::access::Told;
 use crate::switch::Switch;
 use crate::wires::{Parcel, State, Stream, Way};
@@ -239,12 +240,24 @@ impl World {
     pub(super) fn dial_node(&mut self, way: Way, epoch: u64) {
         let now = self.now();
         let Some(fleet) = &mut self.fleet else { return };
-        let is_there = fleet.is_alive(way.0) && fleet.is_alive(way.1);
+        let (from, to) = way;
+        let (dials, is_there) = (fleet.is_alive(from), fleet.is_alive(to));
+        let is_cut = fleet.is_cut(from, now) || fleet.is_cut(to, now);
+        let is_listed = fleet.view(from).is_some_and(|view| view.members.iter().any(|member| member.id == to));
         let Some(stream) = fleet.streams.get_mut(&way) else { return };
-        if stream.epoch != epoch || stream.state != State::Down || !is_there {
+        if stream.epoch != epoch || stream.state != State::Down || !dials {
             return;
         }
+        if !is_there || is_cut {
+            if is_there || is_listed {
+                let millis = fleet.rng.delay(100, 1_000, 200);
+                self.plan_in(millis, Happening::Fleet(Doing::Dial(way, epoch)));
+            }
+            return self.note_answer(way, Err(Refused(!is_there)));
+        }
         stream.open(now);
+        self.note_answer(way, Ok(()));
+        let Some(fleet) = &mut self.fleet else { return };
         if let Some(claims) = fleet.place_of(way.1).and_then(|place| fleet.slots[place].view.claimed.get(&way.1)) {
             let claims = claims.clone();
             self.send_parcel(way, Parcel::Claims(claims));
