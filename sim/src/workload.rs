@@ -8,6 +8,7 @@ use anser_testkit::trace::{CallId, Conversation as Seen, Event as Fact, Keep, Ki
 use anser_types::record::RosterChange;
 use anser_types::{
     ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, Origin, Subject, TargetId, UserId,
+    UserKey,
 };
 use bytes::Bytes;
 
@@ -278,6 +279,7 @@ impl World {
         let sender = self.users[self.work.rng.below(self.users.len())].clone();
         let target = self.users[self.work.rng.below(self.users.len())].clone();
         let is_system = self.work.rng.chance(300);
+        let sender_copy = !is_system && self.work.rng.chance(500);
         if sender == target {
             return;
         }
@@ -305,7 +307,7 @@ impl World {
             flags: MessageFlags::PERSIST.with(MessageFlags::COUNT),
             object_name: Bytes::from_static(b"RC:TxtMsg"),
             content: body.to_string().into(),
-            sender_copy: false,
+            sender_copy,
             check_permission: false,
             extras: None,
         };
@@ -314,10 +316,15 @@ impl World {
             Some(_) => Origin { connection: SERVER, publish: call.0, client_id: None },
             None => Origin::NONE,
         };
-        let owner = For::Owner(Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target));
+        // What its sender is to see passes the sender's queue.
+        let whom = if sender_copy {
+            For::User(UserKey::new(publish.app.clone(), publish.sender.clone()))
+        } else {
+            For::Owner(Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target))
+        };
         self.answers.push(Box::pin(async move {
             let asked = async |node: &MessageHandle| node.publish_for_server(publish.clone(), origin).await;
-            match service.ask(&owner, asked).await {
+            match service.ask(&whom, asked).await {
                 Some(outcome) => RoleAnswer::Published(call, outcome),
                 None => RoleAnswer::Unknown,
             }

@@ -1,7 +1,7 @@
 //! The history checker: it reads the trace of a run and decides every promise that the trace lets it decide.
 //!
 //! It believes only what the trace says and knows nothing of how the server works. Three things make it strict or lenient:
-//! * Facts from the server (`Placed`, `Held`, `Logged`, `StoreForgot`) let it judge what clients cannot see.
+//! * Facts from the server (`Placed`, `Held`, `Logged`, `StoreSaved`, `StoreForgot`) let it judge what clients cannot see.
 //! * [`crate::trace::Event::Quiet`] lets it judge what is missing. Without it, only what happened is judged.
 //! * What nobody outside can know is not judged: an attempt whose connection ended may or may not have been accepted, and
 //!   a message that was sent while somebody was joining a group may or may not reach them.
@@ -114,7 +114,8 @@ impl Checker {
             Event::Placed { user, uid, position } => self.on_placed(at, user, *uid, *position),
             Event::Held { user, cursor } => self.on_held(at, user, *cursor),
             Event::Logged { .. } => self.on_logged(at, event),
-            Event::StoreForgot => self.tables.forgot = Some(at),
+            Event::StoreSaved => self.tables.saved = at,
+            Event::StoreForgot => self.tables.forget(at),
             Event::Quiet => self.tables.quiet = Some(at),
         }
     }

@@ -132,6 +132,7 @@ impl NastyMailbox {
         let mut state = self.state.lock();
         state.table.flush();
         state.saved = state.table.live.save();
+        self.sky.recorder.record(Event::StoreSaved);
     }
 
     /// Comes back without its newest writes. Whoever had written them is told so.

@@ -44,6 +44,11 @@ impl World {
                 let millis = self.draw(|rng| rng.delay(500, 15_000, 300));
                 self.plan_in(millis, Happening::Fixed(Fault::HistoryAway));
             }
+            97..100 => {
+                self.fakes.log.set_full(true);
+                let millis = self.draw(|rng| rng.between(100, 4_000));
+                self.plan_in(millis, Happening::Fixed(Fault::LogFull));
+            }
             _ => {}
         }
     }

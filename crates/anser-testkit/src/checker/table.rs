@@ -162,6 +162,10 @@ pub(super) struct Tables {
     pub(super) chains: HashMap<(User, Chat), Chain>,
     pub(super) rosters: Rosters,
     pub(super) forgot: Option<At>,
+    /// When the store was saved last.
+    pub(super) saved: At,
+    /// Each time that it forgot what it had placed since one event and until another.
+    forgotten: Vec<(At, At)>,
     pub(super) quiet: Option<At>,
     pub(super) has_log: bool,
     pub(super) shown: usize,
@@ -171,6 +175,17 @@ pub(super) struct Tables {
 }
 
 impl Tables {
+    /// The store forgot what it had placed since it was saved last.
+    pub(super) fn forget(&mut self, at: At) {
+        self.forgot = Some(at);
+        self.forgotten.push((self.saved, at));
+    }
+
+    /// Whether the store may have forgotten what was placed then.
+    pub(super) fn is_forgotten(&self, placed: At) -> bool {
+        self.forgotten.iter().any(|&(saved, forgot)| saved <= placed && placed < forgot)
+    }
+
     pub(super) fn user(&mut self, name: &Name) -> User {
         if let Some(&place) = self.user_places.get(name) {
             return place;

@@ -476,6 +476,17 @@ fn no_gap_fails_when_a_store_that_forgot_reuses_positions() {
 }
 
 #[test]
+fn nothing_twice_fails_when_a_store_places_anew_what_it_did_not_forget() {
+    let placed = || Story::two().send(1, 1, "alice", "bob").ack(1, 10).placed("bob", 10, 10);
+    placed().event(Event::StoreForgot).placed("bob", 10, 2010).breaks_nothing();
+    let saved = || placed().event(Event::StoreSaved).event(Event::StoreForgot);
+    saved().placed("bob", 10, 2010).breaks(Promise::NothingTwice);
+    // What it forgot before it was saved may come later still.
+    let story = placed().event(Event::StoreForgot).event(Event::StoreSaved).event(Event::StoreForgot);
+    story.placed("bob", 10, 2010).breaks_nothing();
+}
+
+#[test]
 fn no_gap_fails_when_sync_times_go_back_or_fall_short_of_a_notify() {
     Story::two().pull(2, 1, 5).pulled(2, 1, 4).breaks(Promise::NoGap);
     Story::two().pull(2, 1, 5).pulled(2, 1, 9).pull(2, 2, 5).pulled(2, 2, 8).breaks(Promise::NoGap);

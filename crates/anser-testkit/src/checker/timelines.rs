@@ -63,11 +63,10 @@ impl Checker {
         let row = &self.tables.users[user];
         let (held, newest) = (row.held, row.position);
         // What was forgotten may be placed anew, above every cursor but not above every lost position.
-        let forgot = self.tables.forgot;
-        let is_lost = |earlier: At| forgot.is_some_and(|forgot| forgot > earlier);
+        let newest_is_lost = self.tables.is_forgotten(newest.at);
         let earlier = self.tables.placed.get(&(user, uid)).copied();
-        let again = earlier.map(|(at, _)| at).filter(|&at| !is_lost(at));
-        let disorder = position <= newest.value && !is_lost(newest.at);
+        let again = earlier.map(|(at, _)| at).filter(|&at| !self.tables.is_forgotten(at));
+        let disorder = position <= newest.value && !newest_is_lost;
         if let Some(earlier) = again {
             self.blame(Promise::NothingTwice, &[earlier, at], format!("{uid} went into a timeline twice"));
         }
@@ -85,7 +84,7 @@ impl Checker {
         if position < uid.sent_time().0 {
             self.blame(Promise::InOrder, &[at], format!("position {position} is below the sent time"));
         }
-        if disorder || position > newest.value || is_lost(newest.at) {
+        if disorder || position > newest.value || newest_is_lost {
             self.tables.users[user].position = Known { value: position, at };
         }
         self.tables.placed.insert((user, uid), (at, earlier.map_or(1, |(_, times)| times + 1)));

@@ -346,8 +346,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         taken: Option<u64>,
     },
-    /// A fact from the server: the store of the timelines came back without its newest writes. From here on a message
-    /// that was placed again may be shown again.
+    /// A fact from the server: what the store of the timelines has now it will not forget.
+    StoreSaved,
+    /// A fact from the server: the store of the timelines came back without its newest writes: any since it was saved last. From here
+    /// on a message that was placed again may be shown again.
     StoreForgot,
     /// All faults are over and everything has settled: whoever is connected has pulled to the end. What was promised must
     /// be there now.

@@ -69,6 +69,7 @@ fn one_of_each() -> Vec<Event> {
             body: 2,
             taken: Some(3),
         },
+        Event::StoreSaved,
         Event::StoreForgot,
         Event::Disconnected { connection },
         Event::Quiet,
