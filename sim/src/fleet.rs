@@ -6,7 +6,7 @@ mod members;
 mod streams;
 mod tamper;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anser_backend::Member;
@@ -52,6 +52,8 @@ pub(crate) enum Doing {
     AccessStarts,
     /// A process that was stopped goes on.
     Resume(usize, usize),
+    /// What was cut off is reached again.
+    Mend(usize),
     /// A node dies.
     Kill(usize, usize),
     /// A node that leaves has let go of all, or takes too long.
@@ -80,13 +82,18 @@ pub(crate) struct Slot {
     /// How many times it has begun.
     starts: usize,
     is_draining: bool,
-    /// Until when no other node reaches it, nor it another one.
-    cut_until: u64,
-    /// Whether it does not reach the list of members either.
-    is_cut_from_list: bool,
+    /// No other node reaches it, nor it another one, if so.
+    cut: Option<Cut>,
     view: View,
     /// Who owns what, as this node was told.
     owners: Option<Owners>,
+}
+
+/// What a node is cut off from beside the others: from the list of members, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Others,
+    OthersAndList,
 }
 
 /// See the module.
@@ -98,6 +105,8 @@ pub(crate) struct Fleet {
     /// The nodes as the access node sees them, for whatever is asked.
     pub(crate) directory: Arc<Mutex<Directory>>,
     streams: BTreeMap<Way, Stream>,
+    /// Nodes that are dead and of which nobody hears that: their machines are gone with them.
+    silent: BTreeSet<NodeId>,
     access: NodeId,
     access_view: View,
     pub(crate) is_access_up: bool,
@@ -142,19 +151,24 @@ impl Fleet {
             id: NodeId(0),
             starts: 0,
             is_draining: false,
-            cut_until: 0,
-            is_cut_from_list: false,
+            cut: None,
             view: View::default(),
             owners: None,
         });
         let slots = slots.collect();
-        let directory = Directory { routes: View::default().routes(partitions), partitions, nodes: BTreeMap::new() };
+        let directory = Directory {
+            routes: View::default().routes(partitions),
+            partitions,
+            nodes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+        };
         let sink = Arc::new(SimAccess::default());
         Self {
             slots,
             leases: BTreeMap::new(),
             directory: Arc::new(Mutex::new(directory)),
             streams: BTreeMap::new(),
+            silent: BTreeSet::new(),
             access: NodeId::drawn(1 << 32),
             access_view: View::default(),
             is_access_up: true,
@@ -248,6 +262,7 @@ impl World {
                     node.gate.open();
                 }
             }
+            Doing::Mend(place) => self.set_cut(place, None),
             Doing::Kill(place, start) => {
                 if !self.work.is_over && self.life(place, start).is_some() {
                     self.kill_slot(place, 300);
@@ -289,7 +304,8 @@ impl World {
         let node = SimNode::start(&self.fakes, &self.message_config, &self.clock, Some(&among));
         fleet.directory.lock().nodes.insert(id, node.reachable());
         slot.node = Some(node);
-        let start = slot.starts;
+        let (start, cut) = (slot.starts, slot.cut);
+        self.set_cut(place, cut);
         self.starts += 1;
         self.note_online();
         let killed = !self.work.is_over && self.rng.chance(self.plan.killed_starts);
@@ -328,6 +344,9 @@ impl World {
         // What it had said before is on its way, or was never sent.
         drop(node);
         let id = slot.id;
+        if fleet.rng.chance(500) {
+            fleet.silent.insert(id);
+        }
         fleet.directory.lock().nodes.remove(&id);
         self.fakes.crash_of(id);
         self.end_streams(id);
@@ -346,7 +365,9 @@ impl World {
     /// A node that was told to leave has nothing left, or is cut off.
     fn leave(&mut self, place: usize, start: usize) {
         if self.life(place, start).is_some() {
-            if let Some(fleet) = &mut self.fleet {
+            if let Some(fleet) = &mut self.fleet
+                && !fleet.is_cut_from_list(place)
+            {
                 let id = fleet.slots[place].id;
                 fleet.leases.remove(&id);
             }

@@ -70,7 +70,7 @@ impl SimNode {
             None => MessageRole::new("sim", config, fakes.backends(), access.clone(), clock),
             Some(among) => {
                 let (directory, asks_nobody) = (Arc::clone(&among.directory), among.asks_nobody);
-                let peers = Peers { access: access.clone(), directory, asks_nobody };
+                let peers = Peers { me: among.id, access: access.clone(), directory, asks_nobody };
                 let cluster = Cluster { me: among.id, peers: Arc::new(peers) };
                 MessageRole::in_cluster(
                     &among.name,
@@ -151,6 +151,7 @@ fn slowly(clock: SimClock, ahead_ms: u64) -> impl Fn() -> Timestamp + Send + Syn
 /// The other nodes, as this one calls them. What it says to them goes out with what it says to the access role, in one order.
 #[derive(Debug)]
 struct Peers {
+    me: NodeId,
     access: Arc<SimAccess>,
     directory: Arc<Mutex<Directory>>,
     asks_nobody: bool,
@@ -185,7 +186,8 @@ impl PeerService for Peers {
         }
         let owner = {
             let directory = self.directory.lock();
-            directory.routes.owner(partition).and_then(|owner| directory.nodes.get(&owner).cloned())
+            let is_cut = directory.cut.contains(&self.me);
+            directory.routes.owner(partition).filter(|_| !is_cut).and_then(|owner| directory.reachable(owner))
         };
         Box::pin(async move {
             let Some(Reachable { handle, death }) = owner else { return Err(Refusal::UNAVAILABLE) };

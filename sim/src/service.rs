@@ -1,6 +1,6 @@
 //! Asking the message role, wherever it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(crate) struct Directory {
     pub(crate) routes: Routes,
     pub(crate) partitions: PartitionCount,
     pub(crate) nodes: BTreeMap<NodeId, Reachable>,
+    /// Those that nobody else reaches.
+    pub(crate) cut: BTreeSet<NodeId>,
 }
 
 /// A process that can be asked, and whether it lives.
@@ -63,6 +65,11 @@ impl Death {
 }
 
 impl Directory {
+    /// A process that can be asked now.
+    pub(crate) fn reachable(&self, node: NodeId) -> Option<Reachable> {
+        self.nodes.get(&node).filter(|_| !self.cut.contains(&node)).cloned()
+    }
+
     fn target(&self, whom: &For) -> Option<NodeId> {
         match whom {
             For::User(user) => self.routes.message_node(user),
@@ -96,7 +103,7 @@ impl Service {
             let (node, reachable) = {
                 let directory = directory.lock();
                 let node = directory.target(whom);
-                (node, node.and_then(|node| directory.nodes.get(&node).cloned()))
+                (node, node.and_then(|node| directory.reachable(node)))
             };
             if let Some(Reachable { handle, death }) = reachable {
                 let answer = tokio::select! {
@@ -105,6 +112,8 @@ impl Service {
                     () = death.wait() => None,
                     () = sleep_until(deadline) => return None,
                 };
+                // Of a node that was cut off meanwhile no answer comes.
+                let answer = answer.filter(|_| node.is_some_and(|node| !directory.lock().cut.contains(&node)));
                 match answer {
                     // The node knew better, and the routes have changed meanwhile.
                     Some(Err(Refusal::UNAVAILABLE)) if directory.lock().target(whom) != node => {}

@@ -162,6 +162,14 @@ impl Server {
         }
     }
 
+    /// What `anser cluster status` says of it, whether all is well or not.
+    pub fn status(&self) -> String {
+        match &self.0 {
+            Place::Single(_) => panic!("it is no cluster"),
+            Place::Many(server) => String::from_utf8_lossy(&server.operate(&["status"], &[]).stdout).into_owned(),
+        }
+    }
+
     /// Starts it again after it ended: the same data, the same ports. Returns once it is ready, with how long that took.
     pub async fn start_again(&mut self) -> Duration {
         match &mut self.0 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anser_cluster::SignInView;
 use anser_rmtp::{ConnAckStatus, DisconnectStatus};
 use anser_types::{Timestamp, UserKey};
-use futures_util::stream::{self, TryStreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::outbox::End;
 use crate::registry::PARTS;
@@ -51,25 +51,24 @@ impl Ban {
     }
 }
 
-/// Looks at all users who are here once within `every`, a part of them at a time, until it is cut off.
+/// Looks at all users who are here about once within `every`, a part of them at a time, until it is cut off.
 pub(crate) async fn look_again(services: Arc<Services>, every: Duration) {
     let mut turns = tokio::time::interval(every / PARTS);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        for present in services.registry.present() {
+        let mut parts = services.registry.present();
+        loop {
             turns.tick().await;
-            let users = present.into_iter().map(|(user, _)| Ok(user));
-            let looked = stream::iter(users).try_for_each_concurrent(AT_ONCE, |user| look_at(&services, user)).await;
-            // Nobody is ended for what cannot be read; their turn comes again.
-            if let Err(refusal) = looked {
-                tracing::debug!(%refusal, "users who are here could not be looked at again");
-            }
+            let Some(part) = parts.next() else { break };
+            stream::iter(part).for_each_concurrent(AT_ONCE, |(user, _)| look_at(&services, user)).await;
         }
     }
 }
 
-async fn look_at(services: &Services, user: UserKey) -> Result<(), anser_cluster::Refusal> {
-    let view = services.directory.sign_in_view(&user).await?;
-    services.registry.hold_to(&user, &view, services.clock.now());
-    Ok(())
+async fn look_at(services: &Services, user: UserKey) {
+    match services.directory.sign_in_view(&user).await {
+        Ok(view) => services.registry.hold_to(&user, &view, services.clock.now()),
+        // Nobody is ended for what cannot be read; the next turn comes.
+        Err(refusal) => tracing::debug!(%user, %refusal, "a user who is here could not be looked at again"),
+    }
 }

@@ -63,9 +63,9 @@ pub struct AccessConfig {
     pub publish_rate: u32,
     /// How many queries of one connection may wait for their answers; more are refused as retryable. Default 32. Since 0.1.
     pub queries_max: usize,
-    /// Within how long everybody who is signed in is looked at again. A block, or a token that was made void, ends connections at
+    /// Within about how long everybody who is signed in is looked at again. A block, or a token that was made void, ends connections at
     /// once; one that did not hear of it, because its node was cut off, ends then. Each look reads a row of the directory. 0:
-    /// nobody is looked at again. Default 300. Since 0.1.
+    /// nobody is looked at again. Default 300. Since 0.2.
     pub look_again_seconds: u64,
     /// How long a drain spreads the closing of connections. Default 10. Since 0.1.
     pub drain_seconds: u64,

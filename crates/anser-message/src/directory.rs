@@ -37,11 +37,11 @@ fn muted(group: &GroupView) -> Vec<(UserId, Timestamp)> {
 
 impl DirectoryService for MessageHandle {
     fn sign_in_view(&self, user: &UserKey) -> BoxFuture<'_, Result<SignInView, Refusal>> {
-        let reading = self.backends.directory.user(user);
         let Some(views) = &self.sign_in_views else {
-            return read(reading, may_sign_in);
+            return read(self.backends.directory.user(user), may_sign_in);
         };
-        let (stand, user) = (views.begin(user), user.clone());
+        let stand = views.begin(user);
+        let (reading, user) = (self.backends.directory.user(user), user.clone());
         Box::pin(async move {
             let known_by_then = async {
                 tokio::time::sleep(PATIENCE).await;
@@ -52,12 +52,9 @@ impl DirectoryService for MessageHandle {
             };
             tokio::select! {
                 read = read(reading, may_sign_in) => match read {
-                    Ok(view) => {
-                        if let Some(stand) = stand {
-                            views.note(stand, user.clone(), view);
-                        }
-                        Ok(view)
-                    }
+                    Ok(view) if stand.is_some_and(|stand| views.note(stand, user.clone(), view)) => Ok(view),
+                    // A change may be on its way into the directory.
+                    Ok(view) => Ok(views.known(&user).unwrap_or(view)),
                     Err(refusal) => views.known(&user).ok_or(refusal),
                 },
                 view = known_by_then => Ok(view),

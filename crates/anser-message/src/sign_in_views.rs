@@ -71,29 +71,40 @@ impl SignInViews {
         (self.progress.archived_in(partition) >= changed).then_some(Stand { partition, term, changed })
     }
 
-    /// What the directory has said.
-    pub(crate) fn note(&self, stand: Stand, user: UserKey, view: SignInView) {
+    /// What the directory has said. Returns whether that holds.
+    pub(crate) fn note(&self, stand: Stand, user: UserKey, view: SignInView) -> bool {
         let Stand { partition, term, changed } = stand;
         let mut state = self.state.lock();
         if state.changed.get(&partition) != Some(&(term, changed)) {
-            return;
-        }
-        if state.young.len() >= self.users_max {
-            state.old = std::mem::take(&mut state.young);
+            return false;
         }
         state.old.remove(&user);
         state.young.insert(user, Known { term, view });
+        if state.young.len() < self.users_max {
+            return true;
+        }
+        let young = std::mem::take(&mut state.young);
+        let oldest = std::mem::replace(&mut state.old, young);
+        // What is many takes time: others do not wait for it.
+        drop(state);
+        drop(oldest);
+        true
     }
 
-    /// A change of a user is in the log. To be called before anybody is told.
+    /// A change of a user is in the log. To be called before anybody is told. What is read again for a replay is known already, and
+    /// newer changes with it.
     pub(crate) fn changed(&self, partition: PartitionId, offset: Offset, record: &UserRecord) {
         if !concerns(&record.change) {
             return;
         }
         let Some(term) = self.progress.term(partition) else { return };
         let mut state = self.state.lock();
-        state.changed.insert(partition, (term, offset.next()));
-        let State { young, old, .. } = &mut *state;
+        let State { changed, young, old } = &mut *state;
+        let known = changed.entry(partition).or_default();
+        if known.0 == term && offset < known.1 {
+            return;
+        }
+        *known = (term, self.progress.accepted(partition).max(offset.next()));
         if let Some(known) = young.get_mut(&record.user).or_else(|| old.get_mut(&record.user)) {
             apply(&mut known.view, &record.change);
         }

@@ -2,7 +2,7 @@
 
 use anser_types::NodeId;
 
-use super::Doing;
+use super::{Cut, Doing};
 use crate::plan::Faults;
 use crate::wires::Way;
 use crate::workload::Fault;
@@ -97,7 +97,9 @@ impl World {
         let handle = node.handle.clone();
         slot.is_draining = true;
         let start = slot.starts;
-        self.renew(place, now + super::LEASE_MS, clock);
+        if !self.fleet.as_ref().is_some_and(|fleet| fleet.is_cut_from_list(place)) {
+            self.renew(place, now + super::LEASE_MS, clock);
+        }
         self.plan_in(LEAVE_MS_MAX, Happening::Fleet(Doing::Leave(place, start)));
         self.answers.push(Box::pin(async move {
             handle.released().await;
@@ -124,24 +126,36 @@ impl World {
     /// The other nodes and a node do not reach each other for a while. It reaches the log and the mailbox all the time, and the list of members
     /// or not.
     fn cut_off(&mut self, place: usize) {
-        let now = self.now();
-        let Some(fleet) = &mut self.fleet else { return };
-        let (millis, is_cut_from_list) = (fleet.rng.delay(1_500, 15_000, 300), fleet.rng.chance(500));
-        let slot = &mut fleet.slots[place];
-        (slot.cut_until, slot.is_cut_from_list) = (now + millis, is_cut_from_list);
-        let id = slot.id;
+        let millis = self.draw(|rng| rng.delay(1_500, 15_000, 300));
+        let cut = if self.draw(|rng| rng.chance(500)) { Cut::Others } else { Cut::OthersAndList };
+        self.set_cut(place, Some(cut));
+        self.plan_in(millis, Happening::Fleet(Doing::Mend(place)));
+        let Some(fleet) = &self.fleet else { return };
+        let id = fleet.slots[place].id;
         let ways: Vec<Way> = fleet.streams.keys().filter(|(from, to)| *from == id || *to == id).copied().collect();
         ways.into_iter().for_each(|way| self.cut_way(way));
+    }
+
+    pub(super) fn set_cut(&mut self, place: usize, cut: Option<Cut>) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let slot = &mut fleet.slots[place];
+        slot.cut = cut;
+        let unreached = &mut fleet.directory.lock().cut;
+        match cut {
+            Some(_) => unreached.insert(slot.id),
+            None => unreached.remove(&slot.id),
+        };
     }
 
     /// Everything is mended.
     pub(crate) fn mend_fleet(&mut self) {
         let Some(fleet) = &mut self.fleet else { return };
         for slot in &mut fleet.slots {
-            slot.cut_until = 0;
             if let Some(node) = &slot.node {
                 node.gate.open();
             }
         }
+        let places = fleet.slots.len();
+        (0..places).for_each(|place| self.set_cut(place, None));
     }
 }

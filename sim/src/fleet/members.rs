@@ -6,7 +6,7 @@ use anser_peer::{Claimed, Routes, Suspicions};
 use anser_types::{NodeId, PartitionCount};
 use tokio::time::Instant;
 
-use super::{ANNOUNCE_MS, Doing, Fleet, LEASE_MS, peer_config};
+use super::{ANNOUNCE_MS, Cut, Doing, Fleet, LEASE_MS, peer_config};
 use crate::switch::Switch;
 use crate::wires::Way;
 use crate::world::{Happening, World};
@@ -21,6 +21,12 @@ pub(super) struct View {
 }
 
 impl View {
+    /// Takes in the list of members, and forgets what others claimed who have left it.
+    fn read(&mut self, me: NodeId, members: &[Member]) {
+        self.members = members.to_vec();
+        self.claimed.retain(|node, _| *node == me || members.iter().any(|member| member.id == *node));
+    }
+
     pub(super) fn routes(&mut self, partitions: PartitionCount) -> Routes {
         let suspects = self.suspicions.among(&self.members, Instant::now(), peer_config().refusal_counts);
         Routes::new(&self.members, &suspects, &self.claimed, partitions)
@@ -33,13 +39,13 @@ pub(super) struct Refused(pub(super) bool);
 
 impl Fleet {
     /// Whether no other node reaches a node.
-    pub(super) fn is_cut(&self, id: NodeId, now: u64) -> bool {
-        self.place_of(id).is_some_and(|place| self.slots[place].cut_until > now)
+    pub(super) fn is_cut(&self, id: NodeId) -> bool {
+        self.place_of(id).is_some_and(|place| self.slots[place].cut.is_some())
     }
 
     /// Whether a node does not reach the list of members.
-    pub(super) fn is_cut_from_list(&self, place: usize, now: u64) -> bool {
-        self.slots[place].is_cut_from_list && self.slots[place].cut_until > now
+    pub(super) fn is_cut_from_list(&self, place: usize) -> bool {
+        self.slots[place].cut == Some(Cut::OthersAndList)
     }
 
     pub(super) fn view(&mut self, id: NodeId) -> Option<&mut View> {
@@ -73,7 +79,7 @@ impl World {
         let clock = self.clock.now();
         let Some(node) = self.life(place, start) else { return };
         let stands_still = node.gate.is_closed();
-        let reaches_it = self.fleet.as_ref().is_some_and(|fleet| !fleet.is_cut_from_list(place, now));
+        let reaches_it = self.fleet.as_ref().is_some_and(|fleet| !fleet.is_cut_from_list(place));
         if !stands_still && reaches_it {
             self.renew(place, now + LEASE_MS, clock);
         }
@@ -107,13 +113,13 @@ impl World {
         let millis = self.rng.between(200, 500);
         self.plan_in(millis, Happening::Fleet(Doing::Look(place, start)));
         let Some(fleet) = &mut self.fleet else { return };
-        if is_closed || fleet.is_cut_from_list(place, now) {
+        if is_closed || fleet.is_cut_from_list(place) {
             return;
         }
         let members = fleet.members(now);
         let slot = &mut fleet.slots[place];
-        slot.view.members.clone_from(&members);
         let me = slot.id;
+        slot.view.read(me, &members);
         fleet.tell_owners(place);
         if let Some(node) = &fleet.slots[place].node
             && members.iter().any(|member| member.id == me)
@@ -137,7 +143,7 @@ impl World {
         self.plan_in(millis, Happening::Fleet(Doing::AccessLooks));
         let Some(fleet) = self.fleet.as_mut().filter(|fleet| fleet.is_access_up) else { return };
         let members = fleet.members(now);
-        fleet.access_view.members.clone_from(&members);
+        fleet.access_view.read(fleet.access, &members);
         let access = fleet.access;
         for member in &members {
             self.open_way((access, member.id));

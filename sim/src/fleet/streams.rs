@@ -242,7 +242,8 @@ impl World {
         let Some(fleet) = &mut self.fleet else { return };
         let (from, to) = way;
         let (dials, is_there) = (fleet.is_alive(from), fleet.is_alive(to));
-        let is_cut = fleet.is_cut(from, now) || fleet.is_cut(to, now);
+        let is_cut = fleet.is_cut(from) || fleet.is_cut(to);
+        let refuses = !is_there && !is_cut && !fleet.silent.contains(&to);
         let is_listed = fleet.view(from).is_some_and(|view| view.members.iter().any(|member| member.id == to));
         let Some(stream) = fleet.streams.get_mut(&way) else { return };
         if stream.epoch != epoch || stream.state != State::Down || !dials {
@@ -253,7 +254,7 @@ impl World {
                 let millis = fleet.rng.delay(100, 1_000, 200);
                 self.plan_in(millis, Happening::Fleet(Doing::Dial(way, epoch)));
             }
-            return self.note_answer(way, Err(Refused(!is_there)));
+            return self.note_answer(way, Err(Refused(refuses)));
         }
         stream.open(now);
         self.note_answer(way, Ok(()));

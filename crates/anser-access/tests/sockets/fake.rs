@@ -1,6 +1,6 @@
 //! A message role and a directory in memory: everything is decided at once, nothing is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -177,6 +177,8 @@ impl MessageService for FakeMessages {
 #[derive(Debug, Default)]
 pub(crate) struct FakeDirectory {
     pub(crate) views: Mutex<HashMap<UserKey, SignInView>>,
+    /// Of whom nothing can be read.
+    pub(crate) damaged: Mutex<HashSet<UserKey>>,
     /// After so many answers nothing is answered any more; zero: never.
     pub(crate) answers_max: AtomicUsize,
     answers: AtomicUsize,
@@ -197,7 +199,7 @@ impl DirectoryService for FakeDirectory {
             return Box::pin(std::future::pending());
         }
         let view = self.views.lock().get(user).copied().unwrap_or_default();
-        let is_away = self.is_away.load(Ordering::Relaxed);
+        let is_away = self.is_away.load(Ordering::Relaxed) || self.damaged.lock().contains(user);
         Box::pin(async move { if is_away { Err(Refusal::UNAVAILABLE) } else { Ok(view) } })
     }
 

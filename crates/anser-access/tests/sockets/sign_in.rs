@@ -142,7 +142,7 @@ async fn one_way_in_holds_for_whoever_was_in_when_the_word_was_lost() {
     world.directory.is_away.store(true, Relaxed);
     let asked = world.directory.asked();
     world.directory.views.lock().extend([(world.key("alice"), blocked), (world.key("bob"), void)]);
-    // Everybody is looked at, some twice, and what cannot be read is held against nobody.
+    // What cannot be read is held against nobody.
     until(|| world.directory.asked() >= asked + 6).await;
     assert_eq!(world.registry.len(), 3);
     world.directory.is_away.store(false, Relaxed);
@@ -150,6 +150,25 @@ async fn one_way_in_holds_for_whoever_was_in_when_the_word_was_lost() {
     assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 7 }));
     carol.ping().await;
     until(|| world.registry.len() == 1).await;
+}
+
+#[tokio::test]
+async fn slow_is_alone_a_user_who_cannot_be_looked_at_keeps_nobody_else_from_it() {
+    let world = World::with(anser_access::AccessConfig { look_again_seconds: 1, ..config() });
+    let (mut ill, mut blocked) = (Vec::new(), Vec::new());
+    // More than the registry has parts, so that some are in one.
+    for number in 0..80 {
+        let (one, other) = (format!("ill{number}"), format!("blocked{number}"));
+        ill.push(world.ours(&one, "web-1").await);
+        blocked.push(world.ours(&other, "web-1").await);
+        world.directory.damaged.lock().insert(world.key(&one));
+        let view = SignInView { blocked_until: Clock::system().now().plus(60_000), ..SignInView::default() };
+        world.directory.views.lock().insert(world.key(&other), view);
+    }
+    for client in &mut blocked {
+        assert_eq!(client.next().await, Some(ServerFrame::Disconnect { code: 5 }));
+    }
+    until(|| world.registry.len() == ill.len()).await;
 }
 
 #[tokio::test]

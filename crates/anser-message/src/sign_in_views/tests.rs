@@ -34,7 +34,7 @@ fn served() -> (Progress, SignInViews) {
 impl SignInViews {
     fn read(&self, name: &str, view: SignInView) {
         let stand = self.begin(&user(name)).unwrap();
-        self.note(stand, user(name), view);
+        assert!(self.note(stand, user(name), view));
     }
 
     fn accept(&self, offset: u64, record: &UserRecord) {
@@ -59,11 +59,25 @@ fn one_way_in_holds_as_changes_reach_what_is_known_at_once() {
 }
 
 #[test]
+fn one_way_in_holds_while_old_changes_are_read_again() {
+    let (progress, views) = served();
+    views.read("u", OPEN);
+    views.accept(10, &change("u", UserChange::Unblocked));
+    views.accept(20, &change("u", UserChange::Blocked { until: Timestamp(70) }));
+    progress.note_archived(ONE, Offset(20));
+    views.accept(10, &change("u", UserChange::Unblocked));
+    assert_eq!(views.known(&user("u")).unwrap().blocked_until, Timestamp(70));
+    assert_eq!(views.begin(&user("u")), None, "the directory has still to have the newer one");
+    views.accept(20, &change("u", UserChange::Blocked { until: Timestamp(70) }));
+    assert_eq!(views.known(&user("u")).unwrap().blocked_until, Timestamp(70));
+}
+
+#[test]
 fn what_was_read_before_a_change_does_not_hide_it() {
     let (_, views) = served();
     let stand = views.begin(&user("u")).unwrap();
     views.accept(10, &change("u", UserChange::Blocked { until: Timestamp(70) }));
-    views.note(stand, user("u"), OPEN);
+    assert!(!views.note(stand, user("u"), OPEN));
     assert_eq!(views.known(&user("u")), None);
 }
 

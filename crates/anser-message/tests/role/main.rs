@@ -10,6 +10,7 @@ mod clock;
 mod delivery;
 mod groups;
 mod handover;
+mod lagging;
 mod log;
 mod pages;
 mod parked;

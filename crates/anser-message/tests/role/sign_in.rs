@@ -55,6 +55,8 @@ async fn one_way_in_holds_for_who_is_blocked_while_the_directory_is_away() {
     assert!(world.block("alice").await.unwrap_err().status.is_retryable(), "whoever asked for it asks again");
     assert_eq!(world.may_sign_in("alice").await, Ok(SignInView { blocked_until: UNTIL, ..OPEN }), "it holds at once");
     world.directory.set_answers(Answers::Yes);
+    // The directory has not got it yet.
+    assert_eq!(world.may_sign_in("alice").await, Ok(SignInView { blocked_until: UNTIL, ..OPEN }));
     world.block("alice").await.unwrap();
     assert_eq!(world.may_sign_in("alice").await, Ok(SignInView { blocked_until: UNTIL, ..OPEN }));
 }

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use anser_backend::Role;
 use anser_cluster::{Command, Refusal};
 use anser_types::{NodeId, Subject, UserKey};
 use tokio::time::{Instant, timeout_at};
 
 use super::Hub;
+use crate::kept::Ways as _;
 use crate::link::CallError;
 use crate::serve::serve;
 use crate::wire::{Answer, Request};
@@ -81,9 +83,13 @@ impl Hub {
                 owner_of(&Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target))
             }
             Request::Command(Command::Roster { subject, .. }) => owner_of(subject),
-            // The owner knows it even while the directory cannot be read.
-            Request::SignInView(user) | Request::Command(Command::User { user, .. }) => {
-                owner_of(&Subject::User(user.clone()))
+            Request::Command(Command::User { user, .. }) => owner_of(&Subject::User(user.clone())),
+            // The owner knows it even while the directory cannot be read; where that can be, any node does.
+            Request::SignInView(user) => {
+                let owner = owner_of(&Subject::User(user.clone()));
+                let nodes = routes.members().iter().filter(|member| member.roles.has(Role::Message));
+                let mut all = owner.into_iter().chain(nodes.map(|member| member.id));
+                all.find(|node| self.answers(*node)).or(owner)
             }
             Request::Recall(recall) => {
                 let command = &recall.command;

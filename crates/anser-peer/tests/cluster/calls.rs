@@ -144,6 +144,20 @@ async fn commands_and_who_may_sign_in_go_to_the_owner_of_their_subject() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_sign_in_is_asked_elsewhere_where_the_owner_does_not_answer() {
+    let world = World::with_leases(600_000);
+    let access = world.node(Plan::access("a1")).await;
+    let (one, two) = (world.node(Plan::message("m1")).await, world.node(Plan::message("m2")).await);
+    access.reaches(&[&one, &two]).await;
+    two.proxy.stop_up();
+    two.proxy.cut();
+    for number in 0..20 {
+        access.routed.sign_in_view(&key(&format!("user{number}"))).await.unwrap();
+    }
+    assert_eq!(one.messages.calls.lock().len(), 20, "the other one stays in the list");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn presence_and_kicks_find_their_way() {
     let world = World::new();
     let (here, there) = (world.node(Plan::access("a1")).await, world.node(Plan::access("a2")).await);
