@@ -34,7 +34,8 @@ fn told_why_bad_settings_end_with_code_2_and_touch_nothing() {
     let data = folder.path().join("data");
     let data = data.to_str().expect("a readable path");
     let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/one.crt");
-    let cases: [(&[&str], &str); 7] = [
+    let among_others = ["--set", "cluster.name=n1", "--set", "cluster.listen=127.0.0.1:0"];
+    let cases: [(&[&str], &str); 8] = [
         (&["--config", file], "anser.toml:3: unknown field `kay`"),
         (&["--config", "/nowhere/anser.toml"], "/nowhere/anser.toml"),
         (&["--http", "8080"], "HOST:PORT"),
@@ -42,6 +43,7 @@ fn told_why_bad_settings_end_with_code_2_and_touch_nothing() {
         (&["--app-key", "only"], "key and secret go together"),
         (&["--app-key", "k", "--app-secret", "secret1"], "easily guessed"),
         (&["--tls-certificate", certificate], "certificate and key go together"),
+        (&among_others, "app.key and app.secret: nodes of a cluster have to know the same app"),
     ];
     for (arguments, why) in cases {
         let output = run(&[&["serve", "--data", data], arguments].concat(), "");

@@ -16,6 +16,6 @@ pub use chatter::{Chatter, Load};
 pub use met::Met;
 pub use reader::read_everything;
 pub use recorder::Recorder;
-pub use server::{Ended, Ready, Server, ServerBuilder, Site};
+pub use server::{Ready, Server, ServerBuilder, Site};
 pub use single::anser;
 pub use wait::{until, within};

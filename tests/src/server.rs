@@ -2,7 +2,6 @@
 //! `ANSER_TESTS_STACK` names the folder of a stack of real backends, a cluster of nodes on them.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use anser_client::admin::Admin;
@@ -82,22 +81,6 @@ impl ServerBuilder {
     /// Starts it in one process, on free ports, and waits until it is ready.
     pub async fn start(self) -> Server {
         Server(Place::Single(Single::start(self.0).await))
-    }
-}
-
-/// How a server that is to fail has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit code.
-    pub code: Option<i32>,
-    /// What it wrote, on both outputs.
-    pub said: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-        Self { code: output.status.code(), said }
     }
 }
 

@@ -16,6 +16,9 @@ const STACKS: [(&str, Shape); 2] = [
     ("three", Shape { kafka: Some(Brokers::Three), redis: Some(RedisShape::Cluster), hbase: false, for_speed: false }),
 ];
 
+/// Tests that kill or pause a broker of their own, for up to half a minute each.
+const ACCIDENTS: &str = "accidents::";
+
 /// Brings the stacks up, runs the suites, ends the stacks. After a failure their data and logs are left to be looked at.
 pub(super) fn run() -> anyhow::Result<bool> {
     // Whatever a run left that was cut off, or that failed.
@@ -50,13 +53,14 @@ fn test(stacks: &[Stack]) -> anyhow::Result<bool> {
     let present = |package: &&&str| tools::root().join("crates").join(package).join("Cargo.toml").exists();
     let packages: Vec<&str> = PACKAGES.iter().filter(present).copied().collect();
     println!("-- the suites of {}", packages.join(", "));
-    let mut command = tools::cargo(&["test", "--no-fail-fast"]);
-    command.args(packages.iter().flat_map(|package| ["--package", package]));
-    // They need a machine that does nothing else: each pauses or kills a broker of its own for half a minute.
-    println!(
-        "-- without the accidents of Kafka: cargo test -p anser-backend-kafka accidents runs them, see docs/backends.md"
-    );
-    command.args(["--", "--skip", "accidents"]);
-    command.envs(stacks.iter().flat_map(Stack::environment)).env(REQUIRED, "required");
-    Ok(command.status()?.success())
+    let mut suites = tools::cargo(&["test", "--no-fail-fast"]);
+    suites.args(packages.iter().flat_map(|package| ["--package", package])).args(["--", "--skip", ACCIDENTS]);
+    println!("-- then the accidents of Kafka, for which nothing else is to run");
+    let mut accidents = tools::cargo(&["test", "--package", "anser-backend-kafka", ACCIDENTS]);
+    let mut all_well = true;
+    for command in [&mut suites, &mut accidents] {
+        command.envs(stacks.iter().flat_map(Stack::environment)).env(REQUIRED, "required");
+        all_well &= command.status()?.success();
+    }
+    Ok(all_well)
 }
