@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::suspicions::Suspects;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The claims of nodes, as each has told last.
 pub type Claimed = BTreeMap<NodeId, Claims>;

@@ -1,6 +1,6 @@
 //! What is told to nodes that are not in the list of members yet.
 
-use anser_backend::{ClientAddresses, Member, Role, Spoken};
+use anser_backend::{Member, Role};
 use anser_cluster::ConnectionIds;
 use anser_runtime::{Drain, Tasks};
 use anser_types::{LogId, PartitionCount};
@@ -8,6 +8,7 @@ use anser_types::{LogId, PartitionCount};
 use super::*;
 use crate::hub::HubParts;
 use crate::link::tests::key;
+use crate::routes::tests::member;
 use crate::wire::{Hello, OLDEST, VERSION};
 use crate::{PeerConfig, link};
 
@@ -27,21 +28,9 @@ fn hub() -> Arc<Hub> {
     })
 }
 
-fn member() -> Member {
-    Member {
-        id: NEW,
-        name: "n2".to_owned(),
-        roles: [Role::Access].into_iter().collect(),
-        address: "127.0.0.1:1".to_owned(),
-        clients: ClientAddresses::default(),
-        draining: false,
-        connections: 0,
-        weight: 1,
-        version: String::new(),
-        speaks: Spoken { oldest: OLDEST, newest: VERSION },
-        admin: String::new(),
-        clock: Timestamp::ZERO,
-    }
+fn new() -> Member {
+    let address = "127.0.0.1:1".to_owned();
+    Member { id: NEW, roles: [Role::Access].into_iter().collect(), address, ..member(2) }
 }
 
 /// A message for a user whose presence names the new node.
@@ -62,7 +51,7 @@ async fn nothing_lost_a_node_that_is_not_in_the_list_yet_is_told_once_it_is() {
         hub.take_members(&[]);
     }
     let link = hub.link(NEW).expect("what waits for it is kept");
-    hub.take_members(&[member()]);
+    hub.take_members(&[new()]);
     assert!(Arc::ptr_eq(&link, &hub.link(NEW).unwrap()), "the same is dialled");
     link.open();
     let moved = |user, head| Frame::Moved { user: key(user), head: Position(head) };

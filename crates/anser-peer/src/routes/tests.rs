@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn member(number: u64) -> Member {
+pub(crate) fn member(number: u64) -> Member {
     Member {
         id: NodeId(number << 32),
         name: format!("node-{number}"),

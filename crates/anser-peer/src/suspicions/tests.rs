@@ -1,31 +1,11 @@
 //! Who is suspected of what, and for how long.
 
-use anser_backend::{ClientAddresses, Roles, Spoken};
-use anser_types::Timestamp;
-
 use super::*;
+use crate::routes::tests::member;
 
 const COUNTS: Duration = Duration::from_secs(3);
 const ONE: NodeId = NodeId(1 << 32);
 const TWO: NodeId = NodeId(2 << 32);
-
-fn members(ids: &[NodeId]) -> Vec<Member> {
-    let member = |id: &NodeId| Member {
-        id: *id,
-        name: id.to_string(),
-        roles: Roles::all(),
-        address: String::new(),
-        clients: ClientAddresses::default(),
-        draining: false,
-        connections: 0,
-        weight: 1,
-        version: String::new(),
-        admin: String::new(),
-        speaks: Spoken::FIRST,
-        clock: Timestamp::ZERO,
-    };
-    ids.iter().map(member).collect()
-}
 
 fn suspects(silent: &[NodeId], gone: &[NodeId]) -> Suspects {
     Suspects { silent: silent.iter().copied().collect(), gone: gone.iter().copied().collect() }
@@ -33,7 +13,7 @@ fn suspects(silent: &[NodeId], gone: &[NodeId]) -> Suspects {
 
 #[test]
 fn whoever_is_silent_is_not_gone_and_whoever_answers_is_neither() {
-    let (mut suspicions, both, now) = (Suspicions::default(), members(&[ONE, TWO]), Instant::now());
+    let (mut suspicions, both, now) = (Suspicions::default(), [member(1), member(2)], Instant::now());
     suspicions.suspect(ONE, false, now);
     suspicions.suspect(TWO, true, now);
     assert_eq!(suspicions.among(&both, now, COUNTS), suspects(&[ONE, TWO], &[TWO]));
@@ -43,7 +23,7 @@ fn whoever_is_silent_is_not_gone_and_whoever_answers_is_neither() {
 
 #[test]
 fn a_refusal_counts_from_the_first_one_and_for_a_while() {
-    let (mut suspicions, one, now) = (Suspicions::default(), members(&[ONE]), Instant::now());
+    let (mut suspicions, one, now) = (Suspicions::default(), [member(1)], Instant::now());
     let (later, end) = (now + Duration::from_secs(2), now + COUNTS);
     suspicions.suspect(ONE, false, now - COUNTS);
     suspicions.suspect(ONE, true, now);
@@ -61,7 +41,7 @@ fn a_refusal_counts_from_the_first_one_and_for_a_while() {
 fn nobody_is_suspected_who_has_left_the_list() {
     let (mut suspicions, now) = (Suspicions::default(), Instant::now());
     suspicions.suspect(ONE, true, now);
-    assert_eq!(suspicions.among(&members(&[TWO]), now, COUNTS), suspects(&[], &[]));
+    assert_eq!(suspicions.among(&[member(2)], now, COUNTS), suspects(&[], &[]));
     assert!(suspicions.is_empty());
-    assert_eq!(suspicions.among(&members(&[ONE]), now, COUNTS), suspects(&[], &[]), "it came back");
+    assert_eq!(suspicions.among(&[member(1)], now, COUNTS), suspects(&[], &[]), "it came back");
 }
