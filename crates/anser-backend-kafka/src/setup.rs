@@ -157,7 +157,8 @@ impl Setup {
         }
     }
 
-    /// What the cluster says about a topic; `None` if there is none.
+    /// What the cluster says about a topic; `None` if there is none. Without any settings, the broker that was asked about those
+    /// has not heard of the topic yet, or does not tell us.
     async fn facts(&self, source: &Arc<Source>) -> Result<Option<TopicFacts>, SetupError> {
         let metadata = metadata(source).await?;
         let Some(topic) = metadata.topics().first().filter(|topic| topic.name() == source.ask.topic()) else {
@@ -177,11 +178,9 @@ impl Setup {
         let asked = ResourceSpecifier::Topic(topic.name());
         let described = self.admin.describe_configs([&asked], &self.options).await;
         for resource in described.map_err(SetupError::unavailable("describe a topic"))? {
-            let resource = match resource {
-                Ok(resource) => resource,
-                Err(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
-                Err(code) => return Err(SetupError::unavailable("describe a topic")(KafkaError::AdminOp(code))),
-            };
+            // The library passes over the error of a single topic, and shows it without settings instead.
+            let resource =
+                resource.map_err(|code| SetupError::unavailable("describe a topic")(KafkaError::AdminOp(code)))?;
             let settings = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
             facts.settings.extend(settings);
         }
@@ -192,11 +191,11 @@ impl Setup {
     async fn facts_of_made(&self, source: &Arc<Source>) -> Result<TopicFacts, SetupError> {
         let deadline = Instant::now() + HEARSAY_TIMEOUT;
         loop {
-            match self.facts(source).await? {
-                Some(facts) => return Ok(facts),
-                None if Instant::now() >= deadline => return Ok(TopicFacts::default()),
-                None => tokio::time::sleep(LOOK_EVERY).await,
+            let facts = self.facts(source).await?.unwrap_or_default();
+            if !facts.settings.is_empty() || Instant::now() >= deadline {
+                return Ok(facts);
             }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

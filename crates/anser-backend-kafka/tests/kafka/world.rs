@@ -41,12 +41,14 @@ impl World {
         from_environment("ANSER_TEST_KAFKA").map(|brokers| Self::on(&brokers))
     }
 
+    /// On these brokers. If they are several, each record is at three of them.
     pub(crate) fn on(brokers: &str) -> Self {
+        let durability = if brokers.contains(',') { Durability::Replicated } else { Durability::SingleBroker };
         let config = KafkaConfig {
             brokers: brokers.to_owned(),
             prefix: format!("anser-test-{:016x}", getrandom::u64().unwrap()),
             partitions: 4,
-            durability: Durability::SingleBroker,
+            durability,
             producers: 2,
             ..KafkaConfig::default()
         };

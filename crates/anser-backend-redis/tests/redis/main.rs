@@ -1,6 +1,7 @@
-//! The Redis backends against real servers: one that `ANSER_TEST_REDIS` names, or servers of their own that the tests start.
+//! The Redis backends against real servers: those that `ANSER_TEST_REDIS`, `ANSER_TEST_REDIS_REPLICA` and
+//! `ANSER_TEST_REDIS_CLUSTER` name, or servers of their own that the tests start.
 //!
-//! Without either the tests do nothing, and say so; with `ANSER_TEST_BACKENDS=required` they fail instead.
+//! Without them the tests do nothing, and say so; with `ANSER_TEST_BACKENDS=required` they fail instead.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod cluster;

@@ -9,7 +9,11 @@ use redis::{Client, Connection};
 use tempfile::TempDir;
 
 /// Where the tests find a Redis that is none of their own.
-const ADDRESS: &str = "ANSER_TEST_REDIS";
+pub(super) const ADDRESS: &str = "ANSER_TEST_REDIS";
+/// Where they find a replica of that.
+pub(super) const REPLICA: &str = "ANSER_TEST_REDIS_REPLICA";
+/// Where they find a Redis Cluster: all its nodes.
+pub(super) const CLUSTER: &str = "ANSER_TEST_REDIS_CLUSTER";
 
 /// A server with a folder of its own, which outlives its process.
 pub(super) struct Server {
@@ -30,10 +34,22 @@ pub(super) fn can_start() -> bool {
     found
 }
 
-/// The Redis that the environment names, as HOST:PORT.
-pub(super) fn given() -> Option<String> {
-    let url = std::env::var(ADDRESS).ok()?;
-    Some(url.strip_prefix("redis://").unwrap_or(&url).trim_end_matches('/').to_owned())
+/// The servers that a variable of the environment names, each as HOST:PORT.
+pub(super) fn given(variable: &str) -> Vec<String> {
+    let urls = std::env::var(variable).unwrap_or_default();
+    let address = |url: &str| url.strip_prefix("redis://").unwrap_or(url).trim_end_matches('/').to_owned();
+    urls.split(',').filter(|url| !url.is_empty()).map(address).collect()
+}
+
+/// The same, where nothing can be tested without them.
+pub(super) fn wanted(variable: &str) -> Option<Vec<String>> {
+    let found = Some(given(variable)).filter(|found| !found.is_empty());
+    if found.is_none() {
+        let required = std::env::var("ANSER_TEST_BACKENDS").is_ok_and(|value| value == "required");
+        assert!(!required, "{variable} is not set, and backends are required");
+        eprintln!("nothing is tested: {variable} is not set");
+    }
+    found
 }
 
 impl Server {

@@ -1,63 +1,79 @@
-//! The suites of the two ports.
+//! The suites of the two ports, with Redis laid out in each of the ways there are.
 
 use std::sync::Arc;
 
 use anser_backend::conformance::mailbox::MailboxFixture;
 use anser_backend::conformance::membership::MembershipFixture;
 use anser_backend::{BoxFuture, Mailbox, Membership};
-use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMembership, RedisStore};
+use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMembership, RedisMode, RedisStore};
 use parking_lot::Mutex;
 
 use crate::server::{self, Server};
 use crate::{config, mailbox};
 
-/// A key, for how many milliseconds it is kept, and its bytes.
-type SavedKey = (Vec<u8>, i64, Vec<u8>);
+/// The primary it is on, a key, for how many milliseconds it is kept, and its bytes.
+type SavedKey = (String, Vec<u8>, i64, Vec<u8>);
 
 /// Keys with a prefix of their own in the Redis that was given, or in one that was started.
 pub(crate) struct Fixture {
     _server: Option<Server>,
     pub(crate) config: RedisConfig,
+    /// Where the keys are.
+    primaries: Vec<String>,
     mailbox: Mutex<Option<Arc<RedisMailbox>>>,
     membership: Mutex<Option<Arc<RedisMembership>>>,
     saved: Mutex<Vec<SavedKey>>,
 }
 
 impl Fixture {
+    /// On one server.
     pub(crate) fn find() -> Option<Self> {
-        let given = server::given();
+        let given = server::given(server::ADDRESS).pop();
         let own = if given.is_none() && server::can_start() { Some(Server::start()) } else { None };
         let address = given.or_else(|| own.as_ref().map(Server::address))?;
-        Some(Self {
-            _server: own,
-            config: config(vec![address]),
-            mailbox: Mutex::new(None),
-            membership: Mutex::new(None),
-            saved: Mutex::new(Vec::new()),
-        })
+        Some(Self::on(own, config(vec![address.clone()]), vec![address]))
     }
 
-    fn connection(&self) -> redis::Connection {
-        server::connection(&self.config.addresses[0])
+    /// On a primary with a replica; they have to be given.
+    fn with_a_replica() -> Option<Self> {
+        let (primary, replica) = (server::wanted(server::ADDRESS)?, server::wanted(server::REPLICA)?);
+        let config = RedisConfig { mode: RedisMode::Replicated, ..config([replica, primary.clone()].concat()) };
+        Some(Self::on(None, config, primary))
     }
 
-    fn all_keys(&self) -> Vec<Vec<u8>> {
+    /// On a Redis Cluster without replicas; it has to be given.
+    fn on_a_cluster() -> Option<Self> {
+        let primaries = server::wanted(server::CLUSTER)?;
+        let config = RedisConfig { mode: RedisMode::Cluster, ..config(primaries.clone()) };
+        Some(Self::on(None, config, primaries))
+    }
+
+    fn on(own: Option<Server>, config: RedisConfig, primaries: Vec<String>) -> Self {
+        let (mailbox, membership, saved) = (Mutex::new(None), Mutex::new(None), Mutex::new(Vec::new()));
+        Self { _server: own, config, primaries, mailbox, membership, saved }
+    }
+
+    /// Each key, by the connection to where it is.
+    fn for_each_key(&self, mut what: impl FnMut(&str, &mut redis::Connection, Vec<u8>)) {
         let pattern = format!("{}*", self.config.prefix);
-        redis::cmd("KEYS").arg(pattern).query(&mut self.connection()).unwrap()
+        for primary in &self.primaries {
+            let mut connection = server::connection(primary);
+            let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg(&pattern).query(&mut connection).unwrap();
+            keys.into_iter().for_each(|key| what(primary, &mut connection, key));
+        }
     }
 
     fn remove_all(&self) {
-        let keys = self.all_keys();
-        if !keys.is_empty() {
-            redis::cmd("DEL").arg(keys).exec(&mut self.connection()).unwrap();
-        }
+        self.for_each_key(|_, connection, key| redis::cmd("DEL").arg(key).exec(connection).unwrap());
     }
 
     /// What a restart changes beside the data.
     fn live_anew(&self) {
-        for key in self.all_keys().iter().filter(|key| key.ends_with(b"}")) {
-            redis::cmd("HDEL").arg(key).arg("life").exec(&mut self.connection()).unwrap();
-        }
+        self.for_each_key(|_, connection, key| {
+            if key.ends_with(b"}") {
+                redis::cmd("HDEL").arg(key).arg("life").exec(connection).unwrap();
+            }
+        });
     }
 
     async fn open(&self) -> Arc<dyn Mailbox> {
@@ -97,20 +113,18 @@ impl MailboxFixture for Fixture {
     }
 
     fn save(&self) -> BoxFuture<'_, ()> {
-        let mut connection = self.connection();
-        let mut saved = self.saved.lock();
-        for key in self.all_keys() {
-            let left: i64 = redis::cmd("PTTL").arg(&key).query(&mut connection).unwrap();
-            let value = redis::cmd("DUMP").arg(&key).query(&mut connection).unwrap();
-            saved.push((key, left.max(0), value));
-        }
+        self.for_each_key(|primary, connection, key| {
+            let left: i64 = redis::cmd("PTTL").arg(&key).query(connection).unwrap();
+            let value = redis::cmd("DUMP").arg(&key).query(connection).unwrap();
+            self.saved.lock().push((primary.to_owned(), key, left.max(0), value));
+        });
         Box::pin(std::future::ready(()))
     }
 
     fn roll_back(&self) -> BoxFuture<'_, bool> {
         self.remove_all();
-        let mut connection = self.connection();
-        for (key, left, value) in &*self.saved.lock() {
+        for (primary, key, left, value) in &*self.saved.lock() {
+            let mut connection = server::connection(primary);
             redis::cmd("RESTORE").arg(key).arg(left).arg(value).exec(&mut connection).unwrap();
         }
         self.live_anew();
@@ -138,12 +152,20 @@ impl MembershipFixture for Fixture {
     }
 }
 
-mod of_mailboxes {
+mod on_one {
     use super::*;
     anser_backend::mailbox_suite!(maybe Fixture::find());
+    anser_backend::membership_suite!(maybe Fixture::find());
 }
 
-mod of_memberships {
+mod with_a_replica {
     use super::*;
-    anser_backend::membership_suite!(maybe Fixture::find());
+    anser_backend::mailbox_suite!(maybe Fixture::with_a_replica());
+    anser_backend::membership_suite!(maybe Fixture::with_a_replica());
+}
+
+mod on_a_cluster {
+    use super::*;
+    anser_backend::mailbox_suite!(maybe Fixture::on_a_cluster());
+    anser_backend::membership_suite!(maybe Fixture::on_a_cluster());
 }
