@@ -1,5 +1,6 @@
-//! Getting hold of the programs: Java and Maven must be there, jars come by Maven, Redis by the system's packages.
+//! Getting hold of the programs: Java, Maven and Redis come by the system's packages, jars by Maven.
 
+mod apt;
 pub(crate) mod jars;
 pub(crate) mod java;
 pub(crate) mod redis;

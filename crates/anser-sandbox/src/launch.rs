@@ -31,7 +31,7 @@ impl Site<'_> {
             install::redis::find_or_install(self.jars, self.tell)?;
         }
         if self.shape.kafka.is_some() || self.shape.hbase {
-            java::find()?;
+            java::find_or_install(self.jars, self.tell)?;
         }
         if self.shape.kafka.is_some() {
             jars::KAFKA.fetch(self.jars, self.tell)?;
@@ -68,7 +68,8 @@ impl Site<'_> {
         if !self.shape.for_speed {
             options.push("-XX:TieredStopAtLevel=1".to_owned());
         }
-        Ok(Jvm { java: java::find()?, options, class_path: vec![set.fetch(self.jars, self.tell)?.join("*")] })
+        let java = java::find_or_install(self.jars, self.tell)?;
+        Ok(Jvm { java, options, class_path: vec![set.fetch(self.jars, self.tell)?.join("*")] })
     }
 }
 

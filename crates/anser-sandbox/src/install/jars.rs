@@ -5,11 +5,13 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use super::apt::Package;
 use crate::address;
 use crate::spawn;
 
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-const NEEDED: &str = "the jars of Kafka and HBase come by Maven, and there is no mvn: `apt-get install maven`";
+const MAVEN: Package =
+    Package { program: "mvn", name: "maven", what: "Maven 3, by which jars of Kafka and HBase come" };
 
 /// A set of jars: what its folder is called, and the pom that names them.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +40,11 @@ impl Set {
             return Ok(folder);
         }
         std::fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let maven = MAVEN.find_or_install(cache, tell)?;
         let _one_at_a_time = spawn::lock(&cache.join("lock"))?;
         if complete.exists() {
             return Ok(folder);
         }
-        let maven = super::find("mvn").context(NEEDED)?;
         tell(&format!("{}: fetching its jars by Maven into {} ({} MB)", self.name, folder.display(), self.megabytes));
         // What an earlier try left may be half of a jar.
         std::fs::remove_dir_all(&folder).ok();

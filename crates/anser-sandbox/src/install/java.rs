@@ -5,15 +5,18 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-const OLDEST: u32 = 17;
-const NEEDED: &str =
-    "Kafka and HBase need Java 17 or later: `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME";
+use super::apt::Package;
 
-/// The `java` of JAVA_HOME or else of the search path. Fails with what to do about it if there is none, or an old one.
-pub(crate) fn find() -> anyhow::Result<PathBuf> {
+const PACKAGE: Package = Package { program: "java", name: "default-jre-headless", what: "Java 17 or later" };
+const OLDEST: u32 = 17;
+const NEEDED: &str = "Kafka and HBase need Java 17 or later: install such a one, or set JAVA_HOME";
+
+/// The `java` of JAVA_HOME or else of the search path; installed first if it is not there. Fails with what to do about it if
+/// it is an old one.
+pub(crate) fn find_or_install(cache: &Path, tell: fn(&str)) -> anyhow::Result<PathBuf> {
     let home =
         std::env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java")).filter(|java| java.is_file());
-    let java = home.or_else(|| super::find("java")).with_context(|| format!("there is no java. {NEEDED}"))?;
+    let java = home.map_or_else(|| PACKAGE.find_or_install(cache, tell), Ok)?;
     let said =
         Command::new(&java).arg("-version").output().with_context(|| format!("cannot run {}", java.display()))?;
     let text = String::from_utf8_lossy(&said.stderr).into_owned();

@@ -1,50 +1,39 @@
-//! The Redis server, from the system's packages.
+//! The Redis server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 
-use crate::spawn;
+use super::apt::Package;
 
-const NAME: &str = "redis-server";
+const PACKAGE: Package = Package { program: "redis-server", name: "redis-server", what: "Redis 7 or later" };
+const OLDEST: u32 = 7;
 
-/// The server of the search path; installed first if it is not there, this system has apt, and we may.
+/// The server of the search path; installed first if it is not there. Fails if it is too old.
 pub(crate) fn find_or_install(cache: &Path, tell: fn(&str)) -> anyhow::Result<PathBuf> {
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    let Some(apt) = super::find("apt-get") else {
-        bail!("there is no {NAME}: install Redis 7 or later");
-    };
-    ensure!(rustix::process::geteuid().is_root(), "there is no {NAME}: `sudo apt-get install {NAME}`");
-    std::fs::create_dir_all(cache)?;
-    let _one_at_a_time = spawn::lock(&cache.join("lock"))?;
-    if find().is_none() {
-        tell("redis: installing it by apt-get");
-        install(&apt, cache, tell)?;
-    }
-    find().with_context(|| format!("apt-get installed {NAME}, but it is not in the search path"))
+    let server = PACKAGE.find_or_install(cache, tell)?;
+    let said = Command::new(&server).arg("--version").output();
+    let said = said.with_context(|| format!("cannot run {}", server.display()))?.stdout;
+    let text = String::from_utf8_lossy(&said);
+    let is_new = version(&text).is_some_and(|version| version >= OLDEST);
+    ensure!(is_new, "{} is too old, or does not say its version: Redis {OLDEST} or later is needed", server.display());
+    Ok(server)
 }
 
-/// The server, if it is installed.
-pub(crate) fn find() -> Option<PathBuf> {
-    super::find(NAME)
+/// Reads `Redis server v=7.0.15 sha=00000000:0 …`.
+fn version(said: &str) -> Option<u32> {
+    said.split_once("v=")?.1.split('.').next()?.parse().ok()
 }
 
-fn install(apt: &Path, cache: &Path, tell: fn(&str)) -> anyhow::Result<()> {
-    let log = cache.join("apt.log");
-    // Others may be installing something just now.
-    let command = |words: &[&str]| {
-        let mut command = Command::new(apt);
-        // The package would start a server of its own, of which nobody here knows.
-        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
-        command.args(["--quiet", "--yes", "--option", "DPkg::Lock::Timeout=300"]).args(words);
-        command
-    };
-    // One of several sources may be out of reach, and need not be the one that matters.
-    if let Err(error) = super::run(&mut command(&["update"]), &log) {
-        tell(&format!("redis: {error}"));
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn its_version_is_read() {
+        assert_eq!(version("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64"), Some(7));
+        assert_eq!(version("Redis server v=10.2.0"), Some(10));
+        assert_eq!(version("Redis server version 2.4.10 (00000000:0)"), None);
     }
-    super::run(&mut command(&["install", "--no-install-recommends", NAME]), &log)
 }
