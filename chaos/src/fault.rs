@@ -24,6 +24,7 @@ pub(crate) enum FaultKind {
     NodeCut,
     NodeDrained,
     AllDrained,
+    AllRestarted,
     ClockSet,
     ClockWrong,
     BrokerKilled,
@@ -34,16 +35,18 @@ pub(crate) enum FaultKind {
     RedisTwice,
     GatewayKilled,
     HBaseKilled,
+    HBaseAway,
 }
 
 impl FaultKind {
     /// All of them: those of nodes first.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NodeKilled,
         Self::NodePaused,
         Self::NodeCut,
         Self::NodeDrained,
         Self::AllDrained,
+        Self::AllRestarted,
         Self::ClockSet,
         Self::ClockWrong,
         Self::BrokerKilled,
@@ -54,6 +57,7 @@ impl FaultKind {
         Self::RedisTwice,
         Self::GatewayKilled,
         Self::HBaseKilled,
+        Self::HBaseAway,
     ];
 
     /// Its name on a command line.
@@ -64,6 +68,7 @@ impl FaultKind {
             Self::NodeCut => "cut",
             Self::NodeDrained => "drain",
             Self::AllDrained => "rolling",
+            Self::AllRestarted => "rolling-all",
             Self::ClockSet => "clock",
             Self::ClockWrong => "clock-start",
             Self::BrokerKilled => "broker-kill",
@@ -74,6 +79,7 @@ impl FaultKind {
             Self::RedisTwice => "redis-twice",
             Self::GatewayKilled => "gateway-kill",
             Self::HBaseKilled => "hbase-kill",
+            Self::HBaseAway => "hbase-away",
         }
     }
 
@@ -85,6 +91,7 @@ impl FaultKind {
             Self::NodeCut => "network of a node cut for 1 to 15 s",
             Self::NodeDrained => "a node drained and started again",
             Self::AllDrained => "rolling restart of all nodes",
+            Self::AllRestarted => "rolling restart of all nodes, then of all servers behind them",
             Self::ClockSet => "clock of a running node set by an hour, for 2 to 10 s",
             Self::ClockWrong => "a node killed and started with a clock an hour off, then with a right one",
             Self::BrokerKilled => "kill -9 of a Kafka broker, back after 0 to 8 s",
@@ -97,6 +104,7 @@ impl FaultKind {
             }
             Self::GatewayKilled => "kill -9 of the HBase gateway, back after 0 to 5 s",
             Self::HBaseKilled => "kill -9 of HBase, back at once",
+            Self::HBaseAway => "HBase and its gateway away for a minute or longer",
         }
     }
 }
@@ -132,6 +140,8 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
+    /// How long HBase is away when it is; none: as the dice have it.
+    pub(crate) hbase_away: Option<Duration>,
 }
 
 impl World {
@@ -145,28 +155,26 @@ impl World {
             FaultKind::NodePaused => (nodes, 1_000, 20_000),
             FaultKind::NodeCut => (nodes, 1_000, 15_000),
             FaultKind::NodeDrained => (nodes, 0, 3_000),
-            FaultKind::AllDrained => (Vec::new(), 0, 0),
+            FaultKind::AllDrained | FaultKind::AllRestarted => (Vec::new(), 0, 0),
             FaultKind::ClockSet => (nodes, 2_000, 10_000),
             FaultKind::ClockWrong => (nodes, 0, 0),
             FaultKind::BrokerKilled => (of(Kind::Kafka), 0, 8_000),
             FaultKind::BrokerPaused => (of(Kind::Kafka), 1_000, 10_000),
-            FaultKind::RedisKilled | FaultKind::RedisForgot if shape.redis == Some(RedisShape::Single) => {
-                (of(Kind::Redis), 0, 0)
-            }
+            FaultKind::RedisKilled | FaultKind::RedisForgot => (self.primaries(), 0, 0),
             FaultKind::RedisFailedOver | FaultKind::RedisTwice if shape.redis == Some(RedisShape::Replica) => {
                 (Vec::new(), 0, 0)
             }
             FaultKind::GatewayKilled => (of(Kind::Thrift), 0, 5_000),
             FaultKind::HBaseKilled => (of(Kind::HBase), 0, 0),
-            FaultKind::RedisKilled | FaultKind::RedisForgot | FaultKind::RedisFailedOver | FaultKind::RedisTwice => {
-                return None;
-            }
+            FaultKind::HBaseAway => (Vec::new(), 60_000, 90_000),
+            FaultKind::RedisFailedOver | FaultKind::RedisTwice => return None,
         };
         if kind == FaultKind::BrokerPaused && shape.kafka != Some(Brokers::Three) {
             return None;
         }
         let victim = dice.pick(&victims).cloned();
-        let lasts = Duration::from_millis(dice.between(least, most));
+        let drawn = Duration::from_millis(dice.between(least, most));
+        let lasts = if kind == FaultKind::HBaseAway { self.hbase_away.unwrap_or(drawn) } else { drawn };
         let heal = *dice.pick(&[Heal::GoOn, Heal::Break])?;
         let clock_off_ms = *dice.pick(&[HOUR_MS, -HOUR_MS])?;
         Some(Fault { kind, victim, lasts, heal, clock_off_ms })
@@ -175,6 +183,12 @@ impl World {
     fn services(&self, kind: Kind) -> Vec<String> {
         let services = self.stack.services().into_iter().filter(|service| service.kind == kind);
         services.map(|service| service.name).collect()
+    }
+
+    /// The Redis servers that are written to: of two, the one that is a primary now.
+    fn primaries(&self) -> Vec<String> {
+        let is_primary = |name: &String| self.stack.is_primary(name).unwrap_or(false);
+        self.services(Kind::Redis).into_iter().filter(is_primary).collect()
     }
 
     /// Does it, and returns when it is over: whatever was ended is back.
@@ -208,10 +222,12 @@ impl World {
                 last(fault);
                 cluster.start(victim)?;
             }
-            FaultKind::AllDrained => {
-                for node in cluster.nodes() {
-                    cluster.stop(&node.name)?;
-                    cluster.start(&node.name)?;
+            FaultKind::AllDrained => self.restart_nodes()?,
+            FaultKind::AllRestarted => {
+                self.restart_nodes()?;
+                for service in stack.services() {
+                    stack.stop(&service.name)?;
+                    stack.start(&service.name)?;
                 }
             }
             FaultKind::ClockSet => {
@@ -234,6 +250,13 @@ impl World {
                 last(fault);
                 stack.start(victim)?;
             }
+            FaultKind::HBaseAway => {
+                let (hbase, gateways) = (self.services(Kind::HBase), self.services(Kind::Thrift));
+                gateways.iter().chain(&hbase).try_for_each(|name| stack.kill(name))?;
+                last(fault);
+                // The gateway is of no use without the other.
+                hbase.iter().chain(&gateways).try_for_each(|name| stack.start(name))?;
+            }
             FaultKind::BrokerPaused => {
                 stack.pause(victim)?;
                 last(fault);
@@ -248,6 +271,13 @@ impl World {
             FaultKind::RedisTwice => self.promote_beside()?,
         }
         Ok(())
+    }
+
+    fn restart_nodes(&self) -> anyhow::Result<()> {
+        self.cluster.nodes().iter().try_for_each(|node| {
+            self.cluster.stop(&node.name)?;
+            self.cluster.start(&node.name).map(|_| ())
+        })
     }
 
     /// The old primary dies a second after the replica has heard of it for the last time, and is there again before it is told to

@@ -34,6 +34,9 @@ struct Arguments {
     /// Only these kinds of faults, with commas between; `list` names them.
     #[arg(long)]
     only: Option<String>,
+    /// For how many seconds HBase is away when it is; without this the seed says so.
+    #[arg(long)]
+    hbase_away: Option<u64>,
     /// Kafka brokers: 1 or 3.
     #[arg(long, default_value_t = 3)]
     brokers: u16,

@@ -90,7 +90,8 @@ async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {
     let suite = Suite::new(&arguments.sdks, &arguments.sdk_scripts, &arguments.sdk_packages)?;
     let users = Users::begin(site, arguments.users, arguments.rate, &suite).await?;
     let recorder = users.recorder.clone();
-    Ok((World { stack, cluster, network, recorder }, users))
+    let hbase_away = arguments.hbase_away.map(Duration::from_secs);
+    Ok((World { stack, cluster, network, recorder, hbase_away }, users))
 }
 
 fn everybody_is_there(world: &World) -> bool {

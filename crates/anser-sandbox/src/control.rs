@@ -112,7 +112,8 @@ impl Stack {
 
     /// Whether the Redis server of this name is a primary.
     pub fn is_primary(&self, name: &str) -> anyhow::Result<bool> {
-        Ok(redis_group::is_primary(self.one_of_a_pair(name)?.port))
+        let service = self.service(name)?;
+        Ok(service.kind == Kind::Redis && redis_group::is_primary(service.port))
     }
 
     fn one_of_a_pair(&self, name: &str) -> anyhow::Result<Service> {
