@@ -51,6 +51,11 @@ impl Keys {
         format!("{}members", self.prefix).into_bytes()
     }
 
+    /// The last word of each member, by its name. The braces keep it where the members are.
+    pub(crate) fn names(&self) -> Vec<u8> {
+        format!("{0}names{{{0}members}}", self.prefix).into_bytes()
+    }
+
     /// Marks, floor and life of a bucket, and for which rebuild it was begun anew.
     pub(crate) fn bucket(&self, bucket: BucketId) -> Vec<u8> {
         format!("{}{{b:{:03}}}", self.prefix, bucket.0).into_bytes()

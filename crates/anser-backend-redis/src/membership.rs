@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_backend::{BoxFuture, Member, Membership, StoreError};
+use anser_backend::{BoxFuture, Member, Membership, Missing, StoreError};
 use anser_types::NodeId;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,10 +12,14 @@ use crate::link::Link;
 use crate::script::Scripts;
 use crate::store::{RedisStore, parse};
 
+/// For how long whoever is missing is missed: somebody looks within a day.
+const MISSED_MS: &[u8] = b"86400000";
+
 /// A [`Membership`] in Redis.
 #[derive(Debug)]
 pub struct RedisMembership {
-    key: [Vec<u8>; 1],
+    /// The members, and the last word of each name.
+    keys: [Vec<u8>; 2],
     scripts: Arc<Scripts>,
     lease_ms: String,
     link: Link,
@@ -26,7 +30,7 @@ pub struct RedisMembership {
 impl RedisMembership {
     pub(crate) fn new(store: &RedisStore) -> Self {
         Self {
-            key: [store.keys.members()],
+            keys: [store.keys.members(), store.keys.names()],
             scripts: Arc::clone(&store.scripts),
             lease_ms: store.config.lease_ms.to_string(),
             link: store.new_link(),
@@ -36,18 +40,35 @@ impl RedisMembership {
 
     async fn renew(&self, member: Member) -> Result<(), StoreError> {
         let (id, bytes) = (place::node(member.id), member::write(&member));
-        let args = [self.lease_ms.as_bytes(), id.as_bytes(), &bytes];
-        Ok(self.link.eval(&self.scripts.announce, &self.key, &args).await.map(drop)?)
+        let args = [self.lease_ms.as_bytes(), id.as_bytes(), &bytes, member.name.as_bytes()];
+        Ok(self.link.eval(&self.scripts.announce, &self.keys, &args).await.map(drop)?)
     }
 
     async fn remove(&self, id: NodeId) -> Result<(), StoreError> {
+        Ok(self.link.eval(&self.scripts.leave, &self.keys, &[place::node(id).as_bytes()]).await.map(drop)?)
+    }
+
+    async fn read_missing(&self) -> Result<Vec<Missing>, StoreError> {
+        let answer = self.link.eval(&self.scripts.missing, &self.keys[1..], &[MISSED_MS]).await?;
+        let mut missing = Vec::new();
+        for (ago, bytes) in parse::<Vec<(u64, Vec<u8>)>>("missing", answer)? {
+            match member::read(Bytes::from(bytes)) {
+                Ok(member) => missing.push(Missing { member, since_ms: ago }),
+                Err(error) => tracing::warn!(%error, "a member that is missing cannot be read"),
+            }
+        }
+        missing.sort_by(|one, other| one.member.name.cmp(&other.member.name));
+        Ok(missing)
+    }
+
+    async fn give_up(&self, name: &str) -> Result<bool, StoreError> {
         let mut command = redis::cmd("HDEL");
-        command.arg(&self.key[0]).arg(place::node(id));
-        Ok(self.link.call("HDEL", &command).await.map(drop)?)
+        command.arg(&self.keys[1]).arg(name);
+        Ok(parse::<u32>("HDEL", self.link.call("HDEL", &command).await?)? > 0)
     }
 
     async fn read(&self) -> Result<Vec<Member>, StoreError> {
-        let answer = self.link.eval(&self.scripts.members, &self.key, &[self.lease_ms.as_bytes()]).await?;
+        let answer = self.link.eval(&self.scripts.members, &self.keys[..1], &[self.lease_ms.as_bytes()]).await?;
         let mut found = parse::<Vec<Vec<u8>>>("members", answer)?.into_iter();
         let is_complete = found.next().is_some_and(|flag| flag == b"1");
         let mut members = Vec::with_capacity(found.len());
@@ -89,5 +110,13 @@ impl Membership for RedisMembership {
 
     fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, StoreError>> {
         Box::pin(self.read())
+    }
+
+    fn missing(&self) -> BoxFuture<'_, Result<Vec<Missing>, StoreError>> {
+        Box::pin(self.read_missing())
+    }
+
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.give_up(name))
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Scripts {
     pub(crate) sweep: NamedScript,
     pub(crate) announce: NamedScript,
     pub(crate) members: NamedScript,
+    pub(crate) leave: NamedScript,
+    pub(crate) missing: NamedScript,
 }
 
 impl Scripts {
@@ -65,6 +67,8 @@ impl Scripts {
             sweep: script("sweep", text!("anew", "sweep")),
             announce: script("announce", text!("leases", "announce")),
             members: script("members", text!("leases", "members")),
+            leave: script("leave", text!("leave")),
+            missing: script("missing", text!("leases", "missing")),
         }
     }
 }

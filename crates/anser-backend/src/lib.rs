@@ -24,7 +24,7 @@ pub use mailbox::{
     RECALLED_KEPT_MS, RangeQuery, RecalledEntry, ReplayFrom, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX,
     Unread,
 };
-pub use membership::{ClientAddresses, Member, Membership, Role, Roles, Spoken};
+pub use membership::{ClientAddresses, Member, Membership, Missing, Role, Roles, Spoken};
 pub use rebuild::{RebuildAsked, RebuildState, Rebuilds, ViewsAnew};
 
 /// What the methods of a port return: a future on the heap, so that ports can be trait objects.

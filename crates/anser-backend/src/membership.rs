@@ -137,6 +137,15 @@ pub struct Member {
     pub clock: Timestamp,
 }
 
+/// A node that was a member until its lease ran out. It may be on its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What it said last.
+    pub member: Member,
+    /// How long ago its lease ran out, in milliseconds.
+    pub since_ms: u64,
+}
+
 /// The list of members, kept by leases: who does not announce itself for a while is no member any more.
 pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
     /// Announces a member, or says anew what has changed in it, and renews its lease.
@@ -147,6 +156,12 @@ pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
 
     /// The members with a running lease, by id.
     fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, StoreError>>;
+
+    /// Who did not leave, and is no member, by name: for a day, or until a node of that name is there or it is forgotten.
+    fn missing(&self) -> BoxFuture<'_, Result<Vec<Missing>, StoreError>>;
+
+    /// The node of this name is not missed any more. Returns whether one was known.
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 }
 
 #[cfg(test)]

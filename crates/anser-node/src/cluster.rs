@@ -17,7 +17,7 @@ use crate::config::NodeConfig;
 use crate::{NodeStatus, ServeError};
 
 pub use rebuild::{DirectoryRebuild, MailboxRebuild, RebuildError, RebuildPlan, RebuildProgress};
-pub use view::{ClusterView, NodeView, PartitionView};
+pub use view::{ClusterView, MissingView, NodeView, PartitionView};
 
 /// How long a node may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -52,10 +52,18 @@ pub async fn init_cluster(config: &NodeConfig) -> Result<ClusterMade, ServeError
 pub async fn cluster_view(config: &NodeConfig) -> Result<ClusterView, ServeError> {
     let redis = RedisStore::connect(config.cluster.redis.clone()).await?;
     let log = redis.cluster().await.map_err(ServeError::Members)?;
-    let members = redis.membership().members().await.map_err(ServeError::Members)?;
+    let membership = redis.membership();
+    let members = membership.members().await.map_err(ServeError::Members)?;
+    let missing = membership.missing().await.map_err(ServeError::Members)?;
     let now = redis.time().await.map_err(ServeError::Members)?;
     let answers = join_all(members.iter().map(ask)).await;
-    Ok(ClusterView::new(log, members.into_iter().zip(answers).collect(), now))
+    Ok(ClusterView::new(log, members.into_iter().zip(answers).collect(), missing, now))
+}
+
+/// The node of this name went without a word, and is not missed any more. Returns whether one was.
+pub async fn forget_node(config: &NodeConfig, name: &str) -> Result<bool, ServeError> {
+    let redis = RedisStore::connect(config.cluster.redis.clone()).await?;
+    redis.membership().forget(name).await.map_err(ServeError::Members)
 }
 
 /// Asks a node how it is; `None`: it cannot be asked.

@@ -17,8 +17,8 @@ pub use apps::{
     random_number,
 };
 pub use cluster::{
-    ClusterMade, ClusterView, DirectoryRebuild, MailboxRebuild, NodeView, PartitionView, RebuildError, RebuildPlan,
-    RebuildProgress, cluster_view, init_cluster,
+    ClusterMade, ClusterView, DirectoryRebuild, MailboxRebuild, MissingView, NodeView, PartitionView, RebuildError,
+    RebuildPlan, RebuildProgress, cluster_view, forget_node, init_cluster,
 };
 pub use config::NodeConfig;
 pub use error::ServeError;

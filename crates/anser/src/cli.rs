@@ -232,6 +232,9 @@ pub(crate) enum ClusterCommand {
     Init(ConfigCheckArgs),
     /// Shows nodes and partitions, and says what is wrong. The exit code is 1 if something is.
     Status(ClusterStatusArgs),
+    /// A node that went without a word does not come back: status says no more that it is missing. A node that lives is
+    /// stopped instead.
+    Forget(ClusterForgetArgs),
     Rebuild(ClusterRebuildArgs),
 }
 
@@ -278,6 +281,14 @@ pub(crate) enum Rebuilt {
     Mailbox,
     /// Groups, blacklists, users and settings, and the history of messages, in HBase.
     Directory,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterForgetArgs {
+    /// The name of the node: its `cluster.name`.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigCheckArgs,
 }
 
 #[derive(Debug, Args)]

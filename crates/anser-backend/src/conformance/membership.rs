@@ -26,6 +26,7 @@ macro_rules! membership_suite {
             a_member_says_anew_what_has_changed,
             who_leaves_is_gone_at_once,
             who_is_silent_is_gone_when_the_lease_runs_out,
+            who_is_gone_without_a_word_is_missed,
         );
     };
     ($fixture:expr) => {
@@ -104,4 +105,26 @@ pub async fn who_is_silent_is_gone_when_the_lease_runs_out(fixture: &impl Member
     assert_eq!(names(&*membership).await, [""; 0]);
     membership.announce(member(1, "one")).await.expect("announced");
     assert_eq!(names(&*membership).await, ["one"]);
+}
+
+/// Until there is a node of the same name, or it is given up. Who left is not missed.
+pub async fn who_is_gone_without_a_word_is_missed(fixture: &impl MembershipFixture) {
+    let membership = fixture.create().await;
+    for announced in [member(1, "one"), member(2, "two"), member(3, "three")] {
+        membership.announce(announced).await.expect("announced");
+    }
+    assert_eq!(missing(&*membership).await, [""; 0]);
+    membership.leave(NodeId(3)).await.expect("left");
+    fixture.outlast_leases().await;
+    assert_eq!(missing(&*membership).await, ["one", "two"]);
+    membership.announce(member(4, "two")).await.expect("announced");
+    assert_eq!(missing(&*membership).await, ["one"]);
+    assert!(membership.forget("one").await.expect("forgotten"));
+    assert!(!membership.forget("one").await.expect("forgotten"));
+    assert_eq!(missing(&*membership).await, [""; 0]);
+    assert_eq!(names(&*membership).await, ["two"]);
+}
+
+async fn missing(membership: &dyn Membership) -> Vec<String> {
+    membership.missing().await.expect("whoever is missing").into_iter().map(|missing| missing.member.name).collect()
 }

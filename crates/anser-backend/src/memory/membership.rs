@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use anser_types::{NodeId, Timestamp};
 
-use crate::{BoxFuture, Member, Membership, StoreError};
+use crate::{BoxFuture, Member, Membership, Missing, StoreError};
 
 /// Where a membership gets the time from.
 type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -15,6 +15,7 @@ type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// A [`Membership`] in memory. Clones share the same members.
 #[derive(Clone)]
 pub struct MemoryMembership {
+    /// With the ends of their leases; also of those that have ended.
     members: Arc<Mutex<BTreeMap<NodeId, (Timestamp, Member)>>>,
     lease_ms: u64,
     now: Now,
@@ -35,8 +36,10 @@ impl MemoryMembership {
 
 impl Membership for MemoryMembership {
     fn announce(&self, member: Member) -> BoxFuture<'_, Result<(), StoreError>> {
-        let until = (self.now)().plus(self.lease_ms);
-        self.members.lock().insert(member.id, (until, member));
+        let now = (self.now)();
+        let mut members = self.members.lock();
+        members.retain(|_, (until, known)| *until > now || known.name != member.name);
+        members.insert(member.id, (now.plus(self.lease_ms), member));
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -47,10 +50,27 @@ impl Membership for MemoryMembership {
 
     fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, StoreError>> {
         let now = (self.now)();
+        let members = self.members.lock();
+        let living = members.values().filter(|(until, _)| *until > now).map(|(_, member)| member.clone()).collect();
+        Box::pin(std::future::ready(Ok(living)))
+    }
+
+    fn missing(&self) -> BoxFuture<'_, Result<Vec<Missing>, StoreError>> {
+        let now = (self.now)();
+        let members = self.members.lock();
+        let gone = members.values().filter(|(until, _)| *until <= now);
+        let mut missing: Vec<_> =
+            gone.map(|(until, member)| Missing { member: member.clone(), since_ms: now.since(*until) }).collect();
+        missing.sort_by(|one, other| one.member.name.cmp(&other.member.name));
+        Box::pin(std::future::ready(Ok(missing)))
+    }
+
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let now = (self.now)();
         let mut members = self.members.lock();
-        members.retain(|_, (until, _)| *until > now);
-        let members = members.values().map(|(_, member)| member.clone()).collect();
-        Box::pin(std::future::ready(Ok(members)))
+        let before = members.len();
+        members.retain(|_, (until, member)| *until > now || member.name != name);
+        Box::pin(std::future::ready(Ok(members.len() < before)))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use anser_backend::{Member, Role};
+use anser_backend::{Member, Missing, Role};
 use anser_types::Timestamp;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct ClusterView {
     pub partitions_total: Option<u16>,
     /// Its nodes, by name.
     pub nodes: Vec<NodeView>,
+    /// Nodes that were there within the last day, and went without a word; by name.
+    pub missing: Vec<MissingView>,
     /// Its partitions, as far as nodes say that they serve them.
     pub partitions: Vec<PartitionView>,
     /// What is wrong. Empty: nothing is.
@@ -56,6 +58,19 @@ pub struct NodeView {
     pub status: Option<NodeStatus>,
 }
 
+/// A node that went without a word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MissingView {
+    /// Its name.
+    pub name: String,
+    /// What it did.
+    pub roles: Vec<&'static str>,
+    /// Where other nodes reached it.
+    pub address: String,
+    /// How long ago others gave it up.
+    pub since_ms: u64,
+}
+
 /// A partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionView {
@@ -75,16 +90,18 @@ pub struct PartitionView {
 pub(crate) type Answer = Result<NodeStatus, String>;
 
 impl ClusterView {
-    /// Puts it together. `answers` are in the order of the members; `None`: a member has no port to be asked at.
+    /// Puts it together. Each member comes with its answer; `None`: it has no port to be asked at.
     pub(crate) fn new(
         log: Option<(anser_types::LogId, anser_types::PartitionCount)>,
         members: Vec<(Member, Option<Answer>)>,
+        missing: Vec<Missing>,
         now: Timestamp,
     ) -> Self {
         let mut view = Self {
             log: log.map(|(id, _)| format!("{:016x}", id.0)),
             partitions_total: log.map(|(_, count)| count.get()),
             nodes: Vec::with_capacity(members.len()),
+            missing: Vec::new(),
             partitions: Vec::new(),
             problems: Vec::new(),
             remarks: Vec::new(),
@@ -100,6 +117,7 @@ impl ClusterView {
             view.take(member, answer, now);
         }
         view.nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        view.miss(missing);
         view.look_at_roles();
         view.look_at_partitions(are_all_known);
         view
@@ -139,6 +157,22 @@ impl ClusterView {
             said_ms_ago,
             status,
         });
+    }
+
+    fn miss(&mut self, missing: Vec<Missing>) {
+        for Missing { member, since_ms } in missing {
+            // It is there again since it was read who is not.
+            if self.nodes.iter().any(|node| node.name == member.name) {
+                continue;
+            }
+            let name = member.name;
+            self.problems.push(format!(
+                "{name} went without a word {} ago: start it again, or say `anser cluster forget {name} FILE`",
+                ago(since_ms)
+            ));
+            let roles = member.roles.iter().map(Role::name).collect();
+            self.missing.push(MissingView { name, roles, address: member.address, since_ms });
+        }
     }
 
     fn look_at_roles(&mut self) {
@@ -208,6 +242,15 @@ impl ClusterView {
     /// Whether nothing is wrong.
     pub const fn is_well(&self) -> bool {
         self.problems.is_empty()
+    }
+}
+
+/// A time as people say it.
+fn ago(millis: u64) -> String {
+    match millis / 1_000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
     }
 }
 

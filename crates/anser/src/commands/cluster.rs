@@ -3,7 +3,7 @@
 mod rebuild;
 mod text;
 
-use anser_node::{ClusterView, cluster_view, init_cluster};
+use anser_node::{ClusterView, cluster_view, forget_node, init_cluster};
 
 use crate::cli::{ClusterCommand, ClusterStatusArgs};
 use crate::commands::config::load;
@@ -24,6 +24,11 @@ pub(crate) fn run(command: ClusterCommand) -> Result<(), Failure> {
             let config = load(args.config.file.clone())?.config;
             runtime.block_on(cluster_view(&config)).map_err(Failure::from).and_then(|view| show(&view, &args))
         }
+        ClusterCommand::Forget(args) => {
+            let (config, name) = (load(args.config.file)?.config, args.name);
+            let known = runtime.block_on(forget_node(&config, &name)).map_err(Failure::from);
+            known.and_then(|known| forgotten(&name, known))
+        }
         ClusterCommand::Rebuild(args) => {
             let config = load(args.config.file.clone())?.config;
             runtime.block_on(rebuild::run(&config, &args))
@@ -31,6 +36,16 @@ pub(crate) fn run(command: ClusterCommand) -> Result<(), Failure> {
     };
     runtime.shutdown_background();
     done
+}
+
+fn forgotten(name: &str, was_missed: bool) -> Result<(), Failure> {
+    if !was_missed {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "no node of the name {name} is missing; status names those that are"
+        )));
+    }
+    println!("{name} is not missed any more");
+    Ok(())
 }
 
 /// Prints it; what is wrong is a failure.

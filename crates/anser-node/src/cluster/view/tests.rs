@@ -31,7 +31,11 @@ fn well(partitions: std::ops::Range<u8>) -> NodeStatus {
 }
 
 fn view(members: Vec<(Member, Option<Answer>)>) -> ClusterView {
-    ClusterView::new(Some((LogId(7), PartitionCount::EMBEDDED)), members, NOW)
+    view_with(members, Vec::new())
+}
+
+fn view_with(members: Vec<(Member, Option<Answer>)>, missing: Vec<Missing>) -> ClusterView {
+    ClusterView::new(Some((LogId(7), PartitionCount::EMBEDDED)), members, missing, NOW)
 }
 
 #[test]
@@ -84,6 +88,18 @@ fn a_partition_that_moves_and_other_versions_are_noted() {
     let view = view(vec![(member("a"), Some(Ok(well(0..9)))), (newer, Some(Ok(well(8..16))))]);
     assert!(view.is_well());
     assert_eq!(view.remarks.len(), 2, "{:?}", view.remarks);
+}
+
+#[test]
+fn who_went_without_a_word_is_named_unless_there_again() {
+    let missing = [("a", 1_000), ("b", 125_000), ("c", 7_200_000)]
+        .map(|(name, since_ms)| Missing { member: member(name), since_ms });
+    let view = view_with(vec![(member("a"), Some(Ok(well(0..16))))], missing.into());
+    assert_eq!(view.missing.iter().map(|node| &node.name).collect::<Vec<_>>(), ["b", "c"]);
+    let problems = view.problems.join("\n");
+    for said in ["b went without a word 2 min ago", "c went without a word 2 h ago", "`anser cluster forget b FILE`"] {
+        assert!(problems.contains(said), "{said} is missing in\n{problems}");
+    }
 }
 
 #[test]
