@@ -73,6 +73,7 @@ async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {
         nodes: Nodes::default(),
         partitions: 256,
         settings: arguments.settings.clone(),
+        environment: Vec::new(),
         ways: Ways::Passed,
         tell,
     };

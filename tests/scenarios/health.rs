@@ -23,7 +23,7 @@ async fn connect(server: &Server, user: &str) -> (Client, Events) {
 }
 
 /// What the server answers there.
-fn ask(admin: &str, path: &str) -> String {
+pub(crate) fn ask(admin: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(admin).expect("the port is open");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it takes the question");
@@ -33,7 +33,7 @@ fn ask(admin: &str, path: &str) -> String {
 }
 
 /// The value of a metric that may have labels.
-fn metric(admin: &str, name: &str) -> Option<f64> {
+pub(crate) fn metric(admin: &str, name: &str) -> Option<f64> {
     let text = ask(admin, "/metrics");
     let line = text.lines().find(|line| line.rsplit_once(' ').is_some_and(|(shown, _)| shown == name))?;
     line.rsplit_once(' ')?.1.parse().ok()

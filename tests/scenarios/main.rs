@@ -6,6 +6,8 @@ mod groups;
 mod health;
 mod lifecycle;
 mod one_way_in;
+mod operators;
 mod rebuild;
+mod refusals;
 mod restart;
 mod settings;

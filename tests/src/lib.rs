@@ -13,6 +13,7 @@ mod single;
 mod wait;
 
 pub use chatter::{Chatter, Load};
+pub use many::More;
 pub use met::Met;
 pub use reader::read_everything;
 pub use recorder::Recorder;

@@ -19,6 +19,15 @@ const VICTIMS: [&str; 6] = ["message-1", "access-1", "message-2", "front-1", "me
 /// Names the clusters of this run.
 static COUNT: AtomicU32 = AtomicU32::new(1);
 
+/// What is set for all nodes of a cluster beside what they need to find each other.
+#[derive(Debug, Default)]
+pub struct More {
+    /// Settings, each a line of TOML with its dotted name.
+    pub settings: Vec<String>,
+    /// Variables: names and values.
+    pub environment: Vec<(String, String)>,
+}
+
 /// A running cluster. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Many {
@@ -32,7 +41,7 @@ pub(crate) struct Many {
 
 impl Many {
     /// Starts one, in a folder beside the stack's, and waits until all nodes are ready.
-    pub(crate) fn start(stack: &Path) -> Self {
+    pub(crate) fn start(stack: &Path, more: More) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = stack.parent().unwrap_or(stack).join(format!("clusters/{}-{number}", std::process::id()));
         let stack = Stack::open(stack, tell).expect("the stack can be read").expect("ANSER_TESTS_STACK names a stack");
@@ -41,7 +50,8 @@ impl Many {
             program: anser().to_owned(),
             nodes: Nodes::default(),
             partitions: PARTITIONS,
-            settings: Vec::new(),
+            settings: more.settings,
+            environment: more.environment,
             ways: Ways::Direct,
             tell,
         };
@@ -123,7 +133,19 @@ impl Many {
     pub(crate) fn kill(&mut self) {
         let name = VICTIMS[self.killed % VICTIMS.len()];
         self.killed += 1;
+        self.kill_node(name);
+    }
+
+    pub(crate) fn kill_node(&self, name: &str) {
         tokio::task::block_in_place(|| self.cluster.kill(name)).expect("a node can be killed");
+    }
+
+    pub(crate) const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub(crate) const fn stack(&self) -> &Stack {
+        &self.stack
     }
 
     /// Asks all nodes to stop, at once.

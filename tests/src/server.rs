@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anser_client::admin::Admin;
+use anser_sandbox::{Cluster, Stack};
 use serde::Deserialize;
 
-use crate::many::Many;
+use crate::many::{Many, More};
 use crate::single::{Options, Single};
 
 /// How many commands show that a new cluster takes commands: more than there are partitions.
@@ -103,12 +104,45 @@ impl Server {
     /// Starts a server with nothing set, where the run wants it: in one process or as a cluster.
     pub async fn start() -> Self {
         match std::env::var_os("ANSER_TESTS_STACK") {
-            Some(stack) => {
-                let server = Self(Place::Many(Many::start(Path::new(&stack))));
-                server.takes_commands(COMMANDS_AT_FIRST).await;
-                server
-            }
+            Some(stack) => Self::start_many(Path::new(&stack), More::default()).await,
             None => Self::builder().start().await,
+        }
+    }
+
+    /// Starts a cluster with more settings, if the run wants one. Else there is none, and a word about it.
+    pub async fn start_cluster(more: More) -> Option<Self> {
+        let Some(stack) = std::env::var_os("ANSER_TESTS_STACK") else {
+            println!("nothing is tested: it takes several nodes");
+            return None;
+        };
+        Some(Self::start_many(Path::new(&stack), more).await)
+    }
+
+    async fn start_many(stack: &Path, more: More) -> Self {
+        let server = Self(Place::Many(Many::start(stack, more)));
+        server.takes_commands(COMMANDS_AT_FIRST).await;
+        server
+    }
+
+    /// Its nodes, for whoever looks at them one by one.
+    pub fn cluster(&self) -> &Cluster {
+        self.many().cluster()
+    }
+
+    /// The servers behind it.
+    pub fn stack(&self) -> &Stack {
+        self.many().stack()
+    }
+
+    /// Ends the node of this name without a warning.
+    pub fn kill_node(&self, name: &str) {
+        self.many().kill_node(name);
+    }
+
+    fn many(&self) -> &Many {
+        match &self.0 {
+            Place::Single(_) => panic!("it is no cluster"),
+            Place::Many(server) => server,
         }
     }
 
@@ -119,38 +153,24 @@ impl Server {
 
     /// Of a cluster, HBase loses all that it has while it serves.
     pub fn lose_hbase(&self) {
-        match &self.0 {
-            Place::Single(_) => panic!("it has none"),
-            Place::Many(server) => server.lose_hbase(),
-        }
+        self.many().lose_hbase();
     }
 
     /// Of a cluster, HBase cannot be reached from now on, or can be again.
     pub fn set_hbase(&self, is_there: bool) {
-        match &self.0 {
-            Place::Single(_) => panic!("it has none"),
-            Place::Many(server) => server.set_hbase(is_there),
-        }
+        self.many().set_hbase(is_there);
     }
 
     /// Runs `anser cluster` for it: words, then its settings, then options. Returns what it said; it must succeed.
     pub fn operate(&self, words: &[&str], options: &[&str]) -> String {
-        match &self.0 {
-            Place::Single(_) => panic!("it is no cluster"),
-            Place::Many(server) => {
-                let output = server.operate(words, options);
-                assert!(output.status.success(), "{output:?}");
-                String::from_utf8_lossy(&output.stdout).into_owned()
-            }
-        }
+        let output = self.many().operate(words, options);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What `anser cluster status` says of it, whether all is well or not.
     pub fn status(&self) -> String {
-        match &self.0 {
-            Place::Single(_) => panic!("it is no cluster"),
-            Place::Many(server) => String::from_utf8_lossy(&server.operate(&["status"], &[]).stdout).into_owned(),
-        }
+        String::from_utf8_lossy(&self.many().operate(&["status"], &[]).stdout).into_owned()
     }
 
     /// Starts it again after it ended: the same data, the same ports. Returns once it is ready, with how long that took.

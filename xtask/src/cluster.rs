@@ -83,6 +83,7 @@ fn up(folder: &Path, arguments: Arguments) -> anyhow::Result<()> {
         nodes: arguments.count,
         partitions: arguments.partitions,
         settings: arguments.settings,
+        environment: Vec::new(),
         ways: Ways::Direct,
         tell,
     };

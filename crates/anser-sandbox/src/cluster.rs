@@ -37,6 +37,8 @@ struct Record {
     /// The `anser` program.
     program: PathBuf,
     nodes: Nodes,
+    #[serde(default)]
+    environment: Vec<(String, String)>,
     app_key: String,
     app_secret: String,
     /// Whether what it needs in the servers is there.

@@ -9,13 +9,15 @@ use super::tell;
 use crate::{backends, tools};
 
 /// What is not about one process and its data folder.
-const SCENARIOS: [&str; 6] = [
+const SCENARIOS: [&str; 8] = [
     "crash::",
     "groups::",
     "one_way_in::",
+    "operators::",
     "rebuild::",
+    "refusals::",
     "an_orderly_stop_tells_clients",
-    "a_second_terminal_of_one_kind",
+    "told_why_a_second_terminal_of_one_kind",
 ];
 
 /// Brings backends up, runs the scenarios, ends everything. After a failure data and logs are left to be looked at.
@@ -69,4 +71,23 @@ fn test(stack: &Stack, names: &[String]) -> anyhow::Result<bool> {
         command.args(names);
     }
     Ok(command.env("ANSER_TESTS_STACK", stack.folder()).status()?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_is_there() {
+        let sources = tools::root().join("tests/scenarios");
+        let text = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let all: String = sources.read_dir().unwrap().map(text).collect();
+        for name in SCENARIOS {
+            let is_there = match name.strip_suffix("::") {
+                Some(module) => sources.join(format!("{module}.rs")).exists(),
+                None => all.contains(&format!("fn {name}")),
+            };
+            assert!(is_there, "no scenario is called {name}");
+        }
+    }
 }

@@ -145,8 +145,10 @@ impl Cluster {
             let text = |path: std::path::PathBuf| path.display().to_string();
             let arguments = ["serve", "--config", &text(home.join(SETTINGS)), "--ready-file", &text(ready)];
             let arguments = arguments.map(str::to_owned).to_vec();
-            let clock = (CLOCK, text(home.join(CLOCK_FILE)));
-            let environment = if self.has_clocks() { vec![clock] } else { Vec::new() };
+            let mut environment = self.record.environment.clone();
+            if self.has_clocks() {
+                environment.push((CLOCK.to_owned(), text(home.join(CLOCK_FILE))));
+            }
             home.spawn(&Program { path: self.record.program.clone(), arguments, environment })?;
         }
         Ok(begun)

@@ -38,6 +38,8 @@ pub struct ClusterUp {
     pub partitions: u16,
     /// More settings of all nodes, each a line of TOML with its dotted name.
     pub settings: Vec<String>,
+    /// Variables of all nodes, of a cluster that is new: names and values.
+    pub environment: Vec<(String, String)>,
     /// How nodes and servers reach each other.
     pub ways: Ways,
     /// Who is told how it goes, a line at a time.
@@ -89,6 +91,7 @@ impl ClusterUp {
             ports: Outside { base: base_port, passed },
             program: self.program.clone(),
             nodes: self.nodes,
+            environment: self.environment.clone(),
             app_key: format!("app{:08x}", unique(folder) as u32),
             app_secret: APP_SECRET.to_owned(),
             is_made: false,

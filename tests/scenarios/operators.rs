@@ -1,0 +1,157 @@
+//! What operators see of a cluster and do with it: its state in words, ports for health and numbers, log lines by UID, certificates
+//! between nodes, and a mailbox made anew while it serves.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anser_client::{Client, ClientEvent, Conversation, Events, Message, Timestamp};
+use anser_tests::{More, Server, until, within};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::health::{ask, metric};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// All the nodes that a cluster of a scenario has.
+const NODES: [&str; 6] = ["access-1", "access-2", "front-1", "message-1", "message-2", "message-3"];
+/// How a client of HTTP/2, and so another node, begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+/// The first byte of a TLS record that tells of an error.
+const ALERT: u8 = 21;
+
+/// A certificate for all nodes, by an authority made for them, as settings.
+fn certificates(folder: &Path) -> Vec<String> {
+    let mut of_authority = CertificateParams::new(Vec::new()).expect("a certificate");
+    of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own_key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(of_authority, own_key).expect("an authority");
+    let pair = KeyPair::generate().expect("a key");
+    let of_nodes = CertificateParams::new(vec!["node.anser".to_owned()]).expect("a certificate");
+    let certificate = of_nodes.signed_by(&pair, &authority).expect("it signs");
+    let files = [("authority", authority.pem()), ("certificate", certificate.pem()), ("key", pair.serialize_pem())];
+    let setting = |(name, pem): (&str, String)| {
+        let file = folder.join(name);
+        std::fs::write(&file, pem).expect("a file");
+        format!("cluster.tls.{name} = {:?}", file.display().to_string())
+    };
+    let mut settings: Vec<String> = files.into_iter().map(setting).collect();
+    settings.push("cluster.tls.server_name = \"node.anser\"".to_owned());
+    settings
+}
+
+async fn connect(server: &Server, user: &str) -> (Client, Events) {
+    let token = server.admin().token(user).await.expect("a token");
+    let client = Client::builder(&server.url(), &server.ready().app_key, &token);
+    client.connect().await.expect("the token is good")
+}
+
+async fn next_message(events: &mut Events) -> Message {
+    within("the next message", PATIENCE, async {
+        loop {
+            if let ClientEvent::Message(message) = events.next().await.expect("it stays connected") {
+                return message;
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until status says this.
+async fn until_status_says(server: &Server, words: &str) -> String {
+    until(words, PATIENCE, || Some(server.status()).filter(|status| status.contains(words))).await
+}
+
+fn operators_port(server: &Server, node: &str) -> String {
+    format!("127.0.0.1:{}", server.cluster().node(node).expect("it has such a node").ports.admin)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_each_node_and_misses_who_went_without_a_word() {
+    let Some(mut server) = Server::start_cluster(More::default()).await else { return };
+    let well = until_status_says(&server, "all is well").await;
+    assert!(well.contains("6 nodes") && well.contains("48 of 48 partitions served"), "{well}");
+    for node in NODES {
+        assert!(well.contains(&format!("{node}  ")), "{node} is missing in\n{well}");
+        let port = operators_port(&server, node);
+        for path in ["/livez", "/readyz", "/metrics", "/status"] {
+            let answer = ask(&port, path);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{node} {path}: {answer}");
+        }
+    }
+    let served = ["message-1", "message-2", "message-3"]
+        .map(|node| metric(&operators_port(&server, node), "anser_partitions_served"));
+    assert_eq!(served.iter().flatten().sum::<f64>(), 48.0, "{served:?}");
+
+    server.kill_node("message-2");
+    let missed = until_status_says(&server, "message-2 went without a word").await;
+    assert!(missed.contains("`anser cluster forget message-2 FILE`"), "{missed}");
+    until_status_says(&server, "48 of 48 partitions served").await;
+    assert!(!server.status().contains("all is well"), "nobody forgets it by itself");
+    assert!(server.operate(&["forget", "message-2"], &[]).contains("message-2 is not missed any more"));
+    let five = until_status_says(&server, "all is well").await;
+    assert!(five.contains("5 nodes"), "{five}");
+    server.start_again().await;
+    assert!(until_status_says(&server, "all is well").await.contains("6 nodes"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_with_certificates_keep_others_out_and_a_message_can_be_followed_by_its_uid() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = ("ANSER_LOG".to_owned(), "anser_message=debug,anser_access=debug,info".to_owned());
+    let more = More { settings: certificates(folder.path()), environment: vec![lines] };
+    let Some(server) = Server::start_cluster(more).await else { return };
+    until_status_says(&server, "all is well").await;
+    let (alice, _events) = connect(&server, "alice").await;
+    let (_bob, mut arrives) = connect(&server, "bob").await;
+    let acked = alice.text(Conversation::private("bob").expect("an id"), "a secret").await.expect("it is acked");
+    next_message(&mut arrives).await;
+    let uid = acked.uid.to_string();
+    for (step, kind) in
+        [("message accepted", "message"), ("message delivered", "message"), ("message arrives", "access")]
+    {
+        until(step, PATIENCE, || {
+            let said = |node: &&&str| {
+                let log = server.cluster().said(node).expect("it has a log");
+                log.lines().any(|line| line.contains(step) && line.contains(&uid))
+            };
+            NODES.iter().filter(|node| node.starts_with(kind)).find(said)
+        })
+        .await;
+    }
+    assert!(!server.log().contains("a secret"), "what is said is nobody's business");
+
+    let peers = server.cluster().node("message-1").expect("it has such a node").ports.peers;
+    let mut stranger = TcpStream::connect(("127.0.0.1", peers)).expect("the port is open");
+    stranger.set_read_timeout(Some(PATIENCE)).expect("a time");
+    stranger.write_all(PREFACE).expect("it takes what is sent");
+    let mut answer = Vec::new();
+    stranger.read_to_end(&mut answer).expect("it ends the connection");
+    assert!(answer.first().is_none_or(|first| *first == ALERT), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_lost_a_mailbox_is_made_anew_while_the_cluster_serves() {
+    // A place is safe after this time, and only then counts as replayed.
+    let soon = More { settings: vec!["cluster.redis.forget_window_ms = 2000".to_owned()], ..More::default() };
+    let Some(server) = Server::start_cluster(soon).await else { return };
+    let (alice, _events) = connect(&server, "alice").await;
+    let to_bob = Conversation::private("bob").expect("an id");
+    for n in 1..=20 {
+        alice.text(to_bob.clone(), &n.to_string()).await.expect("acked");
+    }
+    let said = server.operate(&["rebuild", "mailbox"], &["--yes"]);
+    assert!(said.contains("the mailbox is rebuilt"), "{said}");
+    for n in 21..=30 {
+        alice.text(to_bob.clone(), &n.to_string()).await.expect("acked");
+    }
+    let (bob, mut arrives) = connect(&server, "bob").await;
+    let mut texts = Vec::new();
+    while texts.len() < 30 {
+        texts.extend(next_message(&mut arrives).await.text());
+    }
+    assert_eq!(texts, (1..=30).map(|n| n.to_string()).collect::<Vec<_>>());
+    let page =
+        bob.history(&Conversation::private("alice").expect("an id"), Timestamp::ZERO, 100).await.expect("a page");
+    assert_eq!(page.messages.len(), 30, "history is not touched");
+}

@@ -1,0 +1,115 @@
+//! Wrong setups of a cluster: a node that would break a promise ends at once, with one sentence that says what is wrong.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anser_sandbox::Kind;
+use anser_tests::{More, Server, anser, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const SERVE: [&str; 2] = ["serve", "--config"];
+
+/// The settings of a node that would be one more, with some of them replaced.
+fn settings(server: &Server, replaced: &[(&str, &str)]) -> String {
+    let file = server.cluster().folder().join("message-1/anser.toml");
+    let text = std::fs::read_to_string(file).expect("a node has settings");
+    let own = [
+        ("data", "\"data\""),
+        ("http", "\"127.0.0.1:0\""),
+        ("tcp", "\"127.0.0.1:0\""),
+        ("ws", "\"127.0.0.1:0\""),
+        ("admin.listen", "\"127.0.0.1:0\""),
+        ("cluster.listen", "\"127.0.0.1:0\""),
+        ("cluster.name", "\"guest\""),
+    ];
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (name, value) in own.iter().chain(replaced) {
+        let begin = format!("{name} = ");
+        lines.retain(|line| !line.starts_with(&begin));
+        lines.push(begin + value);
+    }
+    lines.join("\n")
+}
+
+/// A program that is to end by itself.
+struct Tried(Child);
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// What `anser` says in the last line before it ends with exit code 1, with settings for one more node.
+async fn refused(server: &Server, words: &[&str], replaced: &[(&str, &str)], variables: &[(&str, &Path)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, log) = (folder.path().join("anser.toml"), folder.path().join("log"));
+    std::fs::write(&file, settings(server, replaced)).expect("a file");
+    let mut command = Command::new(anser());
+    command.args(words).arg(&file).current_dir(folder.path()).envs(variables.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("a file"));
+    let mut tried = Tried(command.spawn().expect("the program runs"));
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let status = until("it is refused", PATIENCE, || tried.0.try_wait().expect("it is ours")).await;
+    assert_eq!(status.code(), Some(1), "{replaced:?}: {}", said());
+    said().lines().last().unwrap_or_default().to_owned()
+}
+
+/// Has Redis take a command.
+fn tell_redis(server: &Server, command: &str) {
+    let redis = server.stack().services().into_iter().find(|service| service.kind == Kind::Redis).expect("a redis");
+    let mut stream = TcpStream::connect(("127.0.0.1", redis.port)).expect("it is there");
+    stream.write_all(format!("{command}\r\n").as_bytes()).expect("it takes a command");
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).expect("it answers");
+    assert_eq!(&answer, b"+OK\r\n", "{command}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_wrong_setup_is_refused_and_says_why() {
+    let Some(server) = Server::start_cluster(More::default()).await else { return };
+    for (replaced, words) in [
+        (&[("cluster.kafka.durability", "\"replicated\"")][..], "copies"),
+        (&[("cluster.kafka.prefix", "\"nobody\"")], "anser cluster init"),
+        (&[("cluster.hbase.table_prefix", "\"nobody\"")], "anser cluster init"),
+        (&[("cluster.name", "\"message-1\"")], "message-1"),
+    ] {
+        let said = refused(&server, &SERVE, replaced, &[]).await;
+        assert!(said.contains(words), "{replaced:?} is refused with {said:?}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let hour = folder.path().join("off");
+    std::fs::write(&hour, "3600000").expect("a file");
+    let said = refused(&server, &SERVE, &[], &[("TEST_CLOCK_OFF_FILE", &hour)]).await;
+    assert!(said.contains("clock_off_ms_max"), "{said}");
+
+    for (wrong, right, words) in [
+        ("CONFIG SET maxmemory-policy allkeys-lru", "CONFIG SET maxmemory-policy noeviction", "allkeys-lru"),
+        ("CONFIG SET appendonly no", "CONFIG SET appendonly yes", "appendonly"),
+    ] {
+        tell_redis(&server, wrong);
+        let said = refused(&server, &SERVE, &[], &[]).await;
+        tell_redis(&server, right);
+        assert!(said.contains(words), "{wrong}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_another_cluster_is_not_made_anew() {
+    let Some(server) = Server::start_cluster(More::default()).await else { return };
+    let other = format!("\"o{}\"", std::process::id());
+    let init = ["cluster", "init"];
+    let said = refused(&server, &init, &[("cluster.kafka.partitions", "12")], &[]).await;
+    assert!(said.contains("the number is fixed at birth"), "the log is there already: {said}");
+    let said = refused(&server, &init, &[("cluster.kafka.prefix", &other)], &[]).await;
+    assert!(said.contains("table"), "the tables belong to another log: {said}");
+    let both = [("cluster.kafka.prefix", other.as_str()), ("cluster.hbase.table_prefix", &other)];
+    let said = refused(&server, &init, &both, &[]).await;
+    assert!(said.contains("cluster.redis.prefix"), "the keys belong to another log: {said}");
+    assert!(server.status().contains("48 partitions"));
+}
