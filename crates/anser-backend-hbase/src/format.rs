@@ -29,8 +29,15 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The version byte of every value that this program writes.
 pub(crate) const VERSION: u8 = 1;
 
-/// How many salts there are: tables may be split at the bytes 1 to 63.
+/// How many salts there are. What belongs together has the same, so tables may be split between them.
 const SALTS: u64 = 64;
+
+/// Where row keys of so many equal parts begin, but for the first one.
+pub(crate) fn salt_splits(parts: u8) -> impl Iterator<Item = u8> {
+    let parts = u64::from(parts).clamp(1, SALTS);
+    // Below 64.
+    (1..parts).map(move |part| (part * SALTS / parts) as u8)
+}
 
 /// What the row keys of one table are told apart by, behind the key of what they belong to. Numbers are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,5 +28,5 @@ mod table;
 mod tests;
 
 pub use config::{Compression, ConfigError, HbaseConfig, Protocol, Transport};
-pub use schema::{SchemaError, check, init};
+pub use schema::{SchemaError, check, init, shell_script};
 pub use store::{HbaseCalls, HbaseStore, OpenError};

@@ -2,6 +2,7 @@
 
 use hbase_thrift::hbase::{ColumnDescriptor, THbaseSyncClient};
 
+use crate::format::salt_splits;
 use crate::gateway::{GatewayError, Lane};
 use crate::table::{Table, Tables};
 use crate::{ConfigError, HbaseConfig};
@@ -58,8 +59,7 @@ impl From<GatewayError> for SchemaError {
 
 /// Makes the tables that do not exist, and checks all of them. It may be repeated.
 ///
-/// The gateways cannot split tables when they make them, nor set an encoding of blocks: both is done beforehand in the shell of
-/// HBase, or later, where the load asks for it. Row keys begin with a byte from 0 to 63.
+/// The gateways cannot split tables, so each begins as one region. [`shell_script`] is for those who want more from the beginning.
 pub async fn init(config: &HbaseConfig) -> Result<(), SchemaError> {
     config.check()?;
     let patient =
@@ -77,6 +77,24 @@ pub async fn init(config: &HbaseConfig) -> Result<(), SchemaError> {
         }
     }
     check_tables(&tables, config).await
+}
+
+/// What makes the same tables in the shell of HBase, each with so many regions, 2 to 64: for several region servers. There each
+/// region takes an equal share of what is written.
+pub fn shell_script(config: &HbaseConfig, regions: u8) -> String {
+    let mut script =
+        String::from("# Tables for Anser, for `hbase shell -n`. What is there already is an error, and stays.\n");
+    for table in Table::ALL {
+        let (name, family) = (table.name(&config.table_prefix), table.family());
+        let (compression, ttl) = (config.compression.name(), ttl(table, config));
+        let splits: Vec<String> = salt_splits(regions).map(|salt| format!("\"\\x{salt:02X}\"")).collect();
+        script += &format!(
+            "create '{name}', {{NAME => '{family}', VERSIONS => 1, COMPRESSION => '{compression}', BLOOMFILTER => 'ROW', TTL => {ttl}}}, \
+             SPLITS => [{}]\n",
+            splits.join(", ")
+        );
+    }
+    script
 }
 
 /// Finds out whether the tables exist and are as they must be.
@@ -141,5 +159,25 @@ fn check_family(
         Some(family) if family.time_to_live != Some(wanted) => differs("TTL", shown(family.time_to_live), wanted),
         Some(family) if family.max_versions != Some(1) => differs("VERSIONS", shown(family.max_versions), 1),
         Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_of_hbase_makes_the_same_tables_in_equal_parts() {
+        let config = HbaseConfig { table_prefix: "anser".to_owned(), ..HbaseConfig::default() };
+        let script = shell_script(&config, 4);
+        let lines: Vec<&str> = script.lines().collect();
+        assert_eq!(
+            lines[1],
+            "create 'anser_messages', {NAME => 'm', VERSIONS => 1, COMPRESSION => 'SNAPPY', BLOOMFILTER => 'ROW', TTL => \
+             15552000}, SPLITS => [\"\\x10\", \"\\x20\", \"\\x30\"]"
+        );
+        assert!(lines[2].starts_with("create 'anser_views', ") && lines.len() == 3, "{script}");
+        assert_eq!(salt_splits(64).collect::<Vec<_>>(), (1..64).collect::<Vec<_>>());
+        assert_eq!(salt_splits(3).collect::<Vec<_>>(), [21, 42]);
     }
 }

@@ -48,6 +48,11 @@ pub async fn init_cluster(config: &NodeConfig) -> Result<ClusterMade, ServeError
     Ok(ClusterMade { log: birth.log, partitions: birth.partitions.get() })
 }
 
+/// What makes the tables of the cluster in the shell of HBase, with so many regions each, before [`init_cluster`] finds them.
+pub fn hbase_script(config: &NodeConfig, regions: u8) -> String {
+    anser_backend_hbase::shell_script(&config.cluster.hbase, regions)
+}
+
 /// How the cluster is: its members, as Redis lists them, and what each says of itself.
 pub async fn cluster_view(config: &NodeConfig) -> Result<ClusterView, ServeError> {
     let redis = RedisStore::connect(config.cluster.redis.clone()).await?;

@@ -18,7 +18,7 @@ pub use apps::{
 };
 pub use cluster::{
     ClusterMade, ClusterView, DirectoryRebuild, MailboxRebuild, MissingView, NodeView, PartitionView, RebuildError,
-    RebuildPlan, RebuildProgress, cluster_view, forget_node, init_cluster,
+    RebuildPlan, RebuildProgress, cluster_view, forget_node, hbase_script, init_cluster,
 };
 pub use config::NodeConfig;
 pub use error::ServeError;

@@ -228,14 +228,34 @@ pub(crate) struct ChatArgs {
 /// Makes a cluster of several nodes, shows how it is, and mends it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
-    /// Makes the topics in Kafka and the tables in HBase that the settings describe. What is there already stays.
-    Init(ConfigCheckArgs),
+    Init(ClusterInitArgs),
     /// Shows nodes and partitions, and says what is wrong. The exit code is 1 if something is.
     Status(ClusterStatusArgs),
     /// A node that went without a word does not come back: status says no more that it is missing. A node that lives is
     /// stopped instead.
     Forget(ClusterForgetArgs),
     Rebuild(ClusterRebuildArgs),
+}
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  anser cluster init anser.toml                     once, before the first node starts
+
+Where HBase has several region servers, let its own shell make the tables in as many parts:
+  anser cluster init anser.toml --hbase-shell 16 > tables.rb
+  hbase shell -n tables.rb
+  anser cluster init anser.toml                     finds them, and makes the rest";
+
+/// Makes the topics in Kafka and the tables in HBase that the settings describe. What is there already stays.
+#[derive(Debug, Args)]
+#[command(after_help = INIT_EXAMPLES)]
+pub(crate) struct ClusterInitArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigCheckArgs,
+    /// Make nothing: print what makes the tables in the shell of HBase, each split into this many regions, 2 to 64. HBase's
+    /// gateway, by which this command makes them itself, cannot split.
+    #[arg(long, value_name = "REGIONS", value_parser = clap::value_parser!(u8).range(2..=64))]
+    pub(crate) hbase_shell: Option<u8>,
 }
 
 const REBUILD_EXAMPLES: &str = "\

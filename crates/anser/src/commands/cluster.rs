@@ -3,7 +3,7 @@
 mod rebuild;
 mod text;
 
-use anser_node::{ClusterView, cluster_view, forget_node, init_cluster};
+use anser_node::{ClusterView, cluster_view, forget_node, hbase_script, init_cluster};
 
 use crate::cli::{ClusterCommand, ClusterStatusArgs};
 use crate::commands::config::load;
@@ -13,7 +13,11 @@ pub(crate) fn run(command: ClusterCommand) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = match command {
         ClusterCommand::Init(args) => {
-            let config = load(args.file)?.config;
+            let config = load(args.config.file)?.config;
+            if let Some(regions) = args.hbase_shell {
+                print!("{}", hbase_script(&config, regions));
+                return Ok(());
+            }
             println!("making topics in kafka and tables in hbase, as far as they are not there");
             let made = runtime.block_on(init_cluster(&config));
             made.map_err(Failure::from).map(|made| {
