@@ -154,8 +154,7 @@ impl AccessServer {
         let time = self.services.config.drain_time();
         let mut connections = Vec::new();
         self.services.registry.for_each(|connection| connections.push(Arc::clone(connection)));
-        let steps = usize::try_from(time.as_millis() / DRAIN_STEP.as_millis()).unwrap_or(1).max(1);
-        for step in connections.chunks(connections.len().div_ceil(steps).max(1)) {
+        for step in connections.chunks(share(connections.len(), time)) {
             step.iter().for_each(|connection| self.end(connection, farewell(connection)));
             tokio::time::sleep(DRAIN_STEP).await;
         }
@@ -171,6 +170,12 @@ impl AccessServer {
     }
 }
 
+/// How many of so many connections end in each step of a drain of this time.
+fn share(connections: usize, time: Duration) -> usize {
+    let steps = usize::try_from(time.as_millis() / DRAIN_STEP.as_millis()).unwrap_or(1).max(1);
+    connections.div_ceil(steps).max(1)
+}
+
 fn farewell(connection: &Connection) -> End {
     let redirect = DisconnectStatus::Redirect;
     if redirect.code() <= connection.generation.disconnect_code_max { End::Told(redirect) } else { End::Quiet }
@@ -183,5 +188,19 @@ fn load_certificate(config: &AccessConfig) -> Result<Option<Arc<Certificate>>, T
     match (&config.tls_certificate, &config.tls_key) {
         (Some(chain), Some(key)) => Ok(Some(Arc::new(Certificate::load(chain, key)?))),
         _ => Err(TlsError::NotConfigured),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_spread_over_its_time() {
+        let second = Duration::from_secs(1);
+        let steps = (second.as_millis() / DRAIN_STEP.as_millis()) as usize;
+        assert_eq!([0, 1, steps, steps + 1, 20 * steps].map(|count| share(count, second)), [1, 1, 1, 2, 20]);
+        assert_eq!(share(20 * steps, 10 * second), 2);
+        assert_eq!(share(50, Duration::ZERO), 50, "at once");
     }
 }
