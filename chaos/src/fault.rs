@@ -60,6 +60,11 @@ impl FaultKind {
         Self::HBaseAway,
     ];
 
+    /// Whether nothing dies in it, so that clients are to see no error.
+    pub(crate) const fn is_in_order(self) -> bool {
+        matches!(self, Self::NodeDrained | Self::AllDrained)
+    }
+
     /// Its name on a command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -228,6 +233,9 @@ impl World {
                 for service in stack.services() {
                     stack.stop(&service.name)?;
                     stack.start(&service.name)?;
+                    if service.kind == Kind::Kafka {
+                        stack.await_copies()?;
+                    }
                 }
             }
             FaultKind::ClockSet => {

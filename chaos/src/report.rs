@@ -85,7 +85,7 @@ impl Report {
     pub(crate) fn print(&mut self, verdict: &Verdict, all_came: bool) -> bool {
         println!("\n| fault | times | acked meanwhile | longest wait: median | worst | refused | connections ended |");
         println!("| --- | --- | --- | --- | --- | --- | --- |");
-        let mut unsettled = 0;
+        let (mut unsettled, mut refused_in_order) = (0, 0);
         for (kind, of_kind) in &mut self.kinds {
             of_kind.waits.sort_unstable();
             let middle = of_kind.waits.get(of_kind.waits.len() / 2).copied().unwrap_or_default();
@@ -101,6 +101,7 @@ impl Report {
                 of_kind.disconnected
             );
             unsettled += of_kind.unsettled;
+            refused_in_order += if kind.is_in_order() { of_kind.refused } else { 0 };
         }
         let faults: usize = self.kinds.values().map(|of_kind| of_kind.waits.len()).sum();
         let lost = verdict.count(Promise::NothingLost) + verdict.count(Promise::AckedIsDurable);
@@ -116,7 +117,11 @@ impl Report {
             self.baseline
         );
         println!("{verdict}");
-        let is_good = verdict.is_clean() && verdict.settled && unsettled == 0 && all_came;
+        if refused_in_order > 0 {
+            println!("refused while nodes were restarted in order: {refused_in_order}; it is to be none");
+        }
+        let all_settled = verdict.settled && unsettled == 0 && all_came;
+        let is_good = verdict.is_clean() && all_settled && refused_in_order == 0;
         println!("{} passed, {} failed", usize::from(is_good), usize::from(!is_good));
         is_good
     }

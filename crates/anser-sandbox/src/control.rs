@@ -9,10 +9,12 @@ use crate::service::{Kind, Service};
 use crate::shape::RedisShape;
 use crate::spawn::Home;
 use crate::stack::Stack;
-use crate::{address, redis_group, wait};
+use crate::{address, probe, redis_group, wait};
 
 /// How long an orderly end may take before the server is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How long a broker may take to say which copies are behind.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How long a server may take from its start until it answers. Eight times what it takes on two busy cores.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(180);
 
@@ -22,6 +24,16 @@ impl Stack {
         let service = self.service(name)?;
         ensure!(!self.home(&service).is_paused(), "{name} is paused: `resume` it");
         self.start_service(&service)
+    }
+
+    /// Waits until every broker says that all copies of all partitions are up to date. Whoever takes the next broker away before
+    /// that may leave too few to write to.
+    pub fn await_copies(&self) -> anyhow::Result<()> {
+        let brokers: Vec<Service> = self.services().into_iter().filter(|service| service.kind == Kind::Kafka).collect();
+        let all_have =
+            || brokers.iter().all(|broker| probe::behind(broker.port, ANSWER_LIMIT).is_ok_and(|behind| behind == 0));
+        let waited = wait::until(START_LIMIT, || all_have().then_some(()));
+        waited.with_context(|| format!("copies in kafka are still behind after {} s", START_LIMIT.as_secs()))
     }
 
     /// Ends a server in its own order, and kills it when that takes too long. If it is down, that is fine.

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub(crate) use kafka::brokers;
+pub(crate) use kafka::{behind, brokers};
 pub(crate) use thrift::answers as thrift_answers;
 
 /// An answer of more than this is none of ours.
