@@ -60,7 +60,8 @@ impl FaultKind {
         Self::HBaseAway,
     ];
 
-    /// Whether nothing dies in it, so that clients are to see no error.
+    /// Whether nothing dies in it, so that clients are to see no error. Not when servers are restarted as well: while HBase is away
+    /// something may wait for so long that it is refused.
     pub(crate) const fn is_in_order(self) -> bool {
         matches!(self, Self::NodeDrained | Self::AllDrained)
     }

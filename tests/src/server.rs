@@ -1,11 +1,13 @@
 //! The server under test, which a scenario starts, kills and starts again: one process on its embedded store; or, if
 //! `ANSER_TESTS_STACK` names the folder of a stack of real backends, a cluster of nodes on them.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anser_client::admin::Admin;
-use anser_sandbox::{Cluster, Stack};
+use anser_sandbox::{Cluster, Kind};
 use serde::Deserialize;
 
 use crate::many::{Many, More};
@@ -129,14 +131,26 @@ impl Server {
         self.many().cluster()
     }
 
-    /// The servers behind it.
-    pub fn stack(&self) -> &Stack {
-        self.many().stack()
+    /// Has Redis take a command, in one line, that is answered with OK.
+    pub fn tell_redis(&self, command: &str) {
+        let services = self.many().stack().services();
+        let redis = services.iter().find(|service| service.kind == Kind::Redis).expect("a redis");
+        let mut stream = TcpStream::connect(("127.0.0.1", redis.port)).expect("it is there");
+        stream.write_all(format!("{command}\r\n").as_bytes()).expect("it takes a command");
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).expect("it answers");
+        assert_eq!(&answer, b"+OK\r\n", "{command}");
     }
 
     /// Ends the node of this name without a warning.
     pub fn kill_node(&self, name: &str) {
         self.many().kill_node(name);
+    }
+
+    /// Asks the node of this name to stop, and waits until it has.
+    pub fn stop_node(&self, name: &str) {
+        let cluster = self.many().cluster();
+        tokio::task::block_in_place(|| cluster.stop(name)).expect("it stops in order");
     }
 
     fn many(&self) -> &Many {

@@ -111,7 +111,13 @@ fn extras(call: &Call<'_>) -> Result<Option<Box<Extras>>, ApiError> {
 pub(crate) async fn to_all(api: &Api, draft: &Draft, targets: Vec<TargetId>) -> Vec<(TargetId, Outcome)> {
     let publishes = targets.into_iter().map(|target| {
         let publish = api.messages.publish_for_server(draft.to(target.clone()), Origin::NONE);
-        async move { (target, publish.await) }
+        async move {
+            let outcome = publish.await;
+            if let Ok(Accepted { uid, .. }) = &outcome {
+                tracing::debug!(%uid, %target, "message published by the app's backend");
+            }
+            (target, outcome)
+        }
     });
     stream::iter(publishes).buffered(PUBLISHES_AT_ONCE).collect().await
 }

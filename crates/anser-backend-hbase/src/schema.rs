@@ -32,6 +32,18 @@ pub enum SchemaError {
         /// Its name.
         table: String,
     },
+    /// HBase does not make a table as it is to be.
+    #[error(
+        "hbase does not make the table {table}: {reason}; if it cannot compress by {compression}, choose another cluster.hbase.compression"
+    )]
+    Refused {
+        /// Its name.
+        table: String,
+        /// What HBase says.
+        reason: String,
+        /// How it was to be compressed.
+        compression: &'static str,
+    },
     /// A table is not as it must be.
     #[error(
         "column family {family} of hbase table {table} has {what} {found}, but it must be {wanted}: alter the table, or the setting \
@@ -73,6 +85,10 @@ pub async fn init(config: &HbaseConfig) -> Result<(), SchemaError> {
             .call(Lane::Write, 0, move |connection| connection.client.create_table(name.clone(), vec![family.clone()]));
         match call.await {
             Err(error) if error.is_exception("AlreadyExists") || error.is_exception("TableExistsException") => {}
+            Err(error) if error.is_exception("DoNotRetryIOException") => {
+                let (table, compression) = (table.name(&config.table_prefix), config.compression.name());
+                return Err(SchemaError::Refused { table, reason: error.to_string(), compression });
+            }
             result => result?,
         }
     }
@@ -82,15 +98,14 @@ pub async fn init(config: &HbaseConfig) -> Result<(), SchemaError> {
 /// What makes the same tables in the shell of HBase, each with so many regions, 2 to 64: for several region servers. There each
 /// region takes an equal share of what is written.
 pub fn shell_script(config: &HbaseConfig, regions: u8) -> String {
-    let mut script =
-        String::from("# Tables for Anser, for `hbase shell -n`. What is there already is an error, and stays.\n");
+    let mut script = String::from("# Tables for Anser, for `hbase shell -n`. What is there already stays.\n");
     for table in Table::ALL {
         let (name, family) = (table.name(&config.table_prefix), table.family());
         let (compression, ttl) = (config.compression.name(), ttl(table, config));
         let splits: Vec<String> = salt_splits(regions).map(|salt| format!("\"\\x{salt:02X}\"")).collect();
         script += &format!(
-            "create '{name}', {{NAME => '{family}', VERSIONS => 1, COMPRESSION => '{compression}', BLOOMFILTER => 'ROW', TTL => {ttl}}}, \
-             SPLITS => [{}]\n",
+            "begin; create '{name}', {{NAME => '{family}', VERSIONS => 1, COMPRESSION => '{compression}', BLOOMFILTER => 'ROW', TTL => {ttl}}}, \
+             SPLITS => [{}]; rescue => error; puts error.message; end\n",
             splits.join(", ")
         );
     }
@@ -173,10 +188,10 @@ mod tests {
         let lines: Vec<&str> = script.lines().collect();
         assert_eq!(
             lines[1],
-            "create 'anser_messages', {NAME => 'm', VERSIONS => 1, COMPRESSION => 'SNAPPY', BLOOMFILTER => 'ROW', TTL => \
-             15552000}, SPLITS => [\"\\x10\", \"\\x20\", \"\\x30\"]"
+            "begin; create 'anser_messages', {NAME => 'm', VERSIONS => 1, COMPRESSION => 'SNAPPY', BLOOMFILTER => 'ROW', TTL => \
+             15552000}, SPLITS => [\"\\x10\", \"\\x20\", \"\\x30\"]; rescue => error; puts error.message; end"
         );
-        assert!(lines[2].starts_with("create 'anser_views', ") && lines.len() == 3, "{script}");
+        assert!(lines[2].starts_with("begin; create 'anser_views', ") && lines.len() == 3, "{script}");
         assert_eq!(salt_splits(64).collect::<Vec<_>>(), (1..64).collect::<Vec<_>>());
         assert_eq!(salt_splits(3).collect::<Vec<_>>(), [21, 42]);
     }

@@ -70,7 +70,8 @@ pub(crate) async fn find(config: &KafkaConfig, offline_retention_ms: u64) -> Res
     config.check(offline_retention_ms).map_err(SetupError::Config)?;
     let setup = Setup::new(config, ONE_PARTITION, Arc::new(Health::new(usize::MAX)))?;
     let not_made = || SetupError::NotMade { meta_topic: config.meta_topic() };
-    if setup.facts(&setup.meta).await?.is_none() {
+    // Without partitions the topic is not there.
+    if setup.facts_of_made(&setup.meta).await?.partitions == 0 {
         return Err(not_made());
     }
     let birth = setup.birth_if_any().await?.ok_or_else(not_made)?;

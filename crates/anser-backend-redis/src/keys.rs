@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(keys.cluster(), b"anser:cluster");
         assert_eq!(keys.commits(), b"anser:commits");
         assert_eq!(keys.members(), b"anser:members");
+        assert_eq!(keys.names(), b"anser:names{anser:members}");
         assert_eq!(keys.choice(), b"anser:choice");
         assert_eq!(keys.beat(10), b"anser:beat:000000000000000a");
     }

@@ -14,6 +14,8 @@ use crate::store::{RedisStore, parse};
 
 /// For how long whoever is missing is missed: somebody looks within a day.
 const MISSED_MS: &[u8] = b"86400000";
+/// How many names are kept beside those of the living.
+const NAMES_MAX: &[u8] = b"1024";
 
 /// A [`Membership`] in Redis.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl RedisMembership {
 
     async fn renew(&self, member: Member) -> Result<(), StoreError> {
         let (id, bytes) = (place::node(member.id), member::write(&member));
-        let args = [self.lease_ms.as_bytes(), id.as_bytes(), &bytes, member.name.as_bytes()];
+        let args = [self.lease_ms.as_bytes(), id.as_bytes(), &bytes, member.name.as_bytes(), NAMES_MAX];
         Ok(self.link.eval(&self.scripts.announce, &self.keys, &args).await.map(drop)?)
     }
 
@@ -62,9 +64,8 @@ impl RedisMembership {
     }
 
     async fn give_up(&self, name: &str) -> Result<bool, StoreError> {
-        let mut command = redis::cmd("HDEL");
-        command.arg(&self.keys[1]).arg(name);
-        Ok(parse::<u32>("HDEL", self.link.call("HDEL", &command).await?)? > 0)
+        let answer = self.link.eval(&self.scripts.forget, &self.keys[1..], &[name.as_bytes()]).await?;
+        Ok(parse::<u32>("forget", answer)? > 0)
     }
 
     async fn read(&self) -> Result<Vec<Member>, StoreError> {

@@ -46,6 +46,7 @@ pub(crate) struct Scripts {
     pub(crate) members: NamedScript,
     pub(crate) leave: NamedScript,
     pub(crate) missing: NamedScript,
+    pub(crate) forget: NamedScript,
 }
 
 impl Scripts {
@@ -65,10 +66,11 @@ impl Scripts {
             commit: script("commit", text!("commit")),
             rebuild: script("rebuild", text!("rebuild")),
             sweep: script("sweep", text!("anew", "sweep")),
-            announce: script("announce", text!("leases", "announce")),
+            announce: script("announce", text!("leases", "names", "announce")),
             members: script("members", text!("leases", "members")),
-            leave: script("leave", text!("leave")),
-            missing: script("missing", text!("leases", "missing")),
+            leave: script("leave", text!("leases", "names", "leave")),
+            forget: script("forget", text!("leases", "names", "forget")),
+            missing: script("missing", text!("leases", "names", "missing")),
         }
     }
 }

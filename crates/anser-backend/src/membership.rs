@@ -157,10 +157,10 @@ pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
     /// The members with a running lease, by id.
     fn members(&self) -> BoxFuture<'_, Result<Vec<Member>, StoreError>>;
 
-    /// Who did not leave, and is no member, by name: for a day, or until a node of that name is there or it is forgotten.
+    /// Who did not leave, and is no member, by name: for about a day, or until a node of that name is there or it is forgotten.
     fn missing(&self) -> BoxFuture<'_, Result<Vec<Missing>, StoreError>>;
 
-    /// The node of this name is not missed any more. Returns whether one was known.
+    /// The node of this name is not missed any more. Returns whether one was; a member is not.
     fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anser_backend::{Member, Membership, StoreError};
 use anser_runtime::Clock;
-use tokio::sync::watch;
+use anser_types::NodeId;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::hub::Hub;
@@ -55,14 +56,51 @@ pub(crate) async fn sweep(hub: Arc<Hub>) {
     }
 }
 
-/// Announces this node until it is cut off: regularly, and at once when it begins to drain.
+/// How a node stands in the list of members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It takes whatever is its.
+    Serves,
+    /// It takes nothing new.
+    Drains,
+    /// It is no member any more.
+    Left,
+}
+
+/// What a node says of itself in the list, and who is saying it just now.
+#[derive(Debug)]
+pub(crate) struct Word {
+    standing: watch::Sender<Standing>,
+    /// Held while something is on its way to the list: what was said before a node left must not come after that.
+    is_spoken: Mutex<()>,
+}
+
+impl Word {
+    pub(crate) fn new() -> Self {
+        Self { standing: watch::Sender::new(Standing::Serves), is_spoken: Mutex::new(()) }
+    }
+
+    pub(crate) fn drain(&self) {
+        self.standing.send_replace(Standing::Drains);
+    }
+
+    /// Has the node leave the list; nothing is said after that.
+    pub(crate) async fn leave(&self, membership: &dyn Membership, id: NodeId) -> Result<(), StoreError> {
+        self.standing.send_replace(Standing::Left);
+        let _last = self.is_spoken.lock().await;
+        membership.leave(id).await
+    }
+}
+
+/// Announces this node until it has left or is cut off: regularly, and at once when it begins to drain.
 pub(crate) async fn announce(
     hub: Arc<Hub>,
     membership: Arc<dyn Membership>,
     announced: Announced,
     clock: Clock,
-    mut draining: watch::Receiver<bool>,
+    word: Arc<Word>,
 ) {
+    let mut standing = word.standing.subscribe();
     let mut ticks = interval(hub.config.announce_every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = Trouble::new("written");
@@ -70,9 +108,13 @@ pub(crate) async fn announce(
         tokio::select! {
             _ = ticks.tick() => {}
             // The sender lives in the node; without it there is nothing to wait for.
-            changed = draining.changed() => if changed.is_err() { return },
+            changed = standing.changed() => if changed.is_err() { return },
         }
-        let is_draining = *draining.borrow_and_update();
+        let _spoken = word.is_spoken.lock().await;
+        let is_draining = match *standing.borrow_and_update() {
+            Standing::Left => return,
+            standing => standing == Standing::Drains,
+        };
         let member = announced.member(hub.me(), is_draining, clock.now());
         trouble.note(timeout(PATIENCE, membership.announce(member)).await);
     }

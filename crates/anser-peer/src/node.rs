@@ -8,13 +8,13 @@ use anser_cluster::{AccessService, ConnectionIds, DirectoryService, MessageServi
 use anser_runtime::{Clock, Fate, Tasks};
 use anser_types::{LogId, NodeId, PartitionCount, Timestamp};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::accept::PeerService;
 use crate::dial::WINDOW_BYTES;
 use crate::hub::{Hub, HubParts};
+use crate::members::Word;
 use crate::tls::Certificates;
 use crate::wire::{Hello, OLDEST, VERSION};
 use crate::{PeerConfig, Peers, RoutedAccess, RoutedMessages, Routes, TlsError, members};
@@ -149,7 +149,7 @@ pub struct PeerNode {
     hub: Arc<Hub>,
     membership: Arc<dyn Membership>,
     clock: Clock,
-    draining: watch::Sender<bool>,
+    word: Arc<Word>,
 }
 
 impl PeerNode {
@@ -159,7 +159,7 @@ impl PeerNode {
         let certificates = config.tls.as_ref().map(Certificates::read).transpose()?;
         let hello = Hello { version: VERSION, oldest: OLDEST, cluster, node: ids.node(), name, to: None };
         let hub = Hub::new(HubParts { hello, config, certificates, ids, partitions, terminals, tasks });
-        Ok(Self { hub, membership, clock, draining: watch::Sender::new(false) })
+        Ok(Self { hub, membership, clock, word: Arc::new(Word::new()) })
     }
 
     /// The message role of the whole cluster, and its reads.
@@ -255,19 +255,19 @@ impl PeerNode {
             Arc::clone(&self.membership),
             announced,
             self.clock.clone(),
-            self.draining.subscribe(),
+            Arc::clone(&self.word),
         );
         self.hub.tasks.spawn("announcing", Fate::CutOff, announcing);
     }
 
     /// Gets nothing new any more: others learn that it drains.
     pub fn drain(&self) {
-        self.draining.send_replace(true);
+        self.word.drain();
     }
 
     /// Is no member any more, and ends all streams. To be called when the roles have ended.
     pub async fn leave(&self) {
-        let leaving = self.membership.leave(self.hub.me());
+        let leaving = self.word.leave(&*self.membership, self.hub.me());
         match tokio::time::timeout(self.hub.config.connect_timeout, leaving).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "the lease runs out by itself"),

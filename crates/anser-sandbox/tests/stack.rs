@@ -21,7 +21,10 @@ fn every_server_comes_back_after_a_kill() {
         return;
     };
     let names: Vec<String> = stack.services().into_iter().map(|service| service.name).collect();
-    assert_eq!(names, ["kafka-1", "redis-1", "hbase", "thrift"]);
+    assert!(
+        ["kafka-1", "redis-1", "hbase", "thrift"].iter().all(|one| names.iter().any(|name| name == one)),
+        "{names:?}"
+    );
     assert_eq!(down_or_silent(&stack), []);
     for name in &names {
         stack.kill(name).unwrap();

@@ -231,8 +231,8 @@ pub(crate) enum ClusterCommand {
     Init(ClusterInitArgs),
     /// Shows nodes and partitions, and says what is wrong. The exit code is 1 if something is.
     Status(ClusterStatusArgs),
-    /// A node that went without a word does not come back: status says no more that it is missing. A node that lives is
-    /// stopped instead.
+    /// A node that went without a word does not come back: status does not call it missing any more. To take a node away that
+    /// lives, stop it.
     Forget(ClusterForgetArgs),
     Rebuild(ClusterRebuildArgs),
 }

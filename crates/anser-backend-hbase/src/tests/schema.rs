@@ -43,6 +43,17 @@ async fn a_real_hbase_makes_tables_once_and_they_are_refused_where_they_are_wron
     }
 }
 
+#[tokio::test]
+async fn a_codec_that_hbase_lacks_is_named() {
+    let Some(real) = RealTables::find() else {
+        return;
+    };
+    let config = HbaseConfig { compression: crate::Compression::Lzo, ..real.config.clone() };
+    let refused = init(&config).await.unwrap_err();
+    assert!(matches!(refused, SchemaError::Refused { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("choose another cluster.hbase.compression"), "{refused}");
+}
+
 /// The rules that all of this stands on: the higher timestamp stays whenever it came, and a deletion hides what is not later.
 #[tokio::test]
 async fn in_a_real_hbase_the_higher_timestamp_stays() {

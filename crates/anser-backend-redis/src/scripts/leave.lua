@@ -1,10 +1,10 @@
--- Ends the lease of a member. KEYS: the members; the last word of each name. ARGV: its id.
+-- Ends the lease of a member, which is not missed. KEYS: the members; the last word of each name. ARGV: its id.
 
-local lease = redis.call('HGET', KEYS[1], ARGV[1])
+server_life()
 redis.call('HDEL', KEYS[1], ARGV[1])
 local words = redis.call('HGETALL', KEYS[2])
 for at = 1, #words, 2 do
-  if words[at + 1] == lease then
+  if string.sub(words[at + 1], WORD_ID, WORD_BYTES - 1) == ARGV[1] then
     redis.call('HDEL', KEYS[2], words[at])
   end
 end

@@ -114,6 +114,7 @@ pub async fn who_is_gone_without_a_word_is_missed(fixture: &impl MembershipFixtu
         membership.announce(announced).await.expect("announced");
     }
     assert_eq!(missing(&*membership).await, [""; 0]);
+    assert!(!membership.forget("one").await.expect("forgotten"), "one that lives is not missed");
     membership.leave(NodeId(3)).await.expect("left");
     fixture.outlast_leases().await;
     assert_eq!(missing(&*membership).await, ["one", "two"]);

@@ -27,12 +27,11 @@ fn node(number: u64, cluster: u64, version: u32) -> PeerNode {
     });
     let clock = Clock::system();
     let membership = Arc::new(MemoryMembership::new(2_000, || Timestamp::ZERO));
-    PeerNode { hub, membership, clock, draining: watch::Sender::new(false) }
+    PeerNode { hub, membership, clock, word: Arc::new(Word::new()) }
 }
 
-/// A member that nobody dials: it has no role that needs it.
-fn member(id: NodeId) -> Member {
-    let announced = Announced {
+fn announced() -> Announced {
+    Announced {
         name: "n2".to_owned(),
         roles: [Role::Navi].into_iter().collect(),
         address: "127.0.0.1:1".to_owned(),
@@ -41,8 +40,30 @@ fn member(id: NodeId) -> Member {
         version: String::new(),
         admin: String::new(),
         connections: Box::new(|| 0),
+    }
+}
+
+/// A member that nobody dials: it has no role that needs it.
+fn member(id: NodeId) -> Member {
+    announced().member(id, false, Timestamp::ZERO)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_any_more_of_a_node_that_has_left() {
+    let node = node(1, 7, VERSION);
+    node.announce(announced());
+    let pass = async || {
+        for _ in 0..5 {
+            tokio::time::advance(node.hub.config.announce_every).await;
+            tokio::task::yield_now().await;
+        }
     };
-    announced.member(id, false, Timestamp::ZERO)
+    pass().await;
+    assert_eq!(node.membership.members().await.unwrap().len(), 1);
+    node.leave().await;
+    pass().await;
+    assert_eq!(node.membership.members().await.unwrap(), []);
+    assert_eq!(node.membership.missing().await.unwrap(), []);
 }
 
 /// What a node hears that dials another one, believing it to be `expected`.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anser_backend::Membership as _;
 use anser_cluster::{MessageService as _, PullRequest};
 use anser_peer::PeerConfig;
 use anser_types::{LogId, Position};
@@ -56,10 +57,10 @@ async fn a_node_that_drains_gets_nothing_new_and_leaves_at_once() {
     leaves.peer.drain();
     until("it gets nothing new", || access.peer.routes().message_node(&user) == Some(stays.id)).await;
     assert!(access.peer.reaches(leaves.id), "what it has it may finish");
-    leaves.crash().await;
     leaves.peer.leave().await;
     until("it is forgotten", || access.peer.routes().member(leaves.id).is_none()).await;
     until("nobody dials it", || !access.peer.reaches(leaves.id)).await;
+    assert_eq!(world.membership.missing().await.unwrap(), [], "it went with a word, and says nothing more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
