@@ -9,6 +9,7 @@ use std::time::Duration;
 use anser_client::{Client, ClientEvent, Conversation, Events, Message, Timestamp};
 use anser_tests::{More, Server, until, within};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::task::JoinSet;
 
 use crate::health::{ask, metric};
 
@@ -154,14 +155,15 @@ async fn nothing_lost_a_mailbox_is_made_anew_while_the_cluster_serves() {
     // Somebody removes all that bob has, which Redis itself does not notice.
     let keys = "for _, key in ipairs(redis.call('KEYS', '*bob*')) do redis.call('DEL', key) end return redis.status_reply('OK')";
     server.tell_redis(&format!("EVAL \"{keys}\" 0"));
-    let sending = tokio::spawn(async move {
+    let mut sending = JoinSet::new();
+    sending.spawn(async move {
         for n in 21..=60 {
             alice.text(to_bob.clone(), &n.to_string()).await.expect("acked");
         }
     });
     let said = server.operate(&["rebuild", "mailbox"], &["--yes"]);
     assert!(said.contains("the mailbox is rebuilt"), "{said}");
-    within("all are acked", PATIENCE, sending).await.expect("it does not panic");
+    within("all are acked", PATIENCE, sending.join_all()).await;
     let (bob, mut arrives) = connect(&server, "bob").await;
     let mut texts = Vec::new();
     while texts.len() < 60 {

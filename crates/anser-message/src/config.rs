@@ -33,7 +33,7 @@ pub struct MessageConfig {
     pub fitted_readers_max: usize,
     /// How long messages wait for terminals that are away. Default 7. Since 0.1.
     pub offline_days: u64,
-    /// How long history keeps messages. Default 180. Since 0.1.
+    /// How long history keeps messages. Default 180. Of several nodes `cluster.hbase.history_ttl_days` says so instead. Since 0.1.
     pub history_days: u64,
     /// How far history and the directory may lag behind before a partition takes nothing in, so that the log loses nothing that
     /// they do not have. 0 means three quarters of the time for which the log keeps records; a log of our own keeps them until

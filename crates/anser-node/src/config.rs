@@ -152,7 +152,7 @@ impl Default for TlsConfig {
 
 /// What navigation tells clients, where it differs from where the ports are: behind a reverse proxy, a load balancer or an
 /// address translation. What is empty here is told as it is bound, and a port that is bound to all addresses is told with
-/// the host name by which the client asked.
+/// the host name by which the client asked; of several nodes, an access node that is bound so has to say it here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdvertiseConfig {

@@ -132,7 +132,7 @@ async fn start(
         app_secret_file: apps.secret_file.clone(),
     };
     shown.health.started();
-    announce(&ready, &apps, options)?;
+    announce(&ready, http::name(config), &apps, options)?;
     Ok(Running { ports, base, apps })
 }
 
@@ -186,7 +186,7 @@ impl Outside<'_> {
         let mut clients = ClientAddresses::default();
         if roles.has(Role::Access) {
             let started = access::start(config, apps, &services, registry, clock, tasks)?;
-            clients = access::addresses(config, &started);
+            clients = access::addresses(config, &started)?;
             access = Some(started);
         }
         let parts = http::Parts { apps, services: &services, points: seat.points(), clock, roles };
@@ -280,13 +280,13 @@ impl Running {
 }
 
 /// Says where everything is: to people on the standard output, to scripts in the ready file.
-fn announce(ready: &Ready, apps: &apps::Apps, options: &ServeOptions) -> Result<(), ServeError> {
+fn announce(ready: &Ready, http: &str, apps: &apps::Apps, options: &ServeOptions) -> Result<(), ServeError> {
     if apps.made {
         println!("made an app for this data folder");
     }
     println!("app key              {}", ready.app_key);
     println!("app secret           in {}", ready.app_secret_file.display());
-    println!("navigation and API   http://{}", ready.http);
+    println!("{http:20} http://{}", ready.http);
     let ports = [
         ("TCP", ready.tcp),
         ("WebSocket", ready.ws),

@@ -84,6 +84,21 @@ async fn a_full_server_refuses_as_retryable() {
     assert_eq!(positions(&*mailbox, "bob").await, [100, 101]);
 }
 
+/// Otherwise nothing would be accepted any more, while it could.
+#[tokio::test]
+async fn members_stay_in_a_full_server() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let membership = RedisStore::connect(config(vec![server.address()])).await.unwrap().membership();
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    membership.announce(member()).await.unwrap();
+    let again = Member { connections: 9, ..member() };
+    membership.announce(again.clone()).await.unwrap();
+    assert_eq!(membership.members().await.unwrap(), [again]);
+}
+
 /// Keys that somebody else wrote are no reason to guess.
 #[tokio::test]
 async fn strange_keys_are_reported() {

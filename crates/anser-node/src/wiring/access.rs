@@ -67,17 +67,25 @@ fn flag_of(flags: &[(Option<SocketAddr>, &'static str)], address: SocketAddr) ->
 }
 
 /// The ports as clients of a cluster find them: as the operator says, or as they are bound.
-pub(crate) fn addresses(config: &NodeConfig, access: &AccessServer) -> ClientAddresses {
+pub(crate) fn addresses(config: &NodeConfig, access: &AccessServer) -> Result<ClientAddresses, ServeError> {
     let advertised = &config.advertise;
-    let told = |advertised: &String, bound: Option<SocketAddr>| match (advertised.as_str(), bound) {
-        ("", bound) => bound.map(|bound| bound.to_string()).unwrap_or_default(),
-        (told, _) => told.to_owned(),
-    };
-    ClientAddresses {
-        tcp: told(&advertised.tcp, access.tcp_addr()),
-        tls_tcp: told(&advertised.tls_tcp, access.tcp_tls_addr()),
-        ws: told(&advertised.ws, access.websocket_addr()),
-        tls_ws: told(&advertised.tls_ws, access.websocket_tls_addr()),
+    Ok(ClientAddresses {
+        tcp: told("tcp", &advertised.tcp, access.tcp_addr())?,
+        tls_tcp: told("tls_tcp", &advertised.tls_tcp, access.tcp_tls_addr())?,
+        ws: told("ws", &advertised.ws, access.websocket_addr())?,
+        tls_ws: told("tls_ws", &advertised.tls_ws, access.websocket_tls_addr())?,
+    })
+}
+
+/// What clients are told of a port. They are told by another node, which does not know by what name they reach one that is bound to
+/// all addresses.
+fn told(name: &str, advertised: &str, bound: Option<SocketAddr>) -> Result<String, ServeError> {
+    match (advertised, bound) {
+        ("", Some(bound)) if bound.ip().is_unspecified() => Err(ServeError::Unfit(format!(
+            "advertise.{name} is not set: clients would be told to connect to {bound}; say by which HOST:PORT they reach it"
+        ))),
+        ("", bound) => Ok(bound.map(|bound| bound.to_string()).unwrap_or_default()),
+        (told, _) => Ok(told.to_owned()),
     }
 }
 
@@ -98,4 +106,21 @@ pub(crate) fn endpoints(config: &NodeConfig, access: &AccessServer) -> Vec<Endpo
         Some(Endpoint { transport, address })
     };
     ports.into_iter().filter_map(endpoint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_connect_to_all_addresses() {
+        let at = |text: &str| Some(text.parse().unwrap());
+        for bound in ["0.0.0.0:8081", "[::]:8081"] {
+            let refused = told("tcp", "", at(bound)).unwrap_err().to_string();
+            assert!(refused.contains("advertise.tcp is not set") && refused.contains(bound), "{refused}");
+            assert_eq!(told("tcp", "chat.example.com:8081", at(bound)).unwrap(), "chat.example.com:8081");
+        }
+        assert_eq!(told("tcp", "", at("10.0.0.1:8081")).unwrap(), "10.0.0.1:8081");
+        assert_eq!(told("tcp", "", None).unwrap(), "", "it is off");
+    }
 }

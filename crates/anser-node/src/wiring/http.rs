@@ -120,7 +120,19 @@ fn routes(config: &NodeConfig, parts: Parts<'_>) -> Router {
     });
     match (roles.has(Role::Navi), roles.has(Role::Api)) {
         (true, false) => navi,
-        (false, _) => api,
+        (false, true) => api,
         (true, true) => navi.merge(api),
+        (false, false) => Router::new(),
+    }
+}
+
+/// What the port is for, in a word.
+pub(crate) fn name(config: &NodeConfig) -> &'static str {
+    let roles = if config.cluster.is_on() { config.cluster.roles() } else { Roles::all() };
+    match (roles.has(Role::Navi), roles.has(Role::Api)) {
+        (true, false) => "navigation",
+        (false, true) => "server API",
+        (true, true) => "navigation and API",
+        (false, false) => "HTTP, unused",
     }
 }
