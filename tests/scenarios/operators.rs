@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anser_client::{Client, ClientEvent, Conversation, Events, Message, Timestamp};
-use anser_tests::{More, Server, until, within};
+use anser_tests::{More, Server, Site, until, within};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::task::JoinSet;
 
@@ -91,6 +91,12 @@ async fn an_operator_sees_each_node_and_misses_who_went_without_a_word() {
             let answer = ask(&port, path);
             assert!(answer.starts_with("HTTP/1.1 200"), "{node} {path}: {answer}");
         }
+    }
+    // The server API is where its role is.
+    for (node, is_there) in [("front-1", true), ("access-1", false), ("message-1", false)] {
+        let http = server.cluster().node(node).expect("it has such a node").ports.http;
+        let site = Site { url: format!("http://127.0.0.1:{http}"), ..server.site() };
+        assert_eq!(site.admin().token("guest").await.is_ok(), is_there, "{node}");
     }
     let served = ["message-1", "message-2", "message-3"]
         .map(|node| metric(&operators_port(&server, node), "anser_partitions_served"));

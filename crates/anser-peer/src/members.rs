@@ -58,7 +58,7 @@ pub(crate) async fn sweep(hub: Arc<Hub>) {
 
 /// How a node stands in the list of members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+enum Standing {
     /// It takes whatever is its.
     Serves,
     /// It takes nothing new.
@@ -107,8 +107,8 @@ pub(crate) async fn announce(
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            // The sender lives in the node; without it there is nothing to wait for.
-            changed = standing.changed() => if changed.is_err() { return },
+            // The sender is in `word`, so this is no error.
+            _ = standing.changed() => {}
         }
         let _spoken = word.is_spoken.lock().await;
         let is_draining = match *standing.borrow_and_update() {
