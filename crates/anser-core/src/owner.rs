@@ -245,11 +245,7 @@ impl Owner {
     /// Puts something aside if its conversation is not ready; gives it back if it is.
     fn hold_back(&mut self, subject: &Subject, held: Held, turn: &mut Turn<'_>) -> Option<Held> {
         let now = self.now;
-        if !self.conversations.contains_key(subject) {
-            self.make_room();
-            self.conversations.insert(subject.clone(), Conversation::new(now));
-            turn.effects.push(Effect::Load(self.partition, subject.clone()));
-        }
+        self.load_unless_known(subject, turn.effects);
         let conversation = self.conversations.get_mut(subject)?;
         conversation.used = now;
         match &mut conversation.hold {
@@ -263,6 +259,15 @@ impl Owner {
                 hold.queue.push_back(held);
                 None
             }
+        }
+    }
+
+    /// Has a conversation loaded, unless it is known or on its way.
+    fn load_unless_known(&mut self, subject: &Subject, effects: &mut Vec<Effect>) {
+        if !self.conversations.contains_key(subject) {
+            self.make_room();
+            self.conversations.insert(subject.clone(), Conversation::new(self.now));
+            effects.push(Effect::Load(self.partition, subject.clone()));
         }
     }
 

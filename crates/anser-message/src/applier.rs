@@ -6,7 +6,7 @@
 mod parked;
 mod writes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -38,8 +38,19 @@ pub(crate) enum ToApply {
     Barrier(oneshot::Sender<()>),
     /// Write nothing more of these partitions until they are replayed. Answered when nothing is under way.
     Suspend(Vec<PartitionId>, oneshot::Sender<()>),
-    /// From here on the records of these partitions are those of a replay.
+    /// From here on write what is replayed of these partitions, and nothing else.
+    Replay(Vec<PartitionId>),
+    /// From here on write all records of these partitions: they follow on what was replayed, or are a replay.
     Resume(Vec<PartitionId>),
+}
+
+/// What is not written of a partition: it is in the log, and comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Nothing is.
+    All,
+    /// Only what is replayed is.
+    New,
 }
 
 /// Buckets that are written at once.
@@ -75,8 +86,8 @@ pub(crate) struct Applier {
     archiver: mpsc::Sender<Vec<Committed>>,
     progress: Progress,
     metrics: Arc<MessageMetrics>,
-    /// Partitions of which nothing is written before they are replayed.
-    suspended: BTreeSet<PartitionId>,
+    /// Partitions of which not everything is written before they are replayed.
+    held: BTreeMap<PartitionId, Held>,
     rolled_back: Arc<RolledBack>,
     parked: Parked,
     /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
@@ -85,7 +96,7 @@ pub(crate) struct Applier {
 
 impl std::fmt::Debug for Applier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Applier").field("suspended", &self.suspended).finish_non_exhaustive()
+        f.debug_struct("Applier").field("held", &self.held).finish_non_exhaustive()
     }
 }
 
@@ -101,7 +112,7 @@ impl Applier {
             archiver,
             progress,
             metrics,
-            suspended: BTreeSet::new(),
+            held: BTreeMap::new(),
             rolled_back,
             parked: Parked::default(),
             untold: BTreeSet::new(),
@@ -140,17 +151,21 @@ impl Applier {
                     }
                     ToApply::Suspend(partitions, done) => {
                         self.apply(std::mem::take(&mut records)).await?;
-                        self.suspended.extend(&partitions);
+                        for partition in &partitions {
+                            self.suspend(*partition);
+                        }
                         for (bucket, partitions) in self.parked.begin_replay(&partitions) {
                             self.unpark(bucket, partitions);
                         }
                         done.send(()).ok();
                     }
+                    ToApply::Replay(partitions) => {
+                        self.apply(std::mem::take(&mut records)).await?;
+                        self.held.extend(partitions.into_iter().map(|partition| (partition, Held::New)));
+                    }
                     ToApply::Resume(partitions) => {
                         self.apply(std::mem::take(&mut records)).await?;
-                        for partition in partitions {
-                            self.suspended.remove(&partition);
-                        }
+                        self.held.retain(|partition, _| !partitions.contains(partition));
                     }
                 }
             }
@@ -171,7 +186,7 @@ impl Applier {
 
     async fn apply_together(&mut self, records: Vec<Committed>) -> Result<(), StoreError> {
         let mut derived = Derived::default();
-        for record in records.iter().filter(|record| !self.suspended.contains(&record.partition)) {
+        for record in records.iter().filter(|record| self.writes(record)) {
             derived.add(record);
         }
         let mut placements = Placements::default();
@@ -197,10 +212,10 @@ impl Applier {
         let mailbox = Arc::clone(&self.backends.mailbox);
         for (partition, mark) in derived.into_marks() {
             // Of a partition that was rolled back meanwhile, not everything is applied.
-            if !self.suspended.contains(&partition) && !self.parked.holds(partition) {
+            if !self.is_suspended(partition) && !self.parked.holds(partition) {
                 until_written("mailbox", || mailbox.applied(partition, mark)).await?;
             }
-            if !self.suspended.contains(&partition) {
+            if !self.is_suspended(partition) {
                 self.progress.note_applied(partition, mark.next);
             }
         }
@@ -213,16 +228,34 @@ impl Applier {
         Ok(())
     }
 
+    /// Whether a record is to be written.
+    fn writes(&self, record: &Committed) -> bool {
+        match self.held.get(&record.partition) {
+            None => true,
+            Some(Held::New) => record.replayed,
+            Some(Held::All) => false,
+        }
+    }
+
+    fn is_suspended(&self, partition: PartitionId) -> bool {
+        self.held.get(&partition) == Some(&Held::All)
+    }
+
+    /// Writes nothing more of a partition. Returns whether something was written of it until now.
+    fn suspend(&mut self, partition: PartitionId) -> bool {
+        self.held.insert(partition, Held::All) != Some(Held::All)
+    }
+
     /// Lets go of what a newer owner applies, or has to be replayed.
     fn suspend_refused(&mut self, written: &Written) {
         for partition in &written.stale {
             // Nor is it noted as applied: that owner may die before it has come to them.
-            if self.suspended.insert(*partition) {
+            if self.suspend(*partition) {
                 tracing::info!(%partition, "a newer owner applies these records");
             }
         }
         for partition in &written.rolled_back {
-            if self.suspended.insert(*partition) {
+            if self.suspend(*partition) {
                 self.rolled_back.note(*partition);
             }
         }
@@ -257,7 +290,7 @@ impl Applier {
     fn unpark(&mut self, bucket: BucketId, partitions: BTreeSet<PartitionId>) {
         self.progress.note_not_parked(bucket);
         for partition in partitions {
-            if self.suspended.insert(partition) {
+            if self.suspend(partition) {
                 self.rolled_back.note(partition);
             }
         }

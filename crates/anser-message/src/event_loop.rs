@@ -31,6 +31,7 @@ use crate::ends::EndLooks;
 use crate::metrics::MessageMetrics;
 use crate::ownership::PeerInbox;
 use crate::progress::Progress;
+use crate::replay::Replays;
 use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
 use crate::sign_in_views::SignInViews;
@@ -115,6 +116,7 @@ pub(crate) struct MessageLoop {
     pub(crate) take_overs: BTreeMap<u64, TakeOver>,
     pub(crate) last_take_over: u64,
     pub(crate) take_over_turns: Arc<Semaphore>,
+    pub(crate) replays: Replays,
     /// Bounds what take-overs ask backends at once.
     pub(crate) asks: Arc<Semaphore>,
     pub(crate) progress: Progress,
@@ -167,6 +169,7 @@ impl MessageLoop {
             take_overs: BTreeMap::new(),
             last_take_over: 0,
             take_over_turns: Arc::new(Semaphore::new(TAKE_OVERS_AT_ONCE)),
+            replays: Replays::default(),
             asks: Arc::new(Semaphore::new(ALL_ASKED_AT_ONCE)),
             progress,
             inputs,
@@ -253,6 +256,7 @@ impl MessageLoop {
             }
         }
         self.perform().await?;
+        self.go_on_with_replays().await?;
         if !self.lost.is_empty() {
             let lost = std::mem::take(&mut self.lost);
             self.take_over(lost);
@@ -281,6 +285,7 @@ impl MessageLoop {
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
         self.look_for_rollbacks();
+        self.tick_replays();
         self.look_at_ends();
         self.note_asked_tick();
         *since_reclaim += 1;
@@ -340,6 +345,7 @@ impl MessageLoop {
         match answer {
             Answered::Loaded(place, subject, Some(loaded)) => {
                 self.node.loaded(place, &subject, loaded, now, &mut self.effects);
+                self.replays.note_loaded();
             }
             Answered::Loaded(place, subject, None) => {
                 self.node.load_failed(place, &subject, now, &mut self.effects);

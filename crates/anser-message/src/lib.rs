@@ -20,6 +20,7 @@ mod ownership;
 mod progress;
 mod reads;
 mod rebuild;
+mod replay;
 mod retention;
 mod role;
 mod rollback;

@@ -1,7 +1,7 @@
-//! A mailbox that is to be made anew: the partitions are taken over again, which replays what timelines keep.
+//! A mailbox that is to be made anew: the partitions are replayed as far back as timelines go.
 //!
-//! A partition takes nothing in while it is replayed, so only a few are at a time. In the others messages are accepted; what the
-//! mailbox does not take of them before their turn has come, the replay brings.
+//! Of a partition that is replayed nothing new is delivered, so only a few are at a time. In the others it is; what the mailbox does not
+//! take of them before their turn has come, the replay brings.
 
 use std::collections::BTreeSet;
 
@@ -43,8 +43,10 @@ impl Rebuild {
 impl MessageLoop {
     /// Goes on with the next ones when others are done.
     pub(crate) fn rebuild_on(&mut self) {
-        let node = &self.node;
-        let is_read = |partition: &PartitionId| node.owner(*partition).is_some_and(|owner| !owner.is_serving());
+        let (node, replays) = (&self.node, &self.replays);
+        let is_read = |partition: &PartitionId| {
+            replays.has(*partition) || node.owner(*partition).is_some_and(|owner| !owner.is_serving())
+        };
         self.looks.rebuild.under_way.retain(is_read);
         let free = AT_ONCE.saturating_sub(self.looks.rebuild.under_way.len());
         let next: Vec<PartitionId> = self.looks.rebuild.waiting.iter().copied().take(free).collect();
@@ -55,7 +57,7 @@ impl MessageLoop {
             self.looks.rebuild.waiting.remove(partition);
             self.looks.rebuild.under_way.insert(*partition);
         }
-        self.begin_again(next);
+        self.replay(next);
         if self.looks.rebuild.waiting.is_empty() {
             tracing::info!("the last partitions of this node are replayed for the new mailbox");
         }

@@ -1,5 +1,4 @@
-//! A mailbox that came back without its newest writes: the partitions that were written there are taken over anew, which replays
-//! what it forgot.
+//! A mailbox that came back without its newest writes: the partitions that were written there are replayed from the log.
 //!
 //! Until the replay begins, the applier lets go of what it has for such a partition: a newer record that was written over the
 //! hole would put the mark above it, and the replay would be skipped. Nothing is lost by that, since it is all in the log.
@@ -115,7 +114,7 @@ impl MessageLoop {
         if before.rollbacks < seen.rollbacks {
             // All at once; for a rebuild as well, if there is one.
             self.looks.rebuild.stop();
-            self.replay(self.node.partitions().collect());
+            self.replay_forgotten(self.node.partitions().collect());
             return;
         }
         if before.rebuilds < seen.rebuilds {
@@ -123,14 +122,14 @@ impl MessageLoop {
             self.rebuild_on();
         }
         let refused = refused.into_iter().filter(|partition| !self.looks.rebuild.has(*partition));
-        self.replay(refused.collect());
+        self.replay_forgotten(refused.collect());
     }
 
-    fn replay(&mut self, partitions: Vec<PartitionId>) {
-        let reclaimed = self.begin_again(partitions);
-        if reclaimed > 0 {
+    fn replay_forgotten(&mut self, partitions: Vec<PartitionId>) {
+        let replayed = self.replay(partitions);
+        if replayed > 0 {
             tracing::warn!(
-                partitions = reclaimed,
+                partitions = replayed,
                 "the mailbox came back, perhaps without its newest writes; they are replayed from the log"
             );
         }

@@ -24,14 +24,16 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::applier::ToApply;
 use crate::archiver::Order;
 use crate::event_loop::MessageLoop;
+use crate::replay::ReplayStep;
 use crate::role::RoleError;
 use crate::rollback::Seen;
 use place::Place;
-pub(crate) use place::claim_at;
+pub(crate) use place::{InMailbox, claim_at, in_mailbox};
+pub(crate) use read::decode;
 use read::{Piece, Reading};
 
 /// Bytes read from the log in one go. What one piece takes to be taken in is what others wait meanwhile.
-const READ_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const READ_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of records that are to be applied and wait for the claims. With more, the claims come at once.
 const TO_REPLAY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -40,7 +42,7 @@ const ASKED_AT_ONCE: usize = 8;
 pub(crate) const ALL_ASKED_AT_ONCE: usize = 8;
 /// On one of several nodes, how many partitions are taken over together, and how many such take-overs there are at a time. Those of one
 /// wait for each other, so there are few; each has a reader of its own, so there are not too few.
-const TOGETHER: usize = 16;
+pub(crate) const TOGETHER: usize = 16;
 pub(crate) const TAKE_OVERS_AT_ONCE: usize = 3;
 
 /// For how many ticks of the loop the present owners are asked to let go. Then they are cut off or dead, or see it otherwise.
@@ -53,7 +55,7 @@ pub(crate) type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
 /// A claim on its way into the log.
 type Appending = BoxFuture<'static, Result<Offset, AppendError>>;
 /// The turn of a take-over. Its end lets another one begin.
-type Turn = Option<OwnedSemaphorePermit>;
+pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 
 /// What comes back of a backend.
 pub(crate) enum Step {
@@ -81,6 +83,8 @@ pub(crate) enum Step {
     Rollbacks(Result<Seen, StoreError>),
     /// Where partitions end of which nothing is on its way.
     Ends(Answers<Offset>),
+    /// A replay of partitions that are served goes on.
+    Replay(ReplayStep),
 }
 
 impl std::fmt::Debug for Step {
@@ -139,7 +143,7 @@ impl std::fmt::Debug for TakeOver {
 }
 
 /// Asks about each of some partitions, several at once. The answers are in the order of the questions.
-async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
+pub(crate) async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
     stream::iter(questions.into_iter().map(ask)).buffered(ASKED_AT_ONCE).collect().await
 }
 
@@ -178,6 +182,7 @@ impl MessageLoop {
                 self.applied(id);
                 Ok(())
             }
+            Step::Replay(step) => self.replay_on(step).await,
             Step::Ready => Ok(()),
             Step::Rollbacks(seen) => {
                 self.rollbacks(seen);

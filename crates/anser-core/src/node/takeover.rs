@@ -1,12 +1,13 @@
 //! Taking a partition over that is here: what there is is read, a claim is made, what lies before it is read as well, and then the
 //! partition is served.
 
+use anser_backend::LogEntry;
 use anser_types::record::{Body, Record};
 use anser_types::{Claim, Offset, PartitionId, Timestamp};
 use bytes::Bytes;
 
 use super::{Append, Effect, Node};
-use crate::owner::{self, Replayed, Turn};
+use crate::owner::{self, Owner, Replayed, Turn};
 
 /// A counted record that is read again.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +77,29 @@ impl Node {
         let replayed = owned.owner.replay(claim, offset, bytes, record, &mut self.owner_effects);
         self.settle_down(now, effects);
         replayed
+    }
+
+    /// Takes in a counted record once more while its partition is served, under whatever claim: the mailbox may have forgotten it.
+    /// Records come in order, each of them below [`Node::committed_to`].
+    pub fn replay_served(
+        &mut self,
+        entry: &LogEntry,
+        record: &Record,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Replayed {
+        let now = self.advance(now);
+        let Some(owned) = self.owners.get_mut(&entry.partition) else {
+            return Replayed::Done;
+        };
+        let replayed = owned.owner.replay_served(entry.offset, &entry.bytes, record, &mut self.owner_effects);
+        self.settle_down(now, effects);
+        replayed
+    }
+
+    /// Behind the newest record of a partition that was committed; while it is served here.
+    pub fn committed_to(&self, partition: PartitionId) -> Option<Offset> {
+        self.owner(partition).filter(|owner| owner.is_serving()).map(Owner::first_on_its_way)
     }
 
     /// Ends a take-over: the partition is served.

@@ -92,7 +92,6 @@ impl Owner {
         effects: &mut Vec<Effect>,
     ) -> Replayed {
         let body = &record.body;
-        let written = if matches!(body, Body::Claim { .. }) { Claim(offset) } else { record.header.claim };
         let mut recipients = Arc::from([]);
         if let Body::Message(message) = body {
             match self.recipients_then(offset, message) {
@@ -105,18 +104,58 @@ impl Owner {
             conversation.note(body.time());
         }
         let ticket = self.settle_found(body, effects);
-        effects.push(Effect::Commit(Committed {
+        effects.push(self.commit_again(claim, (offset, bytes, record), recipients, ticket));
+        Replayed::Done
+    }
+
+    /// Takes in a record once more that this owner or an earlier one has committed, while it goes on deciding: some table may have
+    /// forgotten it. What has to be loaded first is being loaded: replay it again when that has come.
+    ///
+    /// Records come in order, and none that lies at or behind [`Owner::first_on_its_way`].
+    pub fn replay_served(
+        &mut self,
+        offset: Offset,
+        bytes: &Bytes,
+        record: &Record,
+        effects: &mut Vec<Effect>,
+    ) -> Replayed {
+        // Not the claim of what is on its way: what was decided under an earlier one may be committed after this.
+        let Phase::Serving { claim } = self.phase else {
+            return Replayed::Done;
+        };
+        let mut recipients = Arc::from([]);
+        if let Body::Message(message) = &record.body {
+            if named_recipients(message).is_none() {
+                self.load_unless_known(&message.subject(), effects);
+            }
+            match self.recipients_then(offset, message) {
+                Ok(known) => recipients = known,
+                Err(subject) => return Replayed::Needs(subject),
+            }
+        }
+        effects.push(self.commit_again(claim, (offset, bytes, record), recipients, Ticket::None));
+        Replayed::Done
+    }
+
+    fn commit_again(
+        &self,
+        claim: Claim,
+        (offset, bytes, record): (Offset, &Bytes, &Record),
+        recipients: Arc<[UserId]>,
+        ticket: Ticket,
+    ) -> Effect {
+        let is_claim = matches!(record.body, Body::Claim { .. });
+        Effect::Commit(Committed {
             partition: self.partition,
             claim,
-            written,
+            written: if is_claim { Claim(offset) } else { record.header.claim },
             offset,
             record: bytes.clone(),
-            body: Arc::new(body.clone()),
+            body: Arc::new(record.body.clone()),
             recipients,
             ticket,
             replayed: true,
-        }));
-        Replayed::Done
+        })
     }
 
     /// Whom a message was for; or the conversation that has to be loaded to know it.
@@ -127,7 +166,7 @@ impl Owner {
         let subject = message.subject();
         let now = self.now;
         let known = self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
-        if known.hold.is_some() { Err(subject) } else { Ok(known.recipients_at(offset, message)) }
+        if known.is_loading() { Err(subject) } else { Ok(known.recipients_at(offset, message)) }
     }
 
     /// Takes in a record that counts and that the directory may not contain: what is loaded later lacks the change.

@@ -27,6 +27,26 @@ pub(crate) struct Place {
     pub(super) changes_from: Offset,
 }
 
+/// From where a partition is read to apply what the mailbox may lack of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InMailbox {
+    /// Where reading begins: at a claim.
+    pub(crate) start: Offset,
+    /// From here on the mailbox may not have applied the records.
+    pub(crate) replay_from: Offset,
+}
+
+/// Where reading begins of what the mailbox may lack, and nothing else. From now on it takes rows of the partition again.
+pub(crate) async fn in_mailbox(
+    backends: &Backends,
+    limits: &Limits,
+    now: Timestamp,
+    partition: PartitionId,
+) -> Result<InMailbox, RoleError> {
+    let search = Search { log: Arc::clone(&backends.log), partition };
+    search.in_mailbox(backends, limits, now).await.map(|(_, place)| place)
+}
+
 /// Where reading begins.
 pub(super) async fn find(
     backends: &Backends,
@@ -34,21 +54,13 @@ pub(super) async fn find(
     now: Timestamp,
     partition: PartitionId,
 ) -> Result<Place, RoleError> {
-    // From now on a mailbox that came back without its newest writes takes rows again.
-    let mailbox = backends.mailbox.begin_replay(partition).await?;
-    let directory = backends.directory.replay_from(partition).await?;
     let search = Search { log: Arc::clone(&backends.log), partition };
-    let bounds = search.log.bounds(partition).await?;
+    let (bounds, mailbox) = search.in_mailbox(backends, limits, now).await?;
+    let directory = backends.directory.replay_from(partition).await?;
     if bounds.start > directory.first_needed() && !is_rebuilt(backends, partition).await? {
         return Err(RoleError::Lost { partition, start: bounds.start, applied: directory.first_needed() });
     }
-    let (mailbox, replay_from) = match mailbox {
-        ReplayFrom::Mark(mark) if bounds.start > mark.first_needed() => {
-            return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.first_needed() });
-        }
-        ReplayFrom::Mark(mark) => (mark.first_needed(), mark.next),
-        ReplayFrom::Anew => search.what_timelines_keep(bounds, now.minus(limits.offline_retention_ms)).await?,
-    };
+    let InMailbox { start: mailbox, replay_from } = mailbox;
     let needed = mailbox.min(directory.first_needed()).max(bounds.start);
     let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
     let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
@@ -112,6 +124,26 @@ struct Search {
 }
 
 impl Search {
+    /// What the log has, and from where the mailbox may lack it. From now on a mailbox that came back without its newest writes takes rows again.
+    async fn in_mailbox(
+        &self,
+        backends: &Backends,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(Bounds, InMailbox), RoleError> {
+        let partition = self.partition;
+        let place = backends.mailbox.begin_replay(partition).await?;
+        let bounds = self.log.bounds(partition).await?;
+        let (needed, replay_from) = match place {
+            ReplayFrom::Mark(mark) if bounds.start > mark.first_needed() => {
+                return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.first_needed() });
+            }
+            ReplayFrom::Mark(mark) => (mark.first_needed(), mark.next),
+            ReplayFrom::Anew => self.what_timelines_keep(bounds, now.minus(limits.offline_retention_ms)).await?,
+        };
+        Ok((bounds, InMailbox { start: needed.max(bounds.start), replay_from }))
+    }
+
     /// The claim that the record at an offset was written under, by its own word; or the record itself, if it is a claim.
     async fn claim_of(&self, offset: Offset) -> Result<Offset, RoleError> {
         match self.log.read_at(self.partition, offset).await? {

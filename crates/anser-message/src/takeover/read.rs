@@ -399,7 +399,7 @@ impl MessageLoop {
     }
 }
 
-fn decode(entry: &LogEntry) -> Result<Record, RoleError> {
+pub(crate) fn decode(entry: &LogEntry) -> Result<Record, RoleError> {
     let LogEntry { partition, offset, ref bytes, .. } = *entry;
     Record::decode(bytes.clone()).map_err(|source| RoleError::Record { partition, offset, source })
 }

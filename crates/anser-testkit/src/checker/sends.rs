@@ -1,6 +1,6 @@
 //! Sent times against the order of sending, and against what the senders had seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::trace::{ClientConnection, Keep};
 
@@ -79,9 +79,11 @@ impl Checker {
 
     /// On one connection and in one conversation, sent times rise in the order of sending.
     fn judge_lines(&mut self) {
+        let again = self.accepted_again();
         let mut lines: HashMap<(ClientConnection, Chat), Vec<Msg>> = HashMap::new();
         for (msg, message) in self.tables.messages.iter().enumerate() {
             if message.is_ordered()
+                && !again.contains(&msg)
                 && let Some(connection) = message.only_connection()
             {
                 lines.entry((connection, message.chat)).or_default().push(msg);
@@ -95,6 +97,16 @@ impl Checker {
         for events in wrong {
             self.blame(Promise::InOrder, &events, "what was sent later on a connection got the earlier time");
         }
+    }
+
+    /// What was accepted once more. Its time is that of the resend, which the client may know nothing of.
+    fn accepted_again(&self) -> HashSet<Msg> {
+        let mut again = HashSet::new();
+        for same in self.tables.doubled.values() {
+            let first = same.iter().copied().min_by_key(|&msg| self.tables.messages[msg].sent);
+            again.extend(same.iter().copied().filter(|&msg| Some(msg) != first));
+        }
+        again
     }
 
     /// The pairs of messages of one line whose times do not follow their sending. A message comes before another if its

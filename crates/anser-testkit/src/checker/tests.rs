@@ -403,6 +403,19 @@ fn in_order_allows_what_was_sent_again_later_or_elsewhere() {
 }
 
 #[test]
+fn in_order_allows_what_a_node_sent_again_after_the_window() {
+    let story = |accepted: [u64; 2]| {
+        let story = Story::two().send(1, 1, "alice", "bob").send(2, 1, "alice", "bob");
+        let [earlier, later] = accepted;
+        let story = story.logged("alice", "bob", &["bob"], earlier, 10).logged("alice", "bob", &["bob"], later, 11);
+        let hour = 3_600_000;
+        story.logged("alice", "bob", &["bob"], 1, 20 + hour).logged("alice", "bob", &["bob"], 2, 21 + hour)
+    };
+    story([1, 2]).breaks_nothing();
+    story([2, 1]).breaks(Promise::InOrder);
+}
+
+#[test]
 fn in_order_binds_no_user_to_what_the_server_api_sends_in_their_name() {
     let by_api = Event::Invoked {
         call: CallId(1),
