@@ -7,7 +7,7 @@ use anser_cluster::{Claims, OwnerService, Owners};
 use anser_types::{Claim, NodeId, Offset};
 use tokio::time::{Instant, timeout};
 
-use crate::log::said;
+use crate::log::{Reads, said};
 use crate::world::World;
 use crate::{P, PRIVATE};
 
@@ -165,13 +165,13 @@ async fn a_claim_that_was_lost_is_claimed_anew_only_by_whom_the_partition_belong
 async fn a_partition_that_comes_back_while_it_is_found_out_what_became_of_its_records_is_served() {
     let world = taken_for_dead().await;
     world.handle().owners_changed(owners(ME, OTHER));
-    world.is_unread.send_replace(true);
+    world.reads.send_replace(Reads::Late);
     // It lands behind the claim of the other one. What became of it is asked, and not known yet.
     let publish = world.send(world.publish("alice", PRIVATE, "bob", "2"));
     world.until_told(Claims::new()).await;
     // The other one has died.
     world.handle().owners_changed(owners(ME, ME));
-    world.is_unread.send_replace(false);
+    world.reads.send_replace(Reads::All);
     world.until_told(claimed(4)).await;
     world.outcome(publish).await.unwrap();
     world.until_timeline("bob", &["1", "2"]).await;

@@ -17,18 +17,30 @@ use crate::{ID, P, PRIVATE, app, key, target};
 #[derive(Debug)]
 pub(crate) struct SharedLog {
     pub(crate) log: MemoryLog,
-    /// While it is set nothing is read.
-    pub(crate) is_unread: watch::Receiver<bool>,
+    pub(crate) reads: watch::Receiver<Reads>,
 }
 
-/// A reader that waits while nothing is read.
-struct WaitingReader(Box<dyn LogReader>, watch::Receiver<bool>);
+/// What whoever reads the log gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// What there is.
+    All,
+    /// An answer later.
+    Late,
+    /// An error.
+    Fail,
+}
 
-impl LogReader for WaitingReader {
+struct NastyReader(Box<dyn LogReader>, watch::Receiver<Reads>);
+
+impl LogReader for NastyReader {
     fn next(&mut self, bytes_max: usize) -> BoxFuture<'_, Result<Vec<LogEntry>, ReadError>> {
         Box::pin(async move {
             // Whoever sets it lives as long as the world.
-            self.1.wait_for(|is_unread| !is_unread).await.ok();
+            self.1.wait_for(|reads| *reads != Reads::Late).await.ok();
+            if *self.1.borrow() == Reads::Fail {
+                return Err(ReadError::Unavailable("it is away".into()));
+            }
             self.0.next(bytes_max).await
         })
     }
@@ -65,7 +77,7 @@ impl MessageLog for SharedLog {
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        Box::new(WaitingReader(self.log.reader(from), self.is_unread.clone()))
+        Box::new(NastyReader(self.log.reader(from), self.reads.clone()))
     }
 
     fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {

@@ -16,6 +16,7 @@ mod pages;
 mod parked;
 mod rebuild;
 mod recalls;
+mod replay;
 mod sign_in;
 mod takeover;
 mod world;

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::around::Around;
 use crate::clock::Clock;
-use crate::log::SharedLog;
+use crate::log::{Reads, SharedLog};
 use crate::{ID, app, key, target, text, users};
 
 /// How often it is looked whether something is so.
@@ -36,8 +36,8 @@ pub(crate) struct World {
     pub(crate) backends: Backends,
     pub(crate) around: Arc<Around>,
     pub(crate) clock: Clock,
-    /// Whether nothing of the log that several nodes share is read.
-    pub(crate) is_unread: watch::Sender<bool>,
+    /// What whoever reads the log gets that several nodes share.
+    pub(crate) reads: watch::Sender<Reads>,
     pub(crate) tasks: JoinSet<Result<(), RoleError>>,
     handle: Option<Arc<MessageHandle>>,
     publishes: Cell<u64>,
@@ -83,7 +83,7 @@ impl World {
             backends,
             around: Arc::default(),
             clock: Clock::new(),
-            is_unread: watch::Sender::new(false),
+            reads: watch::Sender::new(Reads::All),
             tasks: JoinSet::new(),
             handle: None,
             // What tests put into the log by themselves has smaller numbers.
@@ -115,7 +115,7 @@ impl World {
 
     /// Starts the role as that of one of several nodes. It knows of no owners yet.
     pub(crate) fn start_as(&mut self, me: NodeId) {
-        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), is_unread: self.is_unread.subscribe() });
+        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), reads: self.reads.subscribe() });
         let (around, clock) = (Arc::clone(&self.around), self.clock.steady());
         let cluster = Cluster { me, peers: Arc::clone(&self.around) as _ };
         let (role, handle) = MessageRole::in_cluster("n", &self.config, self.backends.clone(), around, clock, cluster);

@@ -1,0 +1,127 @@
+//! A mailbox that forgot something of a partition that is served: it is replayed, and whoever sends notices nothing.
+
+use anser_backend::memory::Answers;
+use anser_cluster::OwnerService as _;
+use anser_types::{Claim, ConversationType, Offset};
+
+use crate::handover::{ME, OTHER, owners, owning};
+use crate::log::Reads;
+use crate::world::World;
+use crate::{GROUP, P, PRIVATE, numbers};
+
+/// The node owns the one partition, and is in touch with the directory until a test says otherwise.
+async fn serving() -> World {
+    let world = owning().await;
+    world.join(&["alice", "bob"]).await;
+    world
+}
+
+/// The same node has just been started again: what was said before it is applied, and not known to it. The mailbox then forgets the one
+/// message to the group, so that the group has to be known for the replay; and the directory is away.
+async fn knowing_no_group() -> World {
+    let mut world = serving().await;
+    world.say("alice", PRIVATE, "bob", "1").await.unwrap();
+    world.until_timeline("bob", &["1"]).await;
+    let saved = world.mailbox.save();
+    world.say("alice", GROUP, "g", "2").await.unwrap();
+    world.until_timeline("bob", &["1", "2"]).await;
+    world.stop().await;
+    world.start_as(ME);
+    world.handle().owners_changed(owners(ME, ME));
+    world.until(async || world.say("alice", PRIVATE, "bob", "3").await.is_ok()).await;
+    world.until_timeline("bob", &["1", "2", "3"]).await;
+    world.directory.set_answers(Answers::Refuses);
+    world.mailbox.roll_back(&saved);
+    world
+}
+
+impl World {
+    async fn said(&self, kind: ConversationType, to: &str, text: &str) {
+        self.say("alice", kind, to, text).await.unwrap();
+    }
+
+    async fn both_have(&self, count: i64) {
+        let all = numbers(1..=count);
+        self.until_timeline("bob", &all).await;
+        self.until_timeline("alice", &all).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn acked_is_durable_acks_go_on_while_what_the_mailbox_forgot_is_replayed() {
+    let world = serving().await;
+    let saved = world.mailbox.save();
+    world.said(PRIVATE, "bob", "1").await;
+    world.said(GROUP, "g", "2").await;
+    world.both_have(2).await;
+    // From here on nothing could be taken over: neither log nor directory can be read.
+    world.reads.send_replace(Reads::Late);
+    world.directory.set_answers(Answers::Refuses);
+    world.mailbox.roll_back(&saved);
+    world.said(PRIVATE, "bob", "3").await;
+    world.said(GROUP, "g", "4").await;
+    world.reads.send_replace(Reads::All);
+    world.both_have(4).await;
+    world.said(GROUP, "g", "5").await;
+    world.both_have(5).await;
+    assert_eq!(world.around.claims_told().get(&P), Some(&Claim(Offset(0))), "it was never given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_replay_waits_for_a_group_that_is_not_known_and_nobody_who_sends_does() {
+    let world = knowing_no_group().await;
+    world.said(PRIVATE, "bob", "4").await;
+    world.said(PRIVATE, "bob", "5").await;
+    assert_eq!(world.timeline("bob").await, ["1"], "what comes later is not written over the hole");
+    world.directory.set_answers(Answers::Yes);
+    world.both_have(5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_mailbox_forgets_more_while_it_is_replayed() {
+    let world = knowing_no_group().await;
+    let saved = world.mailbox.save();
+    world.said(PRIVATE, "bob", "4").await;
+    world.mailbox.roll_back(&saved);
+    world.said(PRIVATE, "bob", "5").await;
+    world.directory.set_answers(Answers::Yes);
+    world.both_have(5).await;
+    world.said(GROUP, "g", "6").await;
+    world.both_have(6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_partition_leaves_while_it_is_replayed_and_comes_back() {
+    let world = knowing_no_group().await;
+    world.said(PRIVATE, "bob", "4").await;
+    world.handle().owners_changed(owners(OTHER, OTHER));
+    world.until(async || world.handle().partitions().is_empty()).await;
+    world.directory.set_answers(Answers::Yes);
+    world.handle().owners_changed(owners(OTHER, ME));
+    world.both_have(4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_the_claim_is_lost_while_a_partition_is_replayed() {
+    let world = knowing_no_group().await;
+    // Another claims, and dies.
+    world.lay_claim(world.end().await.0).await;
+    let number = world.send(world.publish("alice", PRIVATE, "bob", "4"));
+    world.directory.set_answers(Answers::Yes);
+    world.outcome(number).await.unwrap();
+    world.both_have(4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_log_that_cannot_be_read_at_first_is_read_again() {
+    let world = serving().await;
+    let saved = world.mailbox.save();
+    world.said(PRIVATE, "bob", "1").await;
+    world.both_have(1).await;
+    world.reads.send_replace(Reads::Fail);
+    world.mailbox.roll_back(&saved);
+    world.said(PRIVATE, "bob", "2").await;
+    world.until(async || world.reads.receiver_count() > 1).await;
+    world.reads.send_replace(Reads::All);
+    world.both_have(2).await;
+}
