@@ -119,7 +119,7 @@ impl Owner {
         record: &Record,
         effects: &mut Vec<Effect>,
     ) -> Replayed {
-        // Not the claim of what is on its way: what was decided under an earlier one may be committed after this.
+        // Not a claim that is on its way into the log: another one may land there.
         let Phase::Serving { claim } = self.phase else {
             return Replayed::Done;
         };

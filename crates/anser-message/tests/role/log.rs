@@ -1,5 +1,8 @@
 //! The log as several nodes share it, and what others than the role have written to it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anser_backend::memory::MemoryLog;
 use anser_backend::{AppendError, Bounds, BoxFuture, LogEntry, LogReader, MessageLog, ReadError};
 use anser_types::record::{Body, Header};
@@ -18,6 +21,7 @@ use crate::{ID, P, PRIVATE, app, key, target};
 pub(crate) struct SharedLog {
     pub(crate) log: MemoryLog,
     pub(crate) reads: watch::Receiver<Reads>,
+    pub(crate) failures: Arc<AtomicUsize>,
 }
 
 /// What whoever reads the log gets.
@@ -31,17 +35,22 @@ pub(crate) enum Reads {
     Fail,
 }
 
-struct NastyReader(Box<dyn LogReader>, watch::Receiver<Reads>);
+struct NastyReader {
+    reader: Box<dyn LogReader>,
+    reads: watch::Receiver<Reads>,
+    failures: Arc<AtomicUsize>,
+}
 
 impl LogReader for NastyReader {
     fn next(&mut self, bytes_max: usize) -> BoxFuture<'_, Result<Vec<LogEntry>, ReadError>> {
         Box::pin(async move {
             // Whoever sets it lives as long as the world.
-            self.1.wait_for(|reads| *reads != Reads::Late).await.ok();
-            if *self.1.borrow() == Reads::Fail {
+            self.reads.wait_for(|reads| *reads != Reads::Late).await.ok();
+            if *self.reads.borrow() == Reads::Fail {
+                self.failures.fetch_add(1, Ordering::Relaxed);
                 return Err(ReadError::Unavailable("it is away".into()));
             }
-            self.0.next(bytes_max).await
+            self.reader.next(bytes_max).await
         })
     }
 }
@@ -77,7 +86,8 @@ impl MessageLog for SharedLog {
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
-        Box::new(NastyReader(self.log.reader(from), self.reads.clone()))
+        let (reads, failures) = (self.reads.clone(), Arc::clone(&self.failures));
+        Box::new(NastyReader { reader: self.log.reader(from), reads, failures })
     }
 
     fn read_at(&self, partition: PartitionId, offset: Offset) -> BoxFuture<'_, Result<Option<Bytes>, ReadError>> {

@@ -1,6 +1,8 @@
 //! A mailbox that forgot something of a partition that is served: it is replayed, and whoever sends notices nothing.
 
-use anser_backend::memory::Answers;
+use std::sync::atomic::Ordering;
+
+use anser_backend::memory::{Answers, SavedMailbox};
 use anser_cluster::OwnerService as _;
 use anser_types::{Claim, ConversationType, Offset};
 
@@ -16,23 +18,41 @@ async fn serving() -> World {
     world
 }
 
-/// The same node has just been started again: what was said before it is applied, and not known to it. The mailbox then forgets the one
-/// message to the group, so that the group has to be known for the replay; and the directory is away.
-async fn knowing_no_group() -> World {
-    let mut world = serving().await;
-    world.say("alice", PRIVATE, "bob", "1").await.unwrap();
-    world.until_timeline("bob", &["1"]).await;
-    let saved = world.mailbox.save();
-    world.say("alice", GROUP, "g", "2").await.unwrap();
-    world.until_timeline("bob", &["1", "2"]).await;
-    world.stop().await;
-    world.start_as(ME);
-    world.handle().owners_changed(owners(ME, ME));
-    world.until(async || world.say("alice", PRIVATE, "bob", "3").await.is_ok()).await;
-    world.until_timeline("bob", &["1", "2", "3"]).await;
-    world.directory.set_answers(Answers::Refuses);
-    world.mailbox.roll_back(&saved);
-    world
+/// The same node after another start: what was said before it is applied, and not known to it. When the mailbox forgets what was said to the
+/// group, that has to be known for the replay; and the directory is away.
+struct KnowingNoGroup {
+    world: World,
+    /// The mailbox as it was before all, and after the first message.
+    empty: SavedMailbox,
+    first: SavedMailbox,
+}
+
+impl KnowingNoGroup {
+    async fn started() -> Self {
+        let mut world = serving().await;
+        let empty = world.mailbox.save();
+        world.said(PRIVATE, "bob", "1").await;
+        world.until_timeline("bob", &["1"]).await;
+        let first = world.mailbox.save();
+        world.said(GROUP, "g", "2").await;
+        world.until_timeline("bob", &["1", "2"]).await;
+        world.stop().await;
+        world.start_as(ME);
+        world.handle().owners_changed(owners(ME, ME));
+        world.until(async || world.say("alice", PRIVATE, "bob", "3").await.is_ok()).await;
+        world.both_have(3).await;
+        // The archiver has read what it has to.
+        world.until(async || world.history("bob", PRIVATE, "alice").await == ["3", "1"]).await;
+        world.directory.set_answers(Answers::Refuses);
+        Self { world, empty, first }
+    }
+
+    /// Forgets all but the first message.
+    async fn forgot() -> World {
+        let Self { world, first, .. } = Self::started().await;
+        world.mailbox.roll_back(&first);
+        world
+    }
 }
 
 impl World {
@@ -69,7 +89,7 @@ async fn acked_is_durable_acks_go_on_while_what_the_mailbox_forgot_is_replayed()
 
 #[tokio::test(start_paused = true)]
 async fn nothing_lost_a_replay_waits_for_a_group_that_is_not_known_and_nobody_who_sends_does() {
-    let world = knowing_no_group().await;
+    let world = KnowingNoGroup::forgot().await;
     world.said(PRIVATE, "bob", "4").await;
     world.said(PRIVATE, "bob", "5").await;
     assert_eq!(world.timeline("bob").await, ["1"], "what comes later is not written over the hole");
@@ -79,7 +99,7 @@ async fn nothing_lost_a_replay_waits_for_a_group_that_is_not_known_and_nobody_wh
 
 #[tokio::test(start_paused = true)]
 async fn nothing_lost_a_mailbox_forgets_more_while_it_is_replayed() {
-    let world = knowing_no_group().await;
+    let world = KnowingNoGroup::forgot().await;
     let saved = world.mailbox.save();
     world.said(PRIVATE, "bob", "4").await;
     world.mailbox.roll_back(&saved);
@@ -91,8 +111,24 @@ async fn nothing_lost_a_mailbox_forgets_more_while_it_is_replayed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_lost_an_older_replay_writes_nothing_over_what_a_newer_one_brings() {
+    let KnowingNoGroup { world, empty, first } = KnowingNoGroup::started().await;
+    let readers = world.reads.receiver_count();
+    world.mailbox.roll_back(&first);
+    // It has read everything, and waits for the group.
+    world.until(async || world.reads.receiver_count() == readers + 1).await;
+    world.reads.send_replace(Reads::Late);
+    world.mailbox.roll_back(&empty);
+    world.until(async || world.reads.receiver_count() == readers + 2).await;
+    world.directory.set_answers(Answers::Yes);
+    world.said(GROUP, "g", "4").await;
+    world.reads.send_replace(Reads::All);
+    world.both_have(4).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_lost_a_partition_leaves_while_it_is_replayed_and_comes_back() {
-    let world = knowing_no_group().await;
+    let world = KnowingNoGroup::forgot().await;
     world.said(PRIVATE, "bob", "4").await;
     world.handle().owners_changed(owners(OTHER, OTHER));
     world.until(async || world.handle().partitions().is_empty()).await;
@@ -103,7 +139,7 @@ async fn nothing_lost_a_partition_leaves_while_it_is_replayed_and_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_lost_the_claim_is_lost_while_a_partition_is_replayed() {
-    let world = knowing_no_group().await;
+    let world = KnowingNoGroup::forgot().await;
     // Another claims, and dies.
     world.lay_claim(world.end().await.0).await;
     let number = world.send(world.publish("alice", PRIVATE, "bob", "4"));
@@ -121,7 +157,7 @@ async fn nothing_lost_a_log_that_cannot_be_read_at_first_is_read_again() {
     world.reads.send_replace(Reads::Fail);
     world.mailbox.roll_back(&saved);
     world.said(PRIVATE, "bob", "2").await;
-    world.until(async || world.reads.receiver_count() > 1).await;
+    world.until(async || world.read_failures.load(Ordering::Relaxed) > 1).await;
     world.reads.send_replace(Reads::All);
     world.both_have(2).await;
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
@@ -38,6 +39,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     /// What whoever reads the log gets that several nodes share.
     pub(crate) reads: watch::Sender<Reads>,
+    /// How often that was an error.
+    pub(crate) read_failures: Arc<AtomicUsize>,
     pub(crate) tasks: JoinSet<Result<(), RoleError>>,
     handle: Option<Arc<MessageHandle>>,
     publishes: Cell<u64>,
@@ -84,6 +87,7 @@ impl World {
             around: Arc::default(),
             clock: Clock::new(),
             reads: watch::Sender::new(Reads::All),
+            read_failures: Arc::default(),
             tasks: JoinSet::new(),
             handle: None,
             // What tests put into the log by themselves has smaller numbers.
@@ -115,7 +119,8 @@ impl World {
 
     /// Starts the role as that of one of several nodes. It knows of no owners yet.
     pub(crate) fn start_as(&mut self, me: NodeId) {
-        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), reads: self.reads.subscribe() });
+        let (reads, failures) = (self.reads.subscribe(), Arc::clone(&self.read_failures));
+        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), reads, failures });
         let (around, clock) = (Arc::clone(&self.around), self.clock.steady());
         let cluster = Cluster { me, peers: Arc::clone(&self.around) as _ };
         let (role, handle) = MessageRole::in_cluster("n", &self.config, self.backends.clone(), around, clock, cluster);

@@ -1,5 +1,6 @@
 //! Claims that are renewed.
 
+use anser_backend::LogEntry;
 use anser_types::MessageUid;
 
 use super::*;
@@ -55,6 +56,31 @@ fn a_claim_is_renewed_after_so_long_but_only_for_a_record() {
     world.say("alice", "bob", "y");
     world.sync();
     assert_eq!((claims(&world), world.log[&partition()].len()), (vec![0, 2], 4));
+}
+
+#[test]
+fn what_is_replayed_while_a_claim_is_renewed_is_under_the_one_that_is_in_the_log() {
+    let mut world = world();
+    for _ in 0..3 {
+        world.say("alice", "bob", "x");
+        world.sync();
+    }
+    world.say("alice", "bob", "y");
+    world.committed.clear();
+    assert_eq!(world.node.committed_to(partition()), Some(Offset(4)), "a new claim and a record are on their way");
+    let log = world.log[&partition()].clone();
+    for (offset, bytes) in log.into_iter().enumerate().skip(1) {
+        let record = Record::decode(bytes.clone()).unwrap();
+        let entry = LogEntry { partition: partition(), offset: Offset(offset as u64), bytes, time: world.now };
+        assert_eq!(world.node.replay_served(&entry, &record, world.now, &mut world.effects), Replayed::Done);
+    }
+    world.perform();
+    let claims = |world: &World| -> Vec<(u64, u64)> {
+        world.committed.iter().map(|committed| (committed.offset.0, committed.claim.0.0)).collect()
+    };
+    assert_eq!(claims(&world), [(1, 0), (2, 0), (3, 0)]);
+    world.sync();
+    assert_eq!(claims(&world)[3..], [(4, 4), (5, 4)]);
 }
 
 #[test]
