@@ -127,6 +127,23 @@ pub(crate) struct Fault {
     clock_off_ms: i64,
 }
 
+impl Fault {
+    /// The role of the node that it hits, if it hits one: some matter more than others.
+    pub(crate) fn role(&self) -> Option<&str> {
+        let hits_a_node = matches!(
+            self.kind,
+            FaultKind::NodeKilled
+                | FaultKind::NodePaused
+                | FaultKind::NodeCut
+                | FaultKind::NodeDrained
+                | FaultKind::ClockSet
+                | FaultKind::ClockWrong
+        );
+        let (role, _) = self.victim.as_deref().filter(|_| hits_a_node)?.rsplit_once('-')?;
+        Some(role)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let victim = self.victim.as_deref().unwrap_or("all");

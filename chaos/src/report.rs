@@ -7,12 +7,12 @@ use std::time::Duration;
 use anser_testkit::checker::{Promise, Report as Verdict};
 use anser_tests::Met;
 
-use crate::fault::FaultKind;
+use crate::fault::{Fault, FaultKind};
 
 /// One fault that is over.
 #[derive(Debug)]
 pub(crate) struct Done {
-    pub(crate) kind: FaultKind,
+    pub(crate) fault: Fault,
     /// Whether everything that was sent meanwhile was acked in time.
     pub(crate) settled: bool,
     pub(crate) met: Met,
@@ -38,7 +38,7 @@ impl fmt::Display for Done {
     }
 }
 
-/// The faults of one kind.
+/// The faults of one kind, of nodes of one role.
 #[derive(Debug, Default)]
 struct OfKind {
     waits: Vec<Duration>,
@@ -54,7 +54,7 @@ pub(crate) struct Report {
     seed: u64,
     baseline: String,
     lasted: Duration,
-    kinds: BTreeMap<FaultKind, OfKind>,
+    kinds: BTreeMap<(FaultKind, Option<String>), OfKind>,
 }
 
 impl Report {
@@ -73,7 +73,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, done: Done) {
-        let of_kind = self.kinds.entry(done.kind).or_default();
+        let of_kind = self.kinds.entry((done.fault.kind, done.fault.role().map(str::to_owned))).or_default();
         of_kind.waits.push(done.met.wait(1000));
         of_kind.acked += done.met.waits.len();
         of_kind.refused += done.met.refused;
@@ -86,12 +86,13 @@ impl Report {
         println!("\n| fault | times | acked meanwhile | longest wait: median | worst | refused | connections ended |");
         println!("| --- | --- | --- | --- | --- | --- | --- |");
         let (mut unsettled, mut refused_in_order) = (0, 0);
-        for (kind, of_kind) in &mut self.kinds {
+        for ((kind, role), of_kind) in &mut self.kinds {
             of_kind.waits.sort_unstable();
             let middle = of_kind.waits.get(of_kind.waits.len() / 2).copied().unwrap_or_default();
             let worst = of_kind.waits.last().copied().unwrap_or_default();
+            let role = role.as_ref().map(|role| format!(": {role}")).unwrap_or_default();
             println!(
-                "| {} | {} | {} | {} | {} | {} | {} |",
+                "| {}{role} | {} | {} | {} | {} | {} | {} |",
                 kind.what(),
                 of_kind.waits.len(),
                 of_kind.acked,

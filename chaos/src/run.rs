@@ -24,6 +24,8 @@ const BASELINE: Duration = Duration::from_secs(10);
 
 /// Runs it, prints the report, and says whether every promise was kept.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    // What is wrong with them is said before anything is begun.
+    let kinds = arguments.kinds()?;
     let (world, users) = begin(arguments).await?;
     let world = Arc::new(world);
     let mut report = Report::new(arguments.seed);
@@ -33,7 +35,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let until = Duration::from_secs(60 * arguments.minutes);
     'all: loop {
-        let mut kinds = arguments.kinds()?;
+        let mut kinds = kinds.clone();
         dice.shuffle(&mut kinds);
         let mut drawn = 0;
         for kind in kinds {
@@ -48,7 +50,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             world.inflict(&fault).await?;
             let settled = users.settled(PATIENCE).await;
             let met = users.recorder.met(since);
-            let done = Done { kind, settled, met, took: began.elapsed() };
+            let done = Done { fault, settled, met, took: began.elapsed() };
             println!("   {done}");
             report.add(done);
             tokio::time::sleep(CALM).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anser_client::admin::{Admin, AdminError};
 use anser_client::{Client, ConnectError, Conversation, StopReason, Timestamp, Transport};
-use anser_tests::{Server, until, within};
+use anser_tests::{More, Server, until, within};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -63,11 +63,7 @@ async fn one_way_in_revoked_and_blocked_users_are_out_at_once_and_stay_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_way_in_holds_while_hbase_is_away_and_whoever_was_here_comes_in() {
-    let server = Server::start().await;
-    if !server.is_cluster() {
-        println!("nothing is tested: one process has no HBase");
-        return;
-    }
+    let server = Server::start_cluster(More::default()).await;
     let mut admin = server.admin();
     let mut tokens = Vec::new();
     for user in ["alice", "bob", "mallory"] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anser_client::{Client, Conversation, Timestamp};
-use anser_tests::Server;
+use anser_tests::{More, Server};
 
 async fn members(server: &Server, group: &str) -> BTreeSet<String> {
     let answer = server.admin().call("/group/user/query", &[("groupId", group)]).await.expect("a list");
@@ -25,11 +25,7 @@ async fn history(client: &Client, conversation: &Conversation) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_lost_an_hbase_that_lost_all_has_what_the_log_has_when_an_operator_asks_for_it() {
-    let server = Server::start().await;
-    if !server.is_cluster() {
-        println!("nothing is tested: one process has no HBase");
-        return;
-    }
+    let server = Server::start_cluster(More::default()).await;
     server.admin().create_group("tea", "Tea", &["alice", "bob", "carol"]).await.expect("a group");
     server.admin().call("/group/quit", &[("userId", "carol"), ("groupId", "tea")]).await.expect("she left");
     let mut clients = Vec::new();

@@ -78,7 +78,7 @@ impl Drop for WrongRedis<'_> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_a_wrong_setup_is_refused_and_says_why() {
-    let Some(server) = Server::start_cluster(More::default()).await else { return };
+    let server = Server::start_cluster(More::default()).await;
     for (replaced, words) in [
         (&[("cluster.kafka.durability", "\"replicated\"")][..], "copies"),
         (&[("cluster.kafka.prefix", "\"nobody\"")], "anser cluster init"),
@@ -97,13 +97,13 @@ async fn a_node_with_a_wrong_setup_is_refused_and_says_why() {
     for (setting, wrong, right) in [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")] {
         let _wrong = WrongRedis::set(&server, setting, wrong, right);
         let said = refused(&server, &SERVE, &[], &[]).await;
-        assert!(said.contains(&format!("{setting} {wrong}")) || said.contains(wrong), "{setting}: {said}");
+        assert!(said.contains(setting) && said.contains(wrong), "{setting}: {said}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_belongs_to_another_cluster_is_not_made_anew() {
-    let Some(server) = Server::start_cluster(More::default()).await else { return };
+    let server = Server::start_cluster(More::default()).await;
     let other = format!("\"o{}\"", std::process::id());
     let init = ["cluster", "init"];
     let said = refused(&server, &init, &[("cluster.kafka.partitions", "12")], &[]).await;

@@ -111,13 +111,10 @@ impl Server {
         }
     }
 
-    /// Starts a cluster with more settings, if the run wants one. Else there is none, and a word about it.
-    pub async fn start_cluster(more: More) -> Option<Self> {
-        let Some(stack) = std::env::var_os("ANSER_TESTS_STACK") else {
-            println!("nothing is tested: it takes several nodes");
-            return None;
-        };
-        Some(Self::start_many(Path::new(&stack), more).await)
+    /// Starts a cluster with more settings. There has to be a stack for it.
+    pub async fn start_cluster(more: More) -> Self {
+        let stack = std::env::var_os("ANSER_TESTS_STACK").expect("it takes several nodes: cargo xtask cluster test");
+        Self::start_many(Path::new(&stack), more).await
     }
 
     async fn start_many(stack: &Path, more: More) -> Self {

@@ -1,6 +1,7 @@
 //! `cargo xtask chaos`: builds the server and the program that torments it, and runs that. What a run that was cut off left
 //! is ended before the next one, and by `end`.
 
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use anser_sandbox::{Cluster, Leave, Stack};
@@ -10,6 +11,10 @@ use crate::{backends, sdk, tools};
 
 /// Runs it; whether every promise was kept.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<bool> {
+    if arguments.iter().any(|argument| matches!(*argument, "--help" | "-h")) {
+        return tools::cargo_run_fast("anser-chaos", &["--help"]);
+    }
+    let _one_at_a_time = lock()?;
     let program = tools::build_server()?;
     let (scripts, packages) = sdk::installed()?;
     end(Leave::Nothing)?;
@@ -32,6 +37,18 @@ pub(crate) fn end(leave: Leave) -> anyhow::Result<()> {
     match Stack::open(&folder().join("stack"), |_| {})? {
         Some(stack) => stack.down(leave),
         None => Ok(()),
+    }
+}
+
+/// Held while something runs in the folder: whoever comes next would end it.
+fn lock() -> anyhow::Result<File> {
+    let path = tools::target().join("ci/chaos.lock");
+    std::fs::create_dir_all(tools::target().join("ci"))?;
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!("chaos is running already in {}", tools::shown(&folder())),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock"),
     }
 }
 

@@ -142,8 +142,13 @@ fn build() -> Command {
     tools::cargo(&["build", "--profile", "fast", "--package", "anser", "--package", "anser-sim"])
 }
 
+/// Without what takes several nodes, which has a part of its own.
 fn black_box() -> Command {
-    tools::cargo(&["test", "--profile", "fast", "--package", "anser-tests", "--no-fail-fast"])
+    let mut command = tools::cargo(&["test", "--profile", "fast", "--package", "anser-tests", "--no-fail-fast", "--"]);
+    for scenarios in cluster::OF_SEVERAL {
+        command.args(["--skip", scenarios]);
+    }
+    command
 }
 
 fn fuzz() -> Command {

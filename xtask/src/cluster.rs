@@ -9,6 +9,7 @@ use anser_sandbox::{Cluster, ClusterUp, Leave, NodeStatus, Stack, State, Up, Way
 use anyhow::Context as _;
 
 use self::arguments::{Arguments, Command};
+pub(crate) use self::scenarios::OF_SEVERAL;
 use crate::{backends, tools};
 
 const USAGE: &str = "\

@@ -20,7 +20,7 @@ usage: cargo xtask COMMAND
   ci [PART …]            everything that must pass, with one summary at the end; `ci --list` names the parts
   house                  the house rules: layers, lints, documentation, lengths, links
   reference [--write]    is config/reference.toml what the code says? --write makes it so
-  sim [ARGUMENT …]       the simulator: --seeds N [--from S], --seed S --trace, --zoo
+  sim [ARGUMENT …]       the simulator: --seeds N [--from S], --seed S --trace, --several, --zoo, --break RULE; `sim --help` tells more
   sdk                    published SDKs against a server of this checkout
   backends COMMAND       real Kafka, Redis and HBase on this machine; `backends help` tells more
   cluster COMMAND        a cluster of nodes on such backends; `cluster help` tells more

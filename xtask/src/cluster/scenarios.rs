@@ -8,6 +8,8 @@ use anser_sandbox::{Cluster, Leave, Shape, Stack, Up};
 use super::tell;
 use crate::{backends, tools};
 
+/// What takes several nodes.
+pub(crate) const OF_SEVERAL: [&str; 4] = ["operators::", "rebuild::", "refusals::", "while_hbase_is_away"];
 /// What is not about one process and its data folder.
 const SCENARIOS: [&str; 8] = [
     "crash::",
@@ -82,10 +84,10 @@ mod tests {
         let sources = tools::root().join("tests/scenarios");
         let text = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let all: String = sources.read_dir().unwrap().map(text).collect();
-        for name in SCENARIOS {
+        for name in SCENARIOS.into_iter().chain(OF_SEVERAL) {
             let is_there = match name.strip_suffix("::") {
                 Some(module) => sources.join(format!("{module}.rs")).exists(),
-                None => all.contains(&format!("fn {name}")),
+                None => all.lines().any(|line| line.contains("fn ") && line.contains(name)),
             };
             assert!(is_there, "no scenario is called {name}");
         }

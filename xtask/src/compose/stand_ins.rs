@@ -153,6 +153,17 @@ mod tests {
     }
 
     #[test]
+    fn every_crate_of_the_workspace_goes_to_the_engine() {
+        let read = |name: &str| std::fs::read_to_string(tools::root().join(name)).unwrap();
+        let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+        let ignored = read(".dockerignore");
+        for member in manifest["workspace"]["members"].as_array().unwrap() {
+            let folder = member.as_str().unwrap().trim_end_matches("/*");
+            assert!(ignored.lines().any(|line| line == format!("!{folder}")), "cargo would miss {folder}");
+        }
+    }
+
+    #[test]
     fn public_images_of_the_compose_file_are_pinned() {
         let text = std::fs::read_to_string(tools::root().join("docker-compose.yml")).unwrap();
         let images = public_images(&text);
