@@ -1,4 +1,4 @@
-//! A mailbox that forgot something of a partition that is served: it is replayed, and whoever sends notices nothing.
+//! A mailbox that forgot something: partitions that are served are replayed, and whoever sends notices nothing; others are taken over anew.
 
 use std::sync::atomic::Ordering;
 
@@ -160,4 +160,23 @@ async fn nothing_lost_a_log_that_cannot_be_read_at_first_is_read_again() {
     world.until(async || world.read_failures.load(Ordering::Relaxed) > 1).await;
     world.reads.send_replace(Reads::All);
     world.both_have(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_mailbox_forgets_while_a_partition_is_taken_over() {
+    let mut world = serving().await;
+    let empty = world.mailbox.save();
+    world.said(PRIVATE, "bob", "1").await;
+    world.both_have(1).await;
+    world.stop().await;
+    world.reads.send_replace(Reads::Late);
+    world.start_as(ME);
+    world.handle().owners_changed(owners(ME, ME));
+    let readers = world.reads.receiver_count();
+    // It was looked from where to read, and nothing was to be applied.
+    world.until(async || world.reads.receiver_count() == readers + 1).await;
+    world.mailbox.roll_back(&empty);
+    world.until(async || world.reads.receiver_count() == readers + 2).await;
+    world.reads.send_replace(Reads::All);
+    world.both_have(1).await;
 }
