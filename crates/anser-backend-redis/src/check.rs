@@ -2,30 +2,36 @@
 
 use std::collections::HashMap;
 
-use redis::Value;
+use redis::{Cmd, Value};
 
 use crate::config::{RedisConfig, RedisDurability, RedisMode};
-use crate::error::RedisOpenError;
+use crate::error::{CallError, RedisOpenError};
 use crate::link::Link;
 use crate::store::parse;
 
 /// The oldest version that has all that is used.
 const MAJOR_MIN: u32 = 7;
 
-/// Checks each primary.
+/// Checks each primary, and what may become one.
 pub(crate) async fn servers(link: &Link, config: &RedisConfig) -> Result<(), RedisOpenError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
-    for (place, answer) in link.on_primaries("INFO", &info).await? {
+    for (place, answer) in of_all(link, "INFO", &info).await? {
         check_version(place, &parse::<String>("INFO", answer)?)?;
     }
     let mut settings = redis::cmd("CONFIG");
     settings.arg("GET").arg("appendonly").arg("save").arg("maxmemory-policy");
-    for (place, answer) in link.on_primaries("CONFIG", &settings).await? {
+    for (place, answer) in of_all(link, "CONFIG", &settings).await? {
         let settings = parse("CONFIG", answer)?;
         check_settings(place, &settings, config)?;
     }
     Ok(())
+}
+
+async fn of_all(link: &Link, name: &'static str, command: &Cmd) -> Result<Vec<(String, Value)>, CallError> {
+    let mut answers = link.on_primaries(name, command).await?;
+    answers.extend(link.on_others(command).await);
+    Ok(answers)
 }
 
 fn check_version(place: String, info: &str) -> Result<(), RedisOpenError> {
@@ -61,13 +67,13 @@ pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The life of each primary, as the scripts know it.
-pub(crate) fn lives(answers: Vec<(String, Value)>) -> Result<Vec<String>, crate::error::CallError> {
+pub(crate) fn lives(answers: Vec<(String, Value)>) -> Result<Vec<String>, CallError> {
     let mut lives = Vec::with_capacity(answers.len());
     for (place, answer) in answers {
         let info = parse::<String>("INFO", answer)?;
         match (field(&info, "role"), field(&info, "master_replid")) {
             (Some("master"), Some(life)) => lives.push(life.to_owned()),
-            _ => return Err(crate::error::CallError::new("INFO", &place, "it is no primary")),
+            _ => return Err(CallError::new("INFO", &place, "it is no primary")),
         }
     }
     lives.sort_unstable();

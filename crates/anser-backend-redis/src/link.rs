@@ -119,6 +119,14 @@ impl Link {
         .await
     }
 
+    /// What those servers say that may become the primary, as far as they answer. Of a cluster nothing is known of them.
+    pub(crate) async fn on_others(&self, command: &Cmd) -> Vec<(String, Value)> {
+        match &self.way {
+            Way::Direct(direct) => direct.ask_others(command).await,
+            Way::Cluster(_) => Vec::new(),
+        }
+    }
+
     /// Looks whether another server is the primary by now; then all links of the process go over to it. Returns a number that is
     /// another one after each change. A cluster sees to that by itself.
     pub(crate) async fn look(&self, name: &'static str) -> Result<u64, CallError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Value};
+use redis::{Cmd, RedisError, Value};
 use tokio::time::Instant;
 
 use super::Request;
@@ -67,6 +67,11 @@ impl Direct {
     pub(super) async fn look(&self, name: &'static str) -> Result<u64, CallError> {
         self.primary.find(name).await?;
         Ok(self.primary.term())
+    }
+
+    /// What the other servers say, as far as they answer.
+    pub(super) async fn ask_others(&self, command: &Cmd) -> Vec<(String, Value)> {
+        self.primary.ask_others(command).await
     }
 
     pub(super) async fn send(&self, name: &'static str, request: Request<'_>) -> Result<Value, CallError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value};
 use tokio::time::Instant;
 
 use super::choice::{Choice, Facts, Noted, Seen, choose};
@@ -271,6 +271,17 @@ impl Primary {
             return Err(CallError::new(name, "redis", "there is no server"));
         };
         self.connect(server).await.map_err(|error| CallError::of_redis(name, &server.address, &error))
+    }
+
+    /// Asks all servers but the one that is used. Of one that does not answer nothing is told.
+    pub(super) async fn ask_others(&self, command: &Cmd) -> Vec<(String, Value)> {
+        let others = self.servers.iter().enumerate().filter(|(number, _)| *number != self.last());
+        let answers = others.map(|(_, server)| async {
+            let mut connection = self.questions(server).await.ok()?;
+            let answer = tokio::time::timeout(self.timeout, command.query_async(&mut connection)).await;
+            Some((server.address.clone(), answer.ok()?.ok()?))
+        });
+        join_all(answers).await.into_iter().flatten().collect()
     }
 
     /// Tells all other primaries that they are not chosen, and then the new one that it is to be. Returns the number of that choice;

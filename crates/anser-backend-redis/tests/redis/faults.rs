@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anser_backend::{Mailbox, Member, Membership, Role, StoreError};
-use anser_backend_redis::{RedisConfig, RedisDurability, RedisOpenError, RedisStore};
+use anser_backend_redis::{RedisConfig, RedisDurability, RedisMode, RedisOpenError, RedisStore};
 use anser_runtime::Clock;
 use anser_types::{LogId, NodeId, Timestamp};
 
+use crate::rollback::follow;
 use crate::server::{Server, can_start};
 use crate::{P0, WEEK_MS, apply, config, entries, mailbox, positions, until_answered, user};
 
@@ -191,6 +192,23 @@ async fn a_server_that_is_set_up_wrongly_is_refused() {
     assert!(matches!(open(&forgetful).await, Err(RedisOpenError::Evicts { .. })));
     let nowhere = RedisConfig { addresses: vec!["127.0.0.1:1".into()], ..config };
     assert!(matches!(open(&nowhere).await, Err(RedisOpenError::Call(_))));
+}
+
+/// It would be the primary one day.
+#[tokio::test]
+async fn a_replica_that_is_set_up_wrongly_is_refused() {
+    if !can_start() {
+        return;
+    }
+    let (primary, mut replica) = (Server::start(), Server::with(&["--appendonly", "no"]));
+    follow(&replica, &primary).await;
+    let config = RedisConfig { mode: RedisMode::Replicated, ..config(vec![primary.address(), replica.address()]) };
+    let refused = open(&config).await.unwrap_err();
+    assert!(matches!(&refused, RedisOpenError::Forgets { place, .. } if *place == replica.address()), "{refused}");
+    replica.ask::<()>(&["CONFIG", "SET", "appendonly", "yes"]);
+    open(&config).await.unwrap();
+    replica.kill();
+    open(&config).await.unwrap();
 }
 
 /// Two clusters never share keys.
