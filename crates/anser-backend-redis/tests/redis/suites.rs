@@ -14,6 +14,23 @@ use crate::{config, mailbox};
 /// The primary it is on, a key, for how many milliseconds it is kept, and its bytes.
 type SavedKey = (String, Vec<u8>, i64, Vec<u8>);
 
+/// What an account has to be allowed, as `docs/redis.md` says it.
+const RIGHTS: [&str; 13] = [
+    "+eval",
+    "+evalsha",
+    "+info",
+    "+role",
+    "+time",
+    "+config|get",
+    "+get",
+    "+set",
+    "+del",
+    "+unlink",
+    "+pexpire",
+    "+@hash",
+    "+@sortedset",
+];
+
 /// Keys with a prefix of their own in the Redis that was given, or in one that was started.
 pub(crate) struct Fixture {
     _server: Option<Server>,
@@ -32,6 +49,22 @@ impl Fixture {
         let own = if given.is_none() && server::can_start() { Some(Server::start()) } else { None };
         let address = given.or_else(|| own.as_ref().map(Server::address))?;
         Some(Self::on(own, config(vec![address.clone()]), vec![address]))
+    }
+
+    /// On a server of its own, with an account that has no more rights than `docs/redis.md` asks for.
+    fn with_few_rights() -> Option<Self> {
+        let own = server::can_start().then(Server::start)?;
+        let address = own.address();
+        let config = RedisConfig {
+            username: "anser".to_owned(),
+            password: "secret".to_owned(),
+            ..config(vec![address.clone()])
+        };
+        let keys = format!("~{}*", config.prefix);
+        let mut account = vec!["ACL", "SETUSER", "anser", "reset", "on", ">secret", &keys];
+        account.extend(RIGHTS);
+        own.ask::<()>(&account);
+        Some(Self::on(Some(own), config, vec![address]))
     }
 
     /// On a primary with a replica; they have to be given.
@@ -156,6 +189,12 @@ mod on_one {
     use super::*;
     anser_backend::mailbox_suite!(maybe Fixture::find());
     anser_backend::membership_suite!(maybe Fixture::find());
+}
+
+mod with_few_rights {
+    use super::*;
+    anser_backend::mailbox_suite!(maybe Fixture::with_few_rights());
+    anser_backend::membership_suite!(maybe Fixture::with_few_rights());
 }
 
 mod with_a_replica {
