@@ -148,6 +148,37 @@ async fn nodes_with_certificates_keep_others_out_and_a_message_can_be_followed_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_lost_an_operator_finds_a_bucket_that_cannot_be_written_and_mends_it() {
+    let server = Server::start_cluster(More::default()).await;
+    let (alice, _events) = connect(&server, "alice").await;
+    let (_carol, mut arrives) = connect(&server, "carol").await;
+    let to = |user: &str| Conversation::private(user).expect("an id");
+    alice.text(to("bob"), "1").await.expect("acked");
+    until_status_says(&server, "; 0 records to deliver").await;
+    let of_bob = |kind: &str, doing: &str| {
+        let each = format!("if redis.call('TYPE', key).ok == '{kind}' then redis.call({doing}) end");
+        let all = format!("for _, key in ipairs(redis.call('KEYS', '*bob*')) do {each} end");
+        server.tell_redis(&format!("EVAL \"{all} return redis.status_reply('OK')\" 0"));
+    };
+    // Somebody writes over his timeline.
+    of_bob("zset", "'SET', key, 'x'");
+    alice.text(to("bob"), "2").await.expect("acked");
+    let parked = until_status_says(&server, "mailbox: 1 of 256 buckets parked (").await;
+    assert!(parked.contains("what comes for their users waits in the log until redis is mended"), "{parked}");
+    alice.text(to("carol"), "3").await.expect("acked");
+    assert_eq!(next_message(&mut arrives).await.text().as_deref(), Some("3"), "nobody else waits");
+
+    of_bob("string", "'DEL', key");
+    let said = server.operate(&["rebuild", "mailbox"], &["--yes"]);
+    assert!(said.contains("the mailbox is rebuilt"), "{said}");
+    until_status_says(&server, "all is well").await;
+    let (_bob, mut arrives) = connect(&server, "bob").await;
+    for text in ["1", "2"] {
+        assert_eq!(next_message(&mut arrives).await.text().as_deref(), Some(text));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_lost_a_mailbox_is_made_anew_while_the_cluster_serves() {
     // A place is safe after this time, and only then counts as replayed.
     let soon = More { settings: vec!["cluster.redis.forget_window_ms = 2000".to_owned()], ..More::default() };
