@@ -38,19 +38,25 @@ pub(crate) enum ToApply {
     Barrier(oneshot::Sender<()>),
     /// Write nothing more of these partitions until they are replayed. Answered when nothing is under way.
     Suspend(Vec<PartitionId>, oneshot::Sender<()>),
-    /// From here on write what is replayed of these partitions, and nothing else.
+    /// Write nothing of these partitions but what is replayed.
     Replay(Vec<PartitionId>),
-    /// From here on write all records of these partitions: they follow on what was replayed, or are a replay.
+    /// What comes from here on of these partitions follows on what is replayed.
+    Keep(Vec<PartitionId>),
+    /// These partitions are replayed. Nothing new was accepted since [`ToApply::Replay`], or since [`ToApply::Keep`] all of it is to be kept.
+    Replayed(Vec<PartitionId>),
+    /// From here on the records of these partitions are those of a take-over.
     Resume(Vec<PartitionId>),
 }
 
-/// What is not written of a partition: it is in the log, and comes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why not everything is written that comes of a partition.
+#[derive(Debug)]
 enum Held {
-    /// Nothing is.
+    /// Nothing is: what comes is in the log, and will be replayed.
     All,
     /// Only what is replayed is.
     New,
+    /// Only what is replayed is. This is new, and comes after it.
+    Kept(Vec<Committed>),
 }
 
 /// Buckets that are written at once.
@@ -140,40 +146,61 @@ impl Applier {
             }
             let mut records = Vec::new();
             for input in batch.drain(..) {
-                match input {
-                    ToApply::Records(more) => records.extend(more),
-                    ToApply::Barrier(done) => {
-                        self.apply(std::mem::take(&mut records)).await?;
-                        // Whoever waited may have gone.
-                        done.send(()).ok();
-                        self.backlog.told();
-                        self.tell_untold().await?;
-                    }
-                    ToApply::Suspend(partitions, done) => {
-                        self.apply(std::mem::take(&mut records)).await?;
-                        for partition in &partitions {
-                            self.suspend(*partition);
-                        }
-                        for (bucket, partitions) in self.parked.begin_replay(&partitions) {
-                            self.unpark(bucket, partitions);
-                        }
-                        done.send(()).ok();
-                    }
-                    ToApply::Replay(partitions) => {
-                        self.apply(std::mem::take(&mut records)).await?;
-                        self.held.extend(partitions.into_iter().map(|partition| (partition, Held::New)));
-                    }
-                    ToApply::Resume(partitions) => {
-                        self.apply(std::mem::take(&mut records)).await?;
-                        self.held.retain(|partition, _| !partitions.contains(partition));
-                    }
-                }
+                self.take(input, &mut records).await?;
             }
             self.apply(records).await?;
             if self.untold.len() >= UNTOLD_MAX {
                 self.tell_untold().await?;
             }
         }
+    }
+
+    /// Does what it is told, but for the records that come last: those are put together.
+    async fn take(&mut self, input: ToApply, records: &mut Vec<Committed>) -> Result<(), RoleError> {
+        match input {
+            ToApply::Records(more) => records.extend(more),
+            ToApply::Barrier(done) => {
+                self.apply(std::mem::take(records)).await?;
+                // Whoever waited may have gone.
+                done.send(()).ok();
+                self.backlog.told();
+                self.tell_untold().await?;
+            }
+            ToApply::Suspend(partitions, done) => {
+                self.apply(std::mem::take(records)).await?;
+                for partition in &partitions {
+                    self.suspend(*partition);
+                }
+                for (bucket, partitions) in self.parked.begin_replay(&partitions) {
+                    self.unpark(bucket, partitions);
+                }
+                done.send(()).ok();
+            }
+            ToApply::Replay(partitions) => {
+                self.apply(std::mem::take(records)).await?;
+                self.held.extend(partitions.into_iter().map(|partition| (partition, Held::New)));
+            }
+            ToApply::Keep(partitions) => {
+                self.apply(std::mem::take(records)).await?;
+                for partition in partitions {
+                    // Not if it was refused meanwhile: then it is replayed once more.
+                    if let Some(held @ Held::New) = self.held.get_mut(&partition) {
+                        *held = Held::Kept(Vec::new());
+                    }
+                }
+            }
+            ToApply::Replayed(partitions) => {
+                self.apply(std::mem::take(records)).await?;
+                for partition in partitions {
+                    records.extend(self.release(partition));
+                }
+            }
+            ToApply::Resume(partitions) => {
+                self.apply(std::mem::take(records)).await?;
+                self.held.retain(|partition, _| !partitions.contains(partition));
+            }
+        }
+        Ok(())
     }
 
     async fn apply(&mut self, mut records: Vec<Committed>) -> Result<(), StoreError> {
@@ -184,7 +211,11 @@ impl Applier {
         Ok(())
     }
 
-    async fn apply_together(&mut self, records: Vec<Committed>) -> Result<(), StoreError> {
+    async fn apply_together(&mut self, mut records: Vec<Committed>) -> Result<(), StoreError> {
+        self.keep_new(&mut records);
+        if records.is_empty() {
+            return Ok(());
+        }
         let mut derived = Derived::default();
         for record in records.iter().filter(|record| self.writes(record)) {
             derived.add(record);
@@ -228,22 +259,59 @@ impl Applier {
         Ok(())
     }
 
+    /// Puts aside what follows on a replay.
+    fn keep_new(&mut self, records: &mut Vec<Committed>) {
+        if self.held.is_empty() {
+            return;
+        }
+        let held = &mut self.held;
+        let kept = records
+            .extract_if(.., |record| !record.replayed && matches!(held.get(&record.partition), Some(Held::Kept(_))));
+        let kept: Vec<_> = kept.collect();
+        for record in kept {
+            if let Some(Held::Kept(kept)) = held.get_mut(&record.partition) {
+                kept.push(record);
+            }
+        }
+    }
+
     /// Whether a record is to be written.
     fn writes(&self, record: &Committed) -> bool {
         match self.held.get(&record.partition) {
             None => true,
-            Some(Held::New) => record.replayed,
+            Some(Held::New | Held::Kept(_)) => record.replayed,
             Some(Held::All) => false,
         }
     }
 
     fn is_suspended(&self, partition: PartitionId) -> bool {
-        self.held.get(&partition) == Some(&Held::All)
+        matches!(self.held.get(&partition), Some(Held::All))
     }
 
     /// Writes nothing more of a partition. Returns whether something was written of it until now.
     fn suspend(&mut self, partition: PartitionId) -> bool {
-        self.held.insert(partition, Held::All) != Some(Held::All)
+        match self.held.insert(partition, Held::All) {
+            Some(Held::All) => false,
+            Some(Held::Kept(kept)) => {
+                self.backlog.applied(&kept);
+                self.pass_on(kept);
+                true
+            }
+            Some(Held::New) | None => true,
+        }
+    }
+
+    /// A partition is replayed: everything is written again, unless something was refused, which has it replayed once more. Returns
+    /// what was kept.
+    fn release(&mut self, partition: PartitionId) -> Vec<Committed> {
+        match self.held.remove(&partition) {
+            Some(Held::Kept(kept)) => kept,
+            Some(Held::All) => {
+                self.held.insert(partition, Held::All);
+                Vec::new()
+            }
+            Some(Held::New) | None => Vec::new(),
+        }
     }
 
     /// Lets go of what a newer owner applies, or has to be replayed.
@@ -379,3 +447,6 @@ impl Applier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,11 @@ impl ToApplier {
         match &input {
             ToApply::Records(records) => counts.bytes.send_modify(|waiting| *waiting += bytes_of(records)),
             ToApply::Barrier(_) => drop(counts.waiters.fetch_add(1, Ordering::Relaxed)),
-            ToApply::Suspend(..) | ToApply::Replay(_) | ToApply::Resume(_) => {}
+            ToApply::Suspend(..)
+            | ToApply::Replay(_)
+            | ToApply::Keep(_)
+            | ToApply::Replayed(_)
+            | ToApply::Resume(_) => {}
         }
         self.inputs.send(input).map_err(|_| RoleError::Ended)
     }

@@ -3,7 +3,7 @@
 mod asking;
 mod to_peers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use anser_backend::AppendError;
+use anser_backend::{AppendError, StoreError};
 use anser_cluster::{
     Accepted, AccessService, Arrival, Claims, Deliver, Outcome, PeerService, Publish, Refusal, Settled, Way,
 };
@@ -70,7 +70,7 @@ pub(crate) enum Input {
 /// An answer of a backend.
 #[derive(Debug)]
 enum Answered {
-    Loaded((PartitionId, u64), Subject, Option<Loaded>),
+    Loaded((PartitionId, u64), Subject, Result<Loaded, StoreError>),
     Fetched(PartitionId, Subject, Option<Bytes>),
 }
 
@@ -117,6 +117,8 @@ pub(crate) struct MessageLoop {
     pub(crate) last_take_over: u64,
     pub(crate) take_over_turns: Arc<Semaphore>,
     pub(crate) replays: Replays,
+    /// Partitions of which it is being looked from where to replay them.
+    pub(crate) placing: BTreeSet<PartitionId>,
     /// Bounds what take-overs ask backends at once.
     pub(crate) asks: Arc<Semaphore>,
     pub(crate) progress: Progress,
@@ -170,6 +172,7 @@ impl MessageLoop {
             last_take_over: 0,
             take_over_turns: Arc::new(Semaphore::new(TAKE_OVERS_AT_ONCE)),
             replays: Replays::default(),
+            placing: BTreeSet::new(),
             asks: Arc::new(Semaphore::new(ALL_ASKED_AT_ONCE)),
             progress,
             inputs,
@@ -343,11 +346,12 @@ impl MessageLoop {
     fn answered(&mut self, answer: Answered) {
         let now = (self.clock)();
         match answer {
-            Answered::Loaded(place, subject, Some(loaded)) => {
+            Answered::Loaded(place, subject, Ok(loaded)) => {
                 self.node.loaded(place, &subject, loaded, now, &mut self.effects);
                 self.replays.note_loaded();
             }
-            Answered::Loaded(place, subject, None) => {
+            Answered::Loaded(place, subject, Err(error)) => {
+                self.replays.note_not_loaded(place.0, &subject, &error);
                 self.node.load_failed(place, &subject, now, &mut self.effects);
             }
             Answered::Fetched(partition, subject, record) => {

@@ -34,9 +34,9 @@ impl Rebuild {
         self.waiting.clear();
     }
 
-    /// Whether a partition waits for its turn, or has it.
-    pub(crate) fn has(&self, partition: PartitionId) -> bool {
-        self.waiting.contains(&partition) || self.under_way.contains(&partition)
+    /// Whether a partition waits for its turn.
+    pub(crate) fn awaits(&self, partition: PartitionId) -> bool {
+        self.waiting.contains(&partition)
     }
 }
 

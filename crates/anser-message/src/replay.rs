@@ -1,27 +1,33 @@
 //! Replaying partitions that are served: what the mailbox may have forgotten is read from the log and applied again, up to where what is
 //! accepted now follows on. Meanwhile publishes are decided and acked as ever; only what is delivered waits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anser_backend::{LogEntry, LogReader, ReadError};
-use anser_core::owner::{Fence, Replayed};
-use anser_types::record::Record;
-use anser_types::{LogId, Offset, PartitionId};
-use tokio::sync::oneshot;
+use anser_backend::{LogEntry, LogReader, MessageLog, ReadError, StoreError};
+use anser_core::owner::Replayed;
+use anser_types::{Offset, PartitionId, Subject};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::applier::ToApply;
 use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
-use crate::takeover::{InMailbox, READ_BYTES, Step, TOGETHER, Turn, decode, in_mailbox, of_each};
+use crate::takeover::{READ_BYTES, ReplayPlace, Step, TOGETHER, Turn, decode, of_each, replay_place};
+use reading::{Reading, Round};
 
+/// How many replays there are at a time. They hold up no take-over, so their turns are others.
+const AT_ONCE: usize = 3;
 /// Bytes that may be read of one replay while conversations are loaded for what was read before.
 const WAITING_BYTES_MAX: usize = 2 * READ_BYTES;
+/// How often what could not be read is tried again, in ticks of the loop.
+const TRY_AGAIN_TICKS: u32 = 5;
 
 /// Names a replay among those of this life of the node.
 type Id = u64;
 /// From where to read a partition, with the attempt to own it.
-type Found = (PartitionId, u64, Result<InMailbox, RoleError>);
+type Found = (PartitionId, u64, Result<ReplayPlace, RoleError>);
 
 /// What comes back of a backend.
 pub(crate) enum ReplayStep {
@@ -31,21 +37,42 @@ pub(crate) enum ReplayStep {
     Places(Id, Vec<Found>, Turn),
     /// The next piece of the log.
     Piece(Id, Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>),
+    /// Go on with what was read.
+    GoOn(Id),
     /// Everything that was read is applied.
     Applied,
 }
 
 /// The replays that are asked for or under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Replays {
     /// The newest of each partition; what older ones still read is of no use.
     newest: BTreeMap<PartitionId, Id>,
     under_way: BTreeMap<Id, Replay>,
     last: Id,
+    turns: Arc<Semaphore>,
     /// What could not be read, and is tried again.
     failed: BTreeSet<PartitionId>,
-    /// Whether a conversation was loaded for which one may wait.
-    is_loaded: bool,
+    failed_ticks: u32,
+    /// How often a conversation could not be loaded of a partition that is replayed.
+    load_failures: u32,
+    /// Whether those that wait for something are to look again.
+    look_again: bool,
+}
+
+impl Default for Replays {
+    fn default() -> Self {
+        Self {
+            newest: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            last: 0,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            failed: BTreeSet::new(),
+            failed_ticks: 0,
+            load_failures: 0,
+            look_again: false,
+        }
+    }
 }
 
 impl Replays {
@@ -54,13 +81,49 @@ impl Replays {
         self.newest.contains_key(&partition) || self.failed.contains(&partition)
     }
 
+    /// A conversation was loaded, for which one may wait.
+    pub(crate) const fn note_loaded(&mut self) {
+        self.look_again = true;
+    }
+
+    /// A conversation could not be loaded; it is tried again if a replay waits for it.
+    pub(crate) fn note_not_loaded(&mut self, partition: PartitionId, subject: &Subject, error: &StoreError) {
+        if !self.has(partition) {
+            return;
+        }
+        self.load_failures = self.load_failures.saturating_add(1);
+        if self.load_failures.is_power_of_two() {
+            let (failures, source) = (self.load_failures, std::error::Error::source(error));
+            tracing::warn!(
+                %partition, ?subject, failures, %error, ?source,
+                "a conversation cannot be read, and what the mailbox forgot of its partition waits for that"
+            );
+        }
+    }
+
+    fn begin(&mut self, partitions: impl IntoIterator<Item = PartitionId>) -> Id {
+        self.last += 1;
+        self.newest.extend(partitions.into_iter().map(|partition| (partition, self.last)));
+        self.last
+    }
+
     fn is_newest(&self, id: Id, partition: PartitionId) -> bool {
         self.newest.get(&partition) == Some(&id)
     }
 
-    /// Whoever waits for a conversation looks again.
-    pub(crate) const fn note_loaded(&mut self) {
-        self.is_loaded = true;
+    /// Partitions of a replay are to be replayed later.
+    fn put_off(&mut self, id: Id, partitions: impl IntoIterator<Item = PartitionId>) {
+        for partition in partitions {
+            if self.is_newest(id, partition) {
+                self.newest.remove(&partition);
+                self.failed.insert(partition);
+            }
+        }
+    }
+
+    /// Partitions of a replay are replayed, or are to be by another one, or are not served any more.
+    fn end(&mut self, id: Id, is_over: impl Fn(&PartitionId) -> bool) {
+        self.newest.retain(|partition, newest| *newest != id || !is_over(partition));
     }
 }
 
@@ -69,6 +132,10 @@ struct Replay {
     reading: BTreeMap<PartitionId, Reading>,
     /// While nothing is read.
     reader: Option<Box<dyn LogReader>>,
+    /// Whether there was no more to read; there will be.
+    is_at_end: bool,
+    /// Whether it goes on in another turn.
+    is_pausing: bool,
     /// Until all of them are done, or wait for conversations.
     turn: Turn,
 }
@@ -79,63 +146,32 @@ impl std::fmt::Debug for Replay {
     }
 }
 
-impl Replay {
-    fn waiting_bytes(&self) -> usize {
-        self.reading.values().flat_map(|reading| &reading.entries).map(|entry| entry.bytes.len()).sum()
-    }
-
-    /// Whether all of them wait for conversations.
-    fn is_waiting(&self) -> bool {
-        self.reading.values().all(|reading| !reading.entries.is_empty())
-    }
-}
-
-/// Where a partition stands while it is read.
-#[derive(Debug)]
-struct Reading {
-    /// The attempt to own it to which this belongs.
-    epoch: u64,
-    fence: Fence,
-    replay_from: Offset,
-    /// Behind the newest entry that the fence was asked about, and whether that one counts.
-    seen: Offset,
-    counts: bool,
-    /// What was read and waits for the conversation of the first of them.
-    entries: VecDeque<LogEntry>,
-}
-
-impl Reading {
-    const fn new(epoch: u64, place: InMailbox, log: LogId) -> Self {
-        let InMailbox { start, replay_from } = place;
-        Self { epoch, fence: Fence::new(log), replay_from, seen: start, counts: false, entries: VecDeque::new() }
-    }
-}
-
 impl MessageLoop {
     /// Has partitions replayed that are here: those that are served go on deciding, the others are taken over anew. Returns how many.
     pub(crate) fn replay(&mut self, partitions: Vec<PartitionId>) -> usize {
         let (served, others): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|partition| self.node.committed_to(*partition).is_some());
-        let count = served.len() + self.begin_again(others);
         for partitions in served.chunks(TOGETHER) {
-            self.replays.last += 1;
-            let (id, partitions) = (self.replays.last, partitions.to_vec());
-            self.replays.newest.extend(partitions.iter().map(|partition| (*partition, id)));
-            let turns = Arc::clone(&self.take_over_turns);
+            let (id, partitions) = (self.replays.begin(partitions.iter().copied()), partitions.to_vec());
+            let turns = Arc::clone(&self.replays.turns);
             // The semaphore is never closed.
-            let begin = async move { ReplayStep::Begin(id, partitions, turns.acquire_owned().await.ok()) };
-            self.replay_step(begin);
+            self.replay_step(async move { ReplayStep::Begin(id, partitions, turns.acquire_owned().await.ok()) });
         }
-        count
+        served.len() + self.begin_again(others)
     }
 
-    /// What could not be read is tried again, and whoever waits for a conversation looks.
+    /// What could not be read is tried again, and whoever waits for something looks.
     pub(crate) fn tick_replays(&mut self) {
-        self.replays.note_loaded();
-        let failed: Vec<_> = std::mem::take(&mut self.replays.failed).into_iter().collect();
-        // Those that are not served any more are taken over by somebody, which replays them.
-        let is_served = |partition: &PartitionId| self.node.committed_to(*partition).is_some();
-        self.replay(failed.into_iter().filter(is_served).collect());
+        self.replays.look_again = true;
+        self.replays.under_way.values_mut().for_each(|replay| replay.is_at_end = false);
+        self.replays.failed_ticks += 1;
+        if self.replays.failed_ticks >= TRY_AGAIN_TICKS {
+            self.replays.failed_ticks = 0;
+            let failed = std::mem::take(&mut self.replays.failed).into_iter();
+            // Those that are not served any more are taken over by somebody, which replays them.
+            let served = failed.filter(|partition| self.node.committed_to(*partition).is_some());
+            self.replay(served.collect());
+        }
     }
 
     fn replay_step(&self, step: impl Future<Output = ReplayStep> + Send + 'static) {
@@ -145,9 +181,13 @@ impl MessageLoop {
     /// Does what a backend's answer allows.
     pub(crate) async fn replay_on(&mut self, step: ReplayStep) -> Result<(), RoleError> {
         match step {
-            ReplayStep::Begin(id, partitions, turn) => self.begin_replay(id, partitions, turn).await,
-            ReplayStep::Places(id, places, turn) => self.replay_from(id, places, turn).await,
+            ReplayStep::Begin(id, partitions, turn) => self.find_replay_places(id, partitions, turn).await,
+            ReplayStep::Places(id, places, turn) => self.begin_replay(id, places, turn).await,
             ReplayStep::Piece(id, reader, entries) => self.replay_piece(id, reader, entries).await,
+            ReplayStep::GoOn(id) => {
+                self.replays.under_way.entry(id).and_modify(|replay| replay.is_pausing = false);
+                self.take_in_replay(id).await
+            }
             ReplayStep::Applied => Ok(()),
         }
     }
@@ -159,16 +199,22 @@ impl MessageLoop {
     }
 
     /// Has the applier write nothing of these partitions, and looks for the places to read from.
-    async fn begin_replay(&mut self, id: Id, partitions: Vec<PartitionId>, turn: Turn) -> Result<(), RoleError> {
-        let attempts = partitions.iter().filter_map(|p| Some((*p, self.replayed_epoch(id, *p)?)));
-        let attempts: Vec<(PartitionId, u64)> = attempts.collect();
-        self.forget_replay(id, |partition| !attempts.iter().any(|(present, _)| present == partition));
+    async fn find_replay_places(&mut self, id: Id, partitions: Vec<PartitionId>, turn: Turn) -> Result<(), RoleError> {
+        // The answer to an older question would have the mailbox take rows over what this replay brings.
+        let (later, now): (Vec<_>, Vec<_>) =
+            partitions.into_iter().partition(|partition| self.placing.contains(partition));
+        self.replays.put_off(id, later);
+        let attempts: Vec<(PartitionId, u64)> =
+            now.into_iter().filter_map(|partition| Some((partition, self.replayed_epoch(id, partition)?))).collect();
+        let partitions: BTreeSet<PartitionId> = attempts.iter().map(|(partition, _)| *partition).collect();
+        self.replays.end(id, |partition| !partitions.contains(partition));
         if attempts.is_empty() {
             return Ok(());
         }
         self.perform().await?;
         let (done, suspended) = oneshot::channel();
-        self.to_applier.send(ToApply::Suspend(attempts.iter().map(|(partition, _)| *partition).collect(), done))?;
+        self.to_applier.send(ToApply::Suspend(partitions.iter().copied().collect(), done))?;
+        self.placing.extend(partitions);
         let (backends, limits, asks, now) =
             (self.backends.clone(), self.limits, Arc::clone(&self.asks), (self.clock)());
         self.replay_step(async move {
@@ -179,7 +225,7 @@ impl MessageLoop {
                 async move {
                     // It is never closed.
                     let _turn = asks.acquire().await.ok();
-                    (partition, epoch, in_mailbox(&backends, &limits, now, partition).await)
+                    (partition, epoch, replay_place(&backends, &limits, now, partition).await)
                 }
             };
             ReplayStep::Places(id, of_each(attempts, ask).await, turn)
@@ -187,25 +233,44 @@ impl MessageLoop {
         Ok(())
     }
 
-    async fn replay_from(&mut self, id: Id, places: Vec<Found>, turn: Turn) -> Result<(), RoleError> {
+    async fn begin_replay(&mut self, id: Id, places: Vec<Found>, turn: Turn) -> Result<(), RoleError> {
         let log = self.backends.log.id();
-        let mut reading = BTreeMap::new();
+        let (mut reading, mut failed, mut why) = (BTreeMap::new(), Vec::new(), None);
         for (partition, epoch, place) in places {
+            self.placing.remove(&partition);
+            let Some(committed) = self.node.committed_to(partition) else { continue };
             match place {
                 _ if self.replayed_epoch(id, partition) != Some(epoch) => {}
-                Ok(place) => drop(reading.insert(partition, Reading::new(epoch, place, log))),
-                Err(error) => self.replay_failed(id, vec![partition], error)?,
+                Ok(place) => drop(reading.insert(partition, Reading::new(epoch, place, log, committed))),
+                Err(error) if error.is_retryable() => {
+                    failed.push(partition);
+                    why.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        self.forget_replay(id, |partition| !reading.contains_key(partition));
+        if let Some(error) = why {
+            self.replay_failed(id, &failed, error)?;
+        }
+        self.replays.end(id, |partition| !reading.contains_key(partition));
         if reading.is_empty() {
             return Ok(());
         }
         self.to_applier.send(ToApply::Replay(reading.keys().copied().collect()))?;
-        let from = reading.iter().map(|(partition, reading)| (*partition, reading.seen)).collect();
+        self.read_replay(id, reading, turn).await
+    }
+
+    async fn read_replay(
+        &mut self,
+        id: Id,
+        reading: BTreeMap<PartitionId, Reading>,
+        turn: Turn,
+    ) -> Result<(), RoleError> {
+        let from = reading.iter().map(|(partition, reading)| (*partition, reading.at())).collect();
         let reader = Some(self.backends.log.reader(from));
-        self.replays.under_way.insert(id, Replay { reading, reader, turn });
-        self.take_in_replay(id).await
+        self.replays.under_way.insert(id, Replay { reading, reader, is_at_end: false, is_pausing: false, turn });
+        // Boxed: those that do not wait are read by themselves, by the same way.
+        Box::pin(self.take_in_replay(id)).await
     }
 
     async fn replay_piece(
@@ -217,110 +282,137 @@ impl MessageLoop {
         let Some(replay) = self.replays.under_way.get_mut(&id) else {
             return Ok(());
         };
-        replay.reader = Some(reader);
-        match entries {
-            Ok(entries) => {
-                for entry in entries {
-                    if let Some(reading) = replay.reading.get_mut(&entry.partition) {
-                        reading.entries.push_back(entry);
-                    }
-                }
-                self.take_in_replay(id).await
-            }
+        let entries = match entries {
+            Ok(entries) => entries,
             Err(error) => {
-                let partitions = replay.reading.keys().copied().collect();
+                let partitions: Vec<_> = replay.reading.keys().copied().collect();
                 self.replays.under_way.remove(&id);
-                self.replay_failed(id, partitions, error.into())
+                return self.replay_failed(id, &partitions, error.into());
+            }
+        };
+        replay.reader = Some(reader);
+        replay.is_at_end = entries.is_empty();
+        for entry in entries {
+            if let Some(reading) = replay.reading.get_mut(&entry.partition) {
+                reading.entries.push_back(entry);
             }
         }
+        self.take_in_replay(id).await
     }
 
-    fn replay_failed(&mut self, id: Id, partitions: Vec<PartitionId>, error: RoleError) -> Result<(), RoleError> {
+    fn replay_failed(&mut self, id: Id, partitions: &[PartitionId], error: RoleError) -> Result<(), RoleError> {
         if !error.is_retryable() {
             return Err(error);
         }
         let source = std::error::Error::source(&error);
         tracing::warn!(%error, ?source, ?partitions, "partitions cannot be replayed now, it is tried again");
-        let newest = partitions.into_iter().filter(|partition| self.replays.is_newest(id, *partition));
-        let newest: Vec<_> = newest.collect();
-        self.forget_replay(id, |partition| newest.contains(partition));
-        self.replays.failed.extend(newest);
+        self.replays.put_off(id, partitions.iter().copied());
         Ok(())
     }
 
-    /// Partitions of a replay are replayed, or replayed by another one, or not served any more.
-    fn forget_replay(&mut self, id: Id, is_over: impl Fn(&PartitionId) -> bool) {
-        self.replays.newest.retain(|partition, newest| *newest != id || !is_over(partition));
-    }
-
-    /// Takes in what was read of one replay, and reads on.
+    /// Takes in what was read of one replay, and sees what comes next.
     async fn take_in_replay(&mut self, id: Id) -> Result<(), RoleError> {
         let Some(mut replay) = self.replays.under_way.remove(&id) else {
             return Ok(());
         };
-        let mut caught_up = Vec::new();
-        let mut over = Vec::new();
-        for (partition, reading) in &mut replay.reading {
-            if self.replayed_epoch(id, *partition) != Some(reading.epoch) {
-                over.push(*partition);
-            } else if self.take_in_replayed(*partition, reading)? {
-                caught_up.push(*partition);
+        let (mut kept, mut done, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bytes = 0;
+        for (&partition, reading) in &mut replay.reading {
+            if self.replayed_epoch(id, partition) != Some(reading.epoch) {
+                over.push(partition);
+                continue;
+            }
+            loop {
+                self.take_in_replayed(partition, reading, &mut bytes)?;
+                let committed = self.node.committed_to(partition).unwrap_or_default();
+                match reading.end_round(committed) {
+                    Round::Open => break,
+                    Round::Next { is_last } => kept.extend(is_last.then_some(partition)),
+                    Round::Done => {
+                        done.push(partition);
+                        break;
+                    }
+                }
             }
         }
-        replay.reading.retain(|partition, _| !over.contains(partition) && !caught_up.contains(partition));
-        self.forget_replay(id, |partition| over.contains(partition) || caught_up.contains(partition));
-        if !caught_up.is_empty() {
-            // What was committed so far was handed on before this; what comes from now on follows on what was replayed.
+        replay.reading.retain(|partition, _| !over.contains(partition) && !done.contains(partition));
+        self.replays.end(id, |partition| over.contains(partition) || done.contains(partition));
+        if !kept.is_empty() || !done.is_empty() {
+            // What was committed so far was handed on before this; what comes from now on follows on what is replayed.
             self.perform().await?;
-            self.to_applier.send(ToApply::Resume(caught_up))?;
+            self.to_applier.send(ToApply::Keep(kept))?;
+            self.to_applier.send(ToApply::Replayed(done))?;
         }
+        self.read_on_replay(id, replay).await
+    }
+
+    /// Takes in what was read of one partition, as far as it is not too much for one turn and nothing has to be loaded.
+    fn take_in_replayed(
+        &mut self,
+        partition: PartitionId,
+        reading: &mut Reading,
+        bytes: &mut usize,
+    ) -> Result<(), RoleError> {
+        reading.is_waiting = false;
+        while *bytes <= READ_BYTES
+            && let Some(entry) = reading.next()
+        {
+            debug_assert_eq!(entry.partition, partition);
+            let record = decode(&entry)?;
+            *bytes += entry.bytes.len();
+            if reading.applies(&entry, &record)
+                && let Replayed::Needs(_) = self.node.replay_served(&entry, &record, (self.clock)(), &mut self.effects)
+            {
+                reading.wait_with(entry);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_on_replay(&mut self, id: Id, mut replay: Replay) -> Result<(), RoleError> {
+        let reading = || replay.reading.values();
         if replay.reading.is_empty() {
             return self.end_replay(replay.turn);
         }
-        if replay.is_waiting() {
-            // For however long: others may have their turn meanwhile.
-            replay.turn = None;
-        } else if replay.waiting_bytes() <= WAITING_BYTES_MAX
-            && let Some(mut reader) = replay.reader.take()
-        {
+        if reading().any(|reading| !reading.is_waiting && !reading.entries.is_empty()) {
+            // The others have waited long enough.
+            replay.is_pausing = true;
             let backlog = self.to_applier.backlog.clone();
             self.replay_step(async move {
                 backlog.has_room().await;
-                let entries = reader.next(READ_BYTES).await;
-                ReplayStep::Piece(id, reader, entries)
+                ReplayStep::GoOn(id)
             });
+        } else if reading().all(|reading| reading.is_waiting) {
+            // For however long: others may have their turn meanwhile.
+            replay.turn = None;
+        } else if reading().map(Reading::bytes).sum::<usize>() > WAITING_BYTES_MAX {
+            // Those that need not wait go on by themselves.
+            let going = replay.reading.extract_if(.., |_, reading| !reading.is_waiting).collect::<BTreeMap<_, _>>();
+            let turn = replay.turn.take();
+            self.replays.under_way.insert(id, replay);
+            let id = self.replays.begin(going.keys().copied());
+            return self.read_replay(id, going, turn).await;
+        } else if !replay.is_at_end
+            && let Some(reader) = replay.reader.take()
+        {
+            let ends = reading().zip(replay.reading.keys()).map(|(reading, partition)| (*partition, reading.end()));
+            self.read_piece_of_replay(id, reader, ends.collect());
         }
         self.replays.under_way.insert(id, replay);
         Ok(())
     }
 
-    /// Takes in what was read of one partition. Returns whether that is all that was committed.
-    fn take_in_replayed(&mut self, partition: PartitionId, reading: &mut Reading) -> Result<bool, RoleError> {
-        let Some(end) = self.node.committed_to(partition) else {
-            return Ok(false);
-        };
-        while let Some(entry) = reading.entries.pop_front() {
-            let record = decode(&entry)?;
-            if entry.offset >= reading.seen {
-                if entry.offset >= end {
-                    // It is handed on when its append is answered.
-                    return Ok(true);
-                }
-                reading.seen = entry.offset.next();
-                reading.counts = reading.fence.admits(entry.offset, record.header, &record.body);
+    fn read_piece_of_replay(&self, id: Id, mut reader: Box<dyn LogReader>, ends: Vec<(PartitionId, Offset)>) {
+        let (backlog, log) = (self.to_applier.backlog.clone(), Arc::clone(&self.backends.log));
+        self.replay_step(async move {
+            backlog.has_room().await;
+            let mut entries = reader.next(READ_BYTES).await;
+            if entries.as_ref().is_ok_and(Vec::is_empty) {
+                entries = has_all(&*log, ends).await.map(|()| Vec::new());
             }
-            if reading.counts && entry.offset >= reading.replay_from && self.is_loading_for(&entry, &record) {
-                reading.entries.push_front(entry);
-                return Ok(false);
-            }
-        }
-        Ok(reading.seen >= end)
-    }
-
-    /// Has an entry applied; or finds that its conversation has to be loaded first.
-    fn is_loading_for(&mut self, entry: &LogEntry, record: &Record) -> bool {
-        let replayed = self.node.replay_served(entry, record, (self.clock)(), &mut self.effects);
-        matches!(replayed, Replayed::Needs(_))
+            ReplayStep::Piece(id, reader, entries)
+        });
     }
 
     /// The turn goes on until everything is applied: what is replayed must not pile up before the applier.
@@ -336,15 +428,27 @@ impl MessageLoop {
         Ok(())
     }
 
-    /// Conversations were loaded: goes on with the replays that waited.
+    /// Goes on with the replays that waited for something.
     pub(crate) async fn go_on_with_replays(&mut self) -> Result<(), RoleError> {
-        while std::mem::take(&mut self.replays.is_loaded) {
-            let waiting = self.replays.under_way.iter().filter(|(_, replay)| replay.reader.is_some());
-            for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+        while std::mem::take(&mut self.replays.look_again) {
+            let is_idle = |replay: &Replay| replay.reader.is_some() && !replay.is_pausing;
+            let idle = self.replays.under_way.iter().filter(|(_, replay)| is_idle(replay));
+            for id in idle.map(|(id, _)| *id).collect::<Vec<_>>() {
                 self.take_in_replay(id).await?;
             }
             self.perform().await?;
         }
         Ok(())
     }
+}
+
+/// Serving on with a log that ends before what it has acknowledged would forget what lies between.
+async fn has_all(log: &dyn MessageLog, ends: Vec<(PartitionId, Offset)>) -> Result<(), ReadError> {
+    for (partition, asked) in ends {
+        let end = log.bounds(partition).await?.end;
+        if end < asked {
+            return Err(ReadError::BeyondEnd { partition, asked, end });
+        }
+    }
+    Ok(())
 }

@@ -121,7 +121,8 @@ impl MessageLoop {
             self.looks.rebuild.begin(self.node.partitions());
             self.rebuild_on();
         }
-        let refused = refused.into_iter().filter(|partition| !self.looks.rebuild.has(*partition));
+        // What is replayed already is replayed once more: what was refused of it is not in what comes.
+        let refused = refused.into_iter().filter(|partition| !self.looks.rebuild.awaits(*partition));
         self.replay_forgotten(refused.collect());
     }
 

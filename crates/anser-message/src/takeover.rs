@@ -28,7 +28,7 @@ use crate::replay::ReplayStep;
 use crate::role::RoleError;
 use crate::rollback::Seen;
 use place::Place;
-pub(crate) use place::{InMailbox, claim_at, in_mailbox};
+pub(crate) use place::{ReplayPlace, claim_at, replay_place};
 pub(crate) use read::decode;
 use read::{Piece, Reading};
 
@@ -235,6 +235,9 @@ impl MessageLoop {
 
     /// Looks for the places to read from. The applier writes nothing of these partitions until they are replayed.
     async fn begin(&mut self, partitions: Vec<PartitionId>, turn: Turn) -> Result<(), RoleError> {
+        // The answer to an older question would have the mailbox take rows over what is replayed now.
+        let (later, partitions): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|p| self.placing.contains(p));
+        later.into_iter().for_each(|partition| self.note_unowned(partition));
         let now = (self.clock)();
         let attempts: Vec<(PartitionId, u64)> =
             partitions.into_iter().filter_map(|p| Some((p, self.node.prepare(p, now)?))).collect();
@@ -245,7 +248,8 @@ impl MessageLoop {
         // the last word.
         self.perform().await?;
         let (done, suspended) = oneshot::channel();
-        let partitions = attempts.iter().map(|(partition, _)| *partition).collect();
+        let partitions: Vec<_> = attempts.iter().map(|(partition, _)| *partition).collect();
+        self.placing.extend(&partitions);
         self.to_applier.send(ToApply::Suspend(partitions, done))?;
         let (backends, limits, asks) = (self.backends.clone(), self.limits, Arc::clone(&self.asks));
         self.steps.push(Box::pin(async move {
@@ -269,6 +273,9 @@ impl MessageLoop {
         places: Vec<(u64, PartitionId, Result<Place, RoleError>)>,
         turn: Turn,
     ) -> Result<(), RoleError> {
+        for (_, partition, _) in &places {
+            self.placing.remove(partition);
+        }
         // Of what was given up meanwhile, another attempt is under way.
         let mut present = places;
         present.retain(|(epoch, partition, _)| self.node.epoch(*partition) == Some(*epoch));

@@ -79,8 +79,8 @@ impl Node {
         replayed
     }
 
-    /// Takes in a counted record once more while its partition is served, under whatever claim: the mailbox may have forgotten it.
-    /// Records come in order, each of them below [`Node::committed_to`].
+    /// Takes in a counted record once more while its partition is served: the mailbox may have forgotten it. Records
+    /// come in order, each of them below [`Node::committed_to`].
     pub fn replay_served(
         &mut self,
         entry: &LogEntry,

@@ -40,7 +40,7 @@ pub struct Committed {
     pub recipients: Arc<[UserId]>,
     /// Who waits until the tables have it.
     pub ticket: Ticket,
-    /// Whether it is read again after a take-over: then nobody is shown a message for it, only told to look.
+    /// Whether it was read again: then nobody is shown a message for it, only told to look.
     pub replayed: bool,
 }
 

@@ -166,6 +166,7 @@ impl Owner {
         let subject = message.subject();
         let now = self.now;
         let known = self.conversations.entry(subject.clone()).or_insert_with(|| super::Conversation::new(now));
+        known.used = now;
         if known.is_loading() { Err(subject) } else { Ok(known.recipients_at(offset, message)) }
     }
 
@@ -218,13 +219,16 @@ impl Owner {
         for held in self.take_holds() {
             super::refuse_held(held, effects);
         }
+        self.conversations.clear();
     }
 
-    /// Forgets the conversations, and returns what waited for them.
+    /// Returns what waited for conversations, and forgets those that are not known yet.
     pub(super) fn take_holds(&mut self) -> Vec<super::Held> {
+        let unknown = self.conversations.extract_if(|_, conversation| conversation.is_loading());
+        let mut holds: Vec<_> = unknown.filter_map(|(subject, c)| Some((subject.key(), c.hold?))).collect();
+        let known = self.conversations.iter_mut();
+        holds.extend(known.filter_map(|(subject, c)| Some((subject.key(), c.hold.take()?))));
         // In the order of their keys: effects must not depend on the order of a hash map.
-        let conversations = std::mem::take(&mut self.conversations).into_iter();
-        let mut holds: Vec<_> = conversations.filter_map(|(subject, c)| Some((subject.key(), c.hold?))).collect();
         holds.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let held =
             |hold: super::conversation::Hold| hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue);

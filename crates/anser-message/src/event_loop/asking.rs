@@ -32,7 +32,7 @@ impl MessageLoop {
         let backends = self.backends.clone();
         let mut load: Answering = Box::pin(async move {
             let loaded = load_conversation(&backends, &subject).await;
-            Answered::Loaded(place, subject, loaded.ok())
+            Answered::Loaded(place, subject, loaded)
         });
         // What the tables have in memory is here at once.
         match (&mut load).now_or_never() {

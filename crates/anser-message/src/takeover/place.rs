@@ -29,7 +29,7 @@ pub(crate) struct Place {
 
 /// From where a partition is read to apply what the mailbox may lack of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct InMailbox {
+pub(crate) struct ReplayPlace {
     /// Where reading begins: at a claim.
     pub(crate) start: Offset,
     /// From here on the mailbox may not have applied the records.
@@ -37,14 +37,14 @@ pub(crate) struct InMailbox {
 }
 
 /// Where reading begins of what the mailbox may lack, and nothing else. From now on it takes rows of the partition again.
-pub(crate) async fn in_mailbox(
+pub(crate) async fn replay_place(
     backends: &Backends,
     limits: &Limits,
     now: Timestamp,
     partition: PartitionId,
-) -> Result<InMailbox, RoleError> {
+) -> Result<ReplayPlace, RoleError> {
     let search = Search { log: Arc::clone(&backends.log), partition };
-    search.in_mailbox(backends, limits, now).await.map(|(_, place)| place)
+    search.replay_place(backends, limits, now).await.map(|(_, place)| place)
 }
 
 /// Where reading begins.
@@ -55,12 +55,12 @@ pub(super) async fn find(
     partition: PartitionId,
 ) -> Result<Place, RoleError> {
     let search = Search { log: Arc::clone(&backends.log), partition };
-    let (bounds, mailbox) = search.in_mailbox(backends, limits, now).await?;
+    let (bounds, mailbox) = search.replay_place(backends, limits, now).await?;
     let directory = backends.directory.replay_from(partition).await?;
     if bounds.start > directory.first_needed() && !is_rebuilt(backends, partition).await? {
         return Err(RoleError::Lost { partition, start: bounds.start, applied: directory.first_needed() });
     }
-    let InMailbox { start: mailbox, replay_from } = mailbox;
+    let ReplayPlace { start: mailbox, replay_from } = mailbox;
     let needed = mailbox.min(directory.first_needed()).max(bounds.start);
     let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
     let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
@@ -125,12 +125,12 @@ struct Search {
 
 impl Search {
     /// What the log has, and from where the mailbox may lack it. From now on a mailbox that came back without its newest writes takes rows again.
-    async fn in_mailbox(
+    async fn replay_place(
         &self,
         backends: &Backends,
         limits: &Limits,
         now: Timestamp,
-    ) -> Result<(Bounds, InMailbox), RoleError> {
+    ) -> Result<(Bounds, ReplayPlace), RoleError> {
         let partition = self.partition;
         let place = backends.mailbox.begin_replay(partition).await?;
         let bounds = self.log.bounds(partition).await?;
@@ -141,7 +141,7 @@ impl Search {
             ReplayFrom::Mark(mark) => (mark.first_needed(), mark.next),
             ReplayFrom::Anew => self.what_timelines_keep(bounds, now.minus(limits.offline_retention_ms)).await?,
         };
-        Ok((bounds, InMailbox { start: needed.max(bounds.start), replay_from }))
+        Ok((bounds, ReplayPlace { start: needed.max(bounds.start), replay_from }))
     }
 
     /// The claim that the record at an offset was written under, by its own word; or the record itself, if it is a claim.

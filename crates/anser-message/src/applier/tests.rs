@@ -1,0 +1,187 @@
+//! What is written of partitions that are replayed, and when.
+
+use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
+use anser_backend::{Mailbox as _, RangeQuery};
+use anser_cluster::{BoxFuture, Refusal, SignOut};
+use anser_core::draft::Ticket;
+use anser_types::{
+    AppKey, Claim, ConnectionId, ConversationType, LogId, Message, MessageClass, MessageFlags, MessageUid, NodeId,
+    Offset, Origin, PartitionCount, TargetId, Timestamp, UserId,
+};
+use futures_util::FutureExt as _;
+
+use super::*;
+
+const P: PartitionId = PartitionId(0);
+
+#[derive(Debug)]
+struct NoAccess;
+
+impl AccessService for NoAccess {
+    fn settle(&self, _: Vec<anser_cluster::Settled>) {}
+    fn arrive(&self, _: Arrival) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
+    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {}
+    fn sign_out(&self, _: &UserKey, _: SignOut) {}
+    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}
+
+struct World {
+    mailbox: MemoryMailbox,
+    applier: Applier,
+    archived: mpsc::Receiver<Vec<Committed>>,
+    rolled_back: Arc<RolledBack>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mailbox = MemoryMailbox::default();
+        let backends = Backends {
+            log: Arc::new(MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, || Timestamp(1))),
+            mailbox: Arc::new(mailbox.clone()),
+            history: Arc::new(MemoryHistory::default()),
+            directory: Arc::new(MemoryDirectory::default()),
+            rebuilds: None,
+        };
+        let (to_applier, inputs) = crate::backlog::ToApplier::new();
+        let (archiver, archived) = mpsc::channel(64);
+        let progress = Progress::new(PartitionCount::EMBEDDED);
+        let wires = Wires {
+            backends,
+            access: Arc::new(NoAccess),
+            clock: Arc::new(|| Timestamp(1_000_000)),
+            inputs,
+            backlog: to_applier.backlog,
+            archiver,
+            metrics: Arc::new(MessageMetrics::new(progress.clone())),
+            progress,
+        };
+        let rolled_back = Arc::new(RolledBack::default());
+        Self { mailbox, applier: Applier::new(wires, Arc::clone(&rolled_back)), archived, rolled_back }
+    }
+
+    async fn tell(&mut self, input: ToApply) {
+        let mut records = Vec::new();
+        self.applier.take(input, &mut records).await.unwrap();
+        self.applier.apply(records).await.unwrap();
+    }
+
+    async fn suspend(&mut self) {
+        self.tell(ToApply::Suspend(vec![P], oneshot::channel().0)).await;
+        self.mailbox.begin_replay(P).await.unwrap();
+    }
+
+    async fn new_comes(&mut self, offset: u64, to: &str) {
+        self.tell(ToApply::Records(vec![committed(offset, to, false)])).await;
+    }
+
+    async fn is_replayed(&mut self, offset: u64, to: &str) {
+        self.tell(ToApply::Records(vec![committed(offset, to, true)])).await;
+    }
+
+    /// The offsets of what somebody has.
+    async fn timeline(&self, name: &str) -> Vec<u64> {
+        let user = UserKey::new(app(), UserId::new(name).unwrap());
+        let query = RangeQuery { user, after: Position::START, entries_max: 100, bytes_max: 1 << 20 };
+        let page = self.mailbox.range(query).await.unwrap();
+        page.entries.iter().map(|entry| String::from_utf8_lossy(&entry.record).parse().unwrap()).collect()
+    }
+}
+
+fn app() -> AppKey {
+    AppKey::new("app").unwrap()
+}
+
+/// What alice says to somebody, of which she gets no copy.
+fn committed(offset: u64, to: &str, replayed: bool) -> Committed {
+    let sent = Timestamp(offset);
+    let message = Message {
+        app: app(),
+        kind: ConversationType::Private,
+        sender: UserId::new("alice").unwrap(),
+        target: TargetId::new(to).unwrap(),
+        sent,
+        uid: MessageUid::new(sent, 0, ConversationType::Private, 7),
+        class: MessageClass::Persisted,
+        flags: MessageFlags::PERSIST,
+        object_name: "RC:TxtMsg".into(),
+        content: "".into(),
+        origin: Origin::NONE,
+        sender_copy: false,
+        extras: None,
+    };
+    let body = Arc::new(Body::Message(message));
+    Committed {
+        partition: P,
+        claim: Claim(Offset(0)),
+        written: Claim(Offset(0)),
+        offset: Offset(offset),
+        record: offset.to_string().into(),
+        body,
+        recipients: Arc::from([UserId::new(to).unwrap()]),
+        ticket: Ticket::None,
+        replayed,
+    }
+}
+
+#[tokio::test]
+async fn nothing_lost_what_was_refused_while_it_was_replayed_is_not_written_over_when_that_ends() {
+    let mut world = World::new();
+    let empty = world.mailbox.save();
+    world.suspend().await;
+    world.tell(ToApply::Replay(vec![P])).await;
+    world.is_replayed(1, "bob").await;
+    world.mailbox.roll_back(&empty);
+    world.is_replayed(2, "bob").await;
+    assert!(world.rolled_back.changed().now_or_never().is_some(), "it is refused");
+    world.is_replayed(3, "carol").await;
+    world.tell(ToApply::Keep(vec![P])).await;
+    world.new_comes(4, "carol").await;
+    world.tell(ToApply::Replayed(vec![P])).await;
+    world.new_comes(5, "carol").await;
+    assert!(world.timeline("carol").await.is_empty(), "nothing goes over what is missing");
+
+    world.suspend().await;
+    world.tell(ToApply::Replay(vec![P])).await;
+    for (offset, to) in [(1, "bob"), (2, "bob"), (3, "carol"), (4, "carol"), (5, "carol")] {
+        world.is_replayed(offset, to).await;
+    }
+    world.tell(ToApply::Replayed(vec![P])).await;
+    world.new_comes(6, "carol").await;
+    assert_eq!(world.timeline("bob").await, [1, 2]);
+    assert_eq!(world.timeline("carol").await, [3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn in_order_what_is_kept_comes_behind_what_is_replayed() {
+    let mut world = World::new();
+    world.suspend().await;
+    world.new_comes(2, "bob").await;
+    world.tell(ToApply::Replay(vec![P])).await;
+    world.is_replayed(1, "bob").await;
+    world.new_comes(3, "bob").await;
+    world.tell(ToApply::Keep(vec![P])).await;
+    world.new_comes(4, "bob").await;
+    world.is_replayed(2, "bob").await;
+    world.is_replayed(3, "bob").await;
+    assert_eq!(world.timeline("bob").await, [1, 2, 3]);
+    world.tell(ToApply::Replayed(vec![P])).await;
+    world.new_comes(5, "bob").await;
+    assert_eq!(world.timeline("bob").await, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn what_was_kept_is_archived_though_it_is_replayed_once_more() {
+    let mut world = World::new();
+    world.suspend().await;
+    world.tell(ToApply::Replay(vec![P])).await;
+    world.tell(ToApply::Keep(vec![P])).await;
+    world.new_comes(1, "bob").await;
+    assert!(world.archived.try_recv().is_err());
+    world.suspend().await;
+    let archived = world.archived.try_recv().unwrap();
+    assert_eq!(archived.iter().map(|record| record.offset).collect::<Vec<_>>(), [Offset(1)]);
+    assert!(world.timeline("bob").await.is_empty());
+}
