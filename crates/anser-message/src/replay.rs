@@ -452,3 +452,21 @@ async fn has_all(log: &dyn MessageLog, ends: Vec<(PartitionId, Offset)>) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use anser_backend::memory::MemoryLog;
+    use anser_types::{LogId, PartitionCount, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn never_skip_silently_a_log_that_lost_what_it_acknowledged_is_noticed() {
+        let log = MemoryLog::new(LogId(1), PartitionCount::EMBEDDED, || Timestamp(1));
+        let partition = PartitionId(3);
+        log.append(partition, vec!["x".into()]).await.unwrap();
+        has_all(&log, vec![(partition, Offset(1))]).await.unwrap();
+        let lost = has_all(&log, vec![(partition, Offset(2))]).await;
+        assert!(matches!(lost, Err(ReadError::BeyondEnd { asked: Offset(2), end: Offset(1), .. })), "{lost:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use anser_backend::LogEntry;
 use anser_cluster::{Accepted, Publish, Way};
 use anser_types::record::{Header, Record, RosterChange, RosterRecord};
 use anser_types::{
@@ -225,6 +226,37 @@ impl World {
         self.perform();
         self.sync();
     }
+}
+
+#[test]
+fn nothing_lost_a_partition_that_leaves_and_stays_after_all_knows_its_members() {
+    let mut world = World::new();
+    let users = ["alice", "bob", "carol"].map(user).to_vec();
+    world.group(RosterChange::Join { name: "G".into(), users });
+    let say = |world: &mut World, text: &str| {
+        let publish = world.private("alice", "g", text, None);
+        world.send(Publish { kind: ConversationType::Group, ..publish });
+    };
+    say(&mut world, "one");
+    world.sync();
+    let partition = Subject::group(app(), TargetId::new("g").unwrap()).partition(COUNT);
+    let end = world.node.committed_to(partition).unwrap();
+    say(&mut world, "on its way");
+    world.node.release(partition, world.now, &mut world.effects);
+    world.committed.clear();
+    for (offset, bytes) in world.log[&partition].clone().into_iter().enumerate() {
+        let (offset, record) = (Offset(offset as u64), Record::decode(bytes.clone()).unwrap());
+        let entry = LogEntry { partition, offset, bytes, time: world.now };
+        assert!(offset < end);
+        assert_eq!(world.node.replay_served(&entry, &record, world.now, &mut world.effects), Replayed::Done);
+    }
+    world.perform();
+    assert!(world.node.adopt(partition), "it stays");
+    say(&mut world, "two");
+    world.sync();
+    let messages = world.committed.iter().filter(|committed| matches!(*committed.body, Body::Message(_)));
+    let recipients: Vec<_> = messages.map(|committed| committed.recipients.to_vec()).collect();
+    assert_eq!(recipients, vec![vec![user("bob"), user("carol")]; 3]);
 }
 
 #[test]

@@ -109,3 +109,71 @@ impl Reading {
         Round::Next { is_last: self.is_last }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anser_types::record::{Body, Header};
+    use anser_types::{Claim, PartitionId, Timestamp};
+
+    use super::*;
+
+    /// Reads up to the end of the round.
+    fn read(reading: &mut Reading) {
+        while reading.seen < reading.end {
+            let offset = reading.seen;
+            let header = Header { log: LogId(1), claim: Claim(Offset(0)), sequence: offset.0 };
+            let body = Body::Claim { node: String::new(), time: Timestamp(1) };
+            let bytes = body.encode(header);
+            let record = Record::decode(bytes.clone()).unwrap();
+            let entry = LogEntry { partition: PartitionId(0), offset, time: Timestamp(1), bytes };
+            assert!(reading.applies(&entry, &record));
+        }
+    }
+
+    /// How many rounds it takes while so much comes in for each record that is read.
+    fn rounds(more: u64) -> u32 {
+        let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
+        let mut committed = Offset(1_000);
+        let mut reading = Reading::new(1, place, LogId(1), committed);
+        for round in 1.. {
+            let before = reading.seen;
+            read(&mut reading);
+            committed = committed.plus((reading.seen.0 - before.0) * more);
+            match reading.end_round(committed) {
+                Round::Open => panic!("it is read"),
+                Round::Next { .. } => {}
+                Round::Done => return round,
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn it_ends_however_much_comes_in() {
+        assert_eq!(rounds(0), 1, "nobody says anything");
+        assert_eq!(rounds(1), 2, "what comes in the second round is kept");
+        assert_eq!(rounds(2), 2);
+    }
+
+    #[test]
+    fn rounds_become_shorter_before_anything_is_kept_but_there_are_only_so_many() {
+        let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
+        let mut reading = Reading::new(1, place, LogId(1), Offset(10));
+        let mut next_ends = |committed: u64| {
+            reading.seen = reading.end;
+            matches!(reading.end_round(Offset(committed)), Round::Next { is_last: true })
+        };
+        assert!(!next_ends(NEAR + 11));
+        assert!(next_ends(2 * NEAR + 11), "no more than is near");
+        let mut reading = Reading::new(1, place, LogId(1), Offset(10));
+        let many = |reading: &mut Reading| {
+            reading.seen = reading.end;
+            let committed = reading.end.plus(NEAR + 1);
+            reading.end_round(committed)
+        };
+        for _ in 1..ROUNDS_MAX {
+            assert!(matches!(many(&mut reading), Round::Next { is_last: false }));
+        }
+        assert!(matches!(many(&mut reading), Round::Next { is_last: true }));
+    }
+}

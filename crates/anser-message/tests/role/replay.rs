@@ -1,15 +1,17 @@
 //! A mailbox that forgot something: partitions that are served are replayed, and whoever sends notices nothing; others are taken over anew.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anser_backend::memory::{Answers, SavedMailbox};
-use anser_cluster::OwnerService as _;
-use anser_types::{Claim, ConversationType, Offset};
+use anser_backend::MessageLog as _;
+use anser_backend::memory::{Answers, MemoryLog, SavedMailbox};
+use anser_cluster::{OwnerService as _, Owners};
+use anser_types::{Claim, ConversationType, Offset, PartitionCount, Subject};
 
 use crate::handover::{ME, OTHER, owners, owning};
 use crate::log::Reads;
 use crate::world::World;
-use crate::{GROUP, P, PRIVATE, numbers};
+use crate::{GROUP, P, PRIVATE, app, key, numbers, target};
 
 /// The node owns the one partition, and is in touch with the directory until a test says otherwise.
 async fn serving() -> World {
@@ -36,9 +38,7 @@ impl KnowingNoGroup {
         let first = world.mailbox.save();
         world.said(GROUP, "g", "2").await;
         world.until_timeline("bob", &["1", "2"]).await;
-        world.stop().await;
-        world.start_as(ME);
-        world.handle().owners_changed(owners(ME, ME));
+        world.start_again().await;
         world.until(async || world.say("alice", PRIVATE, "bob", "3").await.is_ok()).await;
         world.both_have(3).await;
         // The archiver has read what it has to.
@@ -55,9 +55,21 @@ impl KnowingNoGroup {
     }
 }
 
+/// All partitions are and stay this node's.
+fn all_mine(log: &MemoryLog) -> Owners {
+    let mine: Arc<[_]> = log.partitions().all().map(|_| Some(ME)).collect();
+    Owners { present: Arc::clone(&mine), next: mine }
+}
+
 impl World {
     async fn said(&self, kind: ConversationType, to: &str, text: &str) {
         self.say("alice", kind, to, text).await.unwrap();
+    }
+
+    async fn start_again(&mut self) {
+        self.stop().await;
+        self.start_as(ME);
+        self.handle().owners_changed(all_mine(&self.log));
     }
 
     async fn both_have(&self, count: i64) {
@@ -179,4 +191,61 @@ async fn nothing_lost_a_mailbox_forgets_while_a_partition_is_taken_over() {
     world.until(async || world.reads.receiver_count() == readers + 2).await;
     world.reads.send_replace(Reads::All);
     world.both_have(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_a_bucket_is_mended_while_the_mailbox_is_rebuilt() {
+    let bucket = key("dora").bucket();
+    assert!(bucket != key("alice").bucket() && bucket != key("bob").bucket());
+    let mut world = serving().await;
+    world.said(PRIVATE, "dora", "1").await;
+    world.said(GROUP, "g", "2").await;
+    world.until_timeline("bob", &["2"]).await;
+    world.start_again().await;
+    world.until(async || world.say("alice", PRIVATE, "bob", "3").await.is_ok()).await;
+    world.until_timeline("bob", &["2", "3"]).await;
+    world.until(async || world.history("bob", PRIVATE, "alice").await == ["3"]).await;
+    world.directory.set_answers(Answers::Refuses);
+    world.mailbox.set_damaged(bucket, true);
+    world.mailbox.ask_rebuild();
+    // The replay has come to the first message, and waits for the group of the second.
+    world.until(async || !world.handle().parked().is_empty()).await;
+    world.mailbox.set_damaged(bucket, false);
+    world.until(async || world.handle().parked().is_empty()).await;
+    world.directory.set_answers(Answers::Yes);
+    world.until_timeline("alice", &["1", "2", "3"]).await;
+    world.until_timeline("bob", &["2", "3"]).await;
+    world.until_timeline("dora", &["1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_what_is_replayed_with_a_partition_that_waits_goes_on() {
+    let mut world = World::new();
+    world.start_as(ME);
+    world.handle().owners_changed(all_mine(&world.log));
+    world.until(async || world.say("alice", PRIVATE, "alice", "are we here?").await.is_ok()).await;
+    world.join(&["alice", "bob"]).await;
+    let partition = |subject: Subject| subject.partition(PartitionCount::EMBEDDED);
+    let of_group = partition(Subject::group(app(), target("g")));
+    // What is read of the group is read before this.
+    let is_behind = |name: &&&str| partition(Subject::private(app(), key("alice").user, key(name).user)) > of_group;
+    let names = ["carol", "dora", "erna", "finn", "gina", "hugo", "ines", "jens"];
+    let other = names.iter().find(is_behind).unwrap();
+    let saved = world.mailbox.save();
+    let much = "x".repeat(100_000);
+    for _ in 0..50 {
+        world.said(GROUP, "g", &much).await;
+    }
+    world.until(async || world.timeline("bob").await.len() == 50).await;
+    world.start_again().await;
+    world.until(async || world.say("alice", PRIVATE, other, "1").await.is_ok()).await;
+    world.until_timeline(other, &["1"]).await;
+    world.until(async || world.history(other, PRIVATE, "alice").await == ["1"]).await;
+    world.directory.set_answers(Answers::Refuses);
+    world.mailbox.roll_back(&saved);
+    world.said(PRIVATE, other, "2").await;
+    world.until_timeline(other, &["1", "2"]).await;
+    assert!(world.timeline("bob").await.is_empty());
+    world.directory.set_answers(Answers::Yes);
+    world.until(async || world.timeline("bob").await.len() == 50).await;
 }

@@ -1,6 +1,5 @@
 //! Claims that are renewed.
 
-use anser_backend::LogEntry;
 use anser_types::MessageUid;
 
 use super::*;
