@@ -123,6 +123,23 @@ async fn nothing_lost_a_mailbox_forgets_more_while_it_is_replayed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_lost_what_comes_at_the_end_of_a_replay_follows_on_it() {
+    let KnowingNoGroup { world, first, .. } = KnowingNoGroup::started().await;
+    let readers = world.reads.receiver_count();
+    world.mailbox.roll_back(&first);
+    world.until(async || world.reads.receiver_count() == readers + 1).await;
+    // It waits for the group, and knows nothing of what comes now.
+    world.said(PRIVATE, "bob", "4").await;
+    world.reads.send_replace(Reads::Late);
+    world.directory.set_answers(Answers::Yes);
+    world.until_timeline("bob", &["1", "2", "3"]).await;
+    // There is no more to read than that; so this is kept.
+    world.said(PRIVATE, "bob", "5").await;
+    world.reads.send_replace(Reads::All);
+    world.both_have(5).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_lost_an_older_replay_writes_nothing_over_what_a_newer_one_brings() {
     let KnowingNoGroup { world, empty, first } = KnowingNoGroup::started().await;
     let readers = world.reads.receiver_count();
@@ -233,10 +250,10 @@ async fn slow_is_alone_what_is_replayed_with_a_partition_that_waits_goes_on() {
     let other = names.iter().find(is_behind).unwrap();
     let saved = world.mailbox.save();
     let much = "x".repeat(100_000);
-    for _ in 0..50 {
+    for _ in 0..80 {
         world.said(GROUP, "g", &much).await;
     }
-    world.until(async || world.timeline("bob").await.len() == 50).await;
+    world.until(async || world.timeline("bob").await.len() == 80).await;
     world.start_again().await;
     world.until(async || world.say("alice", PRIVATE, other, "1").await.is_ok()).await;
     world.until_timeline(other, &["1"]).await;
@@ -247,5 +264,5 @@ async fn slow_is_alone_what_is_replayed_with_a_partition_that_waits_goes_on() {
     world.until_timeline(other, &["1", "2"]).await;
     assert!(world.timeline("bob").await.is_empty());
     world.directory.set_answers(Answers::Yes);
-    world.until(async || world.timeline("bob").await.len() == 50).await;
+    world.until(async || world.timeline("bob").await.len() == 80).await;
 }
