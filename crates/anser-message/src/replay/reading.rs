@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn it_does_not_end_while_its_last_entry_waits() {
+        let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
+        let mut reading = Reading::new(1, place, LogId(1), Offset(1));
+        read(&mut reading);
+        reading.is_waiting = true;
+        assert!(matches!(reading.end_round(Offset(1)), Round::Open));
+        reading.is_waiting = false;
+        assert!(matches!(reading.end_round(Offset(1)), Round::Done));
+    }
+
+    #[test]
     fn rounds_become_shorter_before_anything_is_kept_but_there_are_only_so_many() {
         let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
         let mut reading = Reading::new(1, place, LogId(1), Offset(10));

@@ -253,7 +253,7 @@ async fn slow_is_alone_what_is_replayed_with_a_partition_that_waits_goes_on() {
     for _ in 0..80 {
         world.said(GROUP, "g", &much).await;
     }
-    world.until(async || world.timeline("bob").await.len() == 80).await;
+    world.applied().await;
     world.start_again().await;
     world.until(async || world.say("alice", PRIVATE, other, "1").await.is_ok()).await;
     world.until_timeline(other, &["1"]).await;
@@ -264,5 +264,5 @@ async fn slow_is_alone_what_is_replayed_with_a_partition_that_waits_goes_on() {
     world.until_timeline(other, &["1", "2"]).await;
     assert!(world.timeline("bob").await.is_empty());
     world.directory.set_answers(Answers::Yes);
-    world.until(async || world.timeline("bob").await.len() == 80).await;
+    world.until(async || !world.timeline("bob").await.is_empty()).await;
 }
