@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
+use std::process::Command;
 
 use anser_sandbox::{Cluster, Leave, Stack};
 use anyhow::Context as _;
@@ -12,14 +13,15 @@ use crate::{backends, sdk, tools};
 /// Runs it; whether every promise was kept.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<bool> {
     if arguments.iter().any(|argument| matches!(*argument, "--help" | "-h")) {
-        return tools::cargo_run_fast("anser-chaos", &["--help"]);
+        let ended = Command::new(program()?).arg("--help").status()?;
+        return Ok(ended.success());
     }
     let _one_at_a_time = lock()?;
-    let program = tools::build_server()?;
+    let server = tools::build_server()?;
     let (scripts, packages) = sdk::installed()?;
     end(Leave::Nothing)?;
-    let mut command = tools::cargo(&["run", "--quiet", "--profile", "fast", "--package", "anser-chaos", "--"]);
-    command.arg("--folder").arg(folder()).arg("--jars").arg(backends::cache()).arg("--program").arg(program);
+    let mut command = Command::new(program()?);
+    command.arg("--folder").arg(folder()).arg("--jars").arg(backends::cache()).arg("--program").arg(server);
     command.arg("--sdk-scripts").arg(scripts).arg("--sdk-packages").arg(packages);
     let ended = command.args(arguments).status().context("cannot run anser-chaos")?;
     if !ended.success() {
@@ -38,6 +40,11 @@ pub(crate) fn end(leave: Leave) -> anyhow::Result<()> {
         Some(stack) => stack.down(leave),
         None => Ok(()),
     }
+}
+
+/// The program that torments, which is built with the server.
+fn program() -> anyhow::Result<PathBuf> {
+    Ok(tools::build_server()?.with_file_name("anser-chaos"))
 }
 
 /// Held while something runs in the folder: whoever comes next would end it.

@@ -34,7 +34,7 @@ const PARTS: [Part; 14] = [
         minutes_max: 15,
         command: || xtask(&["backends", "test"]),
     },
-    Part { name: "build", what: "the server and the simulator build", minutes_max: 25, command: build },
+    Part { name: "build", what: "the server and the simulator build", minutes_max: 25, command: || xtask(&["build"]) },
     Part {
         name: "reference",
         what: "config/reference.toml is what the code says",
@@ -45,7 +45,7 @@ const PARTS: [Part; 14] = [
         name: "black-box",
         what: "scenarios over real sockets, kill -9 among them",
         minutes_max: 12,
-        command: black_box,
+        command: || xtask(&["scenarios"]),
     },
     Part {
         name: CLUSTER,
@@ -135,19 +135,8 @@ fn clippy() -> Command {
 }
 
 fn unit() -> Command {
-    tools::cargo(&["test", "--workspace", "--exclude", "anser-tests", "--no-fail-fast"])
-}
-
-fn build() -> Command {
-    tools::cargo(&["build", "--profile", "fast", "--package", "anser", "--package", "anser-sim"])
-}
-
-/// Without what takes several nodes, which has a part of its own.
-fn black_box() -> Command {
-    let mut command = tools::cargo(&["test", "--profile", "fast", "--package", "anser-tests", "--no-fail-fast", "--"]);
-    for scenarios in cluster::OF_SEVERAL {
-        command.args(["--skip", scenarios]);
-    }
+    let mut command = tools::cargo_test();
+    command.arg("--no-fail-fast");
     command
 }
 

@@ -9,7 +9,7 @@ use anser_sandbox::{Cluster, ClusterUp, Leave, NodeStatus, Stack, State, Up, Way
 use anyhow::Context as _;
 
 use self::arguments::{Arguments, Command};
-pub(crate) use self::scenarios::OF_SEVERAL;
+pub(crate) use self::scenarios::alone as scenarios_alone;
 use crate::{backends, tools};
 
 const USAGE: &str = "\

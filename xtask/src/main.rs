@@ -18,6 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   ci [PART …]            everything that must pass, with one summary at the end; `ci --list` names the parts
+  build                  the server, what tests it, and the simulator, as tests run them
+  scenarios [NAME …]     the black-box scenarios on a server in one process; those with these names, if any are given
   house                  the house rules: layers, lints, documentation, lengths, links
   reference [--write]    is config/reference.toml what the code says? --write makes it so
   sim [ARGUMENT …]       the simulator: --seeds N [--from S], --seed S --trace, --several, --zoo, --break RULE; `sim --help` tells more
@@ -50,6 +52,8 @@ fn run(words: &[&str]) -> anyhow::Result<bool> {
             Ok(true)
         }
         ["ci", parts @ ..] => ci::run(parts),
+        ["build"] => tools::build_all(),
+        ["scenarios", names @ ..] => cluster::scenarios_alone(names),
         ["house"] => house::run(),
         ["reference"] => reference::check(),
         ["reference", "--write"] => reference::write(),

@@ -4,9 +4,7 @@ use crate::tools;
 
 /// Fills a data folder through the client port, kills the server, and measures from start to ready.
 pub(crate) fn run(messages: u64) -> anyhow::Result<bool> {
-    let built = tools::cargo(&["build", "--quiet", "--profile", "fast", "--package", "anser"]).status()?;
-    anyhow::ensure!(built.success(), "the server does not build");
-    let mut command = tools::cargo(&["test", "--quiet", "--profile", "fast", "--package", "anser-tests"]);
-    command.args(["--", "--nocapture", "restart_is_fast"]).env("ANSER_RESTART_MESSAGES", messages.to_string());
+    let mut command = tools::scenarios()?;
+    command.args(["--nocapture", "restart_is_fast"]).env("ANSER_RESTART_MESSAGES", messages.to_string());
     Ok(command.status()?.success())
 }

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
@@ -42,11 +43,81 @@ pub(crate) fn cargo_run_fast(package: &str, arguments: &[&str]) -> anyhow::Resul
     Ok(command.args(arguments).status().with_context(|| format!("cannot run {package}"))?.success())
 }
 
+/// The server, and what tests and torments it. What cargo builds of a dependency depends on who else is built: for one of them alone it would
+/// build nearly everything once more. So they are always built together.
+const SERVER: [&str; 3] = ["anser", "anser-chaos", "anser-tests"];
+
+/// A command of cargo about these in that profile.
+fn cargo_server(command: &str) -> Command {
+    let mut cargo = cargo(&[command, "--profile", "fast"]);
+    cargo.args(SERVER.iter().flat_map(|package| ["--package", package]));
+    cargo
+}
+
 /// Builds the server in that profile and says where it is.
 pub(crate) fn build_server() -> anyhow::Result<PathBuf> {
-    let built = cargo(&["build", "--quiet", "--profile", "fast", "--package", "anser"]).status()?;
+    let built = cargo_server("build").arg("--quiet").status()?;
     anyhow::ensure!(built.success(), "the server does not build");
     Ok(target().join("fast/anser"))
+}
+
+/// The black-box scenarios against that server; what is added is for the harness.
+pub(crate) fn scenarios() -> anyhow::Result<Command> {
+    let server = build_server()?;
+    let mut command = cargo_server("test");
+    command.args(["--lib", "--test", "scenarios", "--no-fail-fast", "--"]).env("ANSER", server);
+    Ok(command)
+}
+
+/// The tests of all packages but the black-box scenarios; always of all, as the server is built with what tests it.
+pub(crate) fn cargo_test() -> Command {
+    cargo(&["test", "--workspace", "--exclude", "anser-tests"])
+}
+
+/// A program of tests, of which target of which package.
+#[derive(Debug)]
+pub(crate) struct TestProgram {
+    pub(crate) package: String,
+    pub(crate) target: String,
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl TestProgram {
+    /// Those of some packages, built now if need be.
+    pub(crate) fn of(packages: &[&str]) -> anyhow::Result<Vec<Self>> {
+        let mut build = cargo_test();
+        build.args(["--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
+        let built = build.stderr(Stdio::inherit()).output()?;
+        anyhow::ensure!(built.status.success(), "the tests do not build");
+        let said = String::from_utf8_lossy(&built.stdout);
+        let mut programs: Vec<Self> = said.lines().filter_map(Self::of_message).collect();
+        programs.retain(|program| packages.contains(&program.package.as_str()));
+        Ok(programs)
+    }
+
+    /// What cargo says of one, if it does.
+    fn of_message(line: &str) -> Option<Self> {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let path = message["executable"].as_str().filter(|_| message["profile"]["test"] == true)?.into();
+        let folder = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
+        let package = folder.file_name()?.to_str()?.to_owned();
+        Some(Self { package, target: message["target"]["name"].as_str()?.to_owned(), path, folder })
+    }
+
+    /// How cargo would run it.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
+}
+
+/// Builds all that CI runs in that profile.
+pub(crate) fn build_all() -> anyhow::Result<bool> {
+    let server = cargo_server("build").status()?;
+    let simulator = cargo(&["build", "--profile", "fast", "--package", "anser-sim"]).status()?;
+    Ok(server.success() && simulator.success())
 }
 
 /// All files of a folder and those below it with this extension, in order, without what is built or downloaded.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anser_sandbox::{Brokers, Leave, REQUIRED, RedisShape, Shape, Stack, Up};
+use anyhow::Context as _;
 
 use super::{cache, down, tell};
-use crate::tools;
+use crate::tools::{self, TestProgram};
 
-/// Those that have tests which want servers. Of the adapters, those that are in the workspace.
+/// Those that have tests which want servers.
 const PACKAGES: [&str; 4] = ["anser-sandbox", "anser-backend-kafka", "anser-backend-redis", "anser-backend-hbase"];
 
 /// The stacks: what nearly all tests need, and what tests of failing over need.
@@ -17,6 +18,8 @@ const STACKS: [(&str, Shape); 2] = [
     ("three", Shape { kafka: Some(Brokers::Three), redis: Some(RedisShape::Cluster), hbase: false, for_speed: false }),
 ];
 
+/// The tests of the log against real brokers.
+const KAFKA_TESTS: &str = "kafka";
 /// Tests that kill or pause a broker of their own, for up to half a minute each.
 const ACCIDENTS: &str = "accidents::";
 /// Where tests look for Kafka, and where three brokers are.
@@ -54,8 +57,10 @@ fn up() -> anyhow::Result<Vec<Stack>> {
 }
 
 fn test(stacks: &[Stack]) -> anyhow::Result<bool> {
-    let present = |package: &&&str| tools::root().join("crates").join(package).join("Cargo.toml").exists();
-    let packages: Vec<&str> = PACKAGES.iter().filter(present).copied().collect();
+    let programs = TestProgram::of(&PACKAGES)?;
+    let missing = PACKAGES.iter().find(|package| !programs.iter().any(|program| program.package == **package));
+    anyhow::ensure!(missing.is_none(), "there are no tests of {missing:?}");
+    let kafka = programs.iter().find(|program| program.target == KAFKA_TESTS).context("there are no tests of kafka")?;
     let environment: Vec<_> = stacks.iter().flat_map(Stack::environment).collect();
     let mut all_well = true;
     let mut run = |what: &str, command: &mut Command, more: &[(&str, String)]| {
@@ -64,16 +69,12 @@ fn test(stacks: &[Stack]) -> anyhow::Result<bool> {
         all_well &= command.status()?.success();
         anyhow::Ok(())
     };
-
-    let mut suites = tools::cargo(&["test", "--no-fail-fast"]);
-    suites.args(packages.iter().flat_map(|package| ["--package", package])).args(["--", "--skip", ACCIDENTS]);
-    run(&format!("the suites of {}", packages.join(", ")), &mut suites, &[])?;
-
+    for program in &programs {
+        let what = format!("{}, {}", program.package, program.target);
+        run(&what, program.command().args(["--skip", ACCIDENTS]), &[])?;
+    }
     let three = environment.iter().find(|(name, _)| *name == KAFKA3).map(|(_, brokers)| (KAFKA, brokers.clone()));
-    let mut replicated = tools::cargo(&["test", "--package", "anser-backend-kafka", "--test", "kafka", "suite::"]);
-    run("the suite of the log once more, on three brokers", &mut replicated, three.as_slice())?;
-
-    let mut accidents = tools::cargo(&["test", "--package", "anser-backend-kafka", ACCIDENTS]);
-    run("the accidents of Kafka, for which nothing else is to run", &mut accidents, &[])?;
+    run("the suite of the log once more, on three brokers", kafka.command().arg("suite::"), three.as_slice())?;
+    run("the accidents of Kafka, for which nothing else is to run", kafka.command().arg(ACCIDENTS), &[])?;
     Ok(all_well)
 }

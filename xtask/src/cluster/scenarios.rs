@@ -1,5 +1,5 @@
-//! `cargo xtask cluster test`: the black-box scenarios that make sense on several nodes, each on a cluster of its own, on
-//! real backends.
+//! The black-box scenarios. `cargo xtask scenarios`: on a server in one process. `cargo xtask cluster test`: those that make sense on several
+//! nodes, each on a cluster of its own, on real backends.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::tell;
 use crate::{backends, tools};
 
 /// What takes several nodes.
-pub(crate) const OF_SEVERAL: [&str; 4] = ["operators::", "rebuild::", "refusals::", "while_hbase_is_away"];
+const OF_SEVERAL: [&str; 4] = ["operators::", "rebuild::", "refusals::", "while_hbase_is_away"];
 /// What is not about one process and its data folder.
 const SCENARIOS: [&str; 8] = [
     "crash::",
@@ -21,6 +21,13 @@ const SCENARIOS: [&str; 8] = [
     "an_orderly_stop_tells_clients",
     "told_why_a_second_terminal_of_one_kind",
 ];
+
+/// Runs them on a server in one process, but for those that take several nodes.
+pub(crate) fn alone(names: &[&str]) -> anyhow::Result<bool> {
+    let mut command = tools::scenarios()?;
+    command.args(names).args(OF_SEVERAL.iter().flat_map(|scenarios| ["--skip", scenarios]));
+    Ok(command.status()?.success())
+}
 
 /// Brings backends up, runs the scenarios, ends everything. After a failure data and logs are left to be looked at.
 pub(super) fn run(names: &[String]) -> anyhow::Result<bool> {
@@ -64,7 +71,7 @@ fn folder() -> PathBuf {
 }
 
 fn test(stack: &Stack, names: &[String]) -> anyhow::Result<bool> {
-    let mut command = tools::cargo(&["test", "--profile", "fast", "--package", "anser-tests", "--no-fail-fast", "--"]);
+    let mut command = tools::scenarios()?;
     // One after the other: a cluster takes a machine.
     command.arg("--test-threads=1");
     if names.is_empty() {
