@@ -21,7 +21,7 @@ use anser_core::owner::Committed;
 use anser_types::record::Body;
 use anser_types::{BucketId, PartitionId, Position, UserKey};
 
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, bytes_of};
 use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
@@ -38,12 +38,12 @@ pub(crate) enum ToApply {
     Barrier(oneshot::Sender<()>),
     /// Write nothing more of these partitions until they are replayed. Answered when nothing is under way.
     Suspend(Vec<PartitionId>, oneshot::Sender<()>),
-    /// Write nothing of these partitions but what is replayed.
-    Replay(Vec<PartitionId>),
-    /// What comes from here on of these partitions follows on what is replayed.
-    Keep(Vec<PartitionId>),
-    /// These partitions are replayed. Nothing new was accepted since [`ToApply::Replay`], or since [`ToApply::Keep`] all of it is to be kept.
-    Replayed(Vec<PartitionId>),
+    /// Write nothing of these partitions but what is replayed. What is new meanwhile will be replayed as well.
+    ReplayAlone(Vec<PartitionId>),
+    /// What is new from here on of these partitions follows on what is replayed, and is to be kept until that is written.
+    KeepNew(Vec<PartitionId>),
+    /// All that was new of these partitions was replayed, or is kept.
+    EndReplay(Vec<PartitionId>),
     /// From here on the records of these partitions are those of a take-over.
     Resume(Vec<PartitionId>),
 }
@@ -58,6 +58,9 @@ enum Held {
     /// Only what is replayed is. This is new, and comes after it.
     Kept(Vec<Committed>),
 }
+
+/// Bytes that are kept of all partitions. What is more is in the log, and is replayed once more.
+const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Buckets that are written at once.
 const BUCKETS_AT_ONCE: usize = 64;
@@ -94,6 +97,7 @@ pub(crate) struct Applier {
     metrics: Arc<MessageMetrics>,
     /// Partitions of which not everything is written before they are replayed.
     held: BTreeMap<PartitionId, Held>,
+    kept_bytes: usize,
     rolled_back: Arc<RolledBack>,
     parked: Parked,
     /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
@@ -119,6 +123,7 @@ impl Applier {
             progress,
             metrics,
             held: BTreeMap::new(),
+            kept_bytes: 0,
             rolled_back,
             parked: Parked::default(),
             untold: BTreeSet::new(),
@@ -176,11 +181,11 @@ impl Applier {
                 }
                 done.send(()).ok();
             }
-            ToApply::Replay(partitions) => {
+            ToApply::ReplayAlone(partitions) => {
                 self.apply(std::mem::take(records)).await?;
                 self.held.extend(partitions.into_iter().map(|partition| (partition, Held::New)));
             }
-            ToApply::Keep(partitions) => {
+            ToApply::KeepNew(partitions) => {
                 self.apply(std::mem::take(records)).await?;
                 for partition in partitions {
                     // Not if it was refused meanwhile: then it is replayed once more.
@@ -189,7 +194,7 @@ impl Applier {
                     }
                 }
             }
-            ToApply::Replayed(partitions) => {
+            ToApply::EndReplay(partitions) => {
                 self.apply(std::mem::take(records)).await?;
                 for partition in partitions {
                     records.extend(self.release(partition));
@@ -259,19 +264,31 @@ impl Applier {
         Ok(())
     }
 
-    /// Puts aside what follows on a replay.
+    /// Puts aside what follows on a replay. The archiver need not wait for that.
     fn keep_new(&mut self, records: &mut Vec<Committed>) {
         if self.held.is_empty() {
             return;
         }
-        let held = &mut self.held;
-        let kept = records
-            .extract_if(.., |record| !record.replayed && matches!(held.get(&record.partition), Some(Held::Kept(_))));
-        let kept: Vec<_> = kept.collect();
+        let held = &self.held;
+        let is_kept =
+            |record: &mut Committed| !record.replayed && matches!(held.get(&record.partition), Some(Held::Kept(_)));
+        let kept: Vec<Committed> = records.extract_if(.., is_kept).collect();
+        if kept.is_empty() {
+            return;
+        }
+        self.backlog.applied(&kept);
+        self.pass_on(kept.clone());
         for record in kept {
-            if let Some(Held::Kept(kept)) = held.get_mut(&record.partition) {
+            if let Some(Held::Kept(kept)) = self.held.get_mut(&record.partition) {
+                self.kept_bytes += bytes_of(std::slice::from_ref(&record));
                 kept.push(record);
             }
+        }
+        while self.kept_bytes > KEPT_BYTES_MAX {
+            let kept = self.held.iter().find(|(_, held)| matches!(held, Held::Kept(kept) if !kept.is_empty()));
+            let Some(partition) = kept.map(|(partition, _)| *partition) else { return };
+            self.suspend(partition);
+            self.rolled_back.note(partition);
         }
     }
 
@@ -290,28 +307,28 @@ impl Applier {
 
     /// Writes nothing more of a partition. Returns whether something was written of it until now.
     fn suspend(&mut self, partition: PartitionId) -> bool {
-        match self.held.insert(partition, Held::All) {
-            Some(Held::All) => false,
-            Some(Held::Kept(kept)) => {
-                self.backlog.applied(&kept);
-                self.pass_on(kept);
-                true
-            }
-            Some(Held::New) | None => true,
+        let before = self.held.insert(partition, Held::All);
+        if let Some(Held::Kept(kept)) = &before {
+            self.kept_bytes -= bytes_of(kept);
         }
+        !matches!(before, Some(Held::All))
     }
 
     /// A partition is replayed: everything is written again, unless something was refused, which has it replayed once more. Returns
     /// what was kept.
     fn release(&mut self, partition: PartitionId) -> Vec<Committed> {
-        match self.held.remove(&partition) {
-            Some(Held::Kept(kept)) => kept,
-            Some(Held::All) => {
-                self.held.insert(partition, Held::All);
-                Vec::new()
-            }
-            Some(Held::New) | None => Vec::new(),
+        if self.is_suspended(partition) {
+            return Vec::new();
         }
+        let Some(Held::Kept(mut kept)) = self.held.remove(&partition) else {
+            return Vec::new();
+        };
+        self.kept_bytes -= bytes_of(&kept);
+        self.backlog.waits(&kept);
+        // What was replayed may lie under the newest claim already.
+        let claim = kept.last().map(|newest| newest.claim).unwrap_or_default();
+        kept.iter_mut().for_each(|record| record.claim = claim);
+        kept
     }
 
     /// Lets go of what a newer owner applies, or has to be replayed.

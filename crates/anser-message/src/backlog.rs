@@ -28,7 +28,13 @@ struct Counts {
 }
 
 impl Backlog {
-    /// Records are applied, or are not to be.
+    /// Records wait again that were put aside.
+    pub(crate) fn waits(&self, records: &[Committed]) {
+        let bytes = bytes_of(records);
+        self.0.bytes.send_modify(|waiting| *waiting += bytes);
+    }
+
+    /// Records are applied, or are not to be, or are put aside.
     pub(crate) fn applied(&self, records: &[Committed]) {
         let bytes = bytes_of(records);
         self.0.bytes.send_modify(|waiting| *waiting = waiting.saturating_sub(bytes));
@@ -73,9 +79,9 @@ impl ToApplier {
             ToApply::Records(records) => counts.bytes.send_modify(|waiting| *waiting += bytes_of(records)),
             ToApply::Barrier(_) => drop(counts.waiters.fetch_add(1, Ordering::Relaxed)),
             ToApply::Suspend(..)
-            | ToApply::Replay(_)
-            | ToApply::Keep(_)
-            | ToApply::Replayed(_)
+            | ToApply::ReplayAlone(_)
+            | ToApply::KeepNew(_)
+            | ToApply::EndReplay(_)
             | ToApply::Resume(_) => {}
         }
         self.inputs.send(input).map_err(|_| RoleError::Ended)
@@ -90,6 +96,6 @@ impl ToApplier {
     }
 }
 
-fn bytes_of(records: &[Committed]) -> usize {
+pub(crate) fn bytes_of(records: &[Committed]) -> usize {
     records.iter().map(|record| RECORD_BYTES + record.record.len()).sum()
 }

@@ -132,6 +132,8 @@ pub(crate) struct MessageLoop {
     pub(crate) unowned: Vec<PartitionId>,
     /// Those that lost it in this turn.
     pub(crate) lost: Vec<PartitionId>,
+    /// Those that have left in it.
+    released: Vec<PartitionId>,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) looks: Looks,
     pub(crate) ends: EndLooks,
@@ -183,6 +185,7 @@ impl MessageLoop {
             effects: Vec::new(),
             unowned: Vec::new(),
             lost: Vec::new(),
+            released: Vec::new(),
             rolled_back,
             looks: Looks::default(),
             ends: EndLooks::default(),
@@ -280,10 +283,10 @@ impl MessageLoop {
     }
 
     fn tick(&mut self, since_reclaim: &mut u32) {
-        let is_full = self.to_applier.backlog.is_full();
+        let (is_full, behind) = (self.to_applier.backlog.is_full(), self.replays.behind());
         for (partition, next, is_stopped) in self.progress.archived() {
             self.node.archived(partition, next);
-            self.node.set_open(partition, !is_stopped && !is_full);
+            self.node.set_open(partition, !is_stopped && !is_full && !behind.contains(&partition));
         }
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
@@ -429,6 +432,7 @@ impl MessageLoop {
             Effect::Released(partition) => {
                 tracing::info!(%partition, "the partition has left");
                 self.for_archiver.push(Order::Release(partition));
+                self.released.push(partition);
             }
             Effect::Settle(_) | Effect::Commit(_) | Effect::Forward(..) | Effect::AnswerForward(..) => {}
         }
@@ -450,9 +454,6 @@ impl MessageLoop {
         for order in self.for_archiver.drain(..) {
             self.orders.send(order).await.map_err(|_| RoleError::Ended)?;
         }
-        if committed.is_empty() {
-            return Ok(());
-        }
         for record in &committed {
             if let Ticket::Call(call) = record.ticket
                 && let Some(answer) = self.calls.remove(&call)
@@ -462,7 +463,15 @@ impl MessageLoop {
                 answer.send(Answer { outcome: Ok(accepted), place: Some((record.partition, record.offset)) }).ok();
             }
         }
-        self.to_applier.send(ToApply::Records(committed))
+        if !committed.is_empty() {
+            self.to_applier.send(ToApply::Records(committed))?;
+        }
+        let released = std::mem::take(&mut self.released);
+        if !released.is_empty() {
+            // What was put aside of them is not needed any more.
+            self.to_applier.send(ToApply::Suspend(released, oneshot::channel().0))?;
+        }
+        Ok(())
     }
 
     /// The handles are gone: what is on its way is brought to its end.

@@ -81,8 +81,15 @@ impl Replays {
         self.newest.contains_key(&partition) || self.failed.contains(&partition)
     }
 
+    /// The partitions that are to take nothing in until they are replayed.
+    pub(crate) fn behind(&self) -> BTreeSet<PartitionId> {
+        let reading = self.under_way.values().flat_map(|replay| &replay.reading);
+        reading.filter(|(_, reading)| reading.falls_behind()).map(|(partition, _)| *partition).collect()
+    }
+
     /// A conversation was loaded, for which one may wait.
     pub(crate) const fn note_loaded(&mut self) {
+        self.load_failures = 0;
         self.look_again = true;
     }
 
@@ -136,7 +143,7 @@ struct Replay {
     is_at_end: bool,
     /// Whether it goes on in another turn.
     is_pausing: bool,
-    /// Until all of them are done, or wait for conversations.
+    /// Until all of them are applied, or wait for conversations.
     turn: Turn,
 }
 
@@ -151,6 +158,12 @@ impl MessageLoop {
     pub(crate) fn replay(&mut self, partitions: Vec<PartitionId>) -> usize {
         let (served, others): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|partition| self.node.committed_to(*partition).is_some());
+        // What the applier keeps for an older replay would be kept for too long.
+        let begun: Vec<_> = served.iter().copied().filter(|partition| self.replays.has(*partition)).collect();
+        if !begun.is_empty() {
+            // If the applier has gone, the role ends anyway.
+            self.to_applier.send(ToApply::Suspend(begun, oneshot::channel().0)).ok();
+        }
         for partitions in served.chunks(TOGETHER) {
             let (id, partitions) = (self.replays.begin(partitions.iter().copied()), partitions.to_vec());
             let turns = Arc::clone(&self.replays.turns);
@@ -182,10 +195,12 @@ impl MessageLoop {
     pub(crate) async fn replay_on(&mut self, step: ReplayStep) -> Result<(), RoleError> {
         match step {
             ReplayStep::Begin(id, partitions, turn) => self.find_replay_places(id, partitions, turn).await,
-            ReplayStep::Places(id, places, turn) => self.begin_replay(id, places, turn).await,
+            ReplayStep::Places(id, places, turn) => self.replay_from(id, places, turn).await,
             ReplayStep::Piece(id, reader, entries) => self.replay_piece(id, reader, entries).await,
             ReplayStep::GoOn(id) => {
-                self.replays.under_way.entry(id).and_modify(|replay| replay.is_pausing = false);
+                if let Some(replay) = self.replays.under_way.get_mut(&id) {
+                    replay.is_pausing = false;
+                }
                 self.take_in_replay(id).await
             }
             ReplayStep::Applied => Ok(()),
@@ -233,7 +248,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    async fn begin_replay(&mut self, id: Id, places: Vec<Found>, turn: Turn) -> Result<(), RoleError> {
+    async fn replay_from(&mut self, id: Id, places: Vec<Found>, turn: Turn) -> Result<(), RoleError> {
         let log = self.backends.log.id();
         let (mut reading, mut failed, mut why) = (BTreeMap::new(), Vec::new(), None);
         for (partition, epoch, place) in places {
@@ -256,7 +271,7 @@ impl MessageLoop {
         if reading.is_empty() {
             return Ok(());
         }
-        self.to_applier.send(ToApply::Replay(reading.keys().copied().collect()))?;
+        self.to_applier.send(ToApply::ReplayAlone(reading.keys().copied().collect()))?;
         self.read_replay(id, reading, turn).await
     }
 
@@ -269,7 +284,7 @@ impl MessageLoop {
         let from = reading.iter().map(|(partition, reading)| (*partition, reading.at())).collect();
         let reader = Some(self.backends.log.reader(from));
         self.replays.under_way.insert(id, Replay { reading, reader, is_at_end: false, is_pausing: false, turn });
-        // Boxed: those that do not wait are read by themselves, by the same way.
+        // Boxed: some of them may go on by themselves, in the same way.
         Box::pin(self.take_in_replay(id)).await
     }
 
@@ -287,6 +302,11 @@ impl MessageLoop {
             Err(error) => {
                 let partitions: Vec<_> = replay.reading.keys().copied().collect();
                 self.replays.under_way.remove(&id);
+                if let ReadError::Trimmed { .. } = error {
+                    // It has waited for long. Whether what is gone is needed says the place from where to read.
+                    self.replays.put_off(id, partitions);
+                    return Ok(());
+                }
                 return self.replay_failed(id, &partitions, error.into());
             }
         };
@@ -315,49 +335,45 @@ impl MessageLoop {
         let Some(mut replay) = self.replays.under_way.remove(&id) else {
             return Ok(());
         };
-        let (mut kept, mut done, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        // Whoever is over was given up, or is replayed by another one.
+        let is_over = |(partition, reading): (&PartitionId, &Reading)| {
+            (self.replayed_epoch(id, *partition) != Some(reading.epoch)).then_some(*partition)
+        };
+        let over: BTreeSet<PartitionId> = replay.reading.iter().filter_map(is_over).collect();
+        replay.reading.retain(|partition, _| !over.contains(partition));
+        let (mut last, mut done) = (BTreeSet::new(), BTreeSet::new());
         let mut bytes = 0;
         for (&partition, reading) in &mut replay.reading {
-            if self.replayed_epoch(id, partition) != Some(reading.epoch) {
-                over.push(partition);
-                continue;
-            }
             loop {
-                self.take_in_replayed(partition, reading, &mut bytes)?;
+                self.take_in_partition(reading, &mut bytes)?;
                 let committed = self.node.committed_to(partition).unwrap_or_default();
                 match reading.end_round(committed) {
                     Round::Open => break,
-                    Round::Next { is_last } => kept.extend(is_last.then_some(partition)),
+                    Round::Next => {}
+                    Round::Last => drop(last.insert(partition)),
                     Round::Done => {
-                        done.push(partition);
+                        done.insert(partition);
                         break;
                     }
                 }
             }
         }
-        replay.reading.retain(|partition, _| !over.contains(partition) && !done.contains(partition));
+        replay.reading.retain(|partition, _| !done.contains(partition));
         self.replays.end(id, |partition| over.contains(partition) || done.contains(partition));
-        if !kept.is_empty() || !done.is_empty() {
+        if !last.is_empty() || !done.is_empty() {
             // What was committed so far was handed on before this; what comes from now on follows on what is replayed.
             self.perform().await?;
-            self.to_applier.send(ToApply::Keep(kept))?;
-            self.to_applier.send(ToApply::Replayed(done))?;
+            self.to_applier.send(ToApply::KeepNew(last.iter().copied().collect()))?;
+            self.to_applier.send(ToApply::EndReplay(done.into_iter().collect()))?;
         }
-        self.read_on_replay(id, replay).await
+        self.read_on_replay(id, replay, &last).await
     }
 
     /// Takes in what was read of one partition, as far as it is not too much for one turn and nothing has to be loaded.
-    fn take_in_replayed(
-        &mut self,
-        partition: PartitionId,
-        reading: &mut Reading,
-        bytes: &mut usize,
-    ) -> Result<(), RoleError> {
-        reading.is_waiting = false;
+    fn take_in_partition(&mut self, reading: &mut Reading, bytes: &mut usize) -> Result<(), RoleError> {
         while *bytes <= READ_BYTES
             && let Some(entry) = reading.next()
         {
-            debug_assert_eq!(entry.partition, partition);
             let record = decode(&entry)?;
             *bytes += entry.bytes.len();
             if reading.applies(&entry, &record)
@@ -370,12 +386,20 @@ impl MessageLoop {
         Ok(())
     }
 
-    async fn read_on_replay(&mut self, id: Id, mut replay: Replay) -> Result<(), RoleError> {
+    async fn read_on_replay(
+        &mut self,
+        id: Id,
+        mut replay: Replay,
+        last: &BTreeSet<PartitionId>,
+    ) -> Result<(), RoleError> {
+        // What is kept for them is not to wait for what is read of the others.
+        let near = replay.reading.extract_if(.., |partition, _| last.contains(partition)).collect();
+        self.go_on_apart(near, None).await?;
         let reading = || replay.reading.values();
         if replay.reading.is_empty() {
             return self.end_replay(replay.turn);
         }
-        if reading().any(|reading| !reading.is_waiting && !reading.entries.is_empty()) {
+        if reading().any(|reading| !reading.is_waiting() && reading.has_entry()) {
             // The others have waited long enough.
             replay.is_pausing = true;
             let backlog = self.to_applier.backlog.clone();
@@ -383,24 +407,32 @@ impl MessageLoop {
                 backlog.has_room().await;
                 ReplayStep::GoOn(id)
             });
-        } else if reading().all(|reading| reading.is_waiting) {
+        } else if reading().all(Reading::is_waiting) {
             // For however long: others may have their turn meanwhile.
             replay.turn = None;
         } else if reading().map(Reading::bytes).sum::<usize>() > WAITING_BYTES_MAX {
             // Those that need not wait go on by themselves.
-            let going = replay.reading.extract_if(.., |_, reading| !reading.is_waiting).collect::<BTreeMap<_, _>>();
+            let going = replay.reading.extract_if(.., |_, reading| !reading.is_waiting()).collect();
             let turn = replay.turn.take();
             self.replays.under_way.insert(id, replay);
-            let id = self.replays.begin(going.keys().copied());
-            return self.read_replay(id, going, turn).await;
+            return self.go_on_apart(going, turn).await;
         } else if !replay.is_at_end
             && let Some(reader) = replay.reader.take()
         {
-            let ends = reading().zip(replay.reading.keys()).map(|(reading, partition)| (*partition, reading.end()));
-            self.read_piece_of_replay(id, reader, ends.collect());
+            let ends = replay.reading.iter().map(|(partition, reading)| (*partition, reading.end())).collect();
+            self.read_piece_of_replay(id, reader, ends);
         }
         self.replays.under_way.insert(id, replay);
         Ok(())
+    }
+
+    /// Some partitions of a replay are read by themselves from now on.
+    async fn go_on_apart(&mut self, reading: BTreeMap<PartitionId, Reading>, turn: Turn) -> Result<(), RoleError> {
+        if reading.is_empty() {
+            return Ok(());
+        }
+        let id = self.replays.begin(reading.keys().copied());
+        self.read_replay(id, reading, turn).await
     }
 
     fn read_piece_of_replay(&self, id: Id, mut reader: Box<dyn LogReader>, ends: Vec<(PartitionId, Offset)>) {

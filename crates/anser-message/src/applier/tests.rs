@@ -135,24 +135,24 @@ async fn nothing_lost_what_was_refused_while_it_was_replayed_is_not_written_over
     let mut world = World::new();
     let empty = world.mailbox.save();
     world.suspend().await;
-    world.tell(ToApply::Replay(vec![P])).await;
+    world.tell(ToApply::ReplayAlone(vec![P])).await;
     world.is_replayed(1, "bob").await;
     world.mailbox.roll_back(&empty);
     world.is_replayed(2, "bob").await;
     assert!(world.rolled_back.changed().now_or_never().is_some(), "it is refused");
     world.is_replayed(3, "dora").await;
-    world.tell(ToApply::Keep(vec![P])).await;
+    world.tell(ToApply::KeepNew(vec![P])).await;
     world.new_comes(4, "dora").await;
-    world.tell(ToApply::Replayed(vec![P])).await;
+    world.tell(ToApply::EndReplay(vec![P])).await;
     world.new_comes(5, "dora").await;
     assert!(world.timeline("dora").await.is_empty(), "nothing goes over what is missing");
 
     world.suspend().await;
-    world.tell(ToApply::Replay(vec![P])).await;
+    world.tell(ToApply::ReplayAlone(vec![P])).await;
     for (offset, to) in [(1, "bob"), (2, "bob"), (3, "dora"), (4, "dora"), (5, "dora")] {
         world.is_replayed(offset, to).await;
     }
-    world.tell(ToApply::Replayed(vec![P])).await;
+    world.tell(ToApply::EndReplay(vec![P])).await;
     world.new_comes(6, "dora").await;
     assert_eq!(world.timeline("bob").await, [1, 2]);
     assert_eq!(world.timeline("dora").await, [3, 4, 5, 6]);
@@ -163,29 +163,65 @@ async fn in_order_what_is_kept_comes_behind_what_is_replayed() {
     let mut world = World::new();
     world.suspend().await;
     world.new_comes(2, "bob").await;
-    world.tell(ToApply::Replay(vec![P])).await;
+    world.tell(ToApply::ReplayAlone(vec![P])).await;
     world.is_replayed(1, "bob").await;
     world.new_comes(3, "bob").await;
-    world.tell(ToApply::Keep(vec![P])).await;
+    world.tell(ToApply::KeepNew(vec![P])).await;
     world.new_comes(4, "bob").await;
     world.is_replayed(2, "bob").await;
     world.is_replayed(3, "bob").await;
     assert_eq!(world.timeline("bob").await, [1, 2, 3]);
-    world.tell(ToApply::Replayed(vec![P])).await;
+    world.tell(ToApply::EndReplay(vec![P])).await;
     world.new_comes(5, "bob").await;
     assert_eq!(world.timeline("bob").await, [1, 2, 3, 4, 5]);
 }
 
 #[tokio::test]
-async fn what_was_kept_is_archived_though_it_is_replayed_once_more() {
+async fn what_is_kept_is_archived_at_once() {
     let mut world = World::new();
     world.suspend().await;
-    world.tell(ToApply::Replay(vec![P])).await;
-    world.tell(ToApply::Keep(vec![P])).await;
+    world.tell(ToApply::ReplayAlone(vec![P])).await;
+    world.tell(ToApply::KeepNew(vec![P])).await;
     world.new_comes(1, "bob").await;
-    assert!(world.archived.try_recv().is_err());
-    world.suspend().await;
     let archived = world.archived.try_recv().unwrap();
     assert_eq!(archived.iter().map(|record| record.offset).collect::<Vec<_>>(), [Offset(1)]);
     assert!(world.timeline("bob").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_is_written_under_the_claim_that_was_renewed_meanwhile() {
+    let mut world = World::new();
+    world.suspend().await;
+    world.tell(ToApply::ReplayAlone(vec![P])).await;
+    world.tell(ToApply::KeepNew(vec![P])).await;
+    let renewed = Claim(Offset(3));
+    world.new_comes(2, "bob").await;
+    world.tell(ToApply::Records(vec![Committed { claim: renewed, ..committed(3, "bob", false) }])).await;
+    world.tell(ToApply::Records(vec![Committed { claim: renewed, ..committed(1, "bob", true) }])).await;
+    let mut kept = Vec::new();
+    world.applier.take(ToApply::EndReplay(vec![P]), &mut kept).await.unwrap();
+    // As if it were too much for one go.
+    for record in kept {
+        world.applier.apply(vec![record]).await.unwrap();
+    }
+    assert_eq!(world.timeline("bob").await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn no_more_is_kept_than_there_is_room_for_and_the_rest_is_replayed_once_more() {
+    let mut world = World::new();
+    world.suspend().await;
+    world.tell(ToApply::ReplayAlone(vec![P])).await;
+    world.tell(ToApply::KeepNew(vec![P])).await;
+    let large = bytes::Bytes::from(vec![b'1'; KEPT_BYTES_MAX / 2]);
+    for offset in 1..=2 {
+        assert!(world.rolled_back.changed().now_or_never().is_none());
+        let record = Committed { record: large.clone(), ..committed(offset, "bob", false) };
+        world.tell(ToApply::Records(vec![record])).await;
+    }
+    assert!(world.rolled_back.changed().now_or_never().is_some());
+    assert_eq!(world.applier.kept_bytes, 0);
+    world.tell(ToApply::EndReplay(vec![P])).await;
+    world.new_comes(3, "bob").await;
+    assert!(world.timeline("bob").await.is_empty(), "nothing goes over what was let go of");
 }

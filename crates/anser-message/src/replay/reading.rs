@@ -11,15 +11,17 @@ use crate::takeover::ReplayPlace;
 
 /// With so few records to go, what is committed from then on is kept until they are applied.
 const NEAR: u64 = 4_096;
-/// After so many rounds it is kept in any case: what comes in is faster than what is replayed, and has to wait.
+/// After so many rounds nothing is taken in until the partition is replayed: more comes in than is replayed.
 const ROUNDS_MAX: u32 = 8;
 
 /// How a round ended.
 pub(super) enum Round {
     /// There is more to read before it does.
     Open,
-    /// Another one has begun, as more was committed meanwhile; the last one if what comes from now on is to be kept.
-    Next { is_last: bool },
+    /// Another one has begun, as more was committed meanwhile.
+    Next,
+    /// The last one has begun: what is committed from now on is to be kept.
+    Last,
     /// Everything that was committed is replayed.
     Done,
 }
@@ -40,8 +42,6 @@ pub(super) struct Reading {
     is_last: bool,
     /// What was read and is to be taken in.
     pub(super) entries: VecDeque<LogEntry>,
-    /// Whether the first of them waits for its conversation.
-    pub(super) is_waiting: bool,
 }
 
 impl Reading {
@@ -57,7 +57,6 @@ impl Reading {
             rounds: 0,
             is_last: false,
             entries: VecDeque::new(),
-            is_waiting: false,
         }
     }
 
@@ -73,6 +72,21 @@ impl Reading {
 
     pub(super) fn bytes(&self) -> usize {
         self.entries.iter().map(|entry| entry.bytes.len()).sum()
+    }
+
+    /// Whether nothing is to be taken in until it is replayed.
+    pub(super) const fn falls_behind(&self) -> bool {
+        self.rounds >= ROUNDS_MAX
+    }
+
+    /// Whether the next entry was looked at and had to wait for its conversation.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.offset < self.seen)
+    }
+
+    /// Whether there is an entry of the round.
+    pub(super) fn has_entry(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.offset < self.end)
     }
 
     /// The next entry of the round.
@@ -92,21 +106,19 @@ impl Reading {
     /// It cannot be applied before its conversation is loaded.
     pub(super) fn wait_with(&mut self, entry: LogEntry) {
         self.entries.push_front(entry);
-        self.is_waiting = true;
     }
 
     /// Ends the round if it is through; `committed` is the end of what is committed now.
     pub(super) fn end_round(&mut self, committed: Offset) -> Round {
-        if self.is_waiting || self.seen < self.end {
+        if self.has_entry() || self.seen < self.end {
             return Round::Open;
         }
         if self.is_last || committed <= self.end {
             return Round::Done;
         }
-        let to_go = committed.0.saturating_sub(self.end.0);
-        (self.end, self.rounds) = (committed, self.rounds + 1);
-        self.is_last = to_go <= NEAR || self.rounds >= ROUNDS_MAX;
-        Round::Next { is_last: self.is_last }
+        self.is_last = committed.0 - self.end.0 <= NEAR;
+        (self.end, self.rounds) = (committed, self.rounds.saturating_add(1));
+        if self.is_last { Round::Last } else { Round::Next }
     }
 }
 
@@ -117,74 +129,64 @@ mod tests {
 
     use super::*;
 
+    fn entry(offset: u64) -> (LogEntry, Record) {
+        let header = Header { log: LogId(1), claim: Claim(Offset(0)), sequence: offset };
+        let bytes = Body::Claim { node: String::new(), time: Timestamp(1) }.encode(header);
+        let record = Record::decode(bytes.clone()).unwrap();
+        (LogEntry { partition: PartitionId(0), offset: Offset(offset), time: Timestamp(1), bytes }, record)
+    }
+
     /// Reads up to the end of the round.
     fn read(reading: &mut Reading) {
         while reading.seen < reading.end {
-            let offset = reading.seen;
-            let header = Header { log: LogId(1), claim: Claim(Offset(0)), sequence: offset.0 };
-            let body = Body::Claim { node: String::new(), time: Timestamp(1) };
-            let bytes = body.encode(header);
-            let record = Record::decode(bytes.clone()).unwrap();
-            let entry = LogEntry { partition: PartitionId(0), offset, time: Timestamp(1), bytes };
+            let (entry, record) = entry(reading.seen.0);
             assert!(reading.applies(&entry, &record));
         }
     }
 
-    /// How many rounds it takes while so much comes in for each record that is read.
-    fn rounds(more: u64) -> u32 {
+    fn reading(committed: u64) -> Reading {
         let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
-        let mut committed = Offset(1_000);
-        let mut reading = Reading::new(1, place, LogId(1), committed);
-        for round in 1.. {
-            let before = reading.seen;
-            read(&mut reading);
-            committed = committed.plus((reading.seen.0 - before.0) * more);
-            match reading.end_round(committed) {
-                Round::Open => panic!("it is read"),
-                Round::Next { .. } => {}
-                Round::Done => return round,
-            }
-        }
-        unreachable!()
+        Reading::new(1, place, LogId(1), Offset(committed))
     }
 
     #[test]
     fn it_ends_however_much_comes_in() {
-        assert_eq!(rounds(0), 1, "nobody says anything");
-        assert_eq!(rounds(1), 2, "what comes in the second round is kept");
-        assert_eq!(rounds(2), 2);
+        let mut one = reading(1_000);
+        read(&mut one);
+        assert!(matches!(one.end_round(Offset(1_000)), Round::Done), "nobody says anything");
+        let mut one = reading(1_000);
+        read(&mut one);
+        assert!(matches!(one.end_round(Offset(3_000)), Round::Last));
+        read(&mut one);
+        assert!(matches!(one.end_round(Offset(9_000)), Round::Done), "what comes in the last round is kept");
     }
 
     #[test]
     fn it_does_not_end_while_its_last_entry_waits() {
-        let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
-        let mut reading = Reading::new(1, place, LogId(1), Offset(1));
-        read(&mut reading);
-        reading.is_waiting = true;
-        assert!(matches!(reading.end_round(Offset(1)), Round::Open));
-        reading.is_waiting = false;
-        assert!(matches!(reading.end_round(Offset(1)), Round::Done));
+        let mut one = reading(1);
+        let (entry, record) = entry(0);
+        one.entries.push_back(entry);
+        for _ in 0..2 {
+            let entry = one.next().unwrap();
+            assert!(one.applies(&entry, &record));
+            one.wait_with(entry);
+            assert!(one.is_waiting());
+            assert!(matches!(one.end_round(Offset(1)), Round::Open));
+        }
+        one.next().unwrap();
+        assert!(matches!(one.end_round(Offset(1)), Round::Done));
     }
 
     #[test]
-    fn rounds_become_shorter_before_anything_is_kept_but_there_are_only_so_many() {
-        let place = ReplayPlace { start: Offset(0), replay_from: Offset(0) };
-        let mut reading = Reading::new(1, place, LogId(1), Offset(10));
-        let mut next_ends = |committed: u64| {
-            reading.seen = reading.end;
-            matches!(reading.end_round(Offset(committed)), Round::Next { is_last: true })
-        };
-        assert!(!next_ends(NEAR + 11));
-        assert!(next_ends(2 * NEAR + 11), "no more than is near");
-        let mut reading = Reading::new(1, place, LogId(1), Offset(10));
-        let many = |reading: &mut Reading| {
-            reading.seen = reading.end;
-            let committed = reading.end.plus(NEAR + 1);
-            reading.end_round(committed)
-        };
-        for _ in 1..ROUNDS_MAX {
-            assert!(matches!(many(&mut reading), Round::Next { is_last: false }));
+    fn what_falls_behind_is_to_take_nothing_in() {
+        let mut one = reading(10);
+        for round in 1..=ROUNDS_MAX {
+            read(&mut one);
+            let more = one.end.plus(NEAR + 1);
+            assert!(matches!(one.end_round(more), Round::Next), "nothing is kept with so much to go");
+            assert_eq!(one.falls_behind(), round == ROUNDS_MAX);
         }
-        assert!(matches!(many(&mut reading), Round::Next { is_last: true }));
+        read(&mut one);
+        assert!(matches!(one.end_round(one.end), Round::Done));
     }
 }
