@@ -54,18 +54,25 @@ pub(crate) struct Report {
     seed: u64,
     baseline: String,
     lasted: Duration,
+    /// Whether a fault could not be done, so that the run ended before its time.
+    was_stopped: bool,
     kinds: BTreeMap<(FaultKind, Option<String>), OfKind>,
 }
 
 impl Report {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { seed, baseline: String::new(), lasted: Duration::ZERO, kinds: BTreeMap::new() }
+        Self { seed, baseline: String::new(), lasted: Duration::ZERO, was_stopped: false, kinds: BTreeMap::new() }
     }
 
     /// Notes how it is without faults.
     pub(crate) fn baseline(&mut self, met: &Met) {
         self.baseline = format!("p50 {}, p99 {}", shown(met.wait(500)), shown(met.wait(990)));
         println!("-- without faults: {} acked, waits {}", met.waits.len(), self.baseline);
+    }
+
+    /// A fault could not be done.
+    pub(crate) const fn stopped(&mut self) {
+        self.was_stopped = true;
     }
 
     pub(crate) const fn lasted(&mut self, lasted: Duration) {
@@ -121,7 +128,10 @@ impl Report {
         if refused_in_order > 0 {
             println!("refused while nodes were restarted in order: {refused_in_order}; it is to be none");
         }
-        let all_settled = verdict.settled && unsettled == 0 && all_came;
+        if self.was_stopped {
+            println!("a fault could not be done, so that there were no more");
+        }
+        let all_settled = verdict.settled && unsettled == 0 && all_came && !self.was_stopped;
         let is_good = verdict.is_clean() && all_settled && refused_in_order == 0;
         println!("{} passed, {} failed", usize::from(is_good), usize::from(!is_good));
         is_good

@@ -47,7 +47,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             let since = users.recorder.now();
             let began = Instant::now();
             println!("-- {:6.1} s: {fault}", begun.elapsed().as_secs_f32());
-            world.inflict(&fault).await?;
+            if let Err(error) = world.inflict(&fault).await {
+                // What was seen until then is judged all the same.
+                println!("   {error:#}");
+                report.stopped();
+                break 'all;
+            }
             let settled = users.settled(PATIENCE).await;
             let met = users.recorder.met(since);
             let done = Done { fault, settled, met, took: began.elapsed() };

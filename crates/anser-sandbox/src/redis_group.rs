@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::address::Ports;
+use crate::control::START_LIMIT;
 use crate::probe::redis::{Reply, call, field};
+use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const SLOTS: u16 = 16_384;
@@ -71,11 +73,7 @@ pub(crate) fn has_its_copy(port: u16) -> bool {
 /// Makes a server a replica of a primary that is not there. It keeps what it has.
 pub(crate) fn detach(port: u16) -> anyhow::Result<()> {
     // Nobody listens at this port.
-    let reply = call(port, &["REPLICAOF", "127.0.0.1", "1"], PATIENCE);
-    match reply.with_context(|| format!("the Redis at port {port} does not answer"))? {
-        Reply::Refused(why) => bail!("the Redis at port {port} does not let go of its primary: {why}"),
-        Reply::Text(_) => Ok(()),
-    }
+    have(port, &["REPLICAOF", "127.0.0.1", "1"])
 }
 
 /// Makes a server a replica of another one, or of nobody, and lets it remember that over its next start.
@@ -85,13 +83,20 @@ pub(crate) fn follow(port: u16, primary: Option<u16>) -> anyhow::Result<()> {
         Some(whom) => ["REPLICAOF", "127.0.0.1", whom],
         None => ["REPLICAOF", "NO", "ONE"],
     };
-    for words in [&words[..], &["CONFIG", "REWRITE"]] {
-        let reply = call(port, words, PATIENCE).with_context(|| format!("the Redis at port {port} does not answer"))?;
-        if let Reply::Refused(why) = reply {
-            bail!("the Redis at port {port} refuses {}: {why}", words.join(" "));
-        }
+    have(port, &words)?;
+    have(port, &["CONFIG", "REWRITE"])
+}
+
+/// Has a server do something. One that is loading its data is waited for.
+fn have(port: u16, words: &[&str]) -> anyhow::Result<()> {
+    let is_loading =
+        |reply: &std::io::Result<Reply>| matches!(reply, Ok(Reply::Refused(why)) if why.starts_with("LOADING"));
+    let reply = wait::until(START_LIMIT, || Some(call(port, words, PATIENCE)).filter(|reply| !is_loading(reply)));
+    let reply = reply.with_context(|| format!("the Redis at port {port} loads its data for too long"))?;
+    match reply.with_context(|| format!("the Redis at port {port} does not answer"))? {
+        Reply::Refused(why) => bail!("the Redis at port {port} refuses {}: {why}", words.join(" ")),
+        Reply::Text(_) => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
