@@ -59,9 +59,6 @@ enum Held {
     Kept(Vec<Committed>),
 }
 
-/// Bytes that are kept of all partitions. What is more is in the log, and is replayed once more.
-const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 /// Buckets that are written at once.
 const BUCKETS_AT_ONCE: usize = 64;
 /// Timelines whose heads are read at once.
@@ -97,7 +94,6 @@ pub(crate) struct Applier {
     metrics: Arc<MessageMetrics>,
     /// Partitions of which not everything is written before they are replayed.
     held: BTreeMap<PartitionId, Held>,
-    kept_bytes: usize,
     rolled_back: Arc<RolledBack>,
     parked: Parked,
     /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
@@ -123,7 +119,6 @@ impl Applier {
             progress,
             metrics,
             held: BTreeMap::new(),
-            kept_bytes: 0,
             rolled_back,
             parked: Parked::default(),
             untold: BTreeSet::new(),
@@ -276,17 +271,24 @@ impl Applier {
         if kept.is_empty() {
             return;
         }
-        self.backlog.applied(&kept);
+        self.backlog.keep(&kept);
         self.pass_on(kept.clone());
         for record in kept {
             if let Some(Held::Kept(kept)) = self.held.get_mut(&record.partition) {
-                self.kept_bytes += bytes_of(std::slice::from_ref(&record));
                 kept.push(record);
             }
         }
-        while self.kept_bytes > KEPT_BYTES_MAX {
-            let kept = self.held.iter().find(|(_, held)| matches!(held, Held::Kept(kept) if !kept.is_empty()));
-            let Some(partition) = kept.map(|(partition, _)| *partition) else { return };
+        if self.backlog.keeps_too_much() {
+            self.let_go_of_most();
+        }
+    }
+
+    /// Of one partition what is kept is let go of, and is replayed once more.
+    fn let_go_of_most(&mut self) {
+        let bytes = |held: &Held| if let Held::Kept(kept) = held { bytes_of(kept) } else { 0 };
+        let most = self.held.iter().max_by_key(|(_, held)| bytes(held)).map(|(partition, _)| *partition);
+        if let Some(partition) = most {
+            tracing::warn!(%partition, "too much comes in while the partition is replayed, which begins anew");
             self.suspend(partition);
             self.rolled_back.note(partition);
         }
@@ -309,7 +311,7 @@ impl Applier {
     fn suspend(&mut self, partition: PartitionId) -> bool {
         let before = self.held.insert(partition, Held::All);
         if let Some(Held::Kept(kept)) = &before {
-            self.kept_bytes -= bytes_of(kept);
+            self.backlog.let_go(kept);
         }
         !matches!(before, Some(Held::All))
     }
@@ -323,8 +325,7 @@ impl Applier {
         let Some(Held::Kept(mut kept)) = self.held.remove(&partition) else {
             return Vec::new();
         };
-        self.kept_bytes -= bytes_of(&kept);
-        self.backlog.waits(&kept);
+        self.backlog.wait_again(&kept);
         // What was replayed may lie under the newest claim already.
         let claim = kept.last().map(|newest| newest.claim).unwrap_or_default();
         kept.iter_mut().for_each(|record| record.claim = claim);

@@ -12,6 +12,8 @@ use crate::role::RoleError;
 
 /// Bytes that may wait: a minute of 1,000 messages a second.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that may be put aside until something is replayed. With half of that nothing is taken in; what is more is let go of.
+pub(crate) const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What a record takes beside its bytes.
 const RECORD_BYTES: usize = 512;
 /// How many may wait to hear that everything before them is applied.
@@ -24,17 +26,36 @@ pub(crate) struct Backlog(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     bytes: watch::Sender<usize>,
+    /// Of what is put aside, which the applier does not wait with.
+    kept: AtomicUsize,
     waiters: AtomicUsize,
 }
 
 impl Backlog {
-    /// Records wait again that were put aside.
-    pub(crate) fn waits(&self, records: &[Committed]) {
+    /// Records are put aside.
+    pub(crate) fn keep(&self, records: &[Committed]) {
+        self.applied(records);
+        self.0.kept.fetch_add(bytes_of(records), Ordering::Relaxed);
+    }
+
+    /// Records that were put aside wait again.
+    pub(crate) fn wait_again(&self, records: &[Committed]) {
+        self.let_go(records);
         let bytes = bytes_of(records);
         self.0.bytes.send_modify(|waiting| *waiting += bytes);
     }
 
-    /// Records are applied, or are not to be, or are put aside.
+    /// Records that were put aside are not to be applied.
+    pub(crate) fn let_go(&self, records: &[Committed]) {
+        self.0.kept.fetch_sub(bytes_of(records), Ordering::Relaxed);
+    }
+
+    /// Whether more is put aside than there is room for.
+    pub(crate) fn keeps_too_much(&self) -> bool {
+        self.0.kept.load(Ordering::Relaxed) > KEPT_BYTES_MAX
+    }
+
+    /// Records are applied, or are not to be.
     pub(crate) fn applied(&self, records: &[Committed]) {
         let bytes = bytes_of(records);
         self.0.bytes.send_modify(|waiting| *waiting = waiting.saturating_sub(bytes));
@@ -47,10 +68,10 @@ impl Backlog {
 
     /// Whether nothing is to be taken in that makes it more.
     pub(crate) fn is_full(&self) -> bool {
-        *self.0.bytes.borrow() > BYTES_MAX
+        *self.0.bytes.borrow() > BYTES_MAX || self.0.kept.load(Ordering::Relaxed) > KEPT_BYTES_MAX / 2
     }
 
-    /// Returns when it is not full.
+    /// Returns when there is room for what is replayed.
     pub(crate) async fn has_room(&self) {
         // The sender is this one: it is not gone.
         self.0.bytes.subscribe().wait_for(|waiting| *waiting <= BYTES_MAX).await.ok();

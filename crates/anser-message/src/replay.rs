@@ -89,7 +89,6 @@ impl Replays {
 
     /// A conversation was loaded, for which one may wait.
     pub(crate) const fn note_loaded(&mut self) {
-        self.load_failures = 0;
         self.look_again = true;
     }
 
@@ -109,8 +108,14 @@ impl Replays {
     }
 
     fn begin(&mut self, partitions: impl IntoIterator<Item = PartitionId>) -> Id {
+        if self.newest.is_empty() {
+            self.load_failures = 0;
+        }
         self.last += 1;
-        self.newest.extend(partitions.into_iter().map(|partition| (partition, self.last)));
+        for partition in partitions {
+            self.newest.insert(partition, self.last);
+            self.failed.remove(&partition);
+        }
         self.last
     }
 
@@ -180,10 +185,9 @@ impl MessageLoop {
         self.replays.failed_ticks += 1;
         if self.replays.failed_ticks >= TRY_AGAIN_TICKS {
             self.replays.failed_ticks = 0;
-            let failed = std::mem::take(&mut self.replays.failed).into_iter();
             // Those that are not served any more are taken over by somebody, which replays them.
-            let served = failed.filter(|partition| self.node.committed_to(*partition).is_some());
-            self.replay(served.collect());
+            self.replays.failed.retain(|partition| self.node.committed_to(*partition).is_some());
+            self.replay(self.replays.failed.iter().copied().collect());
         }
     }
 
@@ -303,7 +307,8 @@ impl MessageLoop {
                 let partitions: Vec<_> = replay.reading.keys().copied().collect();
                 self.replays.under_way.remove(&id);
                 if let ReadError::Trimmed { .. } = error {
-                    // It has waited for long. Whether what is gone is needed says the place from where to read.
+                    tracing::warn!(%error, "a replay waited for so long that it begins anew");
+                    // Whether what is gone is needed says the place from where to read.
                     self.replays.put_off(id, partitions);
                     return Ok(());
                 }
@@ -420,7 +425,8 @@ impl MessageLoop {
             && let Some(reader) = replay.reader.take()
         {
             let ends = replay.reading.iter().map(|(partition, reading)| (*partition, reading.end())).collect();
-            self.read_piece_of_replay(id, reader, ends);
+            let waits = !reading().all(Reading::is_last);
+            self.read_piece_of_replay(id, reader, ends, waits);
         }
         self.replays.under_way.insert(id, replay);
         Ok(())
@@ -435,10 +441,19 @@ impl MessageLoop {
         self.read_replay(id, reading, turn).await
     }
 
-    fn read_piece_of_replay(&self, id: Id, mut reader: Box<dyn LogReader>, ends: Vec<(PartitionId, Offset)>) {
+    fn read_piece_of_replay(
+        &self,
+        id: Id,
+        mut reader: Box<dyn LogReader>,
+        ends: Vec<(PartitionId, Offset)>,
+        waits: bool,
+    ) {
         let (backlog, log) = (self.to_applier.backlog.clone(), Arc::clone(&self.backends.log));
         self.replay_step(async move {
-            backlog.has_room().await;
+            // For little more there is room: what is kept meanwhile takes some, too.
+            if waits {
+                backlog.has_room().await;
+            }
             let mut entries = reader.next(READ_BYTES).await;
             if entries.as_ref().is_ok_and(Vec::is_empty) {
                 entries = has_all(&*log, ends).await.map(|()| Vec::new());

@@ -10,9 +10,9 @@ use anser_types::{LogId, Offset};
 use crate::takeover::ReplayPlace;
 
 /// With so few records to go, what is committed from then on is kept until they are applied.
-const NEAR: u64 = 4_096;
-/// After so many rounds nothing is taken in until the partition is replayed: more comes in than is replayed.
-const ROUNDS_MAX: u32 = 8;
+const NEAR: u64 = 256;
+/// After so many rounds that did not become shorter nothing is taken in until the partition is replayed: more comes in than is replayed.
+const ROUNDS_MAX: u32 = 4;
 
 /// How a round ended.
 pub(super) enum Round {
@@ -36,8 +36,10 @@ pub(super) struct Reading {
     /// Behind the newest entry that the fence was asked about, and whether that one counts.
     seen: Offset,
     counts: bool,
-    /// Where the round ends.
+    /// Where the round begins and ends.
+    begin: Offset,
     end: Offset,
+    /// How many rounds did not become shorter.
     rounds: u32,
     is_last: bool,
     /// What was read and is to be taken in.
@@ -53,6 +55,7 @@ impl Reading {
             replay_from,
             seen: start,
             counts: false,
+            begin: start,
             end: committed,
             rounds: 0,
             is_last: false,
@@ -74,9 +77,14 @@ impl Reading {
         self.entries.iter().map(|entry| entry.bytes.len()).sum()
     }
 
+    /// Whether its last round has begun.
+    pub(super) const fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     /// Whether nothing is to be taken in until it is replayed.
     pub(super) const fn falls_behind(&self) -> bool {
-        self.rounds >= ROUNDS_MAX
+        self.rounds >= ROUNDS_MAX && !self.is_last
     }
 
     /// Whether the next entry was looked at and had to wait for its conversation.
@@ -116,8 +124,10 @@ impl Reading {
         if self.is_last || committed <= self.end {
             return Round::Done;
         }
-        self.is_last = committed.0 - self.end.0 <= NEAR;
-        (self.end, self.rounds) = (committed, self.rounds.saturating_add(1));
+        let (was, is) = (self.end.0.saturating_sub(self.begin.0), committed.0 - self.end.0);
+        self.rounds += u32::from(is >= was);
+        self.is_last = is <= NEAR;
+        (self.begin, self.end) = (self.end, committed);
         if self.is_last { Round::Last } else { Round::Next }
     }
 }
@@ -155,8 +165,12 @@ mod tests {
         read(&mut one);
         assert!(matches!(one.end_round(Offset(1_000)), Round::Done), "nobody says anything");
         let mut one = reading(1_000);
+        for committed in [1_600, 1_900] {
+            read(&mut one);
+            assert!(matches!(one.end_round(Offset(committed)), Round::Next), "nothing is kept with so much to go");
+        }
         read(&mut one);
-        assert!(matches!(one.end_round(Offset(3_000)), Round::Last));
+        assert!(matches!(one.end_round(Offset(2_000)), Round::Last));
         read(&mut one);
         assert!(matches!(one.end_round(Offset(9_000)), Round::Done), "what comes in the last round is kept");
     }
@@ -179,14 +193,19 @@ mod tests {
 
     #[test]
     fn what_falls_behind_is_to_take_nothing_in() {
-        let mut one = reading(10);
+        let mut one = reading(100_000);
+        for to_go in [90_000, 80_000, 70_000, 60_000, 50_000, 40_000] {
+            read(&mut one);
+            assert!(matches!(one.end_round(one.end.plus(to_go)), Round::Next));
+            assert!(!one.falls_behind(), "it comes nearer");
+        }
         for round in 1..=ROUNDS_MAX {
             read(&mut one);
-            let more = one.end.plus(NEAR + 1);
-            assert!(matches!(one.end_round(more), Round::Next), "nothing is kept with so much to go");
+            assert!(matches!(one.end_round(one.end.plus(40_000)), Round::Next));
             assert_eq!(one.falls_behind(), round == ROUNDS_MAX);
         }
         read(&mut one);
-        assert!(matches!(one.end_round(one.end), Round::Done));
+        assert!(matches!(one.end_round(one.end.plus(1)), Round::Last));
+        assert!(!one.falls_behind());
     }
 }
