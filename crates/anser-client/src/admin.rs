@@ -30,6 +30,13 @@ pub enum AdminError {
     Malformed,
 }
 
+impl AdminError {
+    /// Whether the server has refused something that may pass with time.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Refused { status, code, .. } if *status >= 500 || matches!(*code, 1000 | 1008))
+    }
+}
+
 /// Where a message of the server goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishTo<'a> {

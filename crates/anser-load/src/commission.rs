@@ -2,19 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anser_client::admin::Admin;
+use anser_client::admin::{Admin, AdminError};
 use anser_client::terminal::{TerminalConfig, TlsTrust};
 use anser_client::{HttpUrl, LocalClock, Navigation, Transport};
 use anser_core::session::SessionConfig;
 use anser_rmtp::TransportKind;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use crate::args::Common;
 
 /// Callers of the server API at a time.
 const CALLERS: usize = 8;
+/// For how long a server that may have just started is asked again, and how often.
+const STARTING: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Connections from one source address; there are some 28,000 ports for outgoing connections.
 const PER_SOURCE: usize = 20_000;
 
@@ -67,7 +72,8 @@ impl Commission {
             tasks.spawn(async move {
                 let mut tokens = Vec::new();
                 for (place, user) in users.iter().enumerate().skip(caller).step_by(CALLERS) {
-                    tokens.push((place, admin.token(user).await.with_context(|| format!("no token for {user}"))?));
+                    let token = token(&mut admin, user).await.with_context(|| format!("no token for {user}"))?;
+                    tokens.push((place, token));
                 }
                 anyhow::Ok(tokens)
             });
@@ -126,4 +132,15 @@ pub(crate) fn new_run_name() -> anyhow::Result<String> {
     let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(format!("{:08x}", u32::from_be_bytes(random)))
+}
+
+/// A token for a user. Nodes that have just started say to try again while they take partitions over.
+async fn token(admin: &mut Admin, user: &str) -> Result<String, AdminError> {
+    let until = Instant::now() + STARTING;
+    loop {
+        match admin.token(user).await {
+            Err(error) if error.is_retryable() && Instant::now() < until => sleep(ASK_AGAIN).await,
+            answer => return answer,
+        }
+    }
 }
