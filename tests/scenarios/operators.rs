@@ -41,6 +41,11 @@ fn certificates(folder: &Path) -> Vec<String> {
     settings
 }
 
+/// A place is safe after this time, and only then counts as replayed.
+fn soon_replayed() -> More {
+    More { settings: vec!["cluster.redis.forget_window_ms = 2000".to_owned()], ..More::default() }
+}
+
 async fn connect(server: &Server, user: &str) -> (Client, Events) {
     let token = server.admin().token(user).await.expect("a token");
     let client = Client::builder(&server.url(), &server.ready().app_key, &token);
@@ -149,7 +154,7 @@ async fn nodes_with_certificates_keep_others_out_and_a_message_can_be_followed_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_lost_an_operator_finds_a_bucket_that_cannot_be_written_and_mends_it() {
-    let server = Server::start_cluster(More::default()).await;
+    let server = Server::start_cluster(soon_replayed()).await;
     let (alice, _events) = connect(&server, "alice").await;
     let (_carol, mut arrives) = connect(&server, "carol").await;
     let to = |user: &str| Conversation::private(user).expect("an id");
@@ -180,9 +185,7 @@ async fn nothing_lost_an_operator_finds_a_bucket_that_cannot_be_written_and_mend
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_lost_a_mailbox_is_made_anew_while_the_cluster_serves() {
-    // A place is safe after this time, and only then counts as replayed.
-    let soon = More { settings: vec!["cluster.redis.forget_window_ms = 2000".to_owned()], ..More::default() };
-    let server = Server::start_cluster(soon).await;
+    let server = Server::start_cluster(soon_replayed()).await;
     let (alice, _events) = connect(&server, "alice").await;
     let to_bob = Conversation::private("bob").expect("an id");
     for n in 1..=20 {
