@@ -14,6 +14,8 @@ mod config;
 mod directory;
 mod ends;
 mod event_loop;
+#[cfg(test)]
+mod fakes;
 mod handle;
 mod metrics;
 mod ownership;

@@ -1,33 +1,19 @@
 //! What is written of partitions that are replayed, and when.
 
-use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
+use anser_backend::memory::MemoryMailbox;
 use anser_backend::{Mailbox as _, RangeQuery};
-use anser_cluster::{BoxFuture, Refusal, SignOut};
 use anser_core::draft::Ticket;
 use anser_types::{
-    AppKey, Claim, ConnectionId, ConversationType, LogId, Message, MessageClass, MessageFlags, MessageUid, NodeId,
-    Offset, Origin, PartitionCount, TargetId, Timestamp, UserId,
+    AppKey, Claim, ConversationType, Message, MessageClass, MessageFlags, MessageUid, Offset, Origin, PartitionCount,
+    TargetId, Timestamp, UserId,
 };
 use futures_util::FutureExt as _;
 
 use super::*;
 use crate::backlog::KEPT_BYTES_MAX;
+use crate::fakes::{NoAccess, in_memory};
 
 const P: PartitionId = PartitionId(0);
-
-#[derive(Debug)]
-struct NoAccess;
-
-impl AccessService for NoAccess {
-    fn settle(&self, _: Vec<anser_cluster::Settled>) {}
-    fn arrive(&self, _: Arrival) {}
-    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
-    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {}
-    fn sign_out(&self, _: &UserKey, _: SignOut) {}
-    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
-        Box::pin(std::future::ready(Ok(false)))
-    }
-}
 
 struct World {
     mailbox: MemoryMailbox,
@@ -39,18 +25,11 @@ struct World {
 impl World {
     fn new() -> Self {
         let mailbox = MemoryMailbox::default();
-        let backends = Backends {
-            log: Arc::new(MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, || Timestamp(1))),
-            mailbox: Arc::new(mailbox.clone()),
-            history: Arc::new(MemoryHistory::default()),
-            directory: Arc::new(MemoryDirectory::default()),
-            rebuilds: None,
-        };
         let (to_applier, inputs) = crate::backlog::ToApplier::new();
         let (archiver, archived) = mpsc::channel(64);
         let progress = Progress::new(PartitionCount::EMBEDDED);
         let wires = Wires {
-            backends,
+            backends: in_memory(mailbox.clone()),
             access: Arc::new(NoAccess),
             clock: Arc::new(|| Timestamp(1_000_000)),
             inputs,
@@ -61,6 +40,15 @@ impl World {
         };
         let rolled_back = Arc::new(RolledBack::default());
         Self { mailbox, applier: Applier::new(wires, Arc::clone(&rolled_back)), archived, rolled_back }
+    }
+
+    /// Everything is replayed but little, and what is new is kept.
+    async fn in_the_last_round() -> Self {
+        let mut world = Self::new();
+        world.suspend().await;
+        world.tell(ToApply::ReplayAlone(vec![P])).await;
+        world.tell(ToApply::KeepNew(vec![P])).await;
+        world
     }
 
     async fn tell(&mut self, input: ToApply) {
@@ -179,10 +167,7 @@ async fn in_order_what_is_kept_comes_behind_what_is_replayed() {
 
 #[tokio::test]
 async fn what_is_kept_is_archived_at_once() {
-    let mut world = World::new();
-    world.suspend().await;
-    world.tell(ToApply::ReplayAlone(vec![P])).await;
-    world.tell(ToApply::KeepNew(vec![P])).await;
+    let mut world = World::in_the_last_round().await;
     world.new_comes(1, "bob").await;
     let archived = world.archived.try_recv().unwrap();
     assert_eq!(archived.iter().map(|record| record.offset).collect::<Vec<_>>(), [Offset(1)]);
@@ -191,10 +176,7 @@ async fn what_is_kept_is_archived_at_once() {
 
 #[tokio::test]
 async fn what_is_kept_is_written_under_the_claim_that_was_renewed_meanwhile() {
-    let mut world = World::new();
-    world.suspend().await;
-    world.tell(ToApply::ReplayAlone(vec![P])).await;
-    world.tell(ToApply::KeepNew(vec![P])).await;
+    let mut world = World::in_the_last_round().await;
     let renewed = Claim(Offset(3));
     world.new_comes(2, "bob").await;
     world.tell(ToApply::Records(vec![Committed { claim: renewed, ..committed(3, "bob", false) }])).await;
@@ -210,10 +192,7 @@ async fn what_is_kept_is_written_under_the_claim_that_was_renewed_meanwhile() {
 
 #[tokio::test]
 async fn no_more_is_kept_than_there_is_room_for_and_the_rest_is_replayed_once_more() {
-    let mut world = World::new();
-    world.suspend().await;
-    world.tell(ToApply::ReplayAlone(vec![P])).await;
-    world.tell(ToApply::KeepNew(vec![P])).await;
+    let mut world = World::in_the_last_round().await;
     let large = bytes::Bytes::from(vec![b'1'; KEPT_BYTES_MAX / 2]);
     for offset in 1..=2 {
         assert_eq!(world.applier.backlog.is_full(), offset == 2, "nothing is taken in with half of it");

@@ -1,36 +1,15 @@
 //! Single turns of the loop.
 
-use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
-use anser_cluster::BoxFuture;
-use anser_cluster::SignOut;
-use anser_types::{ConnectionId, LogId, NodeId, PartitionCount, Timestamp, UserKey};
+use anser_backend::memory::MemoryMailbox;
+use anser_types::Timestamp;
 
 use super::*;
-
-#[derive(Debug)]
-struct NoAccess;
-
-impl AccessService for NoAccess {
-    fn settle(&self, _: Vec<Settled>) {}
-    fn arrive(&self, _: Arrival) {}
-    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
-    fn moved(&self, _: &UserKey, _: Position, _: Option<&[NodeId]>) {}
-    fn sign_out(&self, _: &UserKey, _: SignOut) {}
-    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
-        Box::pin(std::future::ready(Ok(false)))
-    }
-}
+use crate::fakes::{NoAccess, in_memory};
 
 #[tokio::test(start_paused = true)]
 async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_comes_in() {
     let now = || Timestamp(1_000_000);
-    let backends = Backends {
-        log: Arc::new(MemoryLog::new(LogId(5), PartitionCount::EMBEDDED, now)),
-        mailbox: Arc::new(MemoryMailbox::default()),
-        history: Arc::new(MemoryHistory::default()),
-        directory: Arc::new(MemoryDirectory::default()),
-        rebuilds: None,
-    };
+    let backends = in_memory(MemoryMailbox::default());
     let (sender, inputs) = mpsc::channel(16);
     let (to_applier, _applies) = ToApplier::new();
     let (orders, _orders) = mpsc::channel(16);
