@@ -33,14 +33,17 @@ pub(crate) enum FaultKind {
     RedisForgot,
     RedisFailedOver,
     RedisTwice,
+    RedisPaused,
+    RedisHung,
     GatewayKilled,
     HBaseKilled,
+    HBasePaused,
     HBaseAway,
 }
 
 impl FaultKind {
     /// All of them: those of nodes first.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::NodeKilled,
         Self::NodePaused,
         Self::NodeCut,
@@ -55,8 +58,11 @@ impl FaultKind {
         Self::RedisForgot,
         Self::RedisFailedOver,
         Self::RedisTwice,
+        Self::RedisPaused,
+        Self::RedisHung,
         Self::GatewayKilled,
         Self::HBaseKilled,
+        Self::HBasePaused,
         Self::HBaseAway,
     ];
 
@@ -83,8 +89,11 @@ impl FaultKind {
             Self::RedisForgot => "redis-loss",
             Self::RedisFailedOver => "redis-failover",
             Self::RedisTwice => "redis-twice",
+            Self::RedisPaused => "redis-pause",
+            Self::RedisHung => "redis-hang",
             Self::GatewayKilled => "gateway-kill",
             Self::HBaseKilled => "hbase-kill",
+            Self::HBasePaused => "hbase-pause",
             Self::HBaseAway => "hbase-away",
         }
     }
@@ -108,8 +117,13 @@ impl FaultKind {
             Self::RedisTwice => {
                 "a replica promoted while the old primary lives, for 1 s; then that dies, and is back as one at once"
             }
+            Self::RedisPaused => "SIGSTOP of Redis for 1 to 5 s",
+            Self::RedisHung => {
+                "SIGSTOP of Redis for 3 to 10 s, a replica promoted after one of them, the old primary back as one at once"
+            }
             Self::GatewayKilled => "kill -9 of the HBase gateway, back after 0 to 5 s",
             Self::HBaseKilled => "kill -9 of HBase, back at once",
+            Self::HBasePaused => "SIGSTOP of HBase or its gateway for 1 to 20 s",
             Self::HBaseAway => "HBase and its gateway away for a minute or longer",
         }
     }
@@ -187,10 +201,13 @@ impl World {
             FaultKind::RedisFailedOver | FaultKind::RedisTwice if shape.redis == Some(RedisShape::Replica) => {
                 (Vec::new(), 0, 0)
             }
+            FaultKind::RedisPaused => (self.primaries(), 1_000, 5_000),
+            FaultKind::RedisHung if shape.redis == Some(RedisShape::Replica) => (Vec::new(), 3_000, 10_000),
+            FaultKind::HBasePaused => ([of(Kind::HBase), of(Kind::Thrift)].concat(), 1_000, 20_000),
             FaultKind::GatewayKilled => (of(Kind::Thrift), 0, 5_000),
             FaultKind::HBaseKilled => (of(Kind::HBase), 0, 0),
             FaultKind::HBaseAway => (Vec::new(), 60_000, 90_000),
-            FaultKind::RedisFailedOver | FaultKind::RedisTwice => return None,
+            FaultKind::RedisFailedOver | FaultKind::RedisTwice | FaultKind::RedisHung => return None,
         };
         if kind == FaultKind::BrokerPaused && shape.kafka != Some(Brokers::Three) {
             return None;
@@ -283,7 +300,7 @@ impl World {
                 // The gateway is of no use without the other.
                 hbase.iter().chain(&gateways).try_for_each(|name| stack.start(name))?;
             }
-            FaultKind::BrokerPaused => {
+            FaultKind::BrokerPaused | FaultKind::RedisPaused | FaultKind::HBasePaused => {
                 stack.pause(victim)?;
                 last(fault);
                 stack.resume(victim)?;
@@ -295,6 +312,7 @@ impl World {
             }
             FaultKind::RedisFailedOver => self.fail_over()?,
             FaultKind::RedisTwice => self.promote_beside()?,
+            FaultKind::RedisHung => self.promote_for_one_that_hangs(fault.lasts)?,
         }
         Ok(())
     }
@@ -329,6 +347,22 @@ impl World {
         }
         self.stack.kill(old)?;
         self.bring_back(old, new)
+    }
+
+    /// The primary stands still, and the replica takes its place. The old one goes on where it was, as a primary, before it is told to
+    /// follow.
+    fn promote_for_one_that_hangs(&self, lasts: Duration) -> anyhow::Result<()> {
+        let (old, new) = self.pair()?;
+        let before = Duration::from_secs(1);
+        self.stack.pause(old)?;
+        pass(before);
+        self.stack.promote(new)?;
+        self.recorder.note(Event::StoreForgot);
+        pass(lasts.saturating_sub(before));
+        self.stack.resume(old)?;
+        pass(before / 2);
+        self.recorder.note(Event::StoreForgot);
+        self.stack.follow(old, new)
     }
 
     /// The old primary is there again for a moment, as one.

@@ -1,6 +1,7 @@
 //! What operators see of a cluster and do with it: its state in words, ports for health and numbers, log lines by UID, certificates
 //! between nodes, and a mailbox made anew while it serves.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -80,6 +81,21 @@ async fn follow(server: &Server, uid: &str, more: &[(&str, &str)]) {
     }
 }
 
+/// The metrics that operators are told of.
+fn told_metrics() -> BTreeSet<&'static str> {
+    let rows = include_str!("../../docs/operations.md").lines().filter(|line| line.starts_with("| `"));
+    let words = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|names| names.split('`'));
+    words.filter(|word| word.starts_with("anser_") || word.starts_with("process_")).collect()
+}
+
+/// The metrics that a port shows.
+fn shown_metrics(answer: &str) -> impl Iterator<Item = String> {
+    answer.lines().filter_map(|line| {
+        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+        Some(if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+    })
+}
+
 fn operators_port(server: &Server, node: &str) -> String {
     format!("127.0.0.1:{}", server.cluster().node(node).expect("it has such a node").ports.admin)
 }
@@ -89,12 +105,15 @@ async fn an_operator_sees_each_node_and_misses_who_went_without_a_word() {
     let mut server = Server::start_cluster(More::default()).await;
     let well = until_status_says(&server, "all is well").await;
     assert!(well.contains("6 nodes") && well.contains("48 of 48 partitions served"), "{well}");
+    let told = told_metrics();
     for node in NODES {
         assert!(well.contains(&format!("{node}  ")), "{node} is missing in\n{well}");
         let port = operators_port(&server, node);
         for path in ["/livez", "/readyz", "/metrics", "/status"] {
             let answer = ask(&port, path);
             assert!(answer.starts_with("HTTP/1.1 200"), "{node} {path}: {answer}");
+            let untold: Vec<String> = shown_metrics(&answer).filter(|name| !told.contains(name.as_str())).collect();
+            assert!(untold.is_empty(), "docs/operations.md does not tell of {untold:?}, which {node} shows");
         }
     }
     // The server API is where its role is.

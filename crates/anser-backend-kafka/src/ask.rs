@@ -53,9 +53,14 @@ impl Asker {
 
     /// What one partition holds.
     pub(crate) fn bounds(&self, pool: &Pool, partition: PartitionId) -> Result<Bounds, ReadError> {
-        let ask = |client: &Client, timeout| client.fetch_watermarks(&self.topic, i32::from(partition.0), timeout);
-        let (low, high) = self.persist(pool, ask)?;
-        Ok(Bounds { start: offset(low), end: offset(high) })
+        // In two questions of ours. The library's own one for both sends two requests, and if one of them fails just then, it takes the
+        // answer to the other for both: a log that is all there would begin where it ends, or end where it begins.
+        let of = |places: BTreeMap<PartitionId, Offset>| {
+            places.get(&partition).copied().ok_or_else(|| unavailable(Trouble::NoOffset))
+        };
+        let start = of(self.starts(pool, &[partition])?)?;
+        let end = of(self.ends(pool, &[partition])?)?;
+        Ok(Bounds { start, end })
     }
 
     /// Where many partitions begin, in one question.
@@ -89,7 +94,10 @@ impl Asker {
         place: Place,
     ) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
         let answers = self.answers(pool, partitions, place)?;
-        Ok(answers.into_iter().map(|(partition, offset)| (partition, offset.unwrap_or_default())).collect())
+        let known = |(partition, offset): (PartitionId, Option<Offset>)| {
+            offset.map(|offset| (partition, offset)).ok_or_else(|| unavailable(Trouble::NoOffset))
+        };
+        answers.into_iter().map(known).collect()
     }
 
     fn answers(
@@ -193,7 +201,10 @@ fn offset(raw: i64) -> Offset {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::ClientConfig;
     use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
     use crate::client::reading;
@@ -248,5 +259,30 @@ mod tests {
         assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), Bounds::default());
         assert_eq!(asker.ends(&pool, &[PartitionId(0)]).unwrap()[&PartitionId(0)], Offset(0));
         assert!(Arc::ptr_eq(&before, &asker.client()));
+    }
+
+    #[test]
+    fn never_skip_silently_a_question_that_fails_says_nothing_of_where_a_partition_begins_or_ends() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        for _ in 0..3 {
+            producer.send(BaseRecord::<(), [u8]>::to("topic").partition(0).payload(b"x")).unwrap();
+        }
+        producer.flush(Duration::from_secs(60)).unwrap();
+        let config = KafkaConfig { brokers, ..KafkaConfig::default() };
+        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
+        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
+        let (fine, moved) = (
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        );
+        for errors in [&[][..], &[moved], &[fine, moved], &[moved, fine, moved], &[moved, moved]] {
+            cluster.request_errors(RDKafkaApiKey::ListOffsets, errors);
+            let bounds = asker.bounds(&pool, PartitionId(0)).unwrap();
+            assert_eq!(bounds, Bounds { start: Offset(0), end: Offset(3) }, "{errors:?}");
+            cluster.clear_request_errors(RDKafkaApiKey::ListOffsets);
+        }
     }
 }

@@ -30,6 +30,11 @@ impl CallError {
     pub(crate) fn code(&self) -> &str {
         &self.code
     }
+
+    /// Whether it was not let in, or may not do what it wanted to.
+    fn is_denied(&self) -> bool {
+        matches!(self.code.as_str(), "NOAUTH" | "NOPERM" | "WRONGPASS") || self.text.contains("uthentication")
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -66,7 +71,12 @@ pub enum RedisOpenError {
     Config(&'static str),
     /// It does not answer.
     #[error("redis does not answer")]
-    Call(#[from] CallError),
+    Call(#[source] CallError),
+    /// It answers, and does not let this node do what it has to.
+    #[error(
+        "redis does not let this node in, or do what it has to: see cluster.redis.username and password, and the rights that docs/redis.md names"
+    )]
+    Denied(#[source] CallError),
     /// It is too old.
     #[error("redis {version} at {place} is too old: 7.0 or later is needed")]
     Version {
@@ -119,6 +129,12 @@ pub enum RedisOpenError {
     },
 }
 
+impl From<CallError> for RedisOpenError {
+    fn from(error: CallError) -> Self {
+        if error.is_denied() { Self::Denied(error) } else { Self::Call(error) }
+    }
+}
+
 impl RedisOpenError {
     pub(crate) fn other_cluster(prefix: &str, found: LogId, ours: LogId) -> Self {
         Self::OtherCluster { prefix: prefix.to_owned(), found: found.0, ours: ours.0 }
@@ -133,6 +149,15 @@ mod tests {
     fn long_texts_are_cut_between_characters() {
         let error = CallError::new("apply", "here", &"é".repeat(1000));
         assert_eq!(error.to_string().len(), "apply failed at here: ".len() + TEXT_MAX);
+    }
+
+    #[test]
+    fn a_node_that_is_not_let_in_is_told_where_to_look() {
+        let error = |code: &str| CallError { code: code.to_owned(), ..CallError::new("CONFIG", "here", "") };
+        for code in ["NOAUTH", "NOPERM", "WRONGPASS"] {
+            assert!(RedisOpenError::from(error(code)).to_string().contains("cluster.redis.username"), "{code}");
+        }
+        assert_eq!(RedisOpenError::from(error("LOADING")).to_string(), "redis does not answer");
     }
 
     #[test]

@@ -147,17 +147,19 @@ impl RedisMailbox {
     /// Stores the marks that are old enough. Looks first: what they stand for has been there for as long.
     async fn store_commits(&self) -> Result<(), CallError> {
         self.look().await?;
-        let ripe = self.commits.lock().ripe(Instant::now());
-        if ripe.is_empty() {
-            return Ok(());
-        }
-        let args: Vec<String> = {
+        let (ripe, args): (Vec<_>, Vec<String>) = {
+            // Both at one time: a mark of before a replay is not to be taken for one of the rebuild that the replay is for.
             let seen = self.seen.lock();
+            let ripe = self.commits.lock().ripe(Instant::now());
             let of = |(partition, ripe): &(PartitionId, Mark)| {
                 [partition.0.to_string(), mark::write(*ripe), number(seen.replayed(*partition).0)]
             };
-            ripe.iter().flat_map(of).collect()
+            let args = ripe.iter().flat_map(of).collect();
+            (ripe, args)
         };
+        if ripe.is_empty() {
+            return Ok(());
+        }
         let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
         self.writes.eval(&self.scripts.commit, &[self.keys.commits()], &args).await?;
         let mut commits = self.commits.lock();
@@ -265,8 +267,10 @@ impl Mailbox for RedisMailbox {
     fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<ReplayFrom, StoreError>> {
         Box::pin(async move {
             let (rebuild, from) = self.find_place(partition).await?;
-            self.seen.lock().begin_replay(partition, rebuild);
+            let mut seen = self.seen.lock();
             self.commits.lock().begin_replay(partition);
+            seen.begin_replay(partition, rebuild);
+            drop(seen);
             Ok(from)
         })
     }

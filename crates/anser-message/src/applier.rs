@@ -19,7 +19,7 @@ use anser_cluster::{AccessService, Arrival, Deliver};
 use anser_core::applier::{Derived, Placements};
 use anser_core::owner::Committed;
 use anser_types::record::Body;
-use anser_types::{BucketId, PartitionId, Position, UserKey};
+use anser_types::{BucketId, Offset, PartitionId, Position, UserKey};
 
 use crate::backlog::{Backlog, bytes_of};
 use crate::metrics::MessageMetrics;
@@ -46,6 +46,8 @@ pub(crate) enum ToApply {
     EndReplay(Vec<PartitionId>),
     /// From here on the records of these partitions are those of a take-over.
     Resume(Vec<PartitionId>),
+    /// Everything of these partitions below the offsets was read in a take-over.
+    TakenOver(Vec<(PartitionId, Offset)>),
 }
 
 /// Why not everything is written that comes of a partition.
@@ -198,6 +200,14 @@ impl Applier {
             ToApply::Resume(partitions) => {
                 self.apply(std::mem::take(records)).await?;
                 self.held.retain(|partition, _| !partitions.contains(partition));
+            }
+            ToApply::TakenOver(ends) => {
+                self.apply(std::mem::take(records)).await?;
+                // What was refused is replayed once more.
+                let is_applied = |(partition, _): &(PartitionId, Offset)| !self.held.contains_key(partition);
+                ends.into_iter()
+                    .filter(is_applied)
+                    .for_each(|(partition, end)| self.progress.note_applied(partition, end));
             }
         }
         Ok(())

@@ -22,6 +22,7 @@ use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
 use crate::rollback::RolledBack;
+use crate::troubles::Trouble;
 use rebuild::{Turn, Turns};
 
 /// How often time passes for the machine.
@@ -63,6 +64,8 @@ pub(crate) struct Wires {
     pub(crate) progress: Progress,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) metrics: Arc<MessageMetrics>,
+    /// Whether there are no other message nodes.
+    pub(crate) is_alone: bool,
 }
 
 /// See the module.
@@ -188,11 +191,8 @@ impl ArchiverTask {
     fn event_of(&mut self, done: Done) -> Result<Option<Event>, RoleError> {
         match done {
             Done::Event(event) => {
-                if let Event::Written(_) = event
-                    && self.failures > 0
-                {
-                    tracing::info!(failures = self.failures, "history and directory can be written again");
-                    self.failures = 0;
+                if let Event::Written(seat) = event {
+                    self.note_written(seat);
                 }
                 Ok(Some(event))
             }
@@ -207,21 +207,43 @@ impl ArchiverTask {
             }
             Done::Read(_, _, Err(error)) => Err(error.into()),
             Done::Failed(seat, error) => {
-                if !error.is_retryable() {
-                    return Err(error.into());
+                let error = RoleError::from(error);
+                if !error.is_retryable() && !self.outlives(&error) {
+                    return Err(error);
                 }
-                self.note_failure(seat, &error);
+                self.note_failure(seat.partition, &error);
                 Ok(Some(Event::Failed(seat)))
             }
             Done::Turn(turn) => self.turn(turn).map(|()| None),
         }
     }
 
-    fn note_failure(&mut self, seat: Seat, error: &StoreError) {
+    /// Whether the role goes on without archiving a partition of which this is wrong: if it ended, so would that of the next owner.
+    fn outlives(&self, error: &RoleError) -> bool {
+        !self.wires.is_alone && error.meets_every_owner()
+    }
+
+    fn note_written(&mut self, seat: Seat) {
+        self.wires.progress.troubles.end(Trouble::NotArchived, seat.partition);
+        if self.failures > 0 {
+            tracing::info!(failures = self.failures, "history and directory can be written again");
+            self.failures = 0;
+        }
+    }
+
+    fn note_failure(&mut self, partition: PartitionId, error: &RoleError) {
         self.wires.metrics.tries_again("history");
+        let source = std::error::Error::source(error);
+        if error.meets_every_owner() {
+            // What is on its way out is for its next owner to say.
+            let is_here = self.wires.progress.term(partition).is_some();
+            if is_here && self.wires.progress.troubles.note(Trouble::NotArchived, partition, error) {
+                tracing::error!(%partition, %error, ?source, "the partition is not archived until that is mended");
+            }
+            return;
+        }
         if self.failures == 0 || self.failures.is_power_of_two() {
-            let (partition, failures) = (seat.partition, self.failures);
-            let source = std::error::Error::source(error);
+            let failures = self.failures;
             tracing::warn!(%partition, failures, %error, ?source, "history or directory is away; it is caught up on from the log");
         }
         self.failures = self.failures.saturating_add(1);

@@ -12,6 +12,8 @@ use crate::role::RoleError;
 
 /// Bytes that may wait: a minute of 1,000 messages a second.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of what is replayed that may wait: they are in the log, and need not be read before there is room.
+const REPLAYED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes that may be put aside until something is replayed. With half of that nothing is taken in; what is more is let go of.
 pub(crate) const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What a record takes beside its bytes.
@@ -25,7 +27,9 @@ pub(crate) struct Backlog(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    bytes: watch::Sender<usize>,
+    /// Of what is new.
+    bytes: AtomicUsize,
+    replayed: watch::Sender<usize>,
     /// Of what is put aside, which the applier does not wait with.
     kept: AtomicUsize,
     waiters: AtomicUsize,
@@ -41,8 +45,7 @@ impl Backlog {
     /// Records that were put aside wait again.
     pub(crate) fn wait_again(&self, records: &[Committed]) {
         self.let_go(records);
-        let bytes = bytes_of(records);
-        self.0.bytes.send_modify(|waiting| *waiting += bytes);
+        self.waits(records);
     }
 
     /// Records that were put aside are not to be applied.
@@ -55,10 +58,24 @@ impl Backlog {
         self.0.kept.load(Ordering::Relaxed) > KEPT_BYTES_MAX
     }
 
+    /// Records are handed to the applier.
+    fn waits(&self, records: &[Committed]) {
+        let [new, replayed] = new_and_replayed(records);
+        self.0.bytes.fetch_add(new, Ordering::Relaxed);
+        if replayed > 0 {
+            self.0.replayed.send_modify(|waiting| *waiting += replayed);
+        }
+    }
+
     /// Records are applied, or are not to be.
     pub(crate) fn applied(&self, records: &[Committed]) {
-        let bytes = bytes_of(records);
-        self.0.bytes.send_modify(|waiting| *waiting = waiting.saturating_sub(bytes));
+        let [new, replayed] = new_and_replayed(records);
+        let less = |waiting: usize| Some(waiting.saturating_sub(new));
+        // It always has a value.
+        self.0.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
+        if replayed > 0 {
+            self.0.replayed.send_modify(|waiting| *waiting = waiting.saturating_sub(replayed));
+        }
     }
 
     /// Somebody who waited was told.
@@ -68,13 +85,13 @@ impl Backlog {
 
     /// Whether nothing is to be taken in that makes it more.
     pub(crate) fn is_full(&self) -> bool {
-        *self.0.bytes.borrow() > BYTES_MAX || self.0.kept.load(Ordering::Relaxed) > KEPT_BYTES_MAX / 2
+        self.0.bytes.load(Ordering::Relaxed) > BYTES_MAX || self.0.kept.load(Ordering::Relaxed) > KEPT_BYTES_MAX / 2
     }
 
     /// Returns when there is room for what is replayed.
     pub(crate) async fn has_room(&self) {
         // The sender is this one: it is not gone.
-        self.0.bytes.subscribe().wait_for(|waiting| *waiting <= BYTES_MAX).await.ok();
+        self.0.replayed.subscribe().wait_for(|waiting| *waiting <= REPLAYED_BYTES_MAX).await.ok();
     }
 }
 
@@ -95,15 +112,15 @@ impl ToApplier {
 
     /// Hands something over, behind all that was before.
     pub(crate) fn send(&self, input: ToApply) -> Result<(), RoleError> {
-        let counts = &self.backlog.0;
         match &input {
-            ToApply::Records(records) => counts.bytes.send_modify(|waiting| *waiting += bytes_of(records)),
-            ToApply::Barrier(_) => drop(counts.waiters.fetch_add(1, Ordering::Relaxed)),
+            ToApply::Records(records) => self.backlog.waits(records),
+            ToApply::Barrier(_) => drop(self.backlog.0.waiters.fetch_add(1, Ordering::Relaxed)),
             ToApply::Suspend(..)
             | ToApply::ReplayAlone(_)
             | ToApply::KeepNew(_)
             | ToApply::EndReplay(_)
-            | ToApply::Resume(_) => {}
+            | ToApply::Resume(_)
+            | ToApply::TakenOver(_) => {}
         }
         self.inputs.send(input).map_err(|_| RoleError::Ended)
     }
@@ -115,6 +132,12 @@ impl ToApplier {
         }
         self.send(ToApply::Barrier(done))
     }
+}
+
+fn new_and_replayed(records: &[Committed]) -> [usize; 2] {
+    let all = bytes_of(records);
+    let new = records.iter().filter(|record| !record.replayed).map(|record| RECORD_BYTES + record.record.len()).sum();
+    [new, all - new]
 }
 
 pub(crate) fn bytes_of(records: &[Committed]) -> usize {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct MessageConfig {
     /// The largest message content. Larger ones are refused with status 20115. At most 15728640 (15 MiB): a record of the log
-    /// holds 16 MiB, with all that is around the content. Default 131072 (128 KiB). Since 0.1.
+    /// holds 16 MiB, with all that is around the content. With it raise `access.frame_bytes_max`, to at least 65536 more, and
+    /// `api.body_bytes_max`: a client whose frame is larger is disconnected. Default 131072 (128 KiB). Since 0.1.
     pub message_bytes_max: usize,
     /// The most members of a group. Joins beyond it are refused. Default 3000. Since 0.1.
     pub group_members_max: usize,

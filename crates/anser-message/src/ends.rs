@@ -64,6 +64,7 @@ impl MessageLoop {
         }
         for partition in &reclaimed {
             self.progress.note_not_served(*partition);
+            self.let_go_of_kept(*partition);
         }
         self.take_over(reclaimed);
     }

@@ -1,6 +1,7 @@
 //! The loop that decides: publishes and calls in, records to the log, outcomes back.
 
 mod asking;
+mod intake;
 mod to_peers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -133,7 +134,7 @@ pub(crate) struct MessageLoop {
     /// Those that lost it in this turn.
     pub(crate) lost: Vec<PartitionId>,
     /// Those that have left in it.
-    released: Vec<PartitionId>,
+    pub(crate) released: Vec<PartitionId>,
     pub(crate) rolled_back: Arc<RolledBack>,
     pub(crate) looks: Looks,
     pub(crate) ends: EndLooks,
@@ -283,11 +284,7 @@ impl MessageLoop {
     }
 
     fn tick(&mut self, since_reclaim: &mut u32) {
-        let (is_full, behind) = (self.to_applier.backlog.is_full(), self.replays.behind());
-        for (partition, next, is_stopped) in self.progress.archived() {
-            self.node.archived(partition, next);
-            self.node.set_open(partition, !is_stopped && !is_full && !behind.contains(&partition));
-        }
+        self.open_and_close();
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
         self.look_for_rollbacks();
@@ -354,8 +351,8 @@ impl MessageLoop {
                 self.replays.note_loaded();
             }
             Answered::Loaded(place, subject, Err(error)) => {
-                self.replays.note_not_loaded(place.0, &subject, &error);
                 self.node.load_failed(place, &subject, now, &mut self.effects);
+                self.not_loaded(place.0, &subject, error);
             }
             Answered::Fetched(partition, subject, record) => {
                 self.node.fetched(partition, &subject, record, now, &mut self.effects);
@@ -427,6 +424,7 @@ impl MessageLoop {
             Effect::Reclaim(partition) => {
                 self.metrics.claims_lost.inc();
                 self.progress.note_not_served(partition);
+                self.let_go_of_kept(partition);
                 self.reclaim_or_resolve(partition);
             }
             Effect::Released(partition) => {

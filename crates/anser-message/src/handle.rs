@@ -23,6 +23,7 @@ use crate::progress::{PartitionState, Progress};
 use crate::reads::storage;
 use crate::role::{Backends, Clock};
 use crate::sign_in_views::SignInViews;
+use crate::troubles::Trouble;
 
 /// For how long what cannot be decided now and passes no queue is tried again, and how often.
 const TRIES: Duration = Duration::from_secs(5);
@@ -108,6 +109,11 @@ impl MessageHandle {
     /// The buckets of the mailbox that cannot be written, and why: what comes for their users waits.
     pub fn parked(&self) -> Vec<(BucketId, String)> {
         self.progress.parked()
+    }
+
+    /// The partitions that wait until somebody mends a store, each with what it waits with, and why.
+    pub fn troubles(&self) -> Vec<(Trouble, PartitionId, String)> {
+        self.progress.troubles.all()
     }
 
     /// Takes nothing more: the loop ends when what it has is done, the applier after it, and then the archiver. Later calls are refused as

@@ -28,6 +28,7 @@ mod role;
 mod rollback;
 mod sign_in_views;
 mod takeover;
+mod troubles;
 
 pub use config::MessageConfig;
 pub use handle::MessageHandle;
@@ -35,3 +36,4 @@ pub use metrics::MessageMetrics;
 pub use progress::PartitionState;
 pub use retention::LogRetention;
 pub use role::{Backends, Clock, Cluster, MessageRole, RoleError, RoleTask, RoleTasks};
+pub use troubles::Trouble;

@@ -90,10 +90,11 @@ impl MessageMetrics {
         );
         let shown = Arc::clone(self);
         to.register_collector(Box::new(Looked(move |looks| {
-            let (mut served, mut stopped, mut to_apply, mut to_archive) = (0, 0, 0, 0);
+            let (mut served, mut stopped, mut held_back, mut to_apply, mut to_archive) = (0, 0, 0, 0, 0);
             for state in shown.progress.served() {
                 served += 1;
                 stopped += u64::from(state.is_stopped);
+                held_back += u64::from(state.is_held_back);
                 to_apply += state.to_apply;
                 to_archive += state.to_archive;
             }
@@ -102,6 +103,17 @@ impl MessageMetrics {
                 "partitions_stopped",
                 "Partitions that take nothing in until history has caught up",
                 number(stopped),
+            )?;
+            looks.gauge(
+                "partitions_held_back",
+                "Partitions that take nothing in until timelines have caught up",
+                number(held_back),
+            )?;
+            let troubles = shown.progress.troubles.all().len();
+            looks.gauge(
+                "partitions_in_trouble",
+                "Partitions that are not taken over, or not archived, until a store is mended",
+                f64::from(u32::try_from(troubles).unwrap_or(u32::MAX)),
             )?;
             looks.gauge(
                 "buckets_parked",

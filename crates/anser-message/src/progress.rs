@@ -8,6 +8,8 @@ use anser_types::{BucketId, Offset, PartitionCount, PartitionId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::troubles::{Trouble, Troubles};
+
 /// Per partition, the offsets below which everything is accepted, applied and archived.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
@@ -16,6 +18,7 @@ pub(crate) struct Progress {
     hurried: Arc<Notify>,
     /// The buckets that cannot be written, and why.
     parked: Arc<Mutex<BTreeMap<BucketId, String>>>,
+    pub(crate) troubles: Troubles,
 }
 
 /// How far a partition that is served here has got.
@@ -31,6 +34,8 @@ pub struct PartitionState {
     pub to_archive: u64,
     /// Whether it takes nothing in until history has caught up.
     pub is_stopped: bool,
+    /// Whether it takes nothing in until timelines have.
+    pub is_held_back: bool,
 }
 
 #[derive(Debug)]
@@ -46,8 +51,9 @@ struct Partition {
     missed: AtomicU64,
     /// Somebody waits until everything below this is archived.
     hurry_to: AtomicU64,
-    /// Whether it is to take nothing in.
+    /// Whether it is to take nothing in, because of history and because of timelines.
     is_stopped: AtomicBool,
+    is_held_back: AtomicBool,
     changed: Notify,
 }
 
@@ -62,6 +68,7 @@ impl Partition {
             missed: AtomicU64::new(0),
             hurry_to: AtomicU64::new(0),
             is_stopped: AtomicBool::new(false),
+            is_held_back: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
@@ -86,6 +93,7 @@ impl Progress {
             partitions: count.all().map(|_| Partition::new()).collect(),
             hurried: Arc::default(),
             parked: Arc::default(),
+            troubles: Troubles::default(),
         }
     }
 
@@ -97,6 +105,7 @@ impl Progress {
 
     /// Notes that a partition is served, and that everything below `end` was accepted before.
     pub(crate) fn note_served(&self, partition: PartitionId, end: Offset) {
+        self.troubles.end(Trouble::NotTakenOver, partition);
         self.with(partition, |known| {
             known.accepted.fetch_max(end.0, Ordering::Release);
             known.term.fetch_add(1, Ordering::Release);
@@ -107,6 +116,7 @@ impl Progress {
 
     /// Notes that a partition is not served: others may accept in it.
     pub(crate) fn note_not_served(&self, partition: PartitionId) {
+        self.troubles.end(Trouble::NotTakenOver, partition);
         self.with(partition, |known| known.is_served.store(false, Ordering::Release));
     }
 
@@ -173,12 +183,18 @@ impl Progress {
         missed.filter(|(_, next)| *next > Offset::START)
     }
 
-    /// Notes whether a partition is to take nothing in.
+    /// Notes whether a partition takes nothing in because timelines are behind.
+    pub(crate) fn note_held_back(&self, partition: PartitionId, is_held_back: bool) {
+        self.with(partition, |known| known.is_held_back.store(is_held_back, Ordering::Release));
+    }
+
+    /// Notes whether a partition is to take nothing in because history is behind.
     pub(crate) fn note_stopped(&self, partition: PartitionId, is_stopped: bool) {
         self.with(partition, |known| known.is_stopped.store(is_stopped, Ordering::Release));
     }
 
-    /// The partitions in order, each with the offset below which everything is archived, and whether it is to take nothing in.
+    /// The partitions in order, each with the offset below which everything is archived, and whether it is to take nothing in until there
+    /// is more.
     pub(crate) fn archived(&self) -> impl Iterator<Item = (PartitionId, Offset, bool)> {
         partitions().zip(self.partitions.iter()).map(|(partition, known)| {
             let next = Offset(known.archived.load(Ordering::Acquire));
@@ -200,6 +216,7 @@ impl Progress {
                 to_apply: accepted.saturating_sub(applied),
                 to_archive: accepted.saturating_sub(archived),
                 is_stopped: known.is_stopped.load(Ordering::Acquire),
+                is_held_back: known.is_held_back.load(Ordering::Acquire),
             }
         })
     }

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use anser_core::owner::Owner;
 use anser_types::PartitionId;
 
 use crate::event_loop::MessageLoop;
+use crate::troubles::Trouble;
 
 /// How many partitions of a node are replayed at a time: enough that one waits for the log while others are applied.
 const AT_ONCE: usize = 4;
@@ -43,9 +45,14 @@ impl Rebuild {
 impl MessageLoop {
     /// Goes on with the next ones when others are done.
     pub(crate) fn rebuild_on(&mut self) {
-        let (node, replays) = (&self.node, &self.replays);
+        let (node, replays, troubles) = (&self.node, &self.replays, &self.progress.troubles);
+        // Those that wait for the directory, or for somebody to mend something, do not hold up the others.
         let is_read = |partition: &PartitionId| {
-            replays.has(*partition) || node.owner(*partition).is_some_and(|owner| !owner.is_serving())
+            if node.owner(*partition).is_some_and(Owner::is_serving) {
+                replays.has(*partition) && !replays.waits(*partition)
+            } else {
+                node.owner(*partition).is_some() && !troubles.has(Trouble::NotTakenOver, *partition)
+            }
         };
         self.looks.rebuild.under_way.retain(is_read);
         let free = AT_ONCE.saturating_sub(self.looks.rebuild.under_way.len());

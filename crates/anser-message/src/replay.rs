@@ -7,9 +7,9 @@ mod replays;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anser_backend::{LogEntry, LogReader, MessageLog, ReadError};
+use anser_backend::{LogEntry, LogReader, MessageLog, ReadError, StoreError};
 use anser_core::owner::Replayed;
-use anser_types::{Offset, PartitionId};
+use anser_types::{Offset, PartitionId, Subject};
 use tokio::sync::oneshot;
 
 use crate::applier::ToApply;
@@ -60,6 +60,22 @@ impl MessageLoop {
             self.replay_step(async move { ReplayStep::Begin(id, partitions, turns.acquire_owned().await.ok()) });
         }
         served.len() + self.begin_again(others)
+    }
+
+    /// A conversation could not be loaded, for which a replay may wait.
+    pub(crate) fn not_loaded(&mut self, partition: PartitionId, subject: &Subject, error: StoreError) {
+        self.replays.note_not_loaded(partition, subject, &error);
+        if self.replays.has(partition) && self.outlives(&error.into()) {
+            // Nothing of the partition would be delivered; when it is taken over it is said why.
+            self.begin_again(vec![partition]);
+        }
+    }
+
+    /// The claim is lost: what the applier keeps until a replay ends would be kept until the partition is taken over again.
+    pub(crate) fn let_go_of_kept(&mut self, partition: PartitionId) {
+        if self.replays.has(partition) {
+            self.released.push(partition);
+        }
     }
 
     /// What could not be read is tried again, and whoever waits for something looks.
@@ -139,6 +155,7 @@ impl MessageLoop {
     async fn replay_from(&mut self, id: Id, places: Vec<Found>, turn: Turn) -> Result<(), RoleError> {
         let log = self.backends.log.id();
         let (mut reading, mut failed, mut why) = (BTreeMap::new(), Vec::new(), None);
+        let mut in_trouble = Vec::new();
         for (partition, epoch, place) in places {
             self.placing.remove(&partition);
             let Some(committed) = self.node.committed_to(partition) else { continue };
@@ -149,6 +166,7 @@ impl MessageLoop {
                     failed.push(partition);
                     why.get_or_insert(error);
                 }
+                Err(error) if self.outlives(&error) => in_trouble.push(partition),
                 Err(error) => return Err(error),
             }
         }
@@ -156,6 +174,8 @@ impl MessageLoop {
             self.replay_failed(id, &failed, error)?;
         }
         self.replays.end(id, |partition| !reading.contains_key(partition));
+        // What is sent there would not be delivered; when they are taken over it is said why.
+        self.begin_again(in_trouble);
         if reading.is_empty() {
             return Ok(());
         }

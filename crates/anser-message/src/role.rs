@@ -95,10 +95,10 @@ pub enum RoleError {
         /// Where the table stands.
         applied: anser_types::Offset,
     },
-    /// The log has let go of records that the mailbox has not: it was wiped, or replaced by an old copy.
+    /// The log has let go of records that the mailbox has not: it was replaced by an old copy. One without anything is filled again.
     #[error(
-        "partition {partition} of the log begins at {start}, but the mailbox was applied only up to {applied}: \
-         `anser cluster rebuild mailbox` makes it anew from what the log has"
+        "partition {partition} of the log begins at {start}, but the mailbox was applied only up to {applied}: restore the data folder \
+         from one backup; in a cluster, `anser cluster rebuild mailbox` makes it anew from what the log has"
     )]
     MailboxLost {
         /// The partition.
@@ -129,6 +129,11 @@ impl RoleError {
                 false
             }
         }
+    }
+
+    /// Whether whoever owns the partition meets the same until somebody mends a store.
+    pub(crate) const fn meets_every_owner(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::MailboxLost { .. } | Self::Store(StoreError::Damaged { .. }))
     }
 }
 
@@ -235,9 +240,8 @@ impl MessageRole {
         // Tables of this process have nothing to gain by it.
         let gather_ticks = if cluster.is_some() { GATHER_TICKS } else { 0 };
         let archiving = ArchiverConfig { lag_ms_max, gather_ticks, ..ArchiverConfig::default() };
-        let machine = Archiver::new(backends.log.id(), archiving);
         let archiver = ArchiverTask::new(
-            machine,
+            Archiver::new(backends.log.id(), archiving),
             archiver::Wires {
                 backends: backends.clone(),
                 access: Arc::clone(&access),
@@ -247,6 +251,7 @@ impl MessageRole {
                 progress: progress.clone(),
                 rolled_back: Arc::clone(&rolled_back),
                 metrics: Arc::clone(&metrics),
+                is_alone: cluster.is_none(),
             },
         );
         let wires = Wires {

@@ -107,8 +107,16 @@ impl MessageLoop {
 
     pub(crate) fn rollbacks(&mut self, seen: Result<Seen, StoreError>) {
         self.looks.is_asked = false;
-        // While it does not answer, nothing can be written there either.
-        let Ok(seen) = seen else { return };
+        let seen = match seen {
+            Ok(seen) => seen,
+            // While it does not answer, nothing can be written there either.
+            Err(error) if error.is_retryable() => return,
+            Err(_) => {
+                // Whoever looks for the place to replay from meets the same, and says so.
+                let refused = std::mem::take(&mut self.looks.refused);
+                return self.replay_forgotten(refused.into_iter().collect());
+            }
+        };
         let before = std::mem::replace(&mut self.looks.seen, seen);
         let refused = std::mem::take(&mut self.looks.refused);
         if before.rollbacks < seen.rollbacks {
@@ -142,6 +150,7 @@ impl MessageLoop {
         let reclaimed: Vec<_> =
             partitions.into_iter().filter(|partition| self.node.reclaim(*partition, now, &mut self.effects)).collect();
         let count = reclaimed.len();
+        reclaimed.iter().for_each(|partition| self.let_go_of_kept(*partition));
         self.take_over(reclaimed);
         count
     }

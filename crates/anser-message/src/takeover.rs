@@ -27,6 +27,7 @@ use crate::event_loop::MessageLoop;
 use crate::replay::ReplayStep;
 use crate::role::RoleError;
 use crate::rollback::Seen;
+use crate::troubles::Trouble;
 use place::Place;
 pub(crate) use place::{ReplayPlace, claim_at, replay_place};
 pub(crate) use read::decode;
@@ -199,13 +200,21 @@ impl MessageLoop {
         }
     }
 
-    /// Whatever went wrong with a partition that may be better soon, it is tried again.
+    /// Whether the role goes on without a partition of which this is wrong: if it ended, so would that of the next owner.
+    pub(crate) fn outlives(&self, error: &RoleError) -> bool {
+        !self.is_alone() && error.meets_every_owner()
+    }
+
+    /// Whatever went wrong with a partition that may be better soon, or when somebody has mended it, it is tried again.
     fn try_again(&mut self, partition: PartitionId, error: RoleError) -> Result<(), RoleError> {
-        if !error.is_retryable() {
-            return Err(error);
-        }
         let source = std::error::Error::source(&error);
-        tracing::warn!(%partition, %error, ?source, "the partition cannot be taken over now, it is tried again");
+        if error.is_retryable() {
+            tracing::warn!(%partition, %error, ?source, "the partition cannot be taken over now, it is tried again");
+        } else if !self.outlives(&error) {
+            return Err(error);
+        } else if self.progress.troubles.note(Trouble::NotTakenOver, partition, &error) {
+            tracing::error!(%partition, %error, ?source, "the partition takes nothing in until that is mended");
+        }
         self.node.claim_failed(partition);
         self.note_unowned(partition);
         Ok(())
@@ -413,6 +422,8 @@ impl MessageLoop {
             self.serve_all(id);
         }
         self.perform().await?;
+        let ends = self.own_of(id).into_iter().map(|(partition, claim)| (partition, claim.next()));
+        self.to_applier.send(ToApply::TakenOver(ends.collect()))?;
         let (done, applied) = oneshot::channel();
         self.to_applier.send(ToApply::Barrier(done))?;
         self.steps.push(Box::pin(async move {
@@ -449,9 +460,6 @@ impl MessageLoop {
     fn applied(&mut self, id: Id) {
         if self.is_alone() {
             self.serve_all(id);
-        }
-        for (partition, claim) in self.own_of(id) {
-            self.progress.note_applied(partition, claim.next());
         }
         self.take_overs.remove(&id);
     }

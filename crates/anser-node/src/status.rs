@@ -35,6 +35,8 @@ pub struct PartitionStatus {
     pub to_archive: u64,
     /// Whether it takes nothing in because history is too far behind.
     pub stopped: bool,
+    /// Whether it takes nothing in because timelines are too far behind.
+    pub held_back: bool,
 }
 
 /// Another node, as one sees it.

@@ -6,10 +6,15 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::RedisMailbox;
+use super::reads::number;
 use crate::error::{CallError, damaged};
 use crate::format::{EXACT_MAX, batch, place};
 
 type Rows = Vec<Vec<Option<Placed>>>;
+
+/// How far ahead of what a bucket still has its users may have been shown entries where a replay has placed them ahead of the time, in
+/// leads: with 2 s a hundred thousand entries of one user within what Redis forgets.
+const AHEAD_LEADS: u64 = 50;
 
 impl RedisMailbox {
     pub(super) async fn apply_batch(&self, batch: &BucketBatch) -> Result<Rows, StoreError> {
@@ -25,7 +30,15 @@ impl RedisMailbox {
             keys.extend([self.keys.state(user), self.keys.timeline(user), self.keys.list(user)]);
         }
         let (floor, entries_max) = (self.floor(shown).to_string(), self.config.timeline_entries_max.to_string());
-        let fixed = [floor.as_bytes(), &life, self.keep_ms.as_bytes(), entries_max.as_bytes(), &packed.rows];
+        let ahead_max = number(self.config.rollback_lead_ms.saturating_mul(AHEAD_LEADS));
+        let fixed = [
+            floor.as_bytes(),
+            &life,
+            self.keep_ms.as_bytes(),
+            entries_max.as_bytes(),
+            ahead_max.as_bytes(),
+            &packed.rows,
+        ];
         let args: Vec<&[u8]> = fixed.into_iter().chain(packed.strings.iter().map(Vec::as_slice)).collect();
         let answer = match self.writes.eval(&self.scripts.apply, &keys, &args).await {
             Err(error) if error.code() == "ROLLED" => {
@@ -43,7 +56,8 @@ impl RedisMailbox {
         Ok(rows)
     }
 
-    /// Above whatever a bucket has shown: positions never run further ahead of the time than the lead, clocks included.
+    /// Above whatever a bucket has shown: positions run no further ahead of the time than the lead, clocks included. Where they do, because
+    /// much was replayed, the bucket itself says so.
     pub(super) fn floor(&self, shown: Position) -> u64 {
         (self.clock)().plus(self.config.rollback_lead_ms).0.max(shown.0).min(EXACT_MAX)
     }

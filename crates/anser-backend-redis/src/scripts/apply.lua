@@ -2,15 +2,16 @@
 --
 -- KEYS: the bucket, then for each user of the batch: state, timeline, list.
 -- ARGV: 1 the floor for a bucket that came back without its newest writes, 2 the server's life as the caller last saw it or
---   '', 3 for how long keys are kept after their last entry (ms), 4 the most entries of a timeline, 5 the parts and rows,
---   then the strings that rows refer to by number.
+--   '', 3 for how long keys are kept after their last entry (ms), 4 the most entries of a timeline, 5 how far an entry that was shown and
+--   is forgotten may lie ahead of the newest one that is not, where entries lie ahead of the time, 6 the parts and rows, then
+--   the strings that rows refer to by number.
 -- Returns the server's life, then for each row: '' if it was skipped or is no entry; else 8 bytes of previous position, 8 bytes
 --   of position, and where the user is online.
 --
 -- Everything is read before anything is written, so that what goes wrong changes nothing.
 
-local bucket_key, keep_ms, entries_max = KEYS[1], ARGV[3], tonumber(ARGV[4])
-local STRINGS_BEFORE = 5
+local bucket_key, keep_ms, entries_max, ahead_max = KEYS[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local STRINGS_BEFORE = 6
 local ROW_VERSION = 1
 -- Of how many unread messages the times are kept, and the bytes of one of them.
 local TIMES_MAX, TIME_BYTES = 128, 6
@@ -47,13 +48,13 @@ local function read_parts(packed)
 end
 
 local function read_bucket(parts)
-  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt' }, {}
+  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest' }, {}
   for _, part in ipairs(parts) do
     fields[#fields + 1] = part.partition
   end
   local values = redis.call('HMGET', bucket_key, unpack(fields))
   for number, part in ipairs(parts) do
-    local mark = values[number + 4] or NO_MARK
+    local mark = values[number + 5] or NO_MARK
     marks[part.partition] = { claim = string.sub(mark, 1, 20), next = string.sub(mark, 21) }
   end
   return {
@@ -61,6 +62,8 @@ local function read_bucket(parts)
     floor = tonumber(values[2]) or 0,
     expired = tonumber(values[3]) or 0,
     rebuilt = tonumber(values[4]) or 0,
+    -- The newest position of all its users.
+    newest = tonumber(values[5]) or 0,
     marks = marks,
   }
 end
@@ -120,7 +123,7 @@ local function recall_unread(row, time)
   end
 end
 
-local parts = read_parts(ARGV[5])
+local parts = read_parts(ARGV[6])
 local bucket = read_bucket(parts)
 local life = server_life()
 
@@ -155,7 +158,11 @@ for _, part in ipairs(parts) do
   is_behind = is_behind or bucket.marks[part.partition].next < part.written
 end
 if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
-  bucket.floor = math.max(bucket.floor, raised(tonumber(ARGV[1])))
+  local floor = tonumber(ARGV[1])
+  if bucket.newest > floor then
+    floor = bucket.newest + ahead_max
+  end
+  bucket.floor = math.max(bucket.floor, raised(floor))
   redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
 end
 if is_behind then
@@ -206,6 +213,7 @@ function kinds.E(user, row)
   local previous = user.last
   local position = math.max(row.time, previous + 1)
   user.last = position
+  bucket.newest = math.max(bucket.newest, position)
   user.added[#user.added + 1] = position
   user.added[#user.added + 1] = struct.pack('>I8', position) .. row.body
   if row.conversation then
@@ -329,12 +337,10 @@ end
 for _, user in pairs(users) do
   write_user(user)
 end
-local marks = {}
+local marks = { 'newest', digits(bucket.newest) }
 for partition, mark in pairs(bucket.marks) do
   marks[#marks + 1] = partition
   marks[#marks + 1] = mark.claim .. mark.next
 end
-if #marks > 0 then
-  redis.call('HSET', bucket_key, unpack(marks))
-end
+redis.call('HSET', bucket_key, unpack(marks))
 return answers

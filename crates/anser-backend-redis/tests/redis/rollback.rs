@@ -70,6 +70,27 @@ async fn a_restart_without_the_last_second_loses_nothing() {
     assert_eq!(positions(&*mailbox, "bob").await, [100, 101, 102, 202, 203, 204, 900]);
 }
 
+/// No-gap where much was replayed, so that positions lie ahead of the time, and the newest of them are lost again: whoever writes next has not
+/// seen them.
+#[tokio::test]
+async fn whoever_writes_after_another_loss_is_above_what_others_have_shown_ahead_of_the_time() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    // The time is zero.
+    let config = RedisConfig { rollback_lead_ms: 2_000, ..config(vec![server.address()]) };
+    let (one, other) = (mailbox(&config).await, mailbox(&config).await);
+    placed(&one, P0, 1, &[9_000; 100]).await;
+    let kept = log_file(&server);
+    let shown = placed(&one, P0, 101, &[9_000; 5]).await;
+    assert_eq!(shown, [9_100, 9_101, 9_102, 9_103, 9_104]);
+    restart_with(&mut server, &kept);
+    let rows = until_answered(|| other.apply(entries("bob", P1, 5, 1, &[100]))).await.unwrap();
+    let position = rows[0][0].as_ref().unwrap().position.0;
+    assert!(position > 9_104, "{position}");
+}
+
 /// A torn write at the end of the file is one batch that is missing as a whole.
 #[tokio::test]
 async fn half_a_batch_is_no_batch() {

@@ -260,6 +260,51 @@ fn nothing_lost_a_partition_that_leaves_and_stays_after_all_knows_its_members() 
 }
 
 #[test]
+fn nothing_lost_what_is_being_loaded_while_a_partition_leaves_and_stays_after_all_has_every_change() {
+    let mut world = World::new();
+    world.group(RosterChange::Join { name: "G".into(), users: ["alice", "bob"].map(user).to_vec() });
+    let partition = Subject::group(app(), TargetId::new("g").unwrap()).partition(COUNT);
+    let is_beside = |peer: &String| Subject::private(app(), user("carol"), user(peer)).partition(COUNT) == partition;
+    let beside = (0..).map(|number| format!("peer-{number}")).find(is_beside).unwrap();
+    // Another start: everything is applied, and the directory has nothing yet.
+    let end = Offset(world.log[&partition].len() as u64);
+    world.node = Node::new(LOG, COUNT, COUNT.all(), world.limits);
+    world.node.prepare(partition, world.now).unwrap();
+    let claim = world.node.claim(partition, "n", end, world.now).unwrap();
+    for (offset, bytes) in world.log[&partition].clone().into_iter().enumerate() {
+        world.node.keep_change(partition, Offset(offset as u64), &Record::decode(bytes).unwrap().body);
+    }
+    world.log.get_mut(&partition).unwrap().extend(claim.records);
+    world.node.claimed(partition, end);
+    world.node.serve(partition, world.now, &mut world.effects);
+    world.perform();
+
+    world.say("carol", &beside, "on its way");
+    let to_group = |world: &mut World, text: &str| {
+        let publish = world.private("alice", "g", text, None);
+        Publish { kind: ConversationType::Group, ..publish }
+    };
+    let first = to_group(&mut world, "one");
+    world.node.publish(Draft::of_publish(first, Way::WITHIN), world.now, &mut world.effects);
+    let asked: Vec<Effect> = world.effects.extract_if(.., |effect| matches!(effect, Effect::Load(..))).collect();
+    let [Effect::Load(_, epoch, subject)] = &asked[..] else { panic!("{asked:?}") };
+    world.node.release(partition, world.now, &mut world.effects);
+    world.node.archived(partition, end);
+    assert!(world.node.adopt(partition), "it stays");
+    let second = to_group(&mut world, "two");
+    world.send(second);
+    // What was given back is tried again.
+    world.pass(1_000);
+    world.node.loaded((partition, *epoch), subject, Loaded::default(), world.now, &mut world.effects);
+    world.perform();
+    world.sync();
+    let is_to_it = |body: &Body| matches!(body, Body::Message(message) if message.kind == ConversationType::Group);
+    let to_it = world.committed.iter().filter(|committed| is_to_it(&committed.body));
+    let recipients: Vec<_> = to_it.map(|committed| committed.recipients.to_vec()).collect();
+    assert!(!recipients.is_empty() && recipients.iter().all(|to| *to == [user("bob")]), "{recipients:?}");
+}
+
+#[test]
 fn acked_is_durable_no_outcome_before_the_log_has_the_record() {
     let mut world = World::new();
     let number = world.say("alice", "bob", "hi");

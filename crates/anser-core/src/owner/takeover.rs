@@ -222,12 +222,18 @@ impl Owner {
         self.conversations.clear();
     }
 
-    /// Returns what waited for conversations, and forgets those that are not known yet.
+    /// Returns what waited for conversations. Those that are being loaded still are: an answer to what was asked now is taken for one to what is
+    /// asked later, so the changes that it may lack are to be kept.
     pub(super) fn take_holds(&mut self) -> Vec<super::Held> {
-        let unknown = self.conversations.extract_if(|_, conversation| conversation.is_loading());
-        let mut holds: Vec<_> = unknown.filter_map(|(subject, c)| Some((subject.key(), c.hold?))).collect();
-        let known = self.conversations.iter_mut();
-        holds.extend(known.filter_map(|(subject, c)| Some((subject.key(), c.hold.take()?))));
+        let waiting = self.conversations.iter_mut().filter_map(|(subject, conversation)| {
+            let hold = if conversation.is_loading() {
+                std::mem::take(conversation.hold.as_mut()?)
+            } else {
+                conversation.hold.take()?
+            };
+            Some((subject.key(), hold))
+        });
+        let mut holds: Vec<_> = waiting.collect();
         // In the order of their keys: effects must not depend on the order of a hash map.
         holds.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let held =

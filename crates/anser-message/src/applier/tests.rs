@@ -191,6 +191,25 @@ async fn what_is_kept_is_written_under_the_claim_that_was_renewed_meanwhile() {
 }
 
 #[tokio::test]
+async fn what_is_replayed_stops_no_intake_however_much_it_is() {
+    let (to_applier, _inputs) = crate::backlog::ToApplier::new();
+    let large = bytes::Bytes::from(vec![b'1'; 1 << 20]);
+    let mut sent = 0;
+    while to_applier.backlog.has_room().now_or_never().is_some() {
+        assert!(!to_applier.backlog.is_full());
+        sent += 1;
+        let record = Committed { record: large.clone(), ..committed(sent, "bob", true) };
+        to_applier.send(ToApply::Records(vec![record.clone()])).unwrap();
+        assert!(sent < 100, "there is a bound");
+    }
+    assert!(!to_applier.backlog.is_full());
+    to_applier
+        .send(ToApply::Records(vec![Committed { record: vec![0; 65 << 20].into(), ..committed(sent, "bob", false) }]))
+        .unwrap();
+    assert!(to_applier.backlog.is_full(), "what is new does");
+}
+
+#[tokio::test]
 async fn no_more_is_kept_than_there_is_room_for_and_the_rest_is_replayed_once_more() {
     let mut world = World::in_the_last_round().await;
     let large = bytes::Bytes::from(vec![b'1'; KEPT_BYTES_MAX / 2]);

@@ -12,7 +12,7 @@ use crate::role::{Backends, RoleError};
 use crate::takeover::claim_at;
 
 /// How long everything is left alone that did not do what it was asked.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// What is kept of a partition before it is read in several rounds.
 const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Rows that are written together.
@@ -34,8 +34,12 @@ pub(super) async fn rebuild(backends: Backends, task: Task) -> Result<bool, Role
     let mut failures: u32 = 0;
     loop {
         match once(&backends, &*rebuilds, task).await {
-            // What was read may have gone with its time: the log begins later now.
-            Err(error) if error.is_retryable() || matches!(error, RoleError::Read(ReadError::Trimmed { .. })) => {
+            // What was read may have gone with its time: the log begins later now. What is damaged may be mended.
+            Err(error)
+                if error.is_retryable()
+                    || error.meets_every_owner()
+                    || matches!(error, RoleError::Read(ReadError::Trimmed { .. })) =>
+            {
                 failures = failures.saturating_add(1);
                 if failures.is_power_of_two() {
                     let (partition, source) = (task.partition, std::error::Error::source(&error));

@@ -14,6 +14,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::anew::{self, Task};
 use super::{ArchiverTask, Doing, Done};
 use crate::role::{Backends, RoleError};
+use crate::troubles::Trouble;
 
 /// How often it is looked whether a rebuild was asked for, in ticks of the archiver.
 const LOOK_TICKS: u32 = 10;
@@ -127,6 +128,7 @@ impl ArchiverTask {
     /// A partition is another node's.
     pub(super) fn go(&mut self, partition: PartitionId) -> Result<(), RoleError> {
         self.turns.forget(partition);
+        self.wires.progress.troubles.end(Trouble::NotArchived, partition);
         self.handle(Event::Release(partition))
     }
 
@@ -182,10 +184,14 @@ impl ArchiverTask {
                 // What tables lack, the log does not have: only a turn tells where to go on.
                 if is_short { Ok(()) } else { self.handle(Event::Take(partition)) }
             }
-            Err(error) if error.is_retryable() => {
+            Err(error) if error.is_retryable() || self.outlives(&error) => {
+                let pause = if error.is_retryable() { super::TICK } else { anew::PAUSE };
+                if !error.is_retryable() {
+                    self.note_failure(partition, &error);
+                }
                 let backends = self.wires.backends.clone();
                 self.doing.push(Box::pin(async move {
-                    tokio::time::sleep(super::TICK).await;
+                    tokio::time::sleep(pause).await;
                     Done::Turn(Turn::Come(partition, claim, come(backends, partition, claim).await))
                 }));
                 Ok(())

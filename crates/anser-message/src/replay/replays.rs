@@ -54,6 +54,11 @@ impl Replays {
         self.newest.contains_key(&partition) || self.failed.contains(&partition)
     }
 
+    /// Whether the replay of a partition waits for a conversation, for however long.
+    pub(crate) fn waits(&self, partition: PartitionId) -> bool {
+        self.under_way.values().any(|replay| replay.reading.get(&partition).is_some_and(Reading::is_waiting))
+    }
+
     /// The partitions that are to take nothing in until they are replayed.
     pub(crate) fn behind(&self) -> BTreeSet<PartitionId> {
         let reading = self.under_way.values().flat_map(|replay| &replay.reading);
@@ -66,7 +71,7 @@ impl Replays {
     }
 
     /// A conversation could not be loaded; it is tried again if a replay waits for it.
-    pub(crate) fn note_not_loaded(&mut self, partition: PartitionId, subject: &Subject, error: &StoreError) {
+    pub(super) fn note_not_loaded(&mut self, partition: PartitionId, subject: &Subject, error: &StoreError) {
         if !self.has(partition) {
             return;
         }

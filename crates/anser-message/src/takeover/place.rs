@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anser_backend::{Bounds, LogEntry, MessageLog, ReplayFrom};
 use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
-use anser_types::{Limits, Offset, PartitionId, Timestamp};
+use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
 
 use super::READ_BYTES;
 use crate::role::{Backends, RoleError};
@@ -133,13 +133,18 @@ impl Search {
     ) -> Result<(Bounds, ReplayPlace), RoleError> {
         let partition = self.partition;
         let place = backends.mailbox.begin_replay(partition).await?;
-        let bounds = self.log.bounds(partition).await?;
+        let (bounds, kept_from) = (self.log.bounds(partition).await?, now.minus(limits.offline_retention_ms));
         let (needed, replay_from) = match place {
-            ReplayFrom::Mark(mark) if bounds.start > mark.first_needed() => {
+            ReplayFrom::Mark(mark) if bounds.start <= mark.first_needed() => (mark.first_needed(), mark.next),
+            // It was wiped: nothing is there that could be wrong.
+            ReplayFrom::Mark(mark) if mark == Mark::default() => {
+                tracing::warn!(%partition, begins = %bounds.start, "the mailbox has nothing of the partition, and gets what the log has");
+                self.what_timelines_keep(bounds, kept_from).await?
+            }
+            ReplayFrom::Mark(mark) => {
                 return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.first_needed() });
             }
-            ReplayFrom::Mark(mark) => (mark.first_needed(), mark.next),
-            ReplayFrom::Anew => self.what_timelines_keep(bounds, now.minus(limits.offline_retention_ms)).await?,
+            ReplayFrom::Anew => self.what_timelines_keep(bounds, kept_from).await?,
         };
         Ok((bounds, ReplayPlace { start: needed.max(bounds.start), replay_from }))
     }

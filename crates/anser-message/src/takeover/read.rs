@@ -383,8 +383,21 @@ impl MessageLoop {
                 }
                 self.go_on(id).await
             }
-            Err(error) => self.claim_again(id, error.into()),
+            Err(error) => self.not_loaded_for(id, partition, error.into()).await,
         }
+    }
+
+    /// What has to be mended is of that partition alone: the others go on.
+    async fn not_loaded_for(&mut self, id: Id, partition: PartitionId, error: RoleError) -> Result<(), RoleError> {
+        if !self.outlives(&error) {
+            return self.claim_again(id, error);
+        }
+        if let Some(take_over) = self.take_overs.get_mut(&id) {
+            take_over.is_loading = false;
+            take_over.reading.remove(&partition);
+        }
+        self.try_again(partition, error)?;
+        self.go_on(id).await
     }
 
     /// The log ends before a claim that it has acknowledged. Serving on would forget what lies between.

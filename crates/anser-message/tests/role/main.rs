@@ -12,6 +12,7 @@ mod groups;
 mod handover;
 mod lagging;
 mod log;
+mod mending;
 mod pages;
 mod parked;
 mod rebuild;

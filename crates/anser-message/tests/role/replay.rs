@@ -1,17 +1,19 @@
 //! A mailbox that forgot something: partitions that are served are replayed, and whoever sends notices nothing; others are taken over anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anser_backend::MessageLog as _;
 use anser_backend::memory::{Answers, MemoryLog, SavedMailbox};
-use anser_cluster::{OwnerService as _, Owners};
-use anser_types::{Claim, ConversationType, Offset, PartitionCount, Subject};
+use anser_backend::{Mailbox as _, MessageLog as _};
+use anser_cluster::{Command, MessageService as _, OwnerService as _, Owners};
+use anser_types::record::RosterChange;
+use anser_types::{Claim, ConversationType, Offset, PartitionCount, PartitionId, Subject};
 
 use crate::handover::{ME, OTHER, owners, owning};
 use crate::log::Reads;
 use crate::world::World;
-use crate::{GROUP, P, PRIVATE, app, key, numbers, target};
+use crate::{GROUP, P, PRIVATE, app, key, numbers, target, users};
 
 /// The node owns the one partition, and is in touch with the directory until a test says otherwise.
 async fn serving() -> World {
@@ -22,7 +24,7 @@ async fn serving() -> World {
 
 /// The same node after another start: what was said before it is applied, and not known to it. When the mailbox forgets what was said to the
 /// group, that has to be known for the replay; and the directory is away.
-struct KnowingNoGroup {
+pub(crate) struct KnowingNoGroup {
     world: World,
     /// The mailbox as it was before all, and after the first message.
     empty: SavedMailbox,
@@ -48,7 +50,7 @@ impl KnowingNoGroup {
     }
 
     /// Forgets all but the first message.
-    async fn forgot() -> World {
+    pub(crate) async fn forgot() -> World {
         let Self { world, first, .. } = Self::started().await;
         world.mailbox.roll_back(&first);
         world
@@ -56,7 +58,7 @@ impl KnowingNoGroup {
 }
 
 /// All partitions are and stay this node's.
-fn all_mine(log: &MemoryLog) -> Owners {
+pub(crate) fn all_mine(log: &MemoryLog) -> Owners {
     let mine: Arc<[_]> = log.partitions().all().map(|_| Some(ME)).collect();
     Owners { present: Arc::clone(&mine), next: mine }
 }
@@ -66,13 +68,13 @@ impl World {
         self.say("alice", kind, to, text).await.unwrap();
     }
 
-    async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.stop().await;
         self.start_as(ME);
         self.handle().owners_changed(all_mine(&self.log));
     }
 
-    async fn both_have(&self, count: i64) {
+    pub(crate) async fn both_have(&self, count: i64) {
         let all = numbers(1..=count);
         self.until_timeline("bob", &all).await;
         self.until_timeline("alice", &all).await;
@@ -233,6 +235,37 @@ async fn nothing_lost_a_bucket_is_mended_while_the_mailbox_is_rebuilt() {
     world.until_timeline("alice", &["1", "2", "3"]).await;
     world.until_timeline("bob", &["2", "3"]).await;
     world.until_timeline("dora", &["1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_a_rebuild_goes_on_beside_partitions_that_wait_for_their_groups() {
+    let mut world = World::new();
+    world.start_as(ME);
+    world.handle().owners_changed(all_mine(&world.log));
+    let partition = |subject: &Subject| subject.partition(PartitionCount::EMBEDDED);
+    let with = |name: &str| partition(&Subject::private(app(), key("alice").user, key(name).user));
+    let other = ["bob", "carol", "dora", "erna", "finn", "gina"].into_iter().max_by_key(|name| with(name)).unwrap();
+    let group = |name: &str| Subject::group(app(), target(name));
+    // More than are replayed at a time, and all of them before the other one.
+    let groups = (0..100).map(|number| format!("g{number}"));
+    let groups = groups.map(|name| (partition(&group(&name)), name)).filter(|(partition, _)| *partition < with(other));
+    let groups: BTreeMap<PartitionId, String> = groups.collect();
+    assert!(groups.len() >= 4, "{groups:?}");
+    for name in groups.values() {
+        let change = RosterChange::Join { name: "G".into(), users: users(&["alice", "bob"]) };
+        let join = || Command::Roster { subject: group(name), change: change.clone() };
+        world.until(async || world.handle().command(join()).await.is_ok()).await;
+        world.said(GROUP, name, "x").await;
+    }
+    world.applied().await;
+    world.start_again().await;
+    world.until(async || world.say("alice", PRIVATE, other, "1").await.is_ok()).await;
+    world.until(async || world.history(other, PRIVATE, "alice").await == ["1"]).await;
+    world.directory.set_answers(Answers::Refuses);
+    let head = world.mailbox.head(&key(other)).await.unwrap();
+    world.mailbox.ask_rebuild();
+    world.said(PRIVATE, other, "2").await;
+    world.until_timeline_after(other, head, &["1", "2"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -193,6 +193,7 @@ async fn a_rebuild_begins_where_timelines_do_and_is_what_a_trimmed_log_takes() {
     world.backends.history.write(P, mark, Vec::new()).await.unwrap();
     world.backends.directory.apply(P, mark, Vec::new()).await.unwrap();
     world.log.trim(P, Offset(3));
+    world.mailbox.applied(P, Mark { claim: Claim(Offset(0)), next: Offset(2) }).await.unwrap();
     let refused = world.refused().await;
     assert!(matches!(refused, RoleError::MailboxLost { start: Offset(3), applied: Offset(0), .. }), "{refused}");
     world.mailbox.ask_rebuild();

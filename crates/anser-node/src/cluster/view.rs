@@ -84,6 +84,8 @@ pub struct PartitionView {
     pub to_archive: u64,
     /// Whether it takes nothing in because history is too far behind.
     pub stopped: bool,
+    /// Whether it takes nothing in because timelines are too far behind.
+    pub held_back: bool,
 }
 
 /// What a member said when it was asked.
@@ -200,11 +202,13 @@ impl ClusterView {
                     to_apply: 0,
                     to_archive: 0,
                     stopped: false,
+                    held_back: false,
                 });
                 view.owners.push(node.name.clone());
                 view.to_apply = view.to_apply.max(state.to_apply);
                 view.to_archive = view.to_archive.max(state.to_archive);
                 view.stopped |= state.stopped;
+                view.held_back |= state.held_back;
             }
         }
         self.partitions = known.into_values().collect();
@@ -223,6 +227,11 @@ impl ClusterView {
         if stopped > 0 {
             self.problems
                 .push(format!("{stopped} partitions take nothing in until history has caught up: look at hbase"));
+        }
+        let held_back = self.partitions.iter().filter(|one| one.held_back).count();
+        if held_back > 0 {
+            self.problems
+                .push(format!("{held_back} partitions take nothing in until timelines have caught up: look at redis"));
         }
         let (to_apply, to_archive) = self.lag();
         if to_apply > TO_APPLY {

@@ -24,7 +24,7 @@ use crate::status::{NodeStatus, Parts};
 use super::http::{HttpPortConfig, connections, listen_at};
 
 /// Connections of operators and their tools.
-const CONNECTIONS: HttpPortConfig = HttpPortConfig { connections_max: 64, idle_timeout_seconds: 30 };
+const CONNECTIONS: HttpPortConfig = HttpPortConfig { connections_max: 64, idle_timeout_seconds: 30, drain_seconds: 0 };
 /// How long what was asked may take to be answered at the end.
 const FINISH: Duration = Duration::from_secs(1);
 

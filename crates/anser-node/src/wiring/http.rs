@@ -45,12 +45,14 @@ pub(crate) struct Http {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     answering: JoinHandle<()>,
+    /// For how long it still accepts when draining has begun.
+    drain: Duration,
 }
 
 impl Http {
     /// Returns when the requests that were under way when draining began are answered, or take too long.
     pub(crate) async fn finish(self) {
-        if tokio::time::timeout(FINISH, self.answering).await.is_err() {
+        if tokio::time::timeout(self.drain + FINISH, self.answering).await.is_err() {
             tracing::warn!("some http requests are not answered");
         }
     }
@@ -93,10 +95,14 @@ pub(crate) fn start(
     tasks: &Tasks,
 ) -> Result<Http, ServeError> {
     let address = listener.local_addr().map_err(ServeError::Signals)?;
+    // Where nobody else could answer, or nobody asks, there is nothing to wait for.
+    let is_one_of_several = config.cluster.is_on() && (parts.roles.has(Role::Navi) || parts.roles.has(Role::Api));
+    let drain_seconds = if is_one_of_several { config.http_port.drain_seconds } else { 0 };
     let router = routes(config, parts);
-    let serving = connections::serve(listener, router, config.http_port, tasks.clone());
+    let settings = HttpPortConfig { drain_seconds, ..config.http_port };
+    let serving = connections::serve(listener, router, settings, tasks.clone());
     let answering = tasks.spawn("http listener", Fate::CutOff, serving);
-    Ok(Http { address, answering })
+    Ok(Http { address, answering, drain: Duration::from_secs(drain_seconds) })
 }
 
 fn routes(config: &NodeConfig, parts: Parts<'_>) -> Router {

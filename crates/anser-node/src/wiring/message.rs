@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_cluster::AccessService;
-use anser_message::{Backends, Cluster, MessageHandle, MessageRole, RoleError};
+use anser_message::{Backends, Cluster, MessageHandle, MessageRole, RoleError, Trouble};
 use anser_runtime::{Clock, Fate, Tasks};
-use anser_types::BucketId;
+use anser_types::{BucketId, PartitionId};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -78,6 +78,8 @@ impl Message {
         let handle = Arc::clone(&self.handle);
         shown.health.add("mailbox", Weight::Wished, move || parked(&handle.parked()));
         let handle = Arc::clone(&self.handle);
+        shown.health.add("partitions", Weight::Wished, move || troubled(&handle.troubles()));
+        let handle = Arc::clone(&self.handle);
         shown.parts.tell_partitions(move || {
             let states = handle.partitions().into_iter();
             let told = states.map(|state| PartitionStatus {
@@ -85,6 +87,7 @@ impl Message {
                 to_apply: state.to_apply,
                 to_archive: state.to_archive,
                 stopped: state.is_stopped,
+                held_back: state.is_held_back,
             });
             told.collect()
         });
@@ -121,4 +124,37 @@ fn parked(buckets: &[(BucketId, String)]) -> Option<String> {
         "{count} of 256 buckets parked ({numbers}): what comes for their users waits in the log until redis is mended; bucket {}: {why}",
         first.0
     ))
+}
+
+/// What to say of partitions that wait until a store is mended, if there are any.
+fn troubled(troubles: &[(Trouble, PartitionId, String)]) -> Option<String> {
+    let say = |trouble: Trouble, what: &str| {
+        let of: Vec<_> = troubles.iter().filter(|(known, ..)| *known == trouble).collect();
+        let (_, first, why) = of.first()?;
+        let numbers: Vec<String> = of.iter().map(|(_, partition, _)| partition.to_string()).collect();
+        Some(format!("{} {what} until that is mended ({}); {first}: {why}", of.len(), numbers.join(", ")))
+    };
+    let taken_over = say(Trouble::NotTakenOver, "take nothing in");
+    let archived = say(Trouble::NotArchived, "are not archived");
+    let said: Vec<String> = taken_over.into_iter().chain(archived).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_are_said_by_what_waits_with_the_first_reason() {
+        assert_eq!(troubled(&[]), None);
+        let trouble = |trouble, partition, why: &str| (trouble, PartitionId(partition), why.to_owned());
+        let both = [
+            trouble(Trouble::NotTakenOver, 3, "it is gone"),
+            trouble(Trouble::NotTakenOver, 7, "it is gone, too"),
+            trouble(Trouble::NotArchived, 9, "nobody wrote these bytes"),
+        ];
+        let said = "2 take nothing in until that is mended (3, 7); 3: it is gone; \
+                    1 are not archived until that is mended (9); 9: nobody wrote these bytes";
+        assert_eq!(troubled(&both).as_deref(), Some(said));
+    }
 }

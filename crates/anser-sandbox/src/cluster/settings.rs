@@ -33,6 +33,8 @@ impl Common<'_> {
         let lines = [
             format!("data = \"{}\"", home.join("data").display()),
             format!("http = \"127.0.0.1:{}\"", ports.http),
+            // Nobody needs time to notice that it stops.
+            "http_port.drain_seconds = 1".to_owned(),
             format!("tcp = \"127.0.0.1:{}\"", ports.tcp),
             format!("ws = \"127.0.0.1:{}\"", ports.ws),
             format!("app.key = \"{app_key}\""),

@@ -48,7 +48,8 @@ fn a_cluster_that_is_well_has_no_problems() {
 
 #[test]
 fn what_is_wrong_is_said_in_words() {
-    let lagging = PartitionStatus { partition: 3, to_apply: 20_000, to_archive: 200_000, stopped: true };
+    let lagging =
+        PartitionStatus { partition: 3, to_apply: 20_000, to_archive: 200_000, stopped: true, held_back: true };
     let sick = NodeStatus {
         missing: vec!["redis: it is away".into()],
         notes: vec!["other nodes: not reached: b".into()],
@@ -65,7 +66,8 @@ fn what_is_wrong_is_said_in_words() {
         "a: other nodes: not reached: b",
         "no node with the role access takes anything",
         "15 of 16 partitions are served by nobody",
-        "1 partitions take nothing in",
+        "1 partitions take nothing in until history has caught up",
+        "1 partitions take nothing in until timelines have caught up",
         "20000 records are accepted and not delivered",
         "200000 records are accepted and not in history",
     ] {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anser_runtime::{Drain, Fate, Tasks};
+use anser_runtime::{Drain, Fate, Phase, Tasks};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,23 +31,31 @@ pub struct HttpPortConfig {
     /// After how many seconds without a whole request a connection is closed: one on which nothing was asked yet, as well as
     /// one that is kept for the next request. Default 30. Since 0.1.
     pub idle_timeout_seconds: u64,
+    /// For how many seconds a node of several that is told to stop still answers who connects anew, so that a load balancer has
+    /// time to notice that it is not ready any more; only with the role navi or api. Default 5. Since 0.2.
+    pub drain_seconds: u64,
 }
 
 impl Default for HttpPortConfig {
     fn default() -> Self {
-        Self { connections_max: 4096, idle_timeout_seconds: 30 }
+        Self { connections_max: 4096, idle_timeout_seconds: 30, drain_seconds: 5 }
     }
 }
 
-/// Answers until draining begins, and returns when everything that was asked by then is answered.
+/// Answers until draining has begun and `drain_seconds` have passed, and returns when everything that was asked by then is answered.
 pub(in crate::wiring) async fn serve(listener: TcpListener, router: Router, config: HttpPortConfig, tasks: Tasks) {
     let all = config.connections_max.max(1);
     let places = Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS)));
     let idle = Duration::from_secs(config.idle_timeout_seconds.max(1));
     let drain = tasks.drain().clone();
-    // Order does not matter: a connection that is accepted with the drain is drained like the others.
+    let end = async {
+        drain.draining().await;
+        tokio::time::sleep(Duration::from_secs(config.drain_seconds)).await;
+    };
+    tokio::pin!(end);
+    // Order does not matter: a connection that is accepted at the end is drained like the others.
     while let Some((stream, place)) = tokio::select! {
-        () = drain.draining() => None,
+        () = end.as_mut() => None,
         next = next(&listener, &places) => next,
     } {
         if let Err(error) = prepare(&stream, idle) {
@@ -85,14 +93,16 @@ fn prepare(stream: &TcpStream, idle: Duration) -> std::io::Result<()> {
 }
 
 async fn answer(stream: TcpStream, router: Router, idle: Duration, drain: Drain, _place: OwnedSemaphorePermit) {
+    // Who comes while it drains may ask once, and is told so.
+    let is_draining = drain.phase() > Phase::Running;
     let mut http = http1::Builder::new();
     // The time to read a head runs while nothing is asked, too.
-    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(HEAD_BYTES_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(HEAD_BYTES_MAX).keep_alive(!is_draining);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drain.draining() => {
+        () = drain.draining(), if !is_draining => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -110,7 +120,7 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);
-    const ONE: HttpPortConfig = HttpPortConfig { connections_max: 1, idle_timeout_seconds: 1 };
+    const ONE: HttpPortConfig = HttpPortConfig { connections_max: 1, idle_timeout_seconds: 1, drain_seconds: 0 };
 
     struct Port {
         address: std::net::SocketAddr,
@@ -173,8 +183,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_drain_answers_what_was_asked_and_closes_the_rest() {
-        let port = Port::open(HttpPortConfig::default(), hello()).await;
+    async fn a_drain_answers_what_was_asked_and_for_a_while_whoever_comes_and_closes_the_rest() {
+        let port = Port::open(HttpPortConfig { drain_seconds: 3, ..HttpPortConfig::default() }, hello()).await;
         let idle = port.connect(b"").await;
         let mut asked = port.connect(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nha").await;
         // An answer on another connection shows that those before were accepted.
@@ -184,6 +194,11 @@ mod tests {
         rest(idle).await;
         asked.write_all(b"lf").await.unwrap();
         assert!(rest(asked).await.ends_with("half"));
+        // Whoever has not heard of it yet is answered once.
+        let late = port.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let late = rest(late).await;
+        assert!(late.contains("connection: close") && late.ends_with("hello"), "{late}");
         tokio::time::timeout(PATIENCE, port.tasks.finished()).await.expect("all tasks end");
+        TcpStream::connect(port.address).await.expect_err("then nobody is");
     }
 }

@@ -195,8 +195,10 @@ The message nodes make timelines, conversation lists and unread counts anew from
 said in the last {days} days, {records} records in {partitions} partitions.
 
 While they do
-  messages are accepted, but delivered when their partition's turn has come; a few partitions at a
-    time take nothing in, and what is sent there is refused as to be sent again
+  messages are accepted and acked; those to a partition that has its turn, a few at a time, are
+    delivered when it is through
+  calls of the server API that change users or groups may be answered with an error to try again,
+    although they were accepted
   users do not find all that they have
   terminals fetch the {days} days again; those that know messages by their uids show none twice
 

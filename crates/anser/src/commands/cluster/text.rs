@@ -21,7 +21,8 @@ fn write(text: &mut String, view: &ClusterView, each_partition: bool) -> std::fm
     partitions(text, view)?;
     if each_partition {
         for one in &view.partitions {
-            let (owners, stopped) = (one.owners.join(" and "), if one.stopped { "  takes nothing in" } else { "" });
+            let is_closed = one.stopped || one.held_back;
+            let (owners, stopped) = (one.owners.join(" and "), if is_closed { "  takes nothing in" } else { "" });
             writeln!(
                 text,
                 "  {:>3}  {owners}  {} to deliver, {} to archive{stopped}",
