@@ -274,10 +274,8 @@ mod tests {
         let config = KafkaConfig { brokers, ..KafkaConfig::default() };
         let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
         let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
-        let (fine, moved) = (
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
-        );
+        let (fine, moved) =
+            (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
         for errors in [&[][..], &[moved], &[fine, moved], &[moved, fine, moved], &[moved, moved]] {
             cluster.request_errors(RDKafkaApiKey::ListOffsets, errors);
             let bounds = asker.bounds(&pool, PartitionId(0)).unwrap();
