@@ -3,7 +3,7 @@
 mod ask;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anser_backend::{Member, Role};
@@ -50,6 +50,8 @@ pub(crate) struct Hub {
     changes: watch::Sender<u64>,
     links: RwLock<HashMap<NodeId, Arc<Link>>>,
     sessions: RwLock<HashMap<NodeId, Arc<Session>>>,
+    /// Whether all of these have ended, for good.
+    has_ended: AtomicBool,
     suspicions: Mutex<Suspicions>,
     /// What each node has said last of its claims; also of this one.
     claimed: Mutex<Claimed>,
@@ -103,6 +105,7 @@ impl Hub {
             changes: watch::Sender::new(0),
             links: RwLock::default(),
             sessions: RwLock::default(),
+            has_ended: AtomicBool::new(false),
             suspicions: Mutex::default(),
             claimed: Mutex::default(),
         })
@@ -155,6 +158,10 @@ impl Hub {
         let way = self.new_way();
         let earlier = sessions.insert(node, Arc::clone(session));
         drop(sessions);
+        if self.has_ended.load(Ordering::SeqCst) {
+            // Whoever dials this node has not heard yet that it has left.
+            session.close();
+        }
         if let Some(earlier) = earlier {
             earlier.close();
             self.tell_access_lost(node, way);
@@ -303,6 +310,7 @@ impl Hub {
 
     /// Ends all links and sessions.
     pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
         self.links.read().values().for_each(|link| link.end());
         self.sessions.read().values().for_each(|session| session.close());
     }
