@@ -1,6 +1,12 @@
 //! `cargo xtask ci`: everything that must pass, part by part, with one summary at the end.
+//!
+//! Parts come one after the other. Those that only compute, and take no notice of what time it is, run [`beside`](Part::beside)
+//! the ones that come after them and mostly wait: for servers, for leases, for the end of ten minutes.
 
+use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use crate::part::{self, Count};
@@ -16,111 +22,110 @@ struct Part {
     what: &'static str,
     minutes_max: u64,
     command: fn() -> Command,
+    /// Whether it takes what the parts after it leave of the machine, while they run.
+    beside: bool,
 }
 
-const PARTS: [Part; 14] = [
-    Part {
-        name: "fmt",
-        what: "the code is formatted",
-        minutes_max: 2,
-        command: || tools::cargo(&["fmt", "--all", "--check"]),
-    },
-    Part { name: "house", what: "the house rules", minutes_max: 2, command: || xtask(&["house"]) },
-    Part { name: "clippy", what: "no lint speaks", minutes_max: 20, command: clippy },
-    Part { name: "unit", what: "unit, integration and documentation tests", minutes_max: 25, command: unit },
-    Part {
-        name: BACKENDS,
-        what: "the adapters on real Kafka, Redis and HBase",
-        minutes_max: 15,
-        command: || xtask(&["backends", "test"]),
-    },
-    Part { name: "build", what: "the server and the simulator build", minutes_max: 25, command: || xtask(&["build"]) },
-    Part {
-        name: "reference",
-        what: "config/reference.toml is what the code says",
-        minutes_max: 15,
-        command: || xtask(&["reference"]),
-    },
-    Part {
-        name: "black-box",
-        what: "scenarios over real sockets, kill -9 among them",
-        minutes_max: 12,
-        command: || xtask(&["scenarios"]),
-    },
-    Part {
-        name: CLUSTER,
-        what: "scenarios on a cluster of six nodes on real backends, kill -9 of each among them",
-        minutes_max: 12,
-        command: || xtask(&["cluster", "test"]),
-    },
-    Part {
-        name: CHAOS,
-        what: "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
-        minutes_max: 30,
-        command: || xtask(&["chaos", "--minutes", "10", "--seed", "21"]),
-    },
-    Part {
-        name: "sim",
-        what: "2000 seeds of the simulator",
-        minutes_max: 10,
-        command: || xtask(&["sim", "--seeds", "2000"]),
-    },
-    Part {
-        name: "several",
-        what: "2000 seeds with several nodes",
-        minutes_max: 10,
-        command: || xtask(&["sim", "--several", "--seeds", "2000"]),
-    },
-    Part {
-        name: "zoo",
-        what: "each rule broken on purpose is found",
-        minutes_max: 8,
-        command: || xtask(&["sim", "--zoo"]),
-    },
-    Part { name: "sdk", what: "published SDKs against the server", minutes_max: 8, command: || xtask(&["sdk"]) },
-];
-/// Not in the list above because its time is chosen, not needed.
-const FUZZ: Part = Part { name: "fuzz", what: "30 seconds of each fuzz target", minutes_max: 10, command: fuzz };
-
-/// Prints the parts.
-pub(crate) fn list() {
-    for part in parts() {
-        println!("{:10} {}", part.name, part.what);
+impl Part {
+    /// One that has the machine for itself, unless there is another beside it.
+    const fn new(name: &'static str, what: &'static str, minutes_max: u64, command: fn() -> Command) -> Self {
+        Self { name, what, minutes_max, command, beside: false }
     }
-}
 
-fn parts() -> impl Iterator<Item = &'static Part> {
-    PARTS.iter().chain([&FUZZ])
-}
-
-/// Runs the named parts, or all. Goes on after a failure, so that one run tells everything.
-pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
-    if let Some(unknown) = names.iter().find(|name| !parts().any(|part| part.name == **name)) {
-        anyhow::bail!("there is no part {unknown}; cargo xtask ci --list names them");
+    const fn beside(self) -> Self {
+        Self { beside: true, ..self }
     }
-    let logs = tools::target().join("ci");
-    std::fs::create_dir_all(&logs)?;
-    let mut total = Count::default();
-    let mut lines = Vec::new();
-    let is_asked_for = |part: &&Part| names.is_empty() || names.contains(&part.name);
-    for part in parts().filter(is_asked_for) {
-        let mut command = (part.command)();
+
+    fn run(&self, logs: &Path) -> anyhow::Result<Count> {
+        let mut command = (self.command)();
         command.env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_PROGRESS_WHEN", "never");
-        let count = part::run(part.name, command, Duration::from_secs(60 * part.minutes_max), &logs)?;
+        if self.beside {
+            command = tools::in_the_background(&command);
+        }
+        let count = part::run(self.name, command, Duration::from_secs(60 * self.minutes_max), logs)?;
         // They do so themselves, unless they were cut off. Servers and nodes belong to no process group that could be ended
         // with them.
-        match part.name {
+        match self.name {
             BACKENDS => backends::end_suites()?,
             CLUSTER => cluster::end_scenarios()?,
             CHAOS => chaos::end(anser_sandbox::Leave::Data)?,
             _ => {}
         }
-        lines.push(format!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what));
-        total = total.plus(count);
+        Ok(count)
     }
-    println!("\n{}\n", lines.join("\n"));
-    println!("{} passed, {} failed", total.passed, total.failed);
+}
+
+const PARTS: [Part; 15] = [
+    Part::new("fmt", "the code is formatted", 2, || tools::cargo(&["fmt", "--all", "--check"])),
+    Part::new("house", "the house rules", 2, || xtask(&["house"])),
+    Part::new("clippy", "no lint speaks", 20, clippy),
+    Part::new("unit", "unit, integration and documentation tests", 25, unit),
+    Part::new("build", "the server and the simulator build", 25, || xtask(&["build"])),
+    Part::new("sim", "2000 seeds of the simulator", 25, || xtask(&["sim", "--seeds", "2000"])).beside(),
+    Part::new("several", "2000 seeds with several nodes", 30, || xtask(&["sim", "--several", "--seeds", "2000"]))
+        .beside(),
+    Part::new("zoo", "each rule broken on purpose is found", 20, || xtask(&["sim", "--zoo"])).beside(),
+    Part::new("fuzz", "30 seconds of each fuzz target", 25, fuzz).beside(),
+    Part::new("reference", "config/reference.toml is what the code says", 15, || xtask(&["reference"])),
+    Part::new("black-box", "scenarios over real sockets, kill -9 among them", 12, || xtask(&["scenarios"])),
+    Part::new(BACKENDS, "the adapters on real Kafka, Redis and HBase", 15, || xtask(&["backends", "test"])),
+    Part::new(CLUSTER, "scenarios on a cluster of six nodes on real backends, kill -9 of each among them", 15, || {
+        xtask(&["cluster", "test"])
+    }),
+    Part::new(
+        CHAOS,
+        "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
+        30,
+        || xtask(&["chaos", "--minutes", "10", "--seed", "21"]),
+    ),
+    Part::new("sdk", "published SDKs against the server", 8, || xtask(&["sdk"])),
+];
+
+/// Prints the parts.
+pub(crate) fn list() {
+    for part in &PARTS {
+        println!("{:10} {}", part.name, part.what);
+    }
+}
+
+/// Runs the named parts, or all. Goes on after a failure, so that one run tells everything.
+pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
+    if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
+        anyhow::bail!("there is no part {unknown}; cargo xtask ci --list names them");
+    }
+    let logs = tools::target().join("ci");
+    std::fs::create_dir_all(&logs)?;
+    let is_asked_for = |part: &&Part| names.is_empty() || names.contains(&part.name);
+    let parts: Vec<&Part> = PARTS.iter().filter(is_asked_for).collect();
+    let counts = run_all(&parts, &logs)?;
+    println!();
+    for (part, count) in &counts {
+        println!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what);
+    }
+    let total = counts.iter().fold(Count::default(), |total, (_, count)| total.plus(*count));
+    println!("\n{} passed, {} failed", total.passed, total.failed);
     Ok(total.failed == 0)
+}
+
+/// Runs parts one after the other, and those that may run beside others so among themselves.
+fn run_all<'a>(parts: &[&'a Part], logs: &Path) -> anyhow::Result<Vec<(&'a Part, Count)>> {
+    thread::scope(|scope| {
+        let (beside, to_run_beside) = mpsc::channel::<&Part>();
+        let count = |part: &'a Part| anyhow::Ok((part, part.run(logs)?));
+        let others = scope.spawn(move || to_run_beside.into_iter().map(count).collect::<anyhow::Result<Vec<_>>>());
+        let mut counts = Vec::new();
+        for part in parts {
+            if part.beside {
+                // Nobody takes it if one could not be started: that is told below.
+                beside.send(part).ok();
+            } else {
+                counts.push(count(part)?);
+            }
+        }
+        drop(beside);
+        counts.extend(others.join().map_err(|_| anyhow::anyhow!("what ran beside other parts has panicked"))??);
+        Ok(counts)
+    })
 }
 
 /// This program again, as a part with a log of its own.

@@ -52,12 +52,12 @@ fn run(words: &[&str]) -> anyhow::Result<bool> {
             Ok(true)
         }
         ["ci", parts @ ..] => ci::run(parts),
-        ["build"] => tools::build_all(),
+        ["build"] => tools::build(),
         ["scenarios", names @ ..] => cluster::scenarios_alone(names),
         ["house"] => house::run(),
         ["reference"] => reference::check(),
         ["reference", "--write"] => reference::write(),
-        ["sim", arguments @ ..] => tools::cargo_run_fast("anser-sim", arguments),
+        ["sim", arguments @ ..] => tools::simulate(arguments),
         ["sdk"] => sdk::run(),
         ["backends", words @ ..] => backends::run(words),
         ["cluster", words @ ..] => cluster::run(words),

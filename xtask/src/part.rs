@@ -62,7 +62,7 @@ fn wait(name: &str, mut child: Child, limit: Duration, log: &Path) -> anyhow::Re
         }
         if told.elapsed() > TELL_EVERY {
             told = Instant::now();
-            println!("   … {} s  {}", started.elapsed().as_secs(), last_line(log));
+            println!("   … {name} {} s  {}", started.elapsed().as_secs(), last_line(log));
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -37,28 +37,51 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a package's binary in the profile that is close to release and quick to build.
-pub(crate) fn cargo_run_fast(package: &str, arguments: &[&str]) -> anyhow::Result<bool> {
-    let mut command = cargo(&["run", "--quiet", "--profile", "fast", "--package", package, "--"]);
-    Ok(command.args(arguments).status().with_context(|| format!("cannot run {package}"))?.success())
+/// The same command, at the lowest priority there is: it takes what others leave of the machine.
+pub(crate) fn in_the_background(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
 }
 
-/// The server, and what tests and torments it. What cargo builds of a dependency depends on who else is built: for one of them alone it would
-/// build nearly everything once more. So they are always built together.
-const SERVER: [&str; 3] = ["anser", "anser-chaos", "anser-tests"];
+/// The server, and what tests, torments and simulates it. What cargo builds of a dependency depends on who else is built: for one of them
+/// alone it would build nearly everything once more. So cargo is always told of all of them.
+const SERVER: [&str; 4] = ["anser", "anser-chaos", "anser-sim", "anser-tests"];
 
-/// A command of cargo about these in that profile.
+/// A command of cargo about these, in the profile that is close to release and quicker to build.
 fn cargo_server(command: &str) -> Command {
     let mut cargo = cargo(&[command, "--profile", "fast"]);
     cargo.args(SERVER.iter().flat_map(|package| ["--package", package]));
     cargo
 }
 
-/// Builds the server in that profile and says where it is.
+/// Builds them, and says what cargo does.
+pub(crate) fn build() -> anyhow::Result<bool> {
+    Ok(cargo_server("build").status()?.success())
+}
+
+/// Builds them in silence, and says where the server is.
 pub(crate) fn build_server() -> anyhow::Result<PathBuf> {
     let built = cargo_server("build").arg("--quiet").status()?;
     anyhow::ensure!(built.success(), "the server does not build");
     Ok(target().join("fast/anser"))
+}
+
+/// Runs the simulator, built now if need be.
+pub(crate) fn simulate(arguments: &[&str]) -> anyhow::Result<bool> {
+    let built = cargo_server("build").args(["--quiet", "--bin", "anser-sim"]).status()?;
+    anyhow::ensure!(built.success(), "the simulator does not build");
+    let simulator = target().join("fast/anser-sim");
+    Ok(Command::new(simulator).args(arguments).current_dir(root()).status()?.success())
 }
 
 /// The black-box scenarios against that server; what is added is for the harness.
@@ -111,13 +134,6 @@ impl TestProgram {
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command
     }
-}
-
-/// Builds all that CI runs in that profile.
-pub(crate) fn build_all() -> anyhow::Result<bool> {
-    let server = cargo_server("build").status()?;
-    let simulator = cargo(&["build", "--profile", "fast", "--package", "anser-sim"]).status()?;
-    Ok(server.success() && simulator.success())
 }
 
 /// All files of a folder and those below it with this extension, in order, without what is built or downloaded.

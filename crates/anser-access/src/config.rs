@@ -34,7 +34,8 @@ pub struct AccessConfig {
     pub listen_backlog: u32,
     /// The most connections of this node. Further ones are closed without a CONNACK. Default 18000. Since 0.1.
     pub connections_max: usize,
-    /// The most connections of one address that are not signed in yet. Further ones are closed. Default 4096. Since 0.1.
+    /// The most connections of one address that are not signed in yet; the IPv6 addresses of one /64 network count as one. Further ones
+    /// are closed. Default 4096. Since 0.1.
     pub handshakes_per_address_max: usize,
     /// How long a client may take until it is signed in. Default 10. Since 0.1.
     pub handshake_timeout_seconds: u64,
@@ -46,6 +47,8 @@ pub struct AccessConfig {
     pub tcp_idle_timeout_seconds: u64,
     /// After how long a client that takes nothing of what is written is cut off. Default 20. Since 0.1.
     pub write_timeout_seconds: u64,
+    /// The most terminals of one user on this node. One more ends the oldest, as if it were replaced. Default 32. Since 0.2.
+    pub terminals_per_user_max: usize,
     /// How much may wait to be written to one client; beyond it is cut off. Default 8388608 (8 MiB). Since 0.1.
     pub unsent_bytes_max: usize,
     /// How many arrivals may wait for one connection. Beyond it one notice stands for all. Default 256. Since 0.1.
@@ -88,6 +91,7 @@ impl Default for AccessConfig {
             idle_timeout_seconds: 75,
             tcp_idle_timeout_seconds: 300,
             write_timeout_seconds: 20,
+            terminals_per_user_max: 32,
             unsent_bytes_max: 8 * 1024 * 1024,
             arrivals_max: 256,
             frame_bytes_max: 256 * 1024,

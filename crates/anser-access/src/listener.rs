@@ -1,7 +1,7 @@
 //! Accepting connections.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -166,6 +166,7 @@ struct Door {
 
 impl Doors {
     fn enter(self: &Arc<Self>, from: IpAddr, most: usize) -> Option<Door> {
+        let from = household(from);
         let mut waiting = self.waiting.lock();
         let present = waiting.entry(from).or_default();
         if *present >= most {
@@ -173,6 +174,14 @@ impl Doors {
         }
         *present += 1;
         Some(Door { doors: Arc::clone(self), from })
+    }
+}
+
+/// Whoever has one IPv6 address has 2^64 of them (RFC 6177), so these count as one.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V4(address) => IpAddr::V4(address),
     }
 }
 
@@ -206,5 +215,16 @@ mod tests {
         drop(first);
         assert!(doors.enter(one, 1).is_some());
         assert!(doors.waiting.lock().is_empty());
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_at_the_door() {
+        let doors = Arc::new(Doors::default());
+        let enter = |address: &str| doors.enter(address.parse().unwrap(), 1);
+        let _first = enter("2001:db8:0:1::1");
+        assert!(enter("2001:db8:0:1:ffff::2").is_none());
+        assert!(enter("2001:db8:0:2::1").is_some());
+        let _mapped = enter("::ffff:192.0.2.1");
+        assert!(enter("192.0.2.1").is_none() && enter("::ffff:192.0.2.2").is_some());
     }
 }

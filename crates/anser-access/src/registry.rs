@@ -24,8 +24,6 @@ use crate::presence::{DEPARTURES_MAX, Departure};
 /// The parts of the registry, each with a lock of its own.
 pub(crate) const PARTS: u32 = 64;
 const SHARDS: usize = PARTS as usize;
-/// Arrivals that may wait for one connection, until the configuration says otherwise.
-const ARRIVALS_MAX: usize = 256;
 
 type Connections = SmallVec<[Arc<Connection>; 1]>;
 
@@ -43,7 +41,7 @@ pub struct Registry {
     by_id: [Mutex<HashMap<u64, Arc<Connection>>>; SHARDS],
     hasher: std::hash::RandomState,
     count: AtomicUsize,
-    arrivals_max: AtomicUsize,
+    bounds: Bounds,
     /// Where to tell that the last terminal of a user has gone, if anybody wants to know.
     departures: OnceLock<mpsc::Sender<Departure>>,
     pub(crate) metrics: AccessMetrics,
@@ -62,10 +60,23 @@ impl Default for Registry {
             by_id: std::array::from_fn(|_| Mutex::default()),
             hasher: std::hash::RandomState::new(),
             count: AtomicUsize::new(0),
-            arrivals_max: AtomicUsize::new(ARRIVALS_MAX),
+            bounds: Bounds::default(),
             departures: OnceLock::new(),
             metrics: AccessMetrics::default(),
         }
+    }
+}
+
+/// What one user and one connection may take, until the configuration says otherwise.
+#[derive(Debug)]
+struct Bounds {
+    arrivals_max: AtomicUsize,
+    terminals_max: AtomicUsize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { arrivals_max: AtomicUsize::new(256), terminals_max: AtomicUsize::new(32) }
     }
 }
 
@@ -123,8 +134,10 @@ impl Registry {
         }
     }
 
-    pub(crate) fn set_arrivals_max(&self, arrivals_max: usize) {
-        self.arrivals_max.store(arrivals_max, Ordering::Relaxed);
+    /// How many arrivals may wait for one connection, and how many terminals a user may have.
+    pub(crate) fn set_bounds(&self, arrivals_max: usize, terminals_max: usize) {
+        self.bounds.arrivals_max.store(arrivals_max, Ordering::Relaxed);
+        self.bounds.terminals_max.store(terminals_max, Ordering::Relaxed);
     }
 
     /// From now on the departures of users are told. To be called once.
@@ -145,8 +158,8 @@ impl Registry {
     }
 
     /// Adds a connection. Where a user has one terminal per platform, the older ones of its platform are told to end: the
-    /// same installation silently, another one with the word that it was replaced. The connection stays for as long as the
-    /// entry lives.
+    /// same installation silently, another one with the word that it was replaced. So is the oldest of all, where a user has too
+    /// many. The connection stays for as long as the entry lives.
     pub(crate) fn insert(self: &Arc<Self>, connection: Connection, one_per_platform: bool) -> Entry {
         let connection = &Arc::new(connection);
         let entry = Entry { connection: Arc::clone(connection), registry: Arc::clone(self) };
@@ -154,10 +167,14 @@ impl Registry {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.metrics.came(connection.way);
         let rival = Rival { platform: &connection.platform, device: connection.device.as_ref(), one_per_platform };
+        let terminals_max = self.bounds.terminals_max.load(Ordering::Relaxed).max(1);
         let older = {
             let mut users = self.users(&connection.user).lock();
             let present = users.entry(connection.user.clone()).or_default();
-            let older = take_older(present, |other| rival.ends(other));
+            let mut older = take_older(present, |other| rival.ends(other));
+            while present.connections.len() >= terminals_max {
+                older.push((present.connections.remove(0), End::Told(DisconnectStatus::Kicked)));
+            }
             present.connections.push(Arc::clone(connection));
             present.newest = present.newest.max(connection.id);
             older
@@ -300,7 +317,7 @@ impl AccessService for Registry {
     }
 
     fn arrive(&self, arrival: Arrival) {
-        let arrivals_max = self.arrivals_max.load(Ordering::Relaxed);
+        let arrivals_max = self.bounds.arrivals_max.load(Ordering::Relaxed);
         let Arrival { app, message, to } = arrival;
         let nobody: UserId = message.sender.clone();
         let mut key = UserKey::new(app, nobody);

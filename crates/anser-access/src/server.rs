@@ -94,7 +94,7 @@ impl AccessServer {
             *slot = Some(listener.local_addr().map_err(failed)?);
             ports.push(Port { listener, speaks, certificate: certificate.clone().filter(|_| secure) });
         }
-        deps.registry.set_arrivals_max(config.arrivals_max);
+        deps.registry.set_bounds(config.arrivals_max, config.terminals_per_user_max);
         let tasks = deps.tasks.clone();
         let forgotten = deps.forgotten.clone();
         let services = Arc::new(Services::new(config, deps));

@@ -22,14 +22,15 @@ pub struct ApiConfig {
     /// How many requests an app may make per second, on average; twice as many at once. Default: 10000; 0 means no limit.
     /// More are refused with HTTP 429, code 1008. Since 0.1.
     pub requests_per_second: u32,
-    /// How many requests may be under way at the same time, over all apps. Default: 1024. More are refused as retryable,
-    /// HTTP 503. Since 0.1.
+    /// How many requests may be under way at the same time, over all apps. Default: 1024. An app may have as many as are left
+    /// free, so one by itself has half of them. More are refused as retryable, HTTP 503. Since 0.1.
     pub requests_in_flight_max: usize,
     /// How far the timestamp of a request may be from the server's clock, in milliseconds. Default: 0, any timestamp,
     /// because some published server SDKs sign once when they start and never again. Since 0.1.
     pub timestamp_window_ms: u64,
-    /// How many used (nonce, timestamp) pairs are remembered to refuse a repeated request; the oldest are forgotten first.
-    /// Takes part only with a timestamp window. Default: 0, none. Since 0.1.
+    /// How many used signatures of each app are remembered to refuse a repeated request; the oldest are forgotten first. Each node
+    /// remembers its own, so a request may be used once at each. Takes part only with a timestamp window. Default: 0, none.
+    /// Since 0.1.
     pub nonces_max: usize,
     /// The offset from UTC of times that the API writes as text, in minutes; those of published servers are Beijing time,
     /// 480. Default: 0, UTC. Since 0.1.

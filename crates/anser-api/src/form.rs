@@ -4,6 +4,8 @@
 //! escape stands for itself, and a `&` that is followed by no `=` before the next one belongs to the value before it. A
 //! value that is an object in JSON becomes its compact text; a text is passed on untouched.
 
+use std::sync::Arc;
+
 mod json;
 #[cfg(test)]
 mod tests;
@@ -22,10 +24,13 @@ pub enum FormError {
     TooMany,
 }
 
+/// A parameter with its value. The elements of a list share their name: the sender writes it once, however long it is.
+type Field = (Arc<str>, String);
+
 /// The parameters of a request, in the order in which they came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Params {
-    fields: Vec<(String, String)>,
+    fields: Vec<Field>,
 }
 
 impl Params {
@@ -45,12 +50,12 @@ impl Params {
 
     /// The first value of a parameter.
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(key, _)| &**key == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a parameter, in order.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields.iter().filter(move |(key, _)| &**key == name).map(|(_, value)| value.as_str())
     }
 
     /// The entries of a parameter that is a map: `name[key]=value`, or an object in JSON.
@@ -62,8 +67,8 @@ impl Params {
     }
 }
 
-fn form_fields(body: &[u8]) -> Result<Vec<(String, String)>, FormError> {
-    let mut fields: Vec<(String, String)> = Vec::new();
+fn form_fields(body: &[u8]) -> Result<Vec<Field>, FormError> {
+    let mut fields: Vec<Field> = Vec::new();
     for part in body.split(|&byte| byte == b'&') {
         if part.is_empty() {
             continue;
@@ -79,7 +84,7 @@ fn form_fields(body: &[u8]) -> Result<Vec<(String, String)>, FormError> {
         } else if fields.len() == FIELDS_MAX {
             return Err(FormError::TooMany);
         } else {
-            fields.push((key.into_owned(), value.into_owned()));
+            fields.push((key.into(), value.into_owned()));
         }
     }
     Ok(fields)

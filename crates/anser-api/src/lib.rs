@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod form;
 mod group;
+mod in_flight;
 mod message;
 mod mute;
 mod publish;

@@ -1,6 +1,7 @@
 //! Messages that the server sends, and takes back.
 
 use anser_cluster::{Recall, RecallTarget, ServerPublish};
+use anser_rmtp::body::RECALL_OBJECT_NAME;
 use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -18,8 +19,6 @@ const GROUPS_MAX: usize = 3;
 const SYSTEM_MAX: usize = 100;
 /// The most members that a directional group message names.
 const MEMBERS_MAX: usize = 1_000;
-/// The content type of a recall, as every client knows it.
-const RECALL_OBJECT_NAME: &[u8] = b"RC:RcCmd";
 
 /// `/message/private/publish`.
 pub(crate) async fn publish_private(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {

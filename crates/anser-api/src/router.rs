@@ -11,11 +11,11 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
-use tokio::sync::Semaphore;
 
 use crate::answer::{Answer, response};
 use crate::call::Call;
 use crate::endpoint::Endpoint;
+use crate::in_flight::InFlight;
 use crate::rate::RateLimiter;
 use crate::signature::{Freshness, authenticate};
 use crate::{ApiConfig, ApiError, Params, blacklist, group, message, mute, sign_in, user};
@@ -53,7 +53,7 @@ struct Service {
     api: Api,
     freshness: Freshness,
     rate: RateLimiter,
-    in_flight: Semaphore,
+    in_flight: InFlight,
 }
 
 /// The routes of the server API. It answers every path that no other router on the same listener takes.
@@ -61,7 +61,7 @@ pub fn router(api: Api) -> Router {
     let service = Service {
         freshness: Freshness::new(api.config.timestamp_window_ms, api.config.nonces_max),
         rate: RateLimiter::new(api.config.requests_per_second),
-        in_flight: Semaphore::new(api.config.requests_in_flight_max.min(Semaphore::MAX_PERMITS)),
+        in_flight: InFlight::new(api.config.requests_in_flight_max),
         api,
     };
     Router::new().fallback(handle).with_state(Arc::new(service))
@@ -95,11 +95,11 @@ impl Service {
         }
         let (app, signed) = authenticate(&*self.api.apps, request.headers())?;
         let now = (self.api.clock)();
-        self.freshness.check(&signed, now)?;
+        self.freshness.check(&app.key, &signed, now)?;
         if !self.rate.allows(&app.key, now) {
             return Err(ApiError::TooFast);
         }
-        let _permit = self.in_flight.try_acquire().map_err(|_| ApiError::Busy)?;
+        let _place = self.in_flight.enter(&app.key).ok_or(ApiError::Busy)?;
         let (parts, body) = request.into_parts();
         let body = self.read(&parts.headers, body).await?;
         let params = Params::parse(content_type(&parts.headers), &body)?;

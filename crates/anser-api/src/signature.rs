@@ -1,11 +1,11 @@
 //! Who makes a request: the headers that sign it, and whether it is fresh.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use anser_cluster::{App, AppRegistry};
 use anser_rmtp::signature::verify;
-use anser_types::Timestamp;
+use anser_types::{AppKey, Timestamp};
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
 
@@ -29,7 +29,7 @@ pub(crate) fn authenticate(apps: &dyn AppRegistry, headers: &HeaderMap) -> Resul
     if !verify(app.secret.expose(), nonce, timestamp, signature) {
         return Err(wrong);
     }
-    let signed = Signed { time: time(timestamp), once: format!("{key}\n{nonce}\n{timestamp}") };
+    let signed = Signed { time: time(timestamp), signature: signature.to_ascii_lowercase() };
     Ok((app, signed))
 }
 
@@ -38,8 +38,9 @@ pub(crate) fn authenticate(apps: &dyn AppRegistry, headers: &HeaderMap) -> Resul
 pub(crate) struct Signed {
     /// The timestamp, where it is a number; seconds and milliseconds are told apart by their size.
     time: Option<Timestamp>,
-    /// What a repeat of the request has as well.
-    once: String,
+    /// What a repeat of the request has as well. Not nonce and timestamp: nothing between them is signed, so that the same
+    /// signature holds for others, cut elsewhere.
+    signature: String,
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str, other: &str, missing: &'static str) -> Result<&'a str, ApiError> {
@@ -60,7 +61,8 @@ fn time(text: &str) -> Option<Timestamp> {
 pub(crate) struct Freshness {
     window_ms: u64,
     nonces_max: usize,
-    used: Mutex<Used>,
+    /// By app, of which there are few: one that is busy is not to have others' forgotten.
+    used: Mutex<HashMap<AppKey, Used>>,
 }
 
 #[derive(Debug, Default)]
@@ -75,8 +77,8 @@ impl Freshness {
         Self { window_ms, nonces_max, used: Mutex::default() }
     }
 
-    /// Accepts a request once.
-    pub(crate) fn check(&self, signed: &Signed, now: Timestamp) -> Result<(), ApiError> {
+    /// Accepts a request of an app once.
+    pub(crate) fn check(&self, app: &AppKey, signed: &Signed, now: Timestamp) -> Result<(), ApiError> {
         if self.window_ms == 0 {
             return Ok(());
         }
@@ -84,7 +86,9 @@ impl Freshness {
         if now.since(time).max(time.since(now)) > self.window_ms {
             return Err(ApiError::Signature("the timestamp is too far from the server's time"));
         }
-        if self.nonces_max > 0 && !self.used.lock().first_use(&signed.once, self.nonces_max) {
+        if self.nonces_max > 0
+            && !self.used.lock().entry(app.clone()).or_default().first_use(&signed.signature, self.nonces_max)
+        {
             return Err(ApiError::Signature("this nonce was used before"));
         }
         Ok(())
@@ -92,8 +96,8 @@ impl Freshness {
 }
 
 impl Used {
-    fn first_use(&mut self, once: &str, max: usize) -> bool {
-        if self.known.contains(once) {
+    fn first_use(&mut self, signature: &str, max: usize) -> bool {
+        if self.known.contains(signature) {
             return false;
         }
         if self.oldest_first.len() >= max
@@ -101,9 +105,9 @@ impl Used {
         {
             self.known.remove(&oldest);
         }
-        let once: Arc<str> = Arc::from(once);
-        self.known.insert(once.clone());
-        self.oldest_first.push_back(once);
+        let signature: Arc<str> = Arc::from(signature);
+        self.known.insert(Arc::clone(&signature));
+        self.oldest_first.push_back(signature);
         true
     }
 }
@@ -112,8 +116,13 @@ impl Used {
 mod tests {
     use super::*;
 
+    /// With what stands for its signature.
     fn signed(time: &str, nonce: &str) -> Signed {
-        Signed { time: super::time(time), once: format!("app\n{nonce}\n{time}") }
+        Signed { time: super::time(time), signature: format!("{nonce}{time}") }
+    }
+
+    fn check(freshness: &Freshness, time: &str, nonce: &str, now: Timestamp) -> Result<(), ApiError> {
+        freshness.check(&AppKey::new("app").unwrap(), &signed(time, nonce), now)
     }
 
     #[test]
@@ -129,7 +138,7 @@ mod tests {
     fn without_a_window_an_old_signature_counts_for_ever() {
         let freshness = Freshness::new(0, 10);
         for _ in 0..2 {
-            assert_eq!(freshness.check(&signed("no number", "n"), Timestamp(u64::MAX)), Ok(()));
+            assert_eq!(check(&freshness, "no number", "n", Timestamp(u64::MAX)), Ok(()));
         }
     }
 
@@ -137,13 +146,31 @@ mod tests {
     fn with_a_window_requests_are_fresh_and_used_once() {
         let freshness = Freshness::new(60_000, 2);
         let now = Timestamp(1_795_311_881_922);
-        assert_eq!(freshness.check(&signed("1795311881922", "a"), now), Ok(()));
-        assert_eq!(freshness.check(&signed("1795311881", "a"), now), Ok(()), "another timestamp, so another request");
-        assert!(freshness.check(&signed("1795311881922", "a"), now).is_err(), "a repeat");
+        assert_eq!(check(&freshness, "1795311881922", "a", now), Ok(()));
+        assert_eq!(check(&freshness, "1795311881", "a", now), Ok(()), "another timestamp, so another request");
+        assert!(check(&freshness, "1795311881922", "a", now).is_err(), "a repeat");
         for time in ["1795311821921", "1795311941923", "x"] {
-            assert!(freshness.check(&signed(time, "b"), now).is_err(), "{time}");
+            assert!(check(&freshness, time, "b", now).is_err(), "{time}");
         }
-        assert_eq!(freshness.check(&signed("1795311881922", "c"), now), Ok(()));
-        assert_eq!(freshness.check(&signed("1795311881922", "a"), now), Ok(()), "the memory of nonces is bounded");
+        assert_eq!(check(&freshness, "1795311881922", "c", now), Ok(()));
+        assert_eq!(check(&freshness, "1795311881922", "a", now), Ok(()), "the memory of nonces is bounded");
+    }
+
+    #[test]
+    fn a_repeat_whose_nonce_is_cut_elsewhere_is_a_repeat() {
+        let freshness = Freshness::new(60_000, 10);
+        let now = Timestamp(1_795_311_881_922);
+        assert_eq!(check(&freshness, "1795311881922", "1230", now), Ok(()));
+        assert!(check(&freshness, "01795311881922", "123", now).is_err());
+    }
+
+    #[test]
+    fn what_one_app_used_is_not_forgotten_for_another() {
+        let freshness = Freshness::new(60_000, 1);
+        let now = Timestamp(1_795_311_881_922);
+        let other = AppKey::new("other").unwrap();
+        assert_eq!(check(&freshness, "1795311881922", "a", now), Ok(()));
+        assert_eq!(freshness.check(&other, &signed("1795311881922", "b"), now), Ok(()));
+        assert!(check(&freshness, "1795311881922", "a", now).is_err());
     }
 }

@@ -21,8 +21,8 @@ pub use history::{
 pub use log::{AppendError, Bounds, LogEntry, LogReader, MessageLog, RECORD_BYTES_MAX, ReadError};
 pub use mailbox::{
     BucketBatch, Counted, ListQuery, ListRow, Listed, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
-    RECALLED_KEPT_MS, RangeQuery, RecalledEntry, ReplayFrom, Side, StoredEntry, TimelineEntry, UNREAD_EXACT_MAX,
-    Unread,
+    RECALLED_KEPT_MS, RECALLED_MAX, RangeQuery, RecalledEntry, ReplayFrom, Side, StoredEntry, TimelineEntry,
+    UNREAD_EXACT_MAX, Unread,
 };
 pub use membership::{ClientAddresses, Member, Membership, Missing, Role, Roles, Spoken};
 pub use rebuild::{RebuildAsked, RebuildState, Rebuilds, ViewsAnew};

@@ -84,6 +84,10 @@ pub struct RecalledEntry {
 /// where entries were placed late, their positions are later than their sent times.
 pub const RECALLED_KEPT_MS: u64 = 24 * 3600 * 1000;
 
+/// Of how many messages that were taken back from one user a mailbox knows; of more, those with the newest UIDs, or that were taken back
+/// last.
+pub const RECALLED_MAX: usize = 1_000;
+
 /// One change to one user's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailboxRow {
@@ -195,7 +199,8 @@ pub struct Page {
     /// Whether nothing came after the last entry when this was read.
     pub finished: bool,
     /// What was taken back of this timeline, of which some may be among the entries: whoever shows the page leaves it out. At
-    /// least as long as the entries themselves are kept.
+    /// least as long as the entries themselves are kept, and of at least [`RECALLED_MAX`] messages. A message of which it is not known any
+    /// more is shown, and then the one that took it back.
     pub recalled: Vec<MessageUid>,
 }
 

@@ -77,8 +77,8 @@ pub enum Event {
     Take(PartitionId),
     /// A partition is another node's from now on.
     Release(PartitionId),
-    /// Where the tables stand.
-    Placed(Seat, Mark),
+    /// Where the tables stand, and from where the log is to be read for that: the claim by which it is known what counts.
+    Placed(Seat, Mark, Offset),
     /// The log has accepted records, in order.
     Accepted(Vec<Committed>),
     /// The log has accepted everything below the offset, and something of it was not told.
@@ -196,7 +196,7 @@ impl Archiver {
         match event {
             Event::Take(partition) => self.take(partition, now, effects),
             Event::Release(partition) => self.release(partition, effects),
-            Event::Placed(seat, mark) => self.placed(seat, mark, effects),
+            Event::Placed(seat, mark, from) => self.placed(seat, mark, from, effects),
             Event::Accepted(records) => self.accepted(records, effects),
             Event::Missed(partition, end) => self.missed(partition, end, now),
             Event::Hurry(partition, next) => self.hurry(partition, next, effects),
@@ -254,9 +254,9 @@ impl Archiver {
         self.partitions.get_mut(&seat.partition).filter(|partition| partition.time == seat.time)
     }
 
-    fn placed(&mut self, seat: Seat, mark: Mark, effects: &mut Vec<Effect>) {
+    fn placed(&mut self, seat: Seat, mark: Mark, from: Offset, effects: &mut Vec<Effect>) {
         if let Some(partition) = self.at(seat).filter(|partition| partition.stage == Stage::Placing) {
-            partition.begin_at(mark);
+            partition.begin_at(mark, from);
             effects.push(Effect::Archived(seat.partition, mark.next));
         }
     }

@@ -22,6 +22,7 @@ use crate::metrics::MessageMetrics;
 use crate::progress::Progress;
 use crate::role::{Backends, Clock, RoleError};
 use crate::rollback::RolledBack;
+use crate::takeover::first_needed;
 use crate::troubles::Trouble;
 use rebuild::{Turn, Turns};
 
@@ -48,7 +49,7 @@ enum Done {
     Event(Event),
     /// A reader, and what it has read.
     Read(u64, Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>),
-    Failed(Seat, StoreError),
+    Failed(Seat, RoleError),
     Turn(Turn),
 }
 
@@ -200,14 +201,22 @@ impl ArchiverTask {
                 self.reader = Some(reader);
                 Ok(Some(Event::Read(number, entries)))
             }
-            Done::Read(number, _, Err(error @ ReadError::Unavailable(_))) => {
+            Done::Read(number, _, Err(error)) => {
                 let source = std::error::Error::source(&error);
                 tracing::warn!(%error, ?source, "the archiver cannot read the log now, it is tried again");
+                match error {
+                    ReadError::Unavailable(_) => {}
+                    // It was only the claim, or somebody has to be told: the tables and the log are asked once more.
+                    ReadError::Trimmed { partition, .. } => {
+                        self.wires.progress.note_stopped(partition, false);
+                        let anew = [Event::Release(partition), Event::Take(partition)];
+                        self.ready.extend(anew.map(Done::Event));
+                    }
+                    error => return Err(error.into()),
+                }
                 Ok(Some(Event::NotRead(number)))
             }
-            Done::Read(_, _, Err(error)) => Err(error.into()),
             Done::Failed(seat, error) => {
-                let error = RoleError::from(error);
                 if !error.is_retryable() && !self.outlives(&error) {
                     return Err(error);
                 }
@@ -283,7 +292,11 @@ impl ArchiverTask {
         let backends = self.wires.backends.clone();
         Some(match effect {
             Effect::Place(seat) => Box::pin(async move {
-                done(seat, place(&backends, seat.partition).await.map(|mark| Event::Placed(seat, mark)))
+                let placed = placed(&backends, seat.partition).await;
+                placed.map_or_else(
+                    |error| Done::Failed(seat, error),
+                    |(mark, from)| Done::Event(Event::Placed(seat, mark, from)),
+                )
             }),
             Effect::Read(number, from) => {
                 let kept = self.reader.take();
@@ -313,7 +326,7 @@ impl ArchiverTask {
 fn done(seat: Seat, result: Result<Event, StoreError>) -> Done {
     match result {
         Ok(event) => Done::Event(event),
-        Err(error) => Done::Failed(seat, error),
+        Err(error) => Done::Failed(seat, error.into()),
     }
 }
 
@@ -322,6 +335,18 @@ fn pause(millis: u64, then: Event) -> Doing {
         tokio::time::sleep(Duration::from_millis(millis)).await;
         Done::Event(then)
     })
+}
+
+/// Where the tables stand, and from where to read for that.
+async fn placed(backends: &Backends, partition: PartitionId) -> Result<(Mark, Offset), RoleError> {
+    let mark = place(backends, partition).await?;
+    match first_needed(backends, partition, mark).await? {
+        Some(from) => Ok((mark, from)),
+        None => {
+            let start = backends.log.bounds(partition).await?.start;
+            Err(RoleError::Lost { partition, start, applied: mark.next })
+        }
+    }
 }
 
 /// Below this both tables have everything.

@@ -1,5 +1,6 @@
 //! The loop that decides: publishes and calls in, records to the log, outcomes back.
 
+mod appends;
 mod asking;
 mod intake;
 mod to_peers;
@@ -11,14 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use anser_backend::{AppendError, StoreError};
-use anser_cluster::{
-    Accepted, AccessService, Arrival, Claims, Deliver, Outcome, PeerService, Publish, Refusal, Settled, Way,
-};
+use anser_cluster::{Accepted, AccessService, Arrival, Claims, Deliver, Outcome, PeerService, Publish, Way};
 use anser_core::draft::{Draft, Ticket};
 use anser_core::node::{AppendOutcome, Effect, Node};
 use anser_core::owner::{Committed, Loaded};
@@ -37,6 +36,7 @@ use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
 use crate::sign_in_views::SignInViews;
 use crate::takeover::{ALL_ASKED_AT_ONCE, Step, TAKE_OVERS_AT_ONCE, TakeOver};
+use appends::Appends;
 pub(crate) use asking::load_conversation;
 use to_peers::ToPeers;
 
@@ -77,7 +77,6 @@ enum Answered {
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 type Stepping = Pin<Box<dyn Future<Output = Step> + Send>>;
-type Appending = Pin<Box<dyn Future<Output = (AppendOutcome, Option<AppendError>)> + Send>>;
 
 /// What the loop is connected to.
 pub(crate) struct Wires {
@@ -124,7 +123,7 @@ pub(crate) struct MessageLoop {
     pub(crate) asks: Arc<Semaphore>,
     pub(crate) progress: Progress,
     inputs: mpsc::Receiver<Input>,
-    appends: FuturesOrdered<Appending>,
+    appends: Appends,
     answers: FuturesUnordered<Answering>,
     calls: HashMap<u64, oneshot::Sender<Answer>>,
     next_call: u64,
@@ -157,6 +156,7 @@ impl MessageLoop {
         let owned: Vec<PartitionId> = if cluster.is_some() { Vec::new() } else { count.all().collect() };
         let (me, peers) = cluster.map_or((NodeId::default(), None), |cluster| (cluster.me, Some(cluster.peers)));
         Self {
+            appends: Appends::new(peers.is_none()),
             name: name.to_owned(),
             limits,
             node: Node::new(backends.log.id(), count, owned, limits),
@@ -179,7 +179,6 @@ impl MessageLoop {
             asks: Arc::new(Semaphore::new(ALL_ASKED_AT_ONCE)),
             progress,
             inputs,
-            appends: FuturesOrdered::new(),
             answers: FuturesUnordered::new(),
             calls: HashMap::new(),
             next_call: 0,
@@ -232,8 +231,8 @@ impl MessageLoop {
         ticks: &mut Interval,
         since_reclaim: &mut u32,
     ) -> Result<bool, RoleError> {
-        // Answers of the log first: they free what waits. Inputs last: under load there are always some, and time has to
-        // pass all the same. All branches are cancel-safe.
+        // Answers of the log first: they free what waits. What is always there under load comes last, as time has to pass all the same.
+        // All branches are cancel-safe.
         tokio::select! {
             biased;
             Some((outcome, error)) = self.appends.next(), if !self.appends.is_empty() => {
@@ -243,17 +242,18 @@ impl MessageLoop {
                 }
             }
             Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.answered(answer),
-            () = self.peer_inbox.changed() => self.take_from_peers(),
-            () = self.rolled_back.changed() => self.replay_refused(),
             _ = ticks.tick() => self.tick(since_reclaim),
+            () = self.rolled_back.changed() => self.replay_refused(),
             Some(step) = self.steps.next(), if !self.steps.is_empty() => {
                 self.step(step).await?;
                 // What others said of broken ways comes before what was sent again because of them.
                 self.take_from_peers();
                 // Partitions that come to this node do not keep the others waiting.
-                if let Some(1..) = self.inputs.recv_many(inputs, TURN_INPUTS_MAX).now_or_never() {
-                    self.take_all(inputs).await?;
-                }
+                self.take_what_is_there(inputs).await?;
+            }
+            () = self.peer_inbox.changed() => {
+                self.take_from_peers();
+                self.take_what_is_there(inputs).await?;
             }
             taken = self.inputs.recv_many(inputs, TURN_INPUTS_MAX) => {
                 if taken == 0 {
@@ -274,6 +274,14 @@ impl MessageLoop {
     /// Whether there are no other message nodes.
     pub(crate) fn is_alone(&self) -> bool {
         self.peers.is_none()
+    }
+
+    async fn take_what_is_there(&mut self, inputs: &mut Vec<Input>) -> Result<(), RoleError> {
+        match self.inputs.recv_many(inputs, TURN_INPUTS_MAX).now_or_never() {
+            Some(1..) => self.take_all(inputs).await,
+            // None is there, or none will be: then the loop ends when nothing else is there either.
+            _ => Ok(()),
+        }
     }
 
     async fn take_all(&mut self, inputs: &mut Vec<Input>) -> Result<(), RoleError> {
@@ -307,9 +315,7 @@ impl MessageLoop {
                 }
             }
             Input::Draft(mut draft, answer) => {
-                if draft.ticket == Ticket::None {
-                    draft.ticket = Ticket::Call(self.expect(answer));
-                }
+                draft.ticket = Ticket::Call(self.expect(answer));
                 self.node.publish_for_server(*draft, now, &mut self.effects);
             }
             Input::Command(body, answer) => {
@@ -480,18 +486,6 @@ impl MessageLoop {
         }
         Ok(())
     }
-}
-
-/// The outcomes of publishes that found no room.
-pub(crate) fn refuse_all(publishes: &[Publish]) -> Vec<Settled> {
-    publishes
-        .iter()
-        .map(|p| Settled {
-            connection: p.origin.connection,
-            publish: p.origin.publish,
-            outcome: Err(Refusal::UNAVAILABLE),
-        })
-        .collect()
 }
 
 #[cfg(test)]

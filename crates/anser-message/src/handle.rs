@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
     AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService, Online,
-    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, Way,
+    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
+    Settled, Way,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
@@ -16,7 +17,7 @@ use anser_types::{
     UserKey,
 };
 
-use crate::event_loop::{Answer, Input, refuse_all};
+use crate::event_loop::{Answer, Input};
 use crate::metrics::MessageMetrics;
 use crate::ownership::{FromPeer, PeerInbox};
 use crate::progress::{PartitionState, Progress};
@@ -328,4 +329,15 @@ impl OwnerService for MessageHandle {
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(self.wait_archived_here(partition))
     }
+}
+/// The outcomes of publishes that found no room.
+fn refuse_all(publishes: &[Publish]) -> Vec<Settled> {
+    publishes
+        .iter()
+        .map(|p| Settled {
+            connection: p.origin.connection,
+            publish: p.origin.publish,
+            outcome: Err(Refusal::UNAVAILABLE),
+        })
+        .collect()
 }

@@ -16,9 +16,9 @@ use crate::handle::MessageHandle;
 
 /// How many rows are looked at together, once the first look at a history found too little that the reader may see.
 const ROWS_AT_ONCE: usize = 200;
-/// How often one page of history looks, at most. Only where a user deleted tens of thousands of messages one by one it is
-/// answered with a short page and `more`.
-const LOOKS_MAX: usize = 250;
+/// How often one page of history looks, at most. Only where a user deleted thousands of messages one by one it is answered with a short
+/// page and `more`.
+const LOOKS_MAX: usize = 20;
 
 /// How many rows of a conversation list are read together: each may bring a large message.
 const LIST_ROWS_AT_ONCE: usize = 100;

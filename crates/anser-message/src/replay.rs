@@ -210,12 +210,6 @@ impl MessageLoop {
             Err(error) => {
                 let partitions: Vec<_> = replay.reading.keys().copied().collect();
                 self.replays.under_way.remove(&id);
-                if let ReadError::Trimmed { .. } = error {
-                    tracing::warn!(%error, "a replay waited for so long that it begins anew");
-                    // Whether what is gone is needed says the place from where to read.
-                    self.replays.put_off(id, partitions);
-                    return Ok(());
-                }
                 return self.replay_failed(id, &partitions, error.into());
             }
         };

@@ -120,7 +120,8 @@ impl RoleError {
     /// Whether the same may succeed later.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Read(error) => matches!(error, ReadError::Unavailable(_)),
+            // What was read has gone with its time: whether it is needed says the place from where to read.
+            Self::Read(error) => matches!(error, ReadError::Unavailable(_) | ReadError::Trimmed { .. }),
             Self::Append(error) => {
                 matches!(error, AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))
             }

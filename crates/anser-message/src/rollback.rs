@@ -150,7 +150,10 @@ impl MessageLoop {
         let reclaimed: Vec<_> =
             partitions.into_iter().filter(|partition| self.node.reclaim(*partition, now, &mut self.effects)).collect();
         let count = reclaimed.len();
-        reclaimed.iter().for_each(|partition| self.let_go_of_kept(*partition));
+        for partition in &reclaimed {
+            self.progress.note_not_served(*partition);
+            self.let_go_of_kept(*partition);
+        }
         self.take_over(reclaimed);
         count
     }

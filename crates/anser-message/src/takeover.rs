@@ -29,7 +29,7 @@ use crate::role::RoleError;
 use crate::rollback::Seen;
 use crate::troubles::Trouble;
 use place::Place;
-pub(crate) use place::{ReplayPlace, claim_at, replay_place};
+pub(crate) use place::{ReplayPlace, claim_at, first_needed, replay_place};
 pub(crate) use read::decode;
 use read::{Piece, Reading};
 
@@ -212,8 +212,12 @@ impl MessageLoop {
             tracing::warn!(%partition, %error, ?source, "the partition cannot be taken over now, it is tried again");
         } else if !self.outlives(&error) {
             return Err(error);
-        } else if self.progress.troubles.note(Trouble::NotTakenOver, partition, &error) {
-            tracing::error!(%partition, %error, ?source, "the partition takes nothing in until that is mended");
+        } else {
+            if self.progress.troubles.note(Trouble::NotTakenOver, partition, &error) {
+                tracing::error!(%partition, %error, ?source, "the partition takes nothing in until that is mended");
+            }
+            // Whoever sent what was on its way would wait for as long, and with it all that they say elsewhere.
+            self.node.give_back(partition, (self.clock)(), &mut self.effects);
         }
         self.node.claim_failed(partition);
         self.note_unowned(partition);

@@ -272,6 +272,11 @@ impl Hub {
         }
     }
 
+    /// Tells all nodes that have dialled this one what was taken of what they sent, as far as they do not know.
+    pub(crate) fn tell_taken(&self) {
+        self.sessions.read().values().for_each(|session| session.tell_taken());
+    }
+
     /// Tells all nodes that have dialled this one which claims it holds to.
     pub(crate) fn tell_claims(&self, claims: Claims) {
         // Under the lock: a node that dials meanwhile gets these last.

@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::PeerConfig;
+use crate::link::TOGETHER_BYTES_MAX;
 
 mod given_up;
 #[cfg(test)]
@@ -374,21 +375,23 @@ impl State {
         for (_, key, node) in &due {
             self.move_to(key, *node);
         }
-        let mut groups: BTreeMap<NodeId, (u32, Vec<Publish>)> = BTreeMap::new();
+        let mut groups: BTreeMap<NodeId, Group> = BTreeMap::new();
         for (_, key, node) in due {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
-            let (attempt, group) = groups.entry(node).or_default();
-            if !group.is_empty() && (*attempt != entry.attempts || group.len() >= AGAIN_MAX) {
-                ways.send(node, *attempt, std::mem::take(group));
+            let group = groups.entry(node).or_default();
+            if !group.has_room_for(entry) {
+                let Group { attempt, publishes, .. } = std::mem::take(group);
+                ways.send(node, attempt, publishes);
             }
-            *attempt = entry.attempts;
+            group.attempt = entry.attempts;
+            group.bytes += entry.publish.content.len();
             let told = self.told.get(&entry.publish.sender).map_or(Timestamp::ZERO, |(time, _)| *time);
             entry.publish.floor = entry.publish.floor.max(told);
-            group.push(entry.publish.clone());
+            group.publishes.push(entry.publish.clone());
             entry.attempts = entry.attempts.saturating_add(1);
         }
-        for (node, (attempt, group)) in groups {
-            ways.send(node, attempt, group);
+        for (node, Group { attempt, publishes, .. }) in groups {
+            ways.send(node, attempt, publishes);
         }
     }
 
@@ -453,6 +456,22 @@ impl State {
                 self.loads.remove(&node);
             }
         }
+    }
+}
+
+/// Publishes that are sent again in one frame.
+#[derive(Default)]
+struct Group {
+    attempt: u32,
+    bytes: usize,
+    publishes: Vec<Publish>,
+}
+
+impl Group {
+    fn has_room_for(&self, entry: &Entry) -> bool {
+        let bytes = self.bytes + entry.publish.content.len();
+        let has_room = self.publishes.len() < AGAIN_MAX && bytes <= TOGETHER_BYTES_MAX;
+        self.publishes.is_empty() || (self.attempt == entry.attempts && has_room)
     }
 }
 

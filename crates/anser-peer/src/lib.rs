@@ -17,6 +17,7 @@ mod config;
 mod dial;
 mod directory;
 mod hub;
+mod incoming;
 mod kept;
 mod link;
 mod members;

@@ -31,6 +31,8 @@ pub(crate) mod tests;
 const CALLS_MAX: usize = 8_192;
 /// Forwards in one frame.
 const FORWARDS_AT_ONCE: usize = 64;
+/// Bytes of messages in one frame, if that are several: far less than the other side reads.
+pub(crate) const TOGETHER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes beyond which the stream is given up: what fills it has bounds of its own, which add up to less.
 const OUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -147,7 +149,7 @@ impl Link {
                 let lost_through = state.lost_through;
                 forwards.retain(|forward| forward.oldest > lost_through);
                 while !forwards.is_empty() {
-                    let rest = forwards.split_off(forwards.len().min(FORWARDS_AT_ONCE));
+                    let rest = forwards.split_off(how_many(forwards.iter().map(|forward| forward.content.len())));
                     state.put(&Frame::Forwards(std::mem::replace(&mut forwards, rest)));
                 }
             } else {
@@ -229,6 +231,7 @@ impl Link {
                 state.lose_forwards();
             }
             state.up = false;
+            state.broken = false;
             state.stream += 1;
             state.out.clear();
             state.hints.broken();
@@ -310,6 +313,17 @@ impl Link {
         }
         result
     }
+}
+
+/// How many of the first forwards go into one frame, by the sizes of their contents.
+fn how_many(sizes: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    let fits = |size: &usize| {
+        bytes += size;
+        bytes <= TOGETHER_BYTES_MAX
+    };
+    // The first one goes alone if it has to.
+    sizes.take(FORWARDS_AT_ONCE).take_while(fits).count().max(1)
 }
 
 /// Takes a question back whose caller has gone.

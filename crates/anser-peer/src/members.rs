@@ -16,7 +16,7 @@ use crate::node::Announced;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many times as often the list is read while somebody in it does not answer: that says when a dead node's lease is over.
 const HURRY: u32 = 4;
-/// How often publishes are looked at that have no outcome.
+/// How often publishes are looked at that have no outcome, and others are told what was taken of what they sent.
 const SWEEP: Duration = Duration::from_millis(250);
 
 /// Watches the list until it is cut off. While it cannot be read, the last one holds.
@@ -46,13 +46,14 @@ pub(crate) async fn watch(hub: Arc<Hub>, membership: Arc<dyn Membership>) {
     }
 }
 
-/// Refuses what has no outcome for too long, until it is cut off.
+/// Refuses what has no outcome for too long, and tells others what was taken, until it is cut off.
 pub(crate) async fn sweep(hub: Arc<Hub>) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         hub.kept.expire(Instant::now(), &*hub);
+        hub.tell_taken();
     }
 }
 

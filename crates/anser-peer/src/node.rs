@@ -9,11 +9,11 @@ use anser_runtime::{Clock, Fate, Tasks};
 use anser_types::{LogId, NodeId, PartitionCount, Timestamp};
 use tokio::net::TcpListener;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::accept::PeerService;
 use crate::dial::WINDOW_BYTES;
 use crate::hub::{Hub, HubParts};
+use crate::incoming::Incoming;
 use crate::members::Word;
 use crate::tls::Certificates;
 use crate::wire::{Hello, OLDEST, VERSION};
@@ -231,10 +231,10 @@ impl PeerNode {
             .http2_keepalive_interval(Some(config.keepalive_every))
             .http2_keepalive_timeout(Some(config.keepalive_timeout));
         if let Some(certificates) = &self.hub.certificates {
-            server = server.tls_config(certificates.of_server()).map_err(TlsError::from)?;
+            server = server.tls_config(certificates.of_server(config.connect_timeout)).map_err(TlsError::from)?;
         }
         let service = PeerService { hub: Arc::clone(&self.hub) };
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = Incoming::new(listener, config.connect_timeout);
         let serving = server.add_service(service).serve_with_incoming(incoming);
         let serving = async move {
             if let Err(error) = serving.await {

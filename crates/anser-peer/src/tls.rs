@@ -1,6 +1,7 @@
 //! Certificates of nodes, from PEM files.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
@@ -39,8 +40,10 @@ impl Certificates {
         })
     }
 
-    pub(crate) fn of_server(&self) -> ServerTlsConfig {
-        ServerTlsConfig::new().identity(self.identity.clone()).client_ca_root(self.authority.clone())
+    /// Whoever connects has so long to show a certificate.
+    pub(crate) fn of_server(&self, patience: Duration) -> ServerTlsConfig {
+        let config = ServerTlsConfig::new().timeout(patience);
+        config.identity(self.identity.clone()).client_ca_root(self.authority.clone())
     }
 
     pub(crate) fn of_client(&self) -> ClientTlsConfig {

@@ -37,7 +37,7 @@ pub use conversation::{
 pub use down_stream::{Direction, DownStreamRef};
 pub use history::{CleanHisMsgInput, CleanMsgBatchReq, DeleteMsg, DeleteMsgInput, HistoryMsgInput, HistoryMsgOuput};
 pub use limits::{BodyError, BodyLimits, decode, decode_within};
-pub use message::{DownStreamMessage, NotifyMsg, PushExtra, UpStreamMessage};
+pub use message::{DownStreamMessage, NotifyMsg, PushExtra, RECALL_OBJECT_NAME, UpStreamMessage};
 pub use page::{put_history_page, put_notify, put_pull_answer};
 pub use receipt::{GrpMsgReadUser, GrpReadReceiptMsg, GrpReadReceiptQryReq, GrpReadReceiptQryResp};
 pub use sync::{

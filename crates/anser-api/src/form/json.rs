@@ -1,16 +1,17 @@
 //! A JSON object as parameters. Numbers and inner objects keep their text, so that nothing is lost to rounding or sorting.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{FIELDS_MAX, FormError};
+use super::{FIELDS_MAX, Field, FormError};
 
-pub(super) fn fields(body: &[u8]) -> Result<Vec<(String, String)>, FormError> {
+pub(super) fn fields(body: &[u8]) -> Result<Vec<Field>, FormError> {
     let object: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(|_| FormError::NotAnObject)?;
     let mut fields = Vec::new();
     for (key, value) in object {
-        add(&mut fields, key, value);
+        add(&mut fields, key.into(), value);
         if fields.len() > FIELDS_MAX {
             return Err(FormError::TooMany);
         }
@@ -18,17 +19,17 @@ pub(super) fn fields(body: &[u8]) -> Result<Vec<(String, String)>, FormError> {
     Ok(fields)
 }
 
-fn add(fields: &mut Vec<(String, String)>, key: String, value: &RawValue) {
+fn add(fields: &mut Vec<Field>, key: Arc<str>, value: &RawValue) {
     match value.get().as_bytes().first() {
         Some(b'n') => {}
         Some(b'[') => {
             let list: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            fields.extend(list.into_iter().map(|value| (key.clone(), text(value))));
+            fields.extend(list.into_iter().take(FIELDS_MAX + 1).map(|value| (Arc::clone(&key), text(value))));
         }
         // Published SDKs write the one map that there is as `group[id]=name`; in JSON it may be an object.
-        Some(b'{') if key == "group" => {
+        Some(b'{') if &*key == "group" => {
             let map: BTreeMap<String, &RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            fields.extend(map.into_iter().map(|(inner, value)| (format!("{key}[{inner}]"), text(value))));
+            fields.extend(map.into_iter().map(|(inner, value)| (format!("{key}[{inner}]").into(), text(value))));
         }
         _ => fields.push((key, text(value))),
     }

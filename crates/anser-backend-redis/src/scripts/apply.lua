@@ -17,8 +17,8 @@ local ROW_VERSION = 1
 local TIMES_MAX, TIME_BYTES = 128, 6
 -- Keys of a user are trimmed and their expiry renewed when its positions have moved on by so much, or after so many changes.
 local TIDY_MS, TIDY_CHANGES = 3600000, 64
--- The bytes of a UID.
-local UID_BYTES = 10
+-- The bytes of a UID, and of how many messages it is kept that they were taken back.
+local UID_BYTES, RECALLED_MAX = 10, 1000
 -- So many entries are trimmed at once.
 local TRIM_MAX = 1000
 local NO_MARK = string.rep('0', 40)
@@ -205,6 +205,15 @@ local function open_list_row(user, conversation)
   return row
 end
 
+-- UIDs one behind the other, with one more; those that came first go if there are too many.
+local function add_uid(uids, uid)
+  local at = string.find(uids, uid, 1, true)
+  while at and at % UID_BYTES ~= 1 do
+    at = string.find(uids, uid, at + 1, true)
+  end
+  return at and uids or string.sub(uids .. uid, -RECALLED_MAX * UID_BYTES)
+end
+
 -- What each kind of row does. Returns the answer for it.
 local kinds = {}
 
@@ -236,8 +245,7 @@ end
 -- A message was taken back. The body: its UID, then time and body of the one that did it, for the list.
 function kinds.C(user, row)
   local uid, by = string.sub(row.body, 1, UID_BYTES), string.sub(row.body, UID_BYTES + 1)
-  local recalled = user.recalled or redis.call('HGET', user.state, 'recalled') or ''
-  user.recalled = kept_recalled(recalled, bucket.expired, uid) .. uid
+  user.recalled = add_uid(user.recalled or redis.call('HGET', user.state, 'recalled') or '', uid)
   local listed = open_list_row(user, row.conversation)
   recall_unread(listed, row.time)
   if listed.last ~= '' and struct.unpack('>I8', listed.last) == row.time then
@@ -286,6 +294,9 @@ local function write_user(user)
         fields[#fields + 1] = value
       end
     end
+  end
+  if is_tidied and user.recalled then
+    user.recalled = kept_recalled(user.recalled, bucket.expired)
   end
   if user.recalled and user.recalled ~= '' then
     fields[#fields + 1] = 'recalled'

@@ -48,13 +48,13 @@ local function is_older(rebuilt, of_bucket)
   return tonumber(rebuilt or 0) < tonumber(of_bucket or 0)
 end
 
--- What was taken back of a timeline, UIDs one behind the other, without those whose entries are gone for good, and without one.
--- A UID begins with 42 bits of sent time. Entries may lie at later places than their sent times: a day is allowed for that.
-local function kept_recalled(uids, expired, except)
+-- What was taken back of a timeline, UIDs one behind the other, without those whose entries are gone for good. A UID begins with 42 bits
+-- of sent time. Entries may lie at later places than their sent times: a day is allowed for that.
+local function kept_recalled(uids, expired)
   local kept = {}
   for at = 1, #uids, 10 do
     local uid = string.sub(uids, at, at + 9)
-    if uid ~= except and math.floor(struct.unpack('>I6', uid) / 64) + 86400000 >= expired then
+    if math.floor(struct.unpack('>I6', uid) / 64) + 86400000 >= expired then
       kept[#kept + 1] = uid
     end
   end

@@ -86,6 +86,7 @@ macro_rules! mailbox_suite {
             a_list_shows_what_took_its_last_message_back,
             a_recall_brings_no_conversation_onto_the_list,
             recalls_are_skipped_below_the_mark_and_go_with_the_entries,
+            of_so_many_recalls_the_newest_are_known,
             users_see_nothing_of_each_other,
             cursors_never_move_back,
             entries_are_placed_with_where_their_users_are,

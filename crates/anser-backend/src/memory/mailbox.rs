@@ -13,7 +13,8 @@ use anser_types::{
 
 use crate::{
     BoxFuture, BucketBatch, Counted, ListQuery, ListRow, Mailbox, MailboxRow, Online, Page, PartitionRows, Placed,
-    RECALLED_KEPT_MS, RangeQuery, RecalledEntry, ReplayFrom, Side, StoreError, StoredEntry, TimelineEntry, Unread,
+    RECALLED_KEPT_MS, RECALLED_MAX, RangeQuery, RecalledEntry, ReplayFrom, Side, StoreError, StoredEntry,
+    TimelineEntry, Unread,
 };
 
 /// A [`Mailbox`] in memory. Clones are the same handle on the same tables.
@@ -95,6 +96,9 @@ impl UserBox {
     fn recall(&mut self, recalled: RecalledEntry) {
         let RecalledEntry { conversation, uid, sent, by_sent, by_side, by_record, .. } = recalled;
         self.recalled.insert(uid);
+        if self.recalled.len() > RECALLED_MAX {
+            self.recalled.pop_first();
+        }
         if let Some(row) = self.list.get_mut(&conversation) {
             row.unread.recall(sent);
             if let Some(last) = row.last.as_mut().filter(|(last, ..)| *last == sent) {

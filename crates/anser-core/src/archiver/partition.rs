@@ -107,13 +107,13 @@ impl Partition {
         first.or(self.behind_since)
     }
 
-    /// The tables stand here.
-    pub(super) fn begin_at(&mut self, mark: Mark) {
+    /// The tables stand here, and the log is read from there.
+    pub(super) fn begin_at(&mut self, mark: Mark, from: Offset) {
         self.stage = Stage::Reading;
         self.tries = 0;
         self.next = mark.next;
         self.claim = mark.claim;
-        self.read_at = mark.first_needed();
+        self.read_at = from;
         self.fence = Fence::new(self.log);
     }
 

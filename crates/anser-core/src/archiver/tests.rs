@@ -166,7 +166,7 @@ impl World {
     fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Place(seat) if self.is_away => Some(Event::Failed(seat)),
-            Effect::Place(seat) => Some(Event::Placed(seat, self.mark)),
+            Effect::Place(seat) => Some(Event::Placed(seat, self.mark, self.mark.first_needed())),
             Effect::Read(number, from) => {
                 self.reads += 1;
                 if let Some((_, from)) = from.first() {
@@ -361,7 +361,7 @@ fn never_skip_silently_a_log_that_ends_before_what_is_archived_stops_the_archive
     let mut effects = Vec::new();
     world.machine.handle(Event::Take(P), world.now, &mut effects).unwrap();
     let seat = Seat { partition: P, time: 1 };
-    world.machine.handle(Event::Placed(seat, world.mark), world.now, &mut effects).unwrap();
+    world.machine.handle(Event::Placed(seat, world.mark, world.mark.first_needed()), world.now, &mut effects).unwrap();
     world.machine.handle(Event::Read(1, vec![world.entry(0)]), world.now, &mut effects).unwrap();
     let error = world.machine.handle(Event::Read(1, Vec::new()), world.now, &mut effects).unwrap_err();
     assert!(matches!(error, ArchiverError::WentBack { end: Offset(1), archived: Offset(9), .. }), "{error}");

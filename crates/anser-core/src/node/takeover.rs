@@ -60,6 +60,16 @@ impl Node {
         }
     }
 
+    /// Nobody can say when the partition is served. What was on its way into the log when its claim was lost goes back to where it came
+    /// from: what is there after all is recognised when it comes again.
+    pub fn give_back(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let now = self.advance(now);
+        if let Some(owned) = self.owners.get_mut(&partition) {
+            owned.owner.lose_for_sure(&mut self.owner_effects);
+        }
+        self.settle_down(now, effects);
+    }
+
     /// Takes in a counted record, applied or not: for resends, and for the partition's floor.
     pub fn remember(&mut self, partition: PartitionId, offset: Offset, body: &Body) {
         if let Some(owned) = self.owners.get_mut(&partition) {

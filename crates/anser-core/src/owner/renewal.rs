@@ -2,7 +2,8 @@
 //!
 //! Where a log takes in records that do not count, a reader that begins at an arbitrary offset cannot know which claim is the
 //! newest there, and skips everything up to the next claim record. A long-lived owner therefore appends its claim anew now
-//! and then, in front of the record that it decides next. What follows counts under the new claim.
+//! and then, in front of the record that it decides next. What follows counts under the new claim. So no record is much younger than its
+//! claim, however long nothing was said: the log does not let go of a claim and keep what counts by it.
 //!
 //! Only while nothing is on its way into the log: a claim counts wherever it lands, and what follows it would count although a
 //! record before it was lost. That record comes again, and would be later than what was sent after it (**in-order**).
@@ -37,8 +38,7 @@ impl Owner {
     /// on its way.
     pub(super) fn renew_claim_when_due(&mut self) {
         let Writing { sequence, since, .. } = self.writing;
-        let is_due = sequence > 0
-            && self.in_flight.is_empty()
+        let is_due = self.in_flight.is_empty()
             && (sequence >= self.limits.claim_renew_records || self.now.since(since) >= self.limits.claim_renew_ms);
         if !is_due {
             return;

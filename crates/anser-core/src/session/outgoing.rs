@@ -1,7 +1,7 @@
 //! A message that the application wants sent.
 
 use anser_rmtp::PublishTopic;
-use anser_rmtp::body::UpStreamMessage;
+use anser_rmtp::body::{RECALL_OBJECT_NAME, UpStreamMessage};
 use anser_types::{
     ClientMessageId, Conversation, ConversationType, MessageClass, MessageFlags, MessageUid, Timestamp, UserId,
 };
@@ -73,7 +73,7 @@ impl Outgoing {
             "sentTime": sent.0,
         });
         let flags = MessageFlags::PERSIST;
-        let new = Self::new(conversation, Bytes::from_static(b"RC:RcCmd"), content.to_string());
+        let new = Self::new(conversation, Bytes::from_static(RECALL_OBJECT_NAME), content.to_string());
         Self { flags, recall: true, ..new }
     }
 

@@ -2,7 +2,7 @@
 
 use anser_cluster::{Accepted, Publish, Recall, Refusal, ServerPublish};
 use anser_rmtp::PublishKind;
-use anser_rmtp::body::{self, BodyError, BodyLimits, UpStreamMessage};
+use anser_rmtp::body::{self, BodyError, BodyLimits, RECALL_OBJECT_NAME, UpStreamMessage};
 use anser_rmtp::frame::{self, Qos, Target};
 use anser_types::{
     ClientMessageId, ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, Timestamp, UserId,
@@ -56,6 +56,10 @@ impl Terminal {
         let Target::Id(target) = publish.target else { return Err(Status::BAD_PARAMETER) };
         self.admit(now)?;
         let body = self.read_body(publish.body)?;
+        // To whoever gets it, it says that the server has taken a message back.
+        if *body.classname == *RECALL_OBJECT_NAME {
+            return Err(Status::BAD_PARAMETER);
+        }
         let confirmed = publish.qos.is_confirmed() && class != MessageClass::Status;
         let message_id = confirmed.then_some(publish.message_id);
         let publish = self.publish_of(body, Addressed { kind, class, target }, message_id)?;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anser_backend::{HistoryQuery, LogEntry, Order, ReadError, RebuildAsked, Rebuilds, ViewsAnew};
+use anser_backend::{HistoryQuery, LogEntry, Order, RebuildAsked, Rebuilds, ViewsAnew};
 use anser_core::archiver::{Anew, First, Known};
 use anser_types::{Offset, PartitionId, Subject};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{HEADS_AT_ONCE, READ_BYTES, load, place};
 use crate::role::{Backends, RoleError};
-use crate::takeover::claim_at;
+use crate::takeover::{claim_at, first_needed};
 
 /// How long everything is left alone that did not do what it was asked.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -34,12 +34,8 @@ pub(super) async fn rebuild(backends: Backends, task: Task) -> Result<bool, Role
     let mut failures: u32 = 0;
     loop {
         match once(&backends, &*rebuilds, task).await {
-            // What was read may have gone with its time: the log begins later now. What is damaged may be mended.
-            Err(error)
-                if error.is_retryable()
-                    || error.meets_every_owner()
-                    || matches!(error, RoleError::Read(ReadError::Trimmed { .. })) =>
-            {
+            // What is damaged may be mended.
+            Err(error) if error.is_retryable() || error.meets_every_owner() => {
                 failures = failures.saturating_add(1);
                 if failures.is_power_of_two() {
                     let (partition, source) = (task.partition, std::error::Error::source(&error));
@@ -55,7 +51,7 @@ pub(super) async fn rebuild(backends: Backends, task: Task) -> Result<bool, Role
 /// Whether the log has let go of what tables lack, so that nobody can go on from where they stand.
 pub(super) async fn is_short(backends: &Backends, partition: PartitionId) -> Result<bool, RoleError> {
     let mark = place(backends, partition).await?;
-    Ok(backends.log.bounds(partition).await?.start > mark.first_needed())
+    Ok(first_needed(backends, partition, mark).await?.is_none())
 }
 
 async fn once(backends: &Backends, rebuilds: &dyn Rebuilds, task: Task) -> Result<bool, RoleError> {

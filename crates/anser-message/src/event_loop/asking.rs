@@ -17,15 +17,18 @@ impl MessageLoop {
         let Append { partition, epoch, expected, records } = append;
         let (count, begun, metrics) = (records.len(), Instant::now(), Arc::clone(&self.metrics));
         let done = self.backends.log.append_at(partition, expected, records);
-        self.appends.push_back(Box::pin(async move {
-            let (landed, error) = match done.await {
-                Ok(first) => (Landed::At(first), None),
-                Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
-                Err(error) => (Landed::Nowhere, Some(error)),
-            };
-            metrics.appended(begun.elapsed(), error.as_ref());
-            (AppendOutcome { partition, epoch, expected, landed, count }, error)
-        }));
+        self.appends.push(
+            partition,
+            Box::pin(async move {
+                let (landed, error) = match done.await {
+                    Ok(first) => (Landed::At(first), None),
+                    Err(error @ AppendError::Unknown(_)) => (Landed::Unknown, Some(error)),
+                    Err(error) => (Landed::Nowhere, Some(error)),
+                };
+                metrics.appended(begun.elapsed(), error.as_ref());
+                (AppendOutcome { partition, epoch, expected, landed, count }, error)
+            }),
+        );
     }
 
     pub(super) fn load(&mut self, place: (PartitionId, u64), subject: Subject) {

@@ -57,11 +57,13 @@ pub(super) async fn find(
     let search = Search { log: Arc::clone(&backends.log), partition };
     let (bounds, mailbox) = search.replay_place(backends, limits, now).await?;
     let directory = backends.directory.replay_from(partition).await?;
-    if bounds.start > directory.first_needed() && !is_rebuilt(backends, partition).await? {
-        return Err(RoleError::Lost { partition, start: bounds.start, applied: directory.first_needed() });
-    }
+    let changes = match search.needed(bounds, directory).await? {
+        Some(needed) => needed,
+        None if is_rebuilt(backends, partition).await? => bounds.start,
+        None => return Err(RoleError::Lost { partition, start: bounds.start, applied: directory.next }),
+    };
     let ReplayPlace { start: mailbox, replay_from } = mailbox;
-    let needed = mailbox.min(directory.first_needed()).max(bounds.start);
+    let needed = mailbox.min(changes);
     let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
     let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
     // There is no use in more than the owner remembers.
@@ -70,6 +72,16 @@ pub(super) async fn find(
     let window = search.claim_of(window).await?;
     let start = needed.min(window.max(bounds.start));
     Ok(Place { end: bounds.end, start, replay_from, changes_from: directory.next })
+}
+
+/// From where the log is read for tables that stand at a mark; `None` if it has let go of what they lack.
+pub(crate) async fn first_needed(
+    backends: &Backends,
+    partition: PartitionId,
+    mark: Mark,
+) -> Result<Option<Offset>, RoleError> {
+    let search = Search { log: Arc::clone(&backends.log), partition };
+    search.needed(search.log.bounds(partition).await?, mark).await
 }
 
 /// Whether the directory is to be made anew from what the log holds, so that what it lacks is known to be gone.
@@ -134,19 +146,35 @@ impl Search {
         let partition = self.partition;
         let place = backends.mailbox.begin_replay(partition).await?;
         let (bounds, kept_from) = (self.log.bounds(partition).await?, now.minus(limits.offline_retention_ms));
-        let (needed, replay_from) = match place {
-            ReplayFrom::Mark(mark) if bounds.start <= mark.first_needed() => (mark.first_needed(), mark.next),
-            // It was wiped: nothing is there that could be wrong.
-            ReplayFrom::Mark(mark) if mark == Mark::default() => {
-                tracing::warn!(%partition, begins = %bounds.start, "the mailbox has nothing of the partition, and gets what the log has");
-                self.what_timelines_keep(bounds, kept_from).await?
-            }
-            ReplayFrom::Mark(mark) => {
-                return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.first_needed() });
-            }
+        let (start, replay_from) = match place {
             ReplayFrom::Anew => self.what_timelines_keep(bounds, kept_from).await?,
+            ReplayFrom::Mark(mark) => match self.needed(bounds, mark).await? {
+                Some(needed) => (needed, mark.next),
+                // It was wiped: nothing is there that could be wrong.
+                None if mark == Mark::default() => {
+                    tracing::warn!(%partition, begins = %bounds.start, "the mailbox has nothing of the partition, and gets what the log has");
+                    self.what_timelines_keep(bounds, kept_from).await?
+                }
+                None => return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.next }),
+            },
         };
-        Ok((bounds, ReplayPlace { start: needed.max(bounds.start), replay_from }))
+        Ok((bounds, ReplayPlace { start, replay_from }))
+    }
+
+    /// From where to read for a table that stands at a mark: the claim by which it is known whether the next record counts. `None` if the
+    /// log has let go of what the table lacks.
+    ///
+    /// The log may have let go of the claim of the mark alone, as nothing was said for so long. Then the next record lies under a newer
+    /// one, or there is none; a record that the log keeps without its claim is lost, as nobody can know that it counts.
+    async fn needed(&self, bounds: Bounds, mark: Mark) -> Result<Option<Offset>, RoleError> {
+        if bounds.start <= mark.first_needed() {
+            return Ok(Some(mark.first_needed()));
+        }
+        if mark.next < bounds.start {
+            return Ok(None);
+        }
+        let claim = if mark.next < bounds.end { self.claim_of(mark.next).await? } else { mark.next };
+        Ok((claim >= bounds.start).then_some(claim))
     }
 
     /// The claim that the record at an offset was written under, by its own word; or the record itself, if it is a claim.

@@ -1,6 +1,7 @@
 //! Stores in which somebody has to mend something. What that is about waits, and says so; the rest of the node goes on: were it to end, so
 //! would the next owner.
 
+use anser_backend::MessageLog as _;
 use anser_backend::memory::{Answers, SavedMailbox};
 use anser_cluster::OwnerService as _;
 use anser_message::Trouble;
@@ -9,17 +10,17 @@ use anser_types::{Offset, PartitionCount, PartitionId, Subject};
 use crate::handover::{ME, owning};
 use crate::replay::{KnowingNoGroup, all_mine};
 use crate::world::World;
-use crate::{P, PRIVATE, app, key};
+use crate::{HOUR_MS, P, PRIVATE, app, key};
 
 /// The partition of what alice and somebody say.
 fn partition_with(name: &str) -> PartitionId {
     Subject::private(app(), key("alice").user, key(name).user).partition(PartitionCount::EMBEDDED)
 }
 
-/// One of several nodes, the log of which has let go of the first message to bob and of the claim that it lies behind.
+/// One of several nodes, the log of which has let go of the first messages to bob and of the claim that they lie behind.
 struct Trimmed {
     world: World,
-    /// The mailbox as it was before all, and after that message.
+    /// The mailbox as it was before all, and after the first of them.
     empty: SavedMailbox,
     old: SavedMailbox,
 }
@@ -32,12 +33,21 @@ impl Trimmed {
         world.handle().owners_changed(all_mine(&world.log));
         world.says("bob", "1").await;
         let old = world.mailbox.save();
+        world.says("bob", "and").await;
         world.start_again().await;
         world.says("bob", "2").await;
-        world.until(async || world.history("bob", PRIVATE, "alice").await == ["2", "1"]).await;
-        world.log.trim(partition_with("bob"), Offset(2));
+        world.until(async || world.history("bob", PRIVATE, "alice").await == ["2", "and", "1"]).await;
+        world.log.trim(partition_with("bob"), Offset(3));
         Self { world, empty, old }
     }
+}
+
+/// One of several nodes that has heard "1" to bob, which is everywhere.
+async fn heard_one() -> World {
+    let world = owning().await;
+    world.says("bob", "1").await;
+    world.until(async || world.history("bob", PRIVATE, "alice").await == ["1"]).await;
+    world
 }
 
 impl World {
@@ -84,6 +94,36 @@ async fn nothing_lost_a_mailbox_that_was_wiped_gets_what_the_log_has() {
     world.handle().owners_changed(all_mine(&world.log));
     world.until_timeline("bob", &["2", "3"]).await;
     assert!(world.troubled().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_where_nothing_was_said_for_longer_than_the_log_keeps_it_goes_on_as_before() {
+    let mut world = heard_one().await;
+    let forgets = world.mailbox.save();
+    world.log.trim(P, Offset(2));
+    world.clock.advance(HOUR_MS);
+    // A replay of what is served, and a take-over.
+    world.mailbox.roll_back(&forgets);
+    world.says("bob", "2").await;
+    world.until_timeline("bob", &["1", "2"]).await;
+    world.until(async || world.history("bob", PRIVATE, "alice").await == ["2", "1"]).await;
+    world.log.trim(P, world.log.bounds(P).await.unwrap().end);
+    world.clock.advance(HOUR_MS);
+    world.start_again().await;
+    world.says("bob", "3").await;
+    world.until_timeline("bob", &["1", "2", "3"]).await;
+    world.until(async || world.history("bob", PRIVATE, "alice").await == ["3", "2", "1"]).await;
+    assert!(world.troubled().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_skip_silently_a_record_that_the_log_keeps_without_its_claim_is_missed() {
+    let world = heard_one().await;
+    let forgets = world.mailbox.save();
+    world.says("bob", "2").await;
+    world.log.trim(P, Offset(1));
+    world.mailbox.roll_back(&forgets);
+    world.until(async || world.troubled() == [(Trouble::NotTakenOver, P)]).await;
 }
 
 #[tokio::test(start_paused = true)]

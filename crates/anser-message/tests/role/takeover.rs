@@ -195,7 +195,7 @@ async fn a_rebuild_begins_where_timelines_do_and_is_what_a_trimmed_log_takes() {
     world.log.trim(P, Offset(3));
     world.mailbox.applied(P, Mark { claim: Claim(Offset(0)), next: Offset(2) }).await.unwrap();
     let refused = world.refused().await;
-    assert!(matches!(refused, RoleError::MailboxLost { start: Offset(3), applied: Offset(0), .. }), "{refused}");
+    assert!(matches!(refused, RoleError::MailboxLost { start: Offset(3), applied: Offset(2), .. }), "{refused}");
     world.mailbox.ask_rebuild();
     world.start().await;
     world.until_timeline("bob", &["4"]).await;

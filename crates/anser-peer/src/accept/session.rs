@@ -26,6 +26,9 @@ const CALLS_MAX: usize = 8_192;
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes beyond which the stream is given up. Outcomes and answers are as many as the other side keeps open.
 const OUT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Frames that were taken and that the other side was not told of. With more it is told at once; else with what is sent next, or by
+/// the next [`Session::tell_taken`]. It keeps of each where arrivals in it lie, until then.
+const UNTOLD_MAX: u64 = 64;
 /// Forwards without an answer beyond which the stream is given up.
 const FORWARDS_MAX: usize = 1_048_576;
 
@@ -47,8 +50,9 @@ struct State {
     /// It is over.
     closed: bool,
     waker: Option<Waker>,
-    /// Frames that were taken over.
+    /// Frames that were taken over, and how many of them the other side was told of.
     taken: u64,
+    told: u64,
     /// What was forwarded on this stream and not answered. An answer to anything else is for a stream that is gone.
     forwarded: HashSet<u64>,
 }
@@ -116,13 +120,26 @@ impl Session {
                 return false;
             }
         }
-        let taken = {
+        let is_much = {
             let mut state = self.state.lock();
             state.taken = state.taken.saturating_add(count);
-            state.taken
+            state.taken - state.told >= UNTOLD_MAX
         };
-        self.put(&Frame::Taken { frames: taken });
+        if is_much {
+            self.tell_taken();
+        }
         true
+    }
+
+    /// Tells the other side how many frames were taken, if it does not know.
+    pub(crate) fn tell_taken(&self) {
+        let is_new = {
+            let state = self.state.lock();
+            state.told < state.taken
+        };
+        if is_new {
+            self.change(State::put_taken);
+        }
     }
 
     fn take_one(self: &Arc<Self>, hub: &Arc<Hub>, (from, way): (NodeId, Way), frame: Frame) -> bool {
@@ -223,6 +240,9 @@ impl Session {
         if state.closed {
             return Poll::Ready(None);
         }
+        if !state.out.is_empty() {
+            state.put_taken();
+        }
         match state.out.take() {
             Some(batch) => {
                 drop(state);
@@ -234,6 +254,15 @@ impl Session {
                 state.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl State {
+    fn put_taken(&mut self) {
+        if self.told < self.taken && !self.finished && !self.closed {
+            self.told = self.taken;
+            self.out.put(&Frame::Taken { frames: self.taken });
         }
     }
 }
@@ -289,5 +318,31 @@ mod tests {
         let status = Forward { id: 10, class: MessageClass::Status, ..forward() };
         session.note_forwarded(&[forward(), status]);
         assert_eq!(session.state.lock().forwarded, HashSet::from([forward().id]));
+    }
+
+    fn sent(session: &Session) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Poll::Ready(Some(batch)) = session.poll_batch(&Context::from_waker(Waker::noop())) {
+            frames.extend(crate::wire::read(&batch).unwrap());
+        }
+        frames
+    }
+
+    fn took(session: &Session, frames: u64) {
+        session.state.lock().taken += frames;
+    }
+
+    #[test]
+    fn what_was_taken_is_told_with_what_is_sent_anyway_or_when_it_is_time() {
+        let session = Session::default();
+        took(&session, 3);
+        assert!(sent(&session).is_empty());
+        session.settle(Vec::new());
+        assert_eq!(sent(&session), [Frame::Settled(Vec::new()), Frame::Taken { frames: 3 }]);
+        session.tell_taken();
+        assert!(sent(&session).is_empty(), "it is known");
+        took(&session, 2);
+        session.tell_taken();
+        assert_eq!(sent(&session), [Frame::Taken { frames: 5 }]);
     }
 }

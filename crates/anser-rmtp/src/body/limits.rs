@@ -70,8 +70,8 @@ fn count_fields(mut rest: &[u8], fields_max: usize) -> Result<(), BodyError> {
             WireType::SixtyFourBit => 8,
             WireType::ThirtyTwoBit => 4,
             WireType::LengthDelimited => decode_varint(&mut rest).map_err(BodyError::Malformed)?,
-            // Groups are not used by any client; the decoder judges what is left.
-            WireType::StartGroup | WireType::EndGroup => return Ok(()),
+            // Groups are not used by any client: what is in one counts as if it were outside.
+            WireType::StartGroup | WireType::EndGroup => 0,
         };
         let Some(after) = usize::try_from(skipped).ok().and_then(|skipped| rest.get(skipped..)) else {
             return Ok(());

@@ -4,6 +4,9 @@
 
 use bytes::Bytes;
 
+/// The object name of what tells clients that a message was recalled.
+pub const RECALL_OBJECT_NAME: &[u8] = b"RC:RcCmd";
+
 /// What a client publishes. The texts stay bytes: the server passes them on as they came.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct UpStreamMessage {

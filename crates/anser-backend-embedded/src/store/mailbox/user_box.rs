@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use anser_backend::{
-    Counted, Online, Placed, RECALLED_KEPT_MS, RecalledEntry, Side, StoreError, StoredEntry, TimelineEntry,
+    Counted, Online, Placed, RECALLED_KEPT_MS, RECALLED_MAX, RecalledEntry, Side, StoreError, StoredEntry,
+    TimelineEntry,
 };
 use anser_types::{Conversation, DeviceId, MessageUid, Position, Timestamp, UserKey};
 use bytes::Bytes;
@@ -155,9 +156,14 @@ impl UserBox {
     /// A message was taken back; the row of its conversation has been loaded.
     pub(super) fn recall(&mut self, recalled: RecalledEntry) {
         let RecalledEntry { conversation, uid, sent, by_sent, by_side, by_record, .. } = recalled;
-        if self.recalled.get_or_insert_default().insert(uid) {
-            self.held += RECALLED_OVERHEAD;
+        let known = self.recalled.get_or_insert_default();
+        if known.insert(uid) {
             self.changes.is_recalled = true;
+            if known.len() > RECALLED_MAX {
+                known.pop_first();
+            } else {
+                self.held += RECALLED_OVERHEAD;
+            }
         }
         let Some(row) = self.rows.get_mut(&conversation) else {
             return;

@@ -4,7 +4,7 @@ use anser_types::{Conversation, MessageUid, Timestamp};
 
 use super::{MailboxFixture, all_after};
 use crate::conformance::sample::{P0, batch, entry, group, part, recall, received, record, sent, uid, user, with};
-use crate::{Counted, ListQuery, Listed, Mailbox, MailboxRow, Side};
+use crate::{Counted, ListQuery, Listed, Mailbox, MailboxRow, RECALLED_MAX, Side};
 
 async fn apply(mailbox: &dyn Mailbox, first: u64, rows: Vec<MailboxRow>) {
     mailbox.apply(batch("bob", vec![part(P0, 0, first, rows)])).await.expect("a batch is applied");
@@ -100,6 +100,24 @@ pub async fn a_recall_brings_no_conversation_onto_the_list(fixture: &impl Mailbo
     let mut mailbox = fixture.settle(mailbox).await;
     for _ in 0..2 {
         assert_eq!(list(&*mailbox).await, [row("b", 101, 1)]);
+        mailbox = fixture.settle(mailbox).await;
+    }
+}
+
+/// However many messages are taken back from a user, what it costs to know of them is bounded; the newest are known.
+pub async fn of_so_many_recalls_the_newest_are_known(fixture: &impl MailboxFixture) {
+    const MORE: u64 = 5;
+    let mailbox = fixture.create().await;
+    let most = u64::try_from(RECALLED_MAX).expect("it is small");
+    let all: Vec<u64> = (100..100 + most + MORE).collect();
+    for (next, some) in (1..).step_by(100).zip(all.chunks(100)) {
+        apply(&*mailbox, next, some.iter().map(|sent| in_a(*sent)).collect()).await;
+    }
+    let mut mailbox = fixture.settle(mailbox).await;
+    for _ in 0..2 {
+        let known: Vec<MessageUid> =
+            all[usize::try_from(MORE).expect("it is small")..].iter().map(|sent| uid(*sent)).collect();
+        assert_eq!(recalled(&*mailbox, 0).await, known);
         mailbox = fixture.settle(mailbox).await;
     }
 }

@@ -55,7 +55,7 @@ fn nothing_lost_a_log_that_cannot_be_read_is_read_later() {
     let mut effects = Vec::new();
     world.machine.handle(Event::Take(P), world.now, &mut effects).unwrap();
     let seat = Seat { partition: P, time: 1 };
-    world.machine.handle(Event::Placed(seat, world.mark), world.now, &mut effects).unwrap();
+    world.machine.handle(Event::Placed(seat, world.mark, world.mark.first_needed()), world.now, &mut effects).unwrap();
     world.machine.handle(Event::NotRead(1), world.now, &mut effects).unwrap();
     world.say("bob");
     assert_eq!(world.archived, Offset::START);

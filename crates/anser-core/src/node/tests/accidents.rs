@@ -364,3 +364,29 @@ fn slow_is_alone_what_waits_for_conversations_is_bounded_in_bytes_and_none_of_it
     world.sync();
     assert!(world.answer_to(1_000).is_some_and(|outcome| outcome.is_ok()), "there is room again");
 }
+
+#[test]
+fn slow_is_alone_what_is_on_its_way_to_a_partition_that_nobody_can_serve_holds_up_nothing_else_and_comes_once() {
+    let mut world = World::new();
+    let partition = |peer: &str| Subject::private(app(), user("alice"), user(peer)).partition(COUNT);
+    let elsewhere = ["carol", "dora", "erna"].into_iter().find(|peer| partition(peer) != partition("bob")).unwrap();
+    let publish = world.private("alice", "bob", "on its way", Some(1));
+    let first = world.send(publish);
+    let landing = world.appending.pop().unwrap();
+    assert!(world.node.reclaim(partition("bob"), world.now, &mut world.effects));
+    world.perform();
+    world.node.give_back(partition("bob"), world.now, &mut world.effects);
+    world.perform();
+    world.tick_for(21_000);
+    assert!(world.outcome(first).unwrap().unwrap_err().status.is_retryable(), "it is tried again for a while");
+    let other = world.say("alice", elsewhere, "something else");
+    world.sync();
+    world.accepted(other);
+    world.log.get_mut(&partition("bob")).unwrap().extend(landing.records);
+    world.take_over_one(partition("bob"));
+    let again = world.private("alice", "bob", "on its way", Some(1));
+    let again = world.send(again);
+    world.sync();
+    world.accepted(again);
+    assert_eq!(world.log[&partition("bob")].len(), 3, "two claims, and once what was said");
+}

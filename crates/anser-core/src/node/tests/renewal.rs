@@ -58,6 +58,15 @@ fn a_claim_is_renewed_after_so_long_but_only_for_a_record() {
 }
 
 #[test]
+fn nothing_lost_the_first_record_under_an_old_claim_gets_a_new_one_which_the_log_keeps_as_long() {
+    let mut world = world();
+    world.now = world.now.plus(60_000);
+    world.say("alice", "bob", "x");
+    world.sync();
+    assert_eq!((claims(&world), world.log[&partition()].len()), (vec![0, 1], 3));
+}
+
+#[test]
 fn what_is_replayed_while_a_claim_is_renewed_is_under_the_one_that_is_in_the_log() {
     let mut world = world();
     for _ in 0..3 {

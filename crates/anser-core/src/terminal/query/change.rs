@@ -15,6 +15,9 @@ use super::{Plan, conversation, conversation_type, read, time};
 use crate::terminal::inflight::About;
 use crate::terminal::{Request, Terminal};
 
+/// The largest value of a setting: those of published clients are a few characters.
+const SETTING_BYTES_MAX: usize = 1_024;
+
 impl Terminal {
     pub(super) fn plan_change(&self, query: Query, now: Timestamp) -> Result<Plan, Status> {
         let about = if query.topic == QueryTopic::SetConversationStates { About::SetSettings } else { About::Change };
@@ -88,6 +91,9 @@ fn settings(input: &SessionStateModifyReq) -> Result<Vec<UserChange>, Status> {
     for state in &input.state {
         let conversation = conversation(conversation_type(state.kind)?, &state.channel_id)?;
         for item in &state.state_item {
+            if item.value.len() > SETTING_BYTES_MAX {
+                return Err(Status::BAD_PARAMETER);
+            }
             changes.push(UserChange::Setting {
                 conversation: conversation.clone(),
                 item: u32::try_from(item.session_state_type).map_err(|_| Status::BAD_PARAMETER)?,

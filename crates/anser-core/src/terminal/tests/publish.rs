@@ -196,6 +196,19 @@ fn one_way_in_a_recall_is_asked_for_in_the_name_of_who_signed_in() {
 }
 
 #[test]
+fn one_way_in_nobody_says_that_a_message_was_recalled_but_by_recalling_it() {
+    let mut bench = Bench::new(ours());
+    let content =
+        r#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":1795311881922}"#;
+    let body = UpStreamMessage { classname: Bytes::from_static(b"RC:RcCmd"), ..text(content) };
+    for topic in [PublishTopic::Private, PublishTopic::Group] {
+        bench.frame(publish(topic, "bob", 4, &body));
+        assert_eq!(bench.ack().status, Status::BAD_PARAMETER);
+    }
+    assert!(bench.publishes().is_empty());
+}
+
+#[test]
 fn a_recall_that_fails_is_refused_like_a_publish() {
     let mut bench = Bench::new(ours());
     let content = r#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":1}"#;
