@@ -40,7 +40,7 @@ const EXPIRE_MS: u64 = 1_000;
 pub(crate) enum Doing {
     /// A node begins.
     Start(usize),
-    /// A node that began as the how-manieth announces itself.
+    /// The node with this number of its start announces itself.
     Announce(usize, usize),
     /// It reads the list of members.
     Look(usize, usize),
@@ -278,7 +278,7 @@ impl World {
         }
     }
 
-    /// The process that began in a place as the how-manieth, if it is alive.
+    /// The process with this number of its start in a place, if it is alive.
     fn life(&self, place: usize, start: usize) -> Option<&SimNode> {
         let slot = self.fleet.as_ref()?.slots.get(place)?;
         slot.node.as_ref().filter(|_| slot.starts == start)

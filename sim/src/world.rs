@@ -57,7 +57,7 @@ pub(crate) enum Happening {
     Fixed(Fault),
     /// A connection breaks.
     Cut(ConnectionId),
-    /// The process that was started as the how-manieth dies.
+    /// The process with this number of its start dies.
     Kill(usize),
     Flush,
     Start,
@@ -78,7 +78,7 @@ pub(crate) enum RoleAnswer {
     Bypassed(Settled),
     /// It is not known what became of it, and nobody will say.
     Unknown,
-    /// The node that began in a place as the how-manieth owns nothing any more.
+    /// The node with this number of its start in a place owns nothing any more.
     Released(usize, usize),
 }
 

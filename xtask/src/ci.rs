@@ -1,11 +1,10 @@
 //! `cargo xtask ci`: everything that must pass, part by part, with one summary at the end.
 //!
 //! Parts come one after the other. Those that only compute, and take no notice of what time it is, run [`beside`](Part::beside)
-//! the ones that come after them and mostly wait: for servers, for leases, for the end of ten minutes.
+//! those that mostly wait, for servers and leases.
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ struct Part {
     what: &'static str,
     minutes_max: u64,
     command: fn() -> Command,
-    /// Whether it takes what the parts after it leave of the machine, while they run.
+    /// Whether it takes what the others of its stage leave of the machine, while they run.
     beside: bool,
 }
 
@@ -55,49 +54,65 @@ impl Part {
     }
 }
 
-const PARTS: [Part; 15] = [
-    Part::new("fmt", "the code is formatted", 2, || tools::cargo(&["fmt", "--all", "--check"])),
-    Part::new("house", "the house rules", 2, || xtask(&["house"])),
-    Part::new("clippy", "no lint speaks", 20, clippy),
-    Part::new("unit", "unit, integration and documentation tests", 25, unit),
-    Part::new("build", "the server and the simulator build", 25, || xtask(&["build"])),
-    Part::new("sim", "2000 seeds of the simulator", 25, || xtask(&["sim", "--seeds", "2000"])).beside(),
-    Part::new("several", "2000 seeds with several nodes", 30, || xtask(&["sim", "--several", "--seeds", "2000"]))
-        .beside(),
-    Part::new("zoo", "each rule broken on purpose is found", 20, || xtask(&["sim", "--zoo"])).beside(),
-    Part::new("fuzz", "30 seconds of each fuzz target", 25, fuzz).beside(),
-    Part::new("reference", "config/reference.toml is what the code says", 15, || xtask(&["reference"])),
-    Part::new("black-box", "scenarios over real sockets, kill -9 among them", 12, || xtask(&["scenarios"])),
-    Part::new(BACKENDS, "the adapters on real Kafka, Redis and HBase", 15, || xtask(&["backends", "test"])),
-    Part::new(CLUSTER, "scenarios on a cluster of six nodes on real backends, kill -9 of each among them", 15, || {
-        xtask(&["cluster", "test"])
-    }),
-    Part::new(
+/// The parts, in stages: one begins when all of the one before have ended.
+const STAGES: [&[Part]; 4] = [
+    &[
+        Part::new("fmt", "the code is formatted", 2, || tools::cargo(&["fmt", "--all", "--check"])),
+        Part::new("house", "the house rules", 2, || xtask(&["house"])),
+        Part::new("clippy", "no lint speaks", 20, clippy),
+        Part::new("unit", "unit, integration and documentation tests", 25, unit),
+        Part::new("build", "the server and the simulator build", 25, || xtask(&["build"])),
+        Part::new("reference", "config/reference.toml is what the code says", 15, || xtask(&["reference"])),
+    ],
+    &[
+        Part::new("sim", "2000 seeds of the simulator", 20, || xtask(&["sim", "--seeds", "2000"])).beside(),
+        Part::new("several", "2000 seeds with several nodes", 20, || xtask(&["sim", "--several", "--seeds", "2000"]))
+            .beside(),
+        Part::new("zoo", "each rule broken on purpose is found", 15, || xtask(&["sim", "--zoo"])).beside(),
+        Part::new("fuzz", "30 seconds of each fuzz target", 20, fuzz).beside(),
+        Part::new("black-box", "scenarios over real sockets, kill -9 among them", 12, || xtask(&["scenarios"])),
+        Part::new(BACKENDS, "the adapters on real Kafka, Redis and HBase", 15, || xtask(&["backends", "test"])),
+        Part::new(
+            CLUSTER,
+            "scenarios on a cluster of six nodes on real backends, kill -9 of each among them",
+            15,
+            || xtask(&["cluster", "test"]),
+        ),
+    ],
+    // By itself: it takes the whole machine.
+    &[Part::new(
         CHAOS,
         "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
         30,
         || xtask(&["chaos", "--minutes", "10", "--seed", "21"]),
-    ),
-    Part::new("sdk", "published SDKs against the server", 8, || xtask(&["sdk"])),
+    )],
+    &[Part::new("sdk", "published SDKs against the server", 8, || xtask(&["sdk"]))],
 ];
+
+fn parts() -> impl Iterator<Item = &'static Part> {
+    STAGES.into_iter().flatten()
+}
 
 /// Prints the parts.
 pub(crate) fn list() {
-    for part in &PARTS {
+    for part in parts() {
         println!("{:10} {}", part.name, part.what);
     }
 }
 
 /// Runs the named parts, or all. Goes on after a failure, so that one run tells everything.
 pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
-    if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
+    if let Some(unknown) = names.iter().find(|name| !parts().any(|part| part.name == **name)) {
         anyhow::bail!("there is no part {unknown}; cargo xtask ci --list names them");
     }
     let logs = tools::target().join("ci");
     std::fs::create_dir_all(&logs)?;
     let is_asked_for = |part: &&Part| names.is_empty() || names.contains(&part.name);
-    let parts: Vec<&Part> = PARTS.iter().filter(is_asked_for).collect();
-    let counts = run_all(&parts, &logs)?;
+    let mut counts = Vec::new();
+    for stage in STAGES {
+        let stage: Vec<&Part> = stage.iter().filter(is_asked_for).collect();
+        counts.extend(run_stage(&stage, &logs)?);
+    }
     println!();
     for (part, count) in &counts {
         println!("{:10} {:6} passed {:4} failed   {}", part.name, count.passed, count.failed, part.what);
@@ -107,23 +122,16 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<bool> {
     Ok(total.failed == 0)
 }
 
-/// Runs parts one after the other, and those that may run beside others so among themselves.
-fn run_all<'a>(parts: &[&'a Part], logs: &Path) -> anyhow::Result<Vec<(&'a Part, Count)>> {
+/// Runs parts one after the other, and beside them, also one after the other, those that take what these leave of the machine.
+fn run_stage<'a>(stage: &[&'a Part], logs: &Path) -> anyhow::Result<Vec<(&'a Part, Count)>> {
+    let run_all = |parts: Vec<&'a Part>| -> anyhow::Result<Vec<(&'a Part, Count)>> {
+        parts.into_iter().map(|part| Ok((part, part.run(logs)?))).collect()
+    };
+    let (beside, others): (Vec<&Part>, Vec<&Part>) = stage.iter().partition(|part| part.beside);
     thread::scope(|scope| {
-        let (beside, to_run_beside) = mpsc::channel::<&Part>();
-        let count = |part: &'a Part| anyhow::Ok((part, part.run(logs)?));
-        let others = scope.spawn(move || to_run_beside.into_iter().map(count).collect::<anyhow::Result<Vec<_>>>());
-        let mut counts = Vec::new();
-        for part in parts {
-            if part.beside {
-                // Nobody takes it if one could not be started: that is told below.
-                beside.send(part).ok();
-            } else {
-                counts.push(count(part)?);
-            }
-        }
-        drop(beside);
-        counts.extend(others.join().map_err(|_| anyhow::anyhow!("what ran beside other parts has panicked"))??);
+        let beside = scope.spawn(|| run_all(beside));
+        let mut counts = run_all(others)?;
+        counts.extend(beside.join().map_err(|_| anyhow::anyhow!("what ran beside other parts has panicked"))??);
         Ok(counts)
     })
 }

@@ -18,7 +18,7 @@ pub use connection_ids::ConnectionIds;
 pub use directory::{DirectoryService, GroupProfile, SettingItem, SettingsPage, SignInView, UserProfile};
 pub use message::{
     Accepted, Command, HistoryItem, HistoryRead, HistoryReply, LIST_BYTES_MAX, ListItem, MessageService, Outcome,
-    Publish, PullItem, PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled, refused,
+    Publish, PullItem, PullReply, PullRequest, Recall, RecallTarget, ServerPublish, Settled,
 };
 pub use peers::{Claims, Forward, Forwarded, NodeByPartition, OwnerService, Owners, PeerService, Way};
 pub use refusal::Refusal;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
     AppKey, ConnectionId, Conversation, ConversationType, DeviceId, Effect, Extras, Message, MessageClass,
-    MessageFlags, MessageUid, NodeId, Origin, Position, Status, Subject, TargetId, Timestamp, UserId, UserKey,
+    MessageFlags, MessageUid, NodeId, Origin, Position, Subject, TargetId, Timestamp, UserId, UserKey,
 };
 
 use crate::{BoxFuture, Online, Refusal, Way};
@@ -280,9 +280,4 @@ impl RecallTarget {
     pub const fn effect(self) -> Effect {
         Effect::Recall { uid: self.uid, sent: self.sent }
     }
-}
-
-/// The outcome of a request that was refused with this status.
-pub const fn refused(status: Status) -> Outcome {
-    Err(Refusal::new(status))
 }

@@ -61,12 +61,12 @@ impl Default for ArchiverConfig {
     }
 }
 
-/// A partition, and the how-manieth time that it is archived here. What was asked for an earlier time is not taken.
+/// A partition, and which of the times that it is archived here. An answer to what was asked at an earlier time is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seat {
     /// The partition.
     pub partition: PartitionId,
-    /// The how-manieth time.
+    /// Which time: a number that rises.
     pub time: u64,
 }
 
@@ -89,6 +89,8 @@ pub enum Event {
     Read(u64, Vec<LogEntry>),
     /// The log cannot be read now.
     NotRead(u64),
+    /// The log has let go of what was to be read of the partition: of the claim alone, or of what the tables lack. [`Effect::Place`] tells.
+    Gone(u64, PartitionId),
     /// The answer to [`Effect::Load`].
     Loaded(Seat, Vec<(Subject, Head)>),
     /// What [`Effect::Write`] asked for is durable, as far as the tables promise.
@@ -202,6 +204,7 @@ impl Archiver {
             Event::Hurry(partition, next) => self.hurry(partition, next, effects),
             Event::Read(number, entries) => self.read(number, entries, effects)?,
             Event::NotRead(number) => self.not_read(number, effects),
+            Event::Gone(number, partition) => self.gone(number, partition, effects),
             Event::Loaded(seat, heads) => self.loaded(seat, heads, effects),
             Event::Written(seat) => self.written(seat, effects),
             Event::Failed(seat) => self.failed(seat, effects),
@@ -221,10 +224,28 @@ impl Archiver {
             known.stay(now);
             return;
         }
+        self.begin(partition, effects);
+    }
+
+    fn begin(&mut self, partition: PartitionId, effects: &mut Vec<Effect>) {
         self.times += 1;
         let seat = Seat { partition, time: self.times };
         self.partitions.insert(partition, Partition::new(self.times, self.log));
         effects.push(Effect::Place(seat));
+    }
+
+    /// Begins anew with a partition that this reader reads, unless something of it is in memory: that is written first.
+    fn gone(&mut self, number: u64, partition: PartitionId, effects: &mut Vec<Effect>) {
+        if number != self.reading.number {
+            return;
+        }
+        self.not_read(number, effects);
+        if let Some(known) = self.partitions.get(&partition).filter(|known| !known.is_leaving && known.has_nothing()) {
+            if known.stopped.is_some() {
+                effects.push(Effect::Resume(partition));
+            }
+            self.begin(partition, effects);
+        }
     }
 
     /// What is in memory is written still: it spares the next owner the work.

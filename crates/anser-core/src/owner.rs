@@ -164,11 +164,6 @@ impl Owner {
         matches!(self.phase, Phase::Reading { .. } | Phase::Serving { .. })
     }
 
-    /// How many accepted messages are remembered against resends.
-    pub fn duplicate_entries(&self) -> usize {
-        self.duplicates.len()
-    }
-
     /// The directory contains everything below `next`.
     pub fn archived(&mut self, next: Offset) {
         self.archived = self.archived.max(next);

@@ -17,7 +17,7 @@ pub(crate) const BYTES_MIN: usize = HEAD.len() + SENDER_DIGITS + NUMBER_DIGITS +
 pub(crate) struct Mark {
     /// Who sent it, as the run numbers its senders.
     pub(crate) sender: u32,
-    /// The how-manieth of this sender it is, from 0.
+    /// Its number among those of this sender, from 0.
     pub(crate) number: u64,
     /// When it was due.
     pub(crate) due_us: u64,

@@ -205,16 +205,10 @@ impl ArchiverTask {
                 let source = std::error::Error::source(&error);
                 tracing::warn!(%error, ?source, "the archiver cannot read the log now, it is tried again");
                 match error {
-                    ReadError::Unavailable(_) => {}
-                    // It was only the claim, or somebody has to be told: the tables and the log are asked once more.
-                    ReadError::Trimmed { partition, .. } => {
-                        self.wires.progress.note_stopped(partition, false);
-                        let anew = [Event::Release(partition), Event::Take(partition)];
-                        self.ready.extend(anew.map(Done::Event));
-                    }
-                    error => return Err(error.into()),
+                    ReadError::Unavailable(_) => Ok(Some(Event::NotRead(number))),
+                    ReadError::Trimmed { partition, .. } => Ok(Some(Event::Gone(number, partition))),
+                    error => Err(error.into()),
                 }
-                Ok(Some(Event::NotRead(number)))
             }
             Done::Failed(seat, error) => {
                 if !error.is_retryable() && !self.outlives(&error) {

@@ -17,7 +17,8 @@ use crate::takeover::Step;
 /// How often the mailbox is asked whether it came back without something, in ticks of the loop.
 const LOOK_TICKS: u32 = 10;
 
-/// The partitions whose writes the mailbox refused because it lacks earlier ones, until the loop takes them.
+/// The partitions that are to be replayed, as the mailbox refused writes because it lacks earlier ones, or too much was kept for one, or
+/// a bucket can be written again; until the loop takes them.
 #[derive(Debug, Default)]
 pub(crate) struct RolledBack {
     partitions: Mutex<BTreeSet<PartitionId>>,
@@ -120,6 +121,7 @@ impl MessageLoop {
         let before = std::mem::replace(&mut self.looks.seen, seen);
         let refused = std::mem::take(&mut self.looks.refused);
         if before.rollbacks < seen.rollbacks {
+            tracing::warn!("the mailbox came back, perhaps without its newest writes");
             // All at once; for a rebuild as well, if there is one.
             self.looks.rebuild.stop();
             self.replay_forgotten(self.node.partitions().collect());
@@ -137,10 +139,7 @@ impl MessageLoop {
     fn replay_forgotten(&mut self, partitions: Vec<PartitionId>) {
         let replayed = self.replay(partitions);
         if replayed > 0 {
-            tracing::warn!(
-                partitions = replayed,
-                "the mailbox came back, perhaps without its newest writes; they are replayed from the log"
-            );
+            tracing::info!(partitions = replayed, "what the mailbox may lack is replayed from the log");
         }
     }
 

@@ -19,6 +19,8 @@ local TIMES_MAX, TIME_BYTES = 128, 6
 local TIDY_MS, TIDY_CHANGES = 3600000, 64
 -- The bytes of a UID, and of how many messages it is kept that they were taken back.
 local UID_BYTES, RECALLED_MAX = 10, 1000
+-- More entries than any bucket gets in a millisecond.
+local ENTRIES_PER_MS = 20
 -- So many entries are trimmed at once.
 local TRIM_MAX = 1000
 local NO_MARK = string.rep('0', 40)
@@ -48,13 +50,13 @@ local function read_parts(packed)
 end
 
 local function read_bucket(parts)
-  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest' }, {}
+  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest', 'newest_at' }, {}
   for _, part in ipairs(parts) do
     fields[#fields + 1] = part.partition
   end
   local values = redis.call('HMGET', bucket_key, unpack(fields))
   for number, part in ipairs(parts) do
-    local mark = values[number + 5] or NO_MARK
+    local mark = values[number + 6] or NO_MARK
     marks[part.partition] = { claim = string.sub(mark, 1, 20), next = string.sub(mark, 21) }
   end
   return {
@@ -64,6 +66,8 @@ local function read_bucket(parts)
     rebuilt = tonumber(values[4]) or 0,
     -- The newest position of all its users.
     newest = tonumber(values[5]) or 0,
+    -- When it was noted; nil if that was by an older program.
+    newest_at = tonumber(values[6]),
     marks = marks,
   }
 end
@@ -123,9 +127,16 @@ local function recall_unread(row, time)
   end
 end
 
+-- How many choices of a primary lie between two lives: at least one. Without choices nobody counts.
+local function choices_between(before, now)
+  local number = '%-(%d+)$'
+  return math.max((tonumber(string.match(now, number)) or 1) - (tonumber(string.match(before or '', number)) or 0), 1)
+end
+
 local parts = read_parts(ARGV[6])
 local bucket = read_bucket(parts)
 local life = server_life()
+local now = server_time()
 
 for _, part in ipairs(parts) do
   if part.claim < bucket.marks[part.partition].claim then
@@ -160,7 +171,10 @@ end
 if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
   local floor = tonumber(ARGV[1])
   if bucket.newest > floor then
-    floor = bucket.newest + ahead_max
+    -- It may have been raised since, by this rule, and that was lost as well, with what was shown above it: so each choice counts, and all
+    -- time that has passed, with more entries than come in it.
+    local passed = math.max(now - (bucket.newest_at or now), 0)
+    floor = bucket.newest + ahead_max * choices_between(bucket.life, life) + ENTRIES_PER_MS * passed
   end
   bucket.floor = math.max(bucket.floor, raised(floor))
   redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
@@ -348,7 +362,7 @@ end
 for _, user in pairs(users) do
   write_user(user)
 end
-local marks = { 'newest', digits(bucket.newest) }
+local marks = { 'newest', digits(bucket.newest), 'newest_at', digits(now) }
 for partition, mark in pairs(bucket.marks) do
   marks[#marks + 1] = partition
   marks[#marks + 1] = mark.claim .. mark.next

@@ -25,6 +25,12 @@ local function server_life()
   return life .. '-' .. chosen[2]
 end
 
+-- The clock of this server, in milliseconds.
+local function server_time()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
 -- A position or time as text, with all its digits.
 local function digits(number)
   return string.format('%.0f', number)

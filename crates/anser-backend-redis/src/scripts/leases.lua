@@ -26,8 +26,3 @@ local function read_leases(now, lease_ms)
   end
   return leases, since
 end
-
-local function server_time()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end

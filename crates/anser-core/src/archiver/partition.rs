@@ -37,7 +37,7 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// The how-manieth time it is archived here.
+    /// Counts the times that partitions have come here: which of them this is.
     pub(super) time: u64,
     log: LogId,
     pub(super) stage: Stage,

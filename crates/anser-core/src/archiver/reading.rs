@@ -14,7 +14,7 @@ const PAUSE_MS: u64 = 200;
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     /// The number of the reader that is open, and of which partitions it reads.
-    number: u64,
+    pub(super) number: u64,
     of: Vec<PartitionId>,
     /// Whether an answer is awaited.
     is_asked: bool,

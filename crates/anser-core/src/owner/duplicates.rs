@@ -44,17 +44,13 @@ pub(super) struct Duplicates {
     accepted: Map<Offset>,
     /// In the order of acceptance.
     order: VecDeque<Accepted>,
-    /// On the way into the log: as the how-manieth record it was decided.
+    /// On the way into the log, with the number of the record that was decided.
     pending: Map<u64>,
 }
 
 impl Duplicates {
     pub(super) fn new(window_ms: u64, entries_max: usize) -> Self {
         Self { window_ms, entries_max, accepted: Map::default(), order: VecDeque::new(), pending: Map::default() }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.accepted.len()
     }
 
     pub(super) fn pending(&self, hash: u64) -> Option<u64> {

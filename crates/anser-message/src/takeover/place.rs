@@ -174,7 +174,7 @@ impl Search {
             return Ok(None);
         }
         let claim = if mark.next < bounds.end { self.claim_of(mark.next).await? } else { mark.next };
-        Ok((claim >= bounds.start).then_some(claim))
+        Ok((claim >= bounds.start).then_some(claim.min(mark.next)))
     }
 
     /// The claim that the record at an offset was written under, by its own word; or the record itself, if it is a claim.

@@ -64,6 +64,28 @@ fn nothing_lost_a_log_that_cannot_be_read_is_read_later() {
 }
 
 #[test]
+fn nothing_lost_where_what_is_to_be_read_is_gone_it_is_asked_anew_where_to_begin() {
+    let mut world = World::new(ArchiverConfig::default());
+    world.tell(Event::Take(P));
+    world.say("bob");
+    let gone = |world: &mut World| {
+        world.lay(&said("bob", world.now.0));
+        let mut effects = Vec::new();
+        world.machine.handle(Event::Missed(P, Offset(world.log.len() as u64)), world.now, &mut effects).unwrap();
+        let [Effect::Read(number, _)] = effects[..] else { panic!("{effects:?}") };
+        Event::Gone(number, P)
+    };
+    let first = gone(&mut world);
+    world.tell(first);
+    world.tell(Event::ReadOn);
+    world.assert_whole(&[("bob", 2)]);
+    let second = gone(&mut world);
+    world.tell(Event::Release(P));
+    world.tell(second);
+    assert_eq!(world.machine.partitions().count(), 0, "it is another node's");
+}
+
+#[test]
 fn what_is_in_memory_is_written_for_the_next_owner_unless_the_store_is_away() {
     let mut world = World::new(ArchiverConfig::default());
     world.tell(Event::Take(P));
