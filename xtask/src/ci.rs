@@ -65,11 +65,11 @@ const STAGES: [&[Part]; 4] = [
         Part::new("reference", "config/reference.toml is what the code says", 15, || xtask(&["reference"])),
     ],
     &[
-        Part::new("sim", "2000 seeds of the simulator", 20, || xtask(&["sim", "--seeds", "2000"])).beside(),
-        Part::new("several", "2000 seeds with several nodes", 20, || xtask(&["sim", "--several", "--seeds", "2000"]))
+        Part::new("sim", "2000 seeds of the simulator", 25, || xtask(&["sim", "--seeds", "2000"])).beside(),
+        Part::new("several", "2000 seeds with several nodes", 25, || xtask(&["sim", "--several", "--seeds", "2000"]))
             .beside(),
-        Part::new("zoo", "each rule broken on purpose is found", 15, || xtask(&["sim", "--zoo"])).beside(),
-        Part::new("fuzz", "30 seconds of each fuzz target", 20, fuzz).beside(),
+        Part::new("zoo", "each rule broken on purpose is found", 25, || xtask(&["sim", "--zoo"])).beside(),
+        Part::new("fuzz", "30 seconds of each fuzz target", 30, fuzz).beside(),
         Part::new("black-box", "scenarios over real sockets, kill -9 among them", 12, || xtask(&["scenarios"])),
         Part::new(BACKENDS, "the adapters on real Kafka, Redis and HBase", 15, || xtask(&["backends", "test"])),
         Part::new(

@@ -106,6 +106,19 @@ async fn a_terminal_of_the_same_platform_is_replaced_and_told() {
 }
 
 #[tokio::test]
+async fn slow_is_alone_of_a_user_with_too_many_terminals_the_oldest_is_ended() {
+    let world = World::with(anser_access::AccessConfig { terminals_per_user_max: 1, ..config() });
+    let mut web = world.ours("alice", "web-1").await;
+    let mut other = world.ours("bob", "web-2").await;
+    let mut phone = world.native("alice", "phone").await;
+    assert_eq!(web.next().await, Some(ServerFrame::Disconnect { code: 1 }));
+    assert_eq!(web.next().await, None);
+    phone.ping().await;
+    other.ping().await;
+    until(|| world.registry.len() == 2).await;
+}
+
+#[tokio::test]
 async fn the_same_installation_comes_back_without_a_kick() {
     let world = World::new();
     let mut first = world.ours("alice", "web-1").await;

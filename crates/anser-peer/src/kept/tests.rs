@@ -35,6 +35,8 @@ struct World {
     open: Mutex<Vec<NodeId>>,
     sent: Mutex<Vec<(NodeId, u32, u64)>>,
     floors: Mutex<Vec<Timestamp>>,
+    /// How many publishes came together.
+    together: Mutex<Vec<usize>>,
     broken: Mutex<Vec<NodeId>>,
     /// Settles at once, from within, what is sent.
     answers: Mutex<Option<Arc<Kept>>>,
@@ -53,6 +55,7 @@ impl Ways for World {
         if !self.open.lock().contains(&to) {
             return false;
         }
+        self.together.lock().push(publishes.len());
         let kept = self.answers.lock().clone();
         for publish in publishes {
             self.sent.lock().push((to, attempt, publish.origin.publish));
@@ -119,6 +122,16 @@ async fn in_order_after_a_break_everything_comes_again_before_what_is_new() {
     let settled: Vec<_> = access.0.lock().iter().map(|one| one.publish).collect();
     assert_eq!(settled, [2, 1, 3, 4, 5], "each once");
     assert_eq!(kept.len(), 0);
+}
+
+#[tokio::test]
+async fn large_publishes_come_again_in_several_frames() {
+    let (_, kept, world) = setting(&PeerConfig::default());
+    let large = |n| Publish { content: vec![b'x'; TOGETHER_BYTES_MAX / 2].into(), ..publish(n, "bob") };
+    kept.publish((1..=5).map(large).collect(), &world, Instant::now());
+    world.together.lock().clear();
+    kept.opened(ONE, &world, || {});
+    assert_eq!(*world.together.lock(), [2, 2, 1]);
 }
 
 #[tokio::test]

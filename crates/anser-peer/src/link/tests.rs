@@ -138,6 +138,21 @@ fn in_order_what_was_forwarded_before_a_loss_was_heard_of_is_dropped() {
     assert!(!link.take_lost());
 }
 
+#[test]
+fn large_messages_go_to_the_owner_in_several_frames() {
+    let link = link(1 << 20);
+    link.open();
+    let large = |id| Forward { content: vec![b'x'; TOGETHER_BYTES_MAX / 2 + 1].into(), ..forward(id, 1) };
+    let larger = Forward { content: vec![b'x'; TOGETHER_BYTES_MAX + 1].into(), ..forward(3, 1) };
+    link.forward(vec![large(1), large(2), larger, forward(4, 1), forward(5, 1)]);
+    let ids = |frame: &Frame| match frame {
+        Frame::Forwards(forwards) => forwards.iter().map(|forward| forward.id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let frames: Vec<_> = sent(&link).iter().map(ids).collect();
+    assert_eq!(frames, [vec![1], vec![2], vec![3], vec![4, 5]]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn told_why_a_question_is_answered_or_fails_in_time() {
     let link = Arc::new(link(1 << 20));
