@@ -76,7 +76,12 @@ fn nothing_lost_where_what_is_to_be_read_is_gone_it_is_asked_anew_where_to_begin
         Event::Gone(number, P)
     };
     let first = gone(&mut world);
-    world.tell(first);
+    let mut effects = Vec::new();
+    world.machine.handle(first, world.now, &mut effects).unwrap();
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Place(_))), "{effects:?}");
+    for effect in effects {
+        world.perform(effect).into_iter().for_each(|event| world.tell(event));
+    }
     world.tell(Event::ReadOn);
     world.assert_whole(&[("bob", 2)]);
     let second = gone(&mut world);
