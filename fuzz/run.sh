@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs each for SECONDS. No cargo-fuzz and no nightly toolchain needed.
+# Builds the fuzz targets and runs each for SECONDS, as many at once as there are cores. No cargo-fuzz and no nightly toolchain
+# needed.
 #
 #   fuzz/run.sh SECONDS [TARGET...]
 #
@@ -10,7 +11,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 if [[ ! ${1:-} =~ ^[0-9]+$ ]]; then
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 seconds=$1
@@ -39,27 +40,48 @@ cargo build --quiet --release --manifest-path "$here/Cargo.toml" --target "$host
 
 mkdir -p "$here/artifacts"
 max=${CORPUS_FILES_MAX:-2000}
-failed=()
-for target in "${targets[@]}"; do
-    binary=$CARGO_TARGET_DIR/$host/release/$target
-    found=$CARGO_TARGET_DIR/corpus/$target
+
+# Fuzzes one target. What it says comes in one piece, when it ends.
+fuzz_one() {
+    local target=$1
+    local binary=$CARGO_TARGET_DIR/$host/release/$target
+    local found=$CARGO_TARGET_DIR/corpus/$target
     mkdir -p "$found" "$here/corpus/$target"
     if (($(find "$found" -type f | wc -l) > max)); then
         rm -rf "$found.less" && mkdir "$found.less"
         "$binary" -merge=1 "$found.less" "$found" >/dev/null 2>&1 && rm -rf "$found" && mv "$found.less" "$found"
         find "$found" -type f | tail -n +$((max + 1)) | xargs -r rm -f
     fi
-    echo "fuzz $target for $seconds s"
-    if ! "$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
-        -artifact_prefix="$here/artifacts/$target-" "$found" "$here/corpus/$target" >"$found.log" 2>&1; then
-        failed+=("$target")
-        tail -n 40 "$found.log"
+    local status=0
+    "$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
+        -artifact_prefix="$here/artifacts/$target-" "$found" "$here/corpus/$target" >"$found.log" 2>&1 || status=$?
+    {
+        echo "$target"
+        ((status == 0)) || tail -n 40 "$found.log"
+        grep -h -E 'stat::number_of_executed_units|stat::peak_rss_mb' "$found.log" | sed "s/^/  /" || true
+    } >"$found.said"
+    cat "$found.said"
+    return "$status"
+}
+
+running=0
+crashed=0
+trap 'kill $(jobs -pr) 2>/dev/null' EXIT
+echo "fuzz ${targets[*]} for $seconds s each"
+for target in "${targets[@]}"; do
+    if ((running == $(nproc))); then
+        wait -n || crashed=$((crashed + 1))
+        running=$((running - 1))
     fi
-    grep -h -E 'stat::number_of_executed_units|stat::peak_rss_mb' "$found.log" | sed "s/^/  /" || true
+    fuzz_one "$target" &
+    running=$((running + 1))
+done
+for (( ; running > 0; running--)); do
+    wait -n || crashed=$((crashed + 1))
 done
 
-if ((${#failed[@]})); then
-    echo "crashed: ${failed[*]} (inputs in fuzz/artifacts)" >&2
+if ((crashed)); then
+    echo "$crashed of ${#targets[@]} targets crashed; their inputs are in fuzz/artifacts" >&2
     exit 1
 fi
 echo "no crash in ${#targets[@]} targets"

@@ -13,6 +13,9 @@ use anyhow::Context as _;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(30);
 const LINES_OF_A_FAILURE: usize = 60;
+/// How many panics are told of, and how many lines of each, beginning with that which says where.
+const PANICS_TOLD: usize = 10;
+const LINES_OF_A_PANIC: usize = 6;
 
 /// How many passed and failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +87,9 @@ fn last_line(log: &Path) -> String {
 
 fn tell_failure(path: &Path, text: &str, status: Option<ExitStatus>) {
     let lines: Vec<&str> = text.lines().collect();
+    for panic in panics(&lines) {
+        panic.iter().for_each(|line| println!("   {line}"));
+    }
     println!(
         "   --- the end of {} ({}) ---",
         path.display(),
@@ -92,6 +98,13 @@ fn tell_failure(path: &Path, text: &str, status: Option<ExitStatus>) {
     for line in lines.iter().skip(lines.len().saturating_sub(LINES_OF_A_FAILURE)) {
         println!("   {line}");
     }
+}
+
+/// What tests said when they failed. It is far from the end where they also tell what servers have said.
+fn panics<'a>(lines: &'a [&'a str]) -> impl Iterator<Item = &'a [&'a str]> {
+    let begins = |(at, line): (usize, &&str)| line.contains(" panicked at ").then_some(at);
+    let starts = lines.iter().enumerate().filter_map(begins).take(PANICS_TOLD);
+    starts.map(|at| lines.get(at..lines.len().min(at + LINES_OF_A_PANIC)).unwrap_or_default())
 }
 
 /// Counts what an output says. A command that failed without saying what counts as one failure, and one that says nothing
@@ -130,6 +143,15 @@ mod tests {
         assert_eq!(judge("", true), Count { passed: 1, failed: 0 });
         assert_eq!(judge("error: no", false), Count { passed: 0, failed: 1 });
         assert_eq!(judge("5 passed, 0 failed", false), Count { passed: 5, failed: 1 });
+    }
+
+    #[test]
+    fn what_a_test_said_when_it_failed_is_told_wherever_it_is() {
+        let text = "running\nthread 'a' panicked at a.rs:1:2:\nleft: 1\nright: 2\n\nlog 1\nlog 2\nlog 3\nlog 4";
+        let lines: Vec<&str> = text.lines().collect();
+        let told: Vec<&[&str]> = panics(&lines).collect();
+        assert_eq!(told, [&["thread 'a' panicked at a.rs:1:2:", "left: 1", "right: 2", "", "log 1", "log 2"]]);
+        assert_eq!(panics(&["all is well"]).count(), 0);
     }
 
     #[test]

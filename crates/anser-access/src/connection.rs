@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use anser_rmtp::{Generation, Platform};
 use anser_types::{ConnectionId, DeviceId, Timestamp, UserKey};
 
-use crate::metrics::Way;
+use crate::metrics::Transport;
 use crate::outbox::Outbox;
 
 /// No time.
@@ -15,7 +15,7 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) user: UserKey,
-    pub(crate) way: Way,
+    pub(crate) transport: Transport,
     pub(crate) platform: Platform,
     pub(crate) device: Option<DeviceId>,
     /// When it signed in.

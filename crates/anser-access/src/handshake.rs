@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::connection::Connection;
 use crate::io::{Io, poll_goodbye};
-use crate::metrics::Way;
+use crate::metrics::Transport;
 use crate::services::Services;
 use crate::session::{Framing, Session};
 use crate::sign_in::{Denial, sign_in};
@@ -78,8 +78,8 @@ pub(crate) async fn open(io: Io, speaks: Speaks, services: Arc<Services>) -> Res
         Speaks::Tcp => tcp::greet(io, &services).await?,
         Speaks::WebSocket => websocket::greet(io, &services).await?,
     };
-    let way = Way::of(speaks, &greeting.io);
-    match sign_in(&services, &greeting.sign_in, way).await {
+    let transport = Transport::of(speaks, &greeting.io);
+    match sign_in(&services, &greeting.sign_in, transport).await {
         Ok(entry) => {
             services.registry.metrics.signed_in();
             let parts = accept(greeting, &services, &entry.connection)?;

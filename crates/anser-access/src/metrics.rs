@@ -9,14 +9,14 @@ use crate::sign_in::Denial;
 
 /// How a connection reaches this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Transport {
     Tcp,
     Tls,
     WebSocket,
     SecureWebSocket,
 }
 
-impl Way {
+impl Transport {
     pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::WebSocket, Self::SecureWebSocket];
 
     pub(crate) const fn of(speaks: Speaks, io: &Io) -> Self {
@@ -42,7 +42,7 @@ impl Way {
 #[derive(Debug)]
 pub struct AccessMetrics {
     connections: Gauges,
-    by_way: [Gauge; 4],
+    by_transport: [Gauge; 4],
     turned_away: Counters,
     sign_ins: Counters,
     ended: Counters,
@@ -62,7 +62,8 @@ impl Default for AccessMetrics {
         let (connections, answers, pushes) = (Gauges::default(), Counters::default(), Counters::default());
         let pushed = |kind| pushes.get_or_create_owned(&[("kind", kind)]);
         Self {
-            by_way: Way::ALL.map(|way| connections.get_or_create_owned(&[("transport", way.name())])),
+            by_transport: Transport::ALL
+                .map(|transport| connections.get_or_create_owned(&[("transport", transport.name())])),
             accepted: answers.get_or_create_owned(&[("status", "accepted")]),
             direct: pushed("direct"),
             notify: pushed("notify"),
@@ -103,21 +104,21 @@ impl AccessMetrics {
         );
     }
 
-    pub(crate) fn came(&self, way: Way) {
-        self.of(way).inc();
+    pub(crate) fn came(&self, transport: Transport) {
+        self.of(transport).inc();
     }
 
-    pub(crate) fn went(&self, way: Way) {
-        self.of(way).dec();
+    pub(crate) fn went(&self, transport: Transport) {
+        self.of(transport).dec();
     }
 
-    fn of(&self, way: Way) -> &Gauge {
-        let [tcp, tls, ws, wss] = &self.by_way;
-        match way {
-            Way::Tcp => tcp,
-            Way::Tls => tls,
-            Way::WebSocket => ws,
-            Way::SecureWebSocket => wss,
+    fn of(&self, transport: Transport) -> &Gauge {
+        let [tcp, tls, ws, wss] = &self.by_transport;
+        match transport {
+            Transport::Tcp => tcp,
+            Transport::Tls => tls,
+            Transport::WebSocket => ws,
+            Transport::SecureWebSocket => wss,
         }
     }
 

@@ -165,7 +165,7 @@ impl Registry {
         let entry = Entry { connection: Arc::clone(connection), registry: Arc::clone(self) };
         self.ids(connection.id).lock().insert(connection.id.0, Arc::clone(connection));
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.metrics.came(connection.way);
+        self.metrics.came(connection.transport);
         let rival = Rival { platform: &connection.platform, device: connection.device.as_ref(), one_per_platform };
         let terminals_max = self.bounds.terminals_max.load(Ordering::Relaxed).max(1);
         let older = {
@@ -189,7 +189,7 @@ impl Registry {
             return;
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.went(connection.way);
+        self.metrics.went(connection.transport);
         self.remove_user(connection);
     }
 

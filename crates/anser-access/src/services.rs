@@ -44,7 +44,7 @@ impl Services {
         }
     }
 
-    /// Asks what a terminal wants to know.
+    /// Asks what a terminal wants to know, from the first poll on.
     pub(crate) fn ask(&self, request: Request) -> BoxFuture<'static, Result<Reply, Refusal>> {
         let messages = Arc::clone(&self.messages);
         match request {

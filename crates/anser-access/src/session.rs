@@ -32,6 +32,9 @@ use shell::Shell;
 
 /// With so many bytes unsent nothing more is read, taken or asked: what comes waits where it has its own bound.
 const UNSENT_WINDOW: usize = 256 * 1024;
+/// So many pages of history, lists and settings are read for a connection at once. Each may bring megabytes, which are kept while its
+/// client takes nothing; other questions do not wait for them.
+const PAGES_MAX: usize = 4;
 /// After so many turns others on the thread come first.
 const TURNS_MAX: u32 = 16;
 
@@ -54,6 +57,7 @@ pub(crate) struct Parts {
 /// A question that waits for its answer.
 struct Ask {
     ticket: Ticket,
+    is_page: bool,
     answer: BoxFuture<'static, Result<Reply, Refusal>>,
 }
 
@@ -195,12 +199,18 @@ impl Session {
 
     /// Looks for answers. What the outbox holds by then goes first: it may hold the acks of messages that an answer shows.
     fn poll_asks(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Over> {
-        let mut place = 0;
+        let (mut place, mut pages) = (0, 0);
         let mut moved = false;
         while self.state == State::Open && self.unsent.bytes() + scratch.out.len() < UNSENT_WINDOW {
             let Some(ask) = self.asks.get_mut(place) else { break };
+            if ask.is_page && pages == PAGES_MAX {
+                // It begins with its first poll.
+                place += 1;
+                continue;
+            }
             let Poll::Ready(result) = ask.answer.as_mut().poll(cx) else {
                 place += 1;
+                pages += usize::from(ask.is_page);
                 continue;
             };
             let ticket = self.asks.remove(place).ticket;

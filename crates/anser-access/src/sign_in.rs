@@ -7,7 +7,7 @@ use anser_types::UserKey;
 
 use crate::ban::Ban;
 use crate::connection::{Connection, Stamps};
-use crate::metrics::Way;
+use crate::metrics::Transport;
 use crate::outbox::{End, Outbox};
 use crate::presence;
 use crate::registry::Entry;
@@ -23,7 +23,7 @@ pub(crate) enum Denial {
 }
 
 /// Judges a sign-in. On success the connection is in the registry, for as long as the entry lives.
-pub(crate) async fn sign_in(services: &Services, asked: &SignIn, way: Way) -> Result<Entry, Denial> {
+pub(crate) async fn sign_in(services: &Services, asked: &SignIn, transport: Transport) -> Result<Entry, Denial> {
     let app = services.apps.find(&asked.app_key).ok_or(Denial::Refused(ConnAckStatus::AppRejected))?;
     let claims = app.tokens.verify(&app.key, &asked.token, services.clock.now());
     let claims = claims.map_err(|error| Denial::Refused(error.connack_status()))?;
@@ -32,17 +32,22 @@ pub(crate) async fn sign_in(services: &Services, asked: &SignIn, way: Way) -> Re
     if services.registry.len() >= services.config.connections_max {
         return Err(Denial::NotNow);
     }
-    let entry = enter(services, &app, connection(services, asked, way, (user, &claims))).await?;
+    let entry = enter(services, &app, connection(services, asked, transport, (user, &claims))).await?;
     tracing::debug!(conn = %entry.connection.id, user = %entry.connection.user, ?asked, "signed in");
     Ok(entry)
 }
 
-fn connection(services: &Services, asked: &SignIn, way: Way, (user, claims): (UserKey, &TokenClaims)) -> Connection {
+fn connection(
+    services: &Services,
+    asked: &SignIn,
+    transport: Transport,
+    (user, claims): (UserKey, &TokenClaims),
+) -> Connection {
     Connection {
         id: services.ids.next(),
         entered: services.clock.now(),
         user,
-        way,
+        transport,
         platform: asked.platform.clone(),
         device: asked.device_id.clone(),
         token_issued: claims.issued,

@@ -2,7 +2,7 @@
 
 use anser_cluster::{Recall, RecallTarget, ServerPublish};
 use anser_rmtp::body::RECALL_OBJECT_NAME;
-use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp};
+use anser_types::{ConversationType, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -51,10 +51,10 @@ pub(crate) async fn publish_system(api: &Api, call: &Call<'_>) -> Result<Answer,
 /// `/message/recall`: takes a message back, with the command that clients themselves would send.
 pub(crate) async fn recall(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let as_admin = call.switch("isAdmin", Switch::Off)?;
-    let effect = recall_target(call, as_admin)?;
+    let recalled = recall_target(call, as_admin)?;
     let kind = conversation_type(call)?;
     let target = call.target("targetId")?;
-    let content = recall_content(call, kind, &target, effect, as_admin)?;
+    let content = recall_content(call, kind, &target, recalled, as_admin)?;
     let quiet = call.switch("disablePush", Switch::Off)?.is_on();
     let command = ServerPublish {
         app: call.app.key.clone(),
@@ -67,10 +67,9 @@ pub(crate) async fn recall(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErro
         content: Bytes::from(content.to_string()),
         sender_copy: true,
         check_permission: false,
-        extras: Some(Box::new(Extras { effect: Some(effect.effect()), ..Extras::default() })),
+        extras: None,
     };
-    let origin = Origin::NONE;
-    api.messages.recall(Recall { command, origin, effect }).await?;
+    api.messages.recall(Recall { command, origin: Origin::NONE, target: recalled }).await?;
     Ok(done())
 }
 

@@ -79,6 +79,8 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
 fn log(path: &str, error: &ApiError) {
     match error {
         ApiError::Internal => tracing::error!(path, %error, "api request failed"),
+        // As many as the app cares to send, so it must cost little.
+        ApiError::TooFast => tracing::debug!(path, %error, "api request refused for now"),
         error if error.is_retryable() => {
             tracing::warn!(path, %error, "api request refused for now")
         }

@@ -13,7 +13,8 @@
 //! * A time is the clock of the broker that leads the partition. With another leader it may step back a little.
 //! * Records are dense: there are no transactions and no compaction, so an offset that is missing is an error.
 //!
-//! Measured with `examples/log_speed.rs` on two cores that the broker shares, 256 partitions, records of 400 bytes, no copies, the broker warm:
+//! Measured with `examples/log_speed.rs` on two cores that the broker shares, 256 partitions, records of 400 bytes, no copies, the
+//! broker warm:
 //!
 //! | callers | 1 producer | 2 producers | 4 producers, linger 1 ms |
 //! | --- | --- | --- | --- |

@@ -54,7 +54,8 @@ impl Scripts {
     pub(crate) fn new(choice: Option<&[u8]>) -> Self {
         let first = first_line(choice);
         let script = |name, text: &str| NamedScript::new(name, format!("{first}{text}"));
-        // The few bytes of a lease are written where there is no memory left for anything else: a full server must not make all nodes vanish.
+        // The few bytes of a lease are written where there is no memory left for anything else: a full server must not make all
+        // nodes vanish.
         let small = |name, text: &str| NamedScript::new(name, format!("#!lua flags=allow-oom\n{first}{text}"));
         Self {
             apply: script("apply", text!("anew", "apply")),

@@ -9,9 +9,9 @@ pub enum StoreError {
     /// A newer owner has written to this table: whoever sees this steps down and never tries again under its claim.
     #[error("a newer claim has written to the store")]
     StaleClaim,
-    /// The store came back without rows that this handle has written, or is being rebuilt, and nothing of the batch was applied. The same call
-    /// fails again until [`Mailbox::begin_replay`](crate::Mailbox::begin_replay) was called for its partitions, whose
-    /// records are then applied again in order from there.
+    /// The store came back without rows that this handle has written, or is being rebuilt, and nothing of the batch was applied.
+    /// The same call fails again until [`Mailbox::begin_replay`](crate::Mailbox::begin_replay) was called for its partitions,
+    /// whose records are then applied again in order from there.
     #[error("the store came back without its newest writes")]
     RolledBack,
     /// Stored bytes cannot be read. Not worth a retry: somebody has to look.

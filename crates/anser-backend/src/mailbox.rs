@@ -18,12 +18,22 @@ mod unread;
 pub use unread::{UNREAD_EXACT_MAX, Unread};
 
 /// Which half of a timeline an entry belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
     /// Received.
     Inbox,
     /// Sent by this user, on this connection.
     Outbox(ConnectionId),
+}
+
+impl Side {
+    /// The connection on which this user sent it; `None` if it was received.
+    pub const fn sent_on(self) -> Option<ConnectionId> {
+        match self {
+            Self::Inbox => None,
+            Self::Outbox(connection) => Some(connection),
+        }
+    }
 }
 
 /// How an entry counts as unread.

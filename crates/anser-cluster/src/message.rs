@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use anser_types::record::{RosterChange, UserChange};
 use anser_types::{
-    AppKey, ConnectionId, Conversation, ConversationType, DeviceId, Effect, Extras, Message, MessageClass,
-    MessageFlags, MessageUid, NodeId, Origin, Position, Subject, TargetId, Timestamp, UserId, UserKey,
+    AppKey, ConnectionId, Conversation, ConversationType, DeviceId, Extras, Message, MessageClass, MessageFlags,
+    MessageUid, NodeId, Origin, Position, Subject, TargetId, Timestamp, UserId, UserKey, payload_bytes,
 };
 
 use crate::{BoxFuture, Online, Refusal, Way};
@@ -35,6 +35,19 @@ pub struct Publish {
     pub extras: Option<Box<Extras>>,
 }
 
+impl Publish {
+    /// Its refusal, to be tried again.
+    pub const fn refused(&self) -> Settled {
+        let Origin { connection, publish, .. } = self.origin;
+        Settled { connection, publish, outcome: Err(Refusal::UNAVAILABLE) }
+    }
+
+    /// See [`payload_bytes`].
+    pub fn payload_bytes(&self) -> usize {
+        payload_bytes(&self.object_name, &self.content, self.extras.as_deref())
+    }
+}
+
 /// A message was accepted: it is durable, and nothing will lose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
@@ -58,7 +71,8 @@ pub struct Settled {
     pub outcome: Outcome,
 }
 
-/// A message that the server API sends, to one target.
+/// A message with all that its owner decides by: as the server API sends it to one target, and as one message node forwards it to
+/// another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerPublish {
     /// The app.
@@ -81,8 +95,15 @@ pub struct ServerPublish {
     pub sender_copy: bool,
     /// Whether a block by the receiver counts. For groups: whether the sender has to be a member.
     pub check_permission: bool,
-    /// The rarer fields. A recall carries its effect here.
+    /// The rarer fields. The effect of a recall is filled in by the message role.
     pub extras: Option<Box<Extras>>,
+}
+
+impl ServerPublish {
+    /// See [`payload_bytes`].
+    pub fn payload_bytes(&self) -> usize {
+        payload_bytes(&self.object_name, &self.content, self.extras.as_deref())
+    }
 }
 
 /// A change that is decided in the log: by the server API, or by a user about itself.
@@ -185,7 +206,7 @@ pub struct ListItem {
     pub read_until: Timestamp,
 }
 
-/// How many bytes of contents a conversation list may have, by and large: each row carries a whole message.
+/// How many bytes of messages a conversation list may have, by and large: each row carries a whole one.
 pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The message role: user queues, owners, timelines, history.
@@ -213,7 +234,7 @@ pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
     fn history(&self, request: HistoryRead) -> BoxFuture<'_, Result<HistoryReply, Refusal>>;
 
     /// The conversation list, newest first. `before`: only those whose last message was sent earlier; zero for all. It ends
-    /// with the row whose content brings the list to [`LIST_BYTES_MAX`].
+    /// with the row whose message brings the list to [`LIST_BYTES_MAX`].
     fn conversations(
         &self,
         user: &UserKey,
@@ -260,8 +281,8 @@ pub struct Recall {
     pub command: ServerPublish,
     /// Where it came from: a connection, so that the answer of a resend is the same, or none for the server API.
     pub origin: Origin,
-    /// The message that is taken back, and its sent time as the caller knows it.
-    pub effect: RecallTarget,
+    /// The message that is taken back.
+    pub target: RecallTarget,
 }
 
 /// Which message is taken back.
@@ -269,15 +290,8 @@ pub struct Recall {
 pub struct RecallTarget {
     /// Its UID.
     pub uid: MessageUid,
-    /// Its sent time.
+    /// Its sent time, as the caller knows it.
     pub sent: Timestamp,
     /// Whether only its sender may.
     pub by_sender_only: bool,
-}
-
-impl RecallTarget {
-    /// What the recall does, for the record.
-    pub const fn effect(self) -> Effect {
-        Effect::Recall { uid: self.uid, sent: self.sent }
-    }
 }

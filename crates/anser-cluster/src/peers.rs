@@ -4,14 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use anser_types::{Claim, NodeId, Origin, PartitionId, Timestamp};
 
-use anser_types::{
-    AppKey, Claim, ConversationType, Extras, MessageClass, MessageFlags, NodeId, Origin, PartitionId, TargetId,
-    Timestamp, UserId,
-};
-
-use crate::{BoxFuture, Outcome, Refusal};
+use crate::{BoxFuture, Outcome, Refusal, ServerPublish};
 
 /// A message on its way from the queue of its sender to the owner of its partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,30 +18,10 @@ pub struct Forward {
     pub after: Option<u64>,
     /// The oldest one that was not answered when this one left.
     pub oldest: u64,
-    /// The app.
-    pub app: AppKey,
-    /// The conversation's type.
-    pub kind: ConversationType,
-    /// Who sends it.
-    pub sender: UserId,
-    /// Whom it is for.
-    pub target: TargetId,
-    /// Its storage class.
-    pub class: MessageClass,
-    /// Its flags.
-    pub flags: MessageFlags,
-    /// The name of its content type.
-    pub object_name: Bytes,
-    /// Its content.
-    pub content: Bytes,
+    /// The message.
+    pub publish: ServerPublish,
     /// Where it came from.
     pub origin: Origin,
-    /// Whether the sender's timeline gets it.
-    pub sender_copy: bool,
-    /// Whether everything has to be allowed, or the conversation only has to exist.
-    pub check_permission: bool,
-    /// The rarer fields.
-    pub extras: Option<Box<Extras>>,
     /// It sorts after this time.
     pub floor: Timestamp,
 }

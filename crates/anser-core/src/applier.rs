@@ -178,15 +178,11 @@ impl Placements {
             let (MailboxRow::Entry(entry), Some(placed)) = (row, placed) else {
                 continue;
             };
-            let sent_on = match entry.side {
-                Side::Inbox => None,
-                Side::Outbox(connection) => Some(connection),
-            };
             self.by_record.entry((part.partition, *offset)).or_default().push(Deliver {
                 user: entry.user.user.clone(),
                 position: Some(placed.position),
                 previous: placed.previous,
-                sent_on,
+                sent_on: entry.side.sent_on(),
                 online: Some(placed.online.clone()),
             });
         }

@@ -61,13 +61,14 @@ impl Default for ArchiverConfig {
     }
 }
 
-/// A partition, and which of the times that it is archived here. An answer to what was asked at an earlier time is not taken.
+/// A partition, and its term: which of the times this is that it is archived here. An answer to what was asked in an earlier one is
+/// not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seat {
     /// The partition.
     pub partition: PartitionId,
-    /// Which time: a number that rises.
-    pub time: u64,
+    /// A number that rises.
+    pub term: u64,
 }
 
 /// What the archiver is told.
@@ -165,7 +166,7 @@ pub struct Archiver {
     reading: Reading,
     /// Bytes of all records in memory.
     kept_bytes: usize,
-    times: u64,
+    terms: u64,
     ticks: u64,
 }
 
@@ -178,7 +179,7 @@ impl Archiver {
             partitions: BTreeMap::new(),
             reading: Reading::default(),
             kept_bytes: 0,
-            times: 0,
+            terms: 0,
             ticks: 0,
         }
     }
@@ -228,9 +229,9 @@ impl Archiver {
     }
 
     fn begin(&mut self, partition: PartitionId, effects: &mut Vec<Effect>) {
-        self.times += 1;
-        let seat = Seat { partition, time: self.times };
-        self.partitions.insert(partition, Partition::new(self.times, self.log));
+        self.terms += 1;
+        let seat = Seat { partition, term: self.terms };
+        self.partitions.insert(partition, Partition::new(self.terms, self.log));
         effects.push(Effect::Place(seat));
     }
 
@@ -272,7 +273,7 @@ impl Archiver {
     }
 
     fn at(&mut self, seat: Seat) -> Option<&mut Partition> {
-        self.partitions.get_mut(&seat.partition).filter(|partition| partition.time == seat.time)
+        self.partitions.get_mut(&seat.partition).filter(|partition| partition.term == seat.term)
     }
 
     fn placed(&mut self, seat: Seat, mark: Mark, from: Offset, effects: &mut Vec<Effect>) {
@@ -339,7 +340,7 @@ impl Archiver {
             return;
         };
         if known.begin_batch(batch_max) {
-            let seat = Seat { partition, time: known.time };
+            let seat = Seat { partition, term: known.term };
             known.number_or_load(seat, effects);
         }
     }
@@ -361,7 +362,9 @@ impl Archiver {
         self.remove_if_done(seat.partition);
     }
 
+    /// One that fails for long takes no room from the others, but that of its batch.
     fn failed(&mut self, seat: Seat, effects: &mut Vec<Effect>) {
+        let is_tight = !self.may_read();
         let Some(partition) = self.at(seat) else {
             return;
         };
@@ -371,6 +374,11 @@ impl Archiver {
             return;
         }
         effects.push(Effect::Pause(seat, partition.pause()));
+        if is_tight && partition.is_stuck() {
+            let bytes = partition.let_go_of_waiting();
+            self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
+            self.reading.close_if_of(seat.partition);
+        }
     }
 
     fn go_on(&mut self, seat: Seat, effects: &mut Vec<Effect>) {

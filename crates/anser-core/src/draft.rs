@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 use anser_cluster::{Forward, Publish, ServerPublish, Way};
 use anser_types::{
     AppKey, ConnectionId, ConversationType, Extras, Message, MessageClass, MessageFlags, MessageUid, NodeId, Origin,
-    Subject, TargetId, Timestamp, UserId, UserKey,
+    Subject, TargetId, Timestamp, UserId, UserKey, payload_bytes,
 };
 
 /// Who waits for an outcome.
@@ -18,7 +18,7 @@ pub enum Ticket {
         connection: ConnectionId,
         /// The number of the publish on it.
         number: u64,
-        /// On which it came from its access node.
+        /// The way on which it came from its access node.
         way: Way,
     },
     /// A call of another role.
@@ -125,7 +125,7 @@ impl Draft {
 
     /// About how many bytes it holds.
     pub fn bytes(&self) -> usize {
-        256 + self.content.len()
+        256 + payload_bytes(&self.object_name, &self.content, self.extras.as_deref())
     }
 
     /// What is the same for a message and its resend, and differs between messages: a hash of sender, client id (without
@@ -196,9 +196,7 @@ impl Draft {
             ticket,
         }
     }
-}
 
-impl Draft {
     /// What the server API sends, with the ticket of the call.
     pub fn from_server(publish: ServerPublish, origin: Origin, ticket: Ticket) -> Self {
         Self {
@@ -219,28 +217,11 @@ impl Draft {
             ticket,
         }
     }
-}
 
-impl Draft {
     /// What another node forwards.
     pub fn from_peer(node: NodeId, forward: Forward) -> Self {
-        Self {
-            app: forward.app,
-            kind: forward.kind,
-            sender: forward.sender,
-            target: forward.target,
-            class: forward.class,
-            flags: forward.flags,
-            object_name: forward.object_name,
-            content: forward.content,
-            origin: forward.origin,
-            sender_copy: forward.sender_copy,
-            check: if forward.check_permission { Check::Full } else { Check::Existence },
-            extras: forward.extras,
-            floor: forward.floor,
-            submitted_ms: None,
-            ticket: Ticket::Forward { node, id: forward.id },
-        }
+        let Forward { id, publish, origin, floor, .. } = forward;
+        Self { floor, ..Self::from_server(publish, origin, Ticket::Forward { node, id }) }
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use anser_cluster::{Forward, Forwarded, Outcome, Owners, Refusal, Settled};
 use anser_types::record::Body;
-use anser_types::{Claim, Limits, LogId, NodeId, Offset, PartitionCount, PartitionId, Status, Subject, Timestamp};
+use anser_types::{Claim, Limits, LogId, NodeId, Offset, PartitionCount, PartitionId, Subject, Timestamp, UserKey};
 
 use crate::clock::{Moment, NodeClock};
 use crate::draft::{Draft, Ticket};
@@ -88,16 +88,17 @@ pub struct Node {
     log: LogId,
     limits: Limits,
     count: PartitionCount,
-    /// Which node this is, and who owns what.
+    /// Which node this is, and who owns which partition.
     me: NodeId,
-    nodes: Owners,
+    owners: Owners,
     forwards: Forwards,
     outgoing_forwards: Vec<(NodeId, Forward)>,
     /// Where the epochs of the next partition begin that comes here.
     epochs: u64,
     clock: NodeClock,
     queues: UserQueues,
-    owners: BTreeMap<PartitionId, Owned>,
+    /// The partitions that are here.
+    owned: BTreeMap<PartitionId, Owned>,
     horizon: Horizon,
     dirty: BTreeSet<PartitionId>,
     owner_effects: Vec<owner::Effect>,
@@ -113,20 +114,19 @@ impl Node {
         partitions: impl IntoIterator<Item = PartitionId>,
         limits: Limits,
     ) -> Self {
-        let owned = |p| (p, Owned::new(Owner::new(p, log, limits), 0));
-        let owners = partitions.into_iter().map(owned).collect();
+        let owned = partitions.into_iter().map(|p| (p, Owned::new(Owner::new(p, log, limits), 0))).collect();
         Self {
             log,
             limits,
             count,
             me: NodeId::default(),
-            nodes: Owners::nobody(),
+            owners: Owners::nobody(),
             forwards: Forwards::default(),
             outgoing_forwards: Vec::new(),
             epochs: 1 << 32,
             clock: NodeClock::default(),
             queues: UserQueues::new(limits),
-            owners,
+            owned,
             horizon: Horizon::new(limits.fitted_readers_max),
             dirty: BTreeSet::new(),
             owner_effects: Vec::new(),
@@ -137,12 +137,12 @@ impl Node {
 
     /// Whether every partition is served.
     pub fn is_serving(&self) -> bool {
-        self.owners.values().all(|owned| owned.owner.is_serving())
+        self.owned.values().all(|owned| owned.owner.is_serving())
     }
 
     /// The owner of a partition, to look at.
     pub fn owner(&self, partition: PartitionId) -> Option<&Owner> {
-        self.owners.get(&partition).map(|owned| &owned.owner)
+        self.owned.get(&partition).map(|owned| &owned.owner)
     }
 
     /// How many users' queues hold something.
@@ -159,13 +159,11 @@ impl Node {
 
     /// A publish of the server API: goes to the owner at once unless the sender gets a copy, for whose order the queue cares.
     pub fn publish_for_server(&mut self, draft: Draft, now: Timestamp, effects: &mut Vec<Effect>) {
-        let now = self.advance(now);
         if draft.sender_copy {
-            self.queues.submit(Box::new(draft), now, &mut self.queue_effects);
-            self.settle_down(now, effects);
-            return;
+            return self.publish(draft, now, effects);
         }
-        self.forward(Box::new(draft), now);
+        let now = self.advance(now);
+        self.pass_on(Box::new(draft), now);
         self.settle_down(now, effects);
     }
 
@@ -176,7 +174,7 @@ impl Node {
             return;
         };
         let ticket = Ticket::Call(call);
-        match self.owners.get_mut(&partition).filter(|owned| !owned.leaving) {
+        match self.owned.get_mut(&partition).filter(|owned| !owned.leaving) {
             Some(owned) => {
                 let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
                 owned.owner.command(ticket, body, turn);
@@ -190,7 +188,7 @@ impl Node {
     /// Ends a turn: what was decided in it goes to the log.
     pub fn flush(&mut self, effects: &mut Vec<Effect>) {
         for partition in std::mem::take(&mut self.dirty) {
-            let Some(owned) = self.owners.get_mut(&partition) else {
+            let Some(owned) = self.owned.get_mut(&partition) else {
                 continue;
             };
             owned.owner.flush(&mut self.owner_effects);
@@ -207,7 +205,7 @@ impl Node {
     pub fn appended(&mut self, append: AppendOutcome, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
         let AppendOutcome { partition, epoch, expected, landed, count } = append;
-        let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
+        let Some(owned) = self.owned.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
             return;
         };
         let kept = match landed {
@@ -241,7 +239,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let now = self.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
+        if let Some(owned) = self.owned.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
             let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.loaded(subject, loaded, turn);
             self.dirty.insert(partition);
@@ -258,7 +256,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let now = self.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
+        if let Some(owned) = self.owned.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
             owned.owner.load_failed(subject, &mut self.owner_effects);
         }
         self.settle_down(now, effects);
@@ -274,7 +272,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let now = self.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.fetched(subject, record, turn);
             self.dirty.insert(partition);
@@ -285,21 +283,21 @@ impl Node {
     /// The directory contains everything of a partition below `next`. Call it now and then: a roster that the directory does
     /// not know yet cannot be let go of in memory.
     pub fn archived(&mut self, partition: PartitionId, next: Offset) {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.archived(next);
         }
     }
 
     /// Whether a partition takes anything in. What it does not is tried again for a while, and then refused as retryable.
     pub fn set_open(&mut self, partition: PartitionId, is_open: bool) {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.set_open(is_open);
         }
     }
 
     /// Takes in a counted record that the directory may not contain, before it is replayed.
     pub fn keep_change(&mut self, partition: PartitionId, offset: Offset, body: &Body) {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.keep_change(offset, body);
         }
     }
@@ -308,7 +306,7 @@ impl Node {
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
         self.horizon.forget(now.now);
-        for owned in self.owners.values_mut() {
+        for owned in self.owned.values_mut() {
             owned.owner.look_at_waiting(now, &mut self.owner_effects);
         }
         self.queues.tick(now, &mut self.queue_effects);
@@ -320,7 +318,7 @@ impl Node {
         while !self.queue_effects.is_empty() || !self.owner_effects.is_empty() {
             for effect in std::mem::take(&mut self.queue_effects) {
                 match effect {
-                    user_queue::Effect::Forward(draft) => self.forward(draft, now),
+                    user_queue::Effect::PassOn(draft) => self.pass_on(draft, now),
                     user_queue::Effect::GiveUp(draft) => settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects),
                 }
             }
@@ -331,13 +329,14 @@ impl Node {
         effects.extend(self.outgoing_forwards.drain(..).map(|(to, forward)| Effect::Forward(to, forward)));
     }
 
-    fn forward(&mut self, draft: Box<Draft>, now: Moment) {
+    /// Passes a draft on to the owner of its partition, here or on another node.
+    fn pass_on(&mut self, draft: Box<Draft>, now: Moment) {
         let partition = draft.subject().partition(self.count);
         if self.must_wait(partition, &draft) {
             self.owner_effects.push(owner::Effect::Return(draft));
             return;
         }
-        match self.owners.get_mut(&partition).filter(|owned| !owned.leaving) {
+        match self.owned.get_mut(&partition).filter(|owned| !owned.leaving) {
             Some(owned) => {
                 let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
                 owned.owner.publish(draft, turn);
@@ -349,12 +348,7 @@ impl Node {
 
     fn take(&mut self, effect: owner::Effect, now: Moment, effects: &mut Vec<Effect>) {
         match effect {
-            owner::Effect::Settle { ticket, queue, outcome } => {
-                settle(ticket, outcome, effects);
-                if let Some(user) = queue {
-                    self.queues.settled(&user, outcome.ok().map(|a| a.sent), now, &mut self.queue_effects);
-                }
-            }
+            owner::Effect::Settle { ticket, queue, outcome } => self.settled(ticket, queue, outcome, now, effects),
             owner::Effect::Passed { queue } => {
                 if let Some(user) = queue {
                     self.queues.settled(&user, None, now, &mut self.queue_effects);
@@ -374,6 +368,22 @@ impl Node {
         }
     }
 
+    /// Tells whoever waits for an outcome, and the queue that the message passed, if it passed one.
+    fn settled(
+        &mut self,
+        ticket: Ticket,
+        queue: Option<UserKey>,
+        outcome: Outcome,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        settle(ticket, outcome, effects);
+        if let Some(user) = queue {
+            let sent = outcome.ok().map(|accepted| accepted.sent);
+            self.queues.settled(&user, sent, now, &mut self.queue_effects);
+        }
+    }
+
     /// What passed a queue goes back to it, to be tried again in order; the rest is refused as retryable.
     fn returned(&mut self, draft: Box<Draft>, now: Moment, effects: &mut Vec<Effect>) {
         if let Ticket::Forward { node, id } = draft.ticket {
@@ -382,7 +392,7 @@ impl Node {
         } else if draft.queue_key().is_some() {
             self.queues.returned(draft, now, &mut self.queue_effects);
         } else {
-            settle(draft.ticket, Err(Refusal::new(Status::UNAVAILABLE)), effects);
+            settle(draft.ticket, Err(Refusal::UNAVAILABLE), effects);
         }
     }
 }

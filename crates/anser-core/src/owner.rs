@@ -34,7 +34,7 @@ use anser_types::{Claim, Limits, LogId, Offset, PartitionId, Status, Subject, Ti
 use crate::clock::Moment;
 use crate::draft::{Check, Draft, Ticket};
 use changes::Changes;
-use conversation::{Conversation, Held};
+use conversation::{Conversation, Held, Hold};
 use duplicates::Duplicates;
 pub use effect::{Committed, Effect, Loaded, Turn};
 pub use fence::Fence;
@@ -194,7 +194,8 @@ impl Owner {
         self.now
     }
 
-    /// Decides a publish; before the partition is served, it waits. Its outcome comes as [`Effect::Settle`] or [`Effect::Return`], now or after the log has answered.
+    /// Decides a publish; before the partition is served, it waits. Its outcome comes as [`Effect::Settle`] or [`Effect::Return`],
+    /// now or after the log has answered.
     pub fn publish(&mut self, draft: Box<Draft>, turn: &mut Turn<'_>) {
         self.advance(turn.now);
         if !self.is_serving() {
@@ -287,12 +288,18 @@ impl Owner {
             return;
         }
         let hold = self.conversations.remove(subject).and_then(|c| c.hold);
+        self.refuse_waiting(hold, effects);
+    }
+
+    /// Refuses what waits for a conversation: it goes back.
+    fn refuse_waiting(&mut self, hold: Option<Hold>, effects: &mut Vec<Effect>) {
         for held in hold.into_iter().flat_map(|hold| hold.queue) {
             self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
             refuse_held(held, effects);
         }
     }
 
+    /// The conversation is ready: decides what waits for it.
     fn release(&mut self, subject: &Subject, turn: &mut Turn<'_>) {
         let Some(conversation) = self.conversations.get_mut(subject) else {
             return;

@@ -31,7 +31,7 @@ const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub enum Effect {
     /// Pass it on to the owner of its conversation; its floor is set.
-    Forward(Box<Draft>),
+    PassOn(Box<Draft>),
     /// There is no room, or it was tried for too long: settle it as retryable.
     GiveUp(Box<Draft>),
 }
@@ -107,15 +107,15 @@ impl Queue {
             let Some(draft) = self.pop_front() else {
                 return;
             };
-            self.forward(draft, subject, effects);
+            self.pass_on(draft, subject, effects);
         }
     }
 
-    fn forward(&mut self, mut draft: Box<Draft>, subject: Subject, effects: &mut Vec<Effect>) {
+    fn pass_on(&mut self, mut draft: Box<Draft>, subject: Subject, effects: &mut Vec<Effect>) {
         self.active = Some(subject);
         self.in_flight += 1;
         draft.floor = draft.floor.max(self.acked);
-        effects.push(Effect::Forward(draft));
+        effects.push(Effect::PassOn(draft));
     }
 
     fn leave_flight(&mut self) {
@@ -155,7 +155,7 @@ pub struct UserQueues {
     waiting_bytes: usize,
     /// Nothing is passed on before so much time has passed.
     pause_until_ms: u64,
-    /// Before which its ways are broken, of each access node of which one has broken; by the half of its id that its connections carry.
+    /// For each access node of which ways have broken, the earliest that has not; by the half of its id that its connections carry.
     ways: BTreeMap<u64, Way>,
     users: HashMap<UserKey, Queue>,
 }
@@ -230,7 +230,7 @@ impl UserQueues {
         if queue.waiting.is_empty() && now.passed_ms >= queue.pause_until_ms {
             let subject = draft.subject();
             if queue.in_flight == 0 || queue.active.as_ref() == Some(&subject) {
-                queue.forward(draft, subject, effects);
+                queue.pass_on(draft, subject, effects);
                 return;
             }
         }

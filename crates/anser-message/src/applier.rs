@@ -52,7 +52,7 @@ pub(crate) enum ToApply {
 
 /// Why not everything is written that comes of a partition.
 #[derive(Debug)]
-enum Held {
+enum Withheld {
     /// Nothing is: what comes is in the log, and will be replayed.
     All,
     /// Only what is replayed is.
@@ -72,6 +72,8 @@ const BATCH_MAX: usize = 64;
 /// Records that are applied together. More in one bucket would keep the mailbox busy for so long that nobody else is served, or that
 /// the answer comes too late and all is done again.
 const TOGETHER_MAX: usize = 1_024;
+/// Rows that they come to, by and large: a message to a large group is one in each timeline.
+const ROWS_TOGETHER_MAX: usize = 64 * 1_024;
 
 /// What the applier is connected to.
 pub(crate) struct Wires {
@@ -95,7 +97,7 @@ pub(crate) struct Applier {
     progress: Progress,
     metrics: Arc<MessageMetrics>,
     /// Partitions of which not everything is written before they are replayed.
-    held: BTreeMap<PartitionId, Held>,
+    withheld: BTreeMap<PartitionId, Withheld>,
     rolled_back: Arc<RolledBack>,
     parked: Parked,
     /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
@@ -104,8 +106,18 @@ pub(crate) struct Applier {
 
 impl std::fmt::Debug for Applier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Applier").field("held", &self.held).finish_non_exhaustive()
+        f.debug_struct("Applier").field("withheld", &self.withheld).finish_non_exhaustive()
     }
+}
+
+/// How many of these records, the first ones, are applied together: at least one.
+fn how_many_together(records: &[Committed]) -> usize {
+    let mut rows = 0;
+    let fits = |record: &&Committed| {
+        rows += 1 + record.recipients.len();
+        rows <= ROWS_TOGETHER_MAX
+    };
+    records.iter().take(TOGETHER_MAX).take_while(fits).count().max(1)
 }
 
 impl Applier {
@@ -120,7 +132,7 @@ impl Applier {
             archiver,
             progress,
             metrics,
-            held: BTreeMap::new(),
+            withheld: BTreeMap::new(),
             rolled_back,
             parked: Parked::default(),
             untold: BTreeSet::new(),
@@ -180,14 +192,14 @@ impl Applier {
             }
             ToApply::ReplayAlone(partitions) => {
                 self.apply(std::mem::take(records)).await?;
-                self.held.extend(partitions.into_iter().map(|partition| (partition, Held::New)));
+                self.withheld.extend(partitions.into_iter().map(|partition| (partition, Withheld::New)));
             }
             ToApply::KeepNew(partitions) => {
                 self.apply(std::mem::take(records)).await?;
                 for partition in partitions {
                     // Not if it was refused meanwhile: then it is replayed once more.
-                    if let Some(held @ Held::New) = self.held.get_mut(&partition) {
-                        *held = Held::Kept(Vec::new());
+                    if let Some(withheld @ Withheld::New) = self.withheld.get_mut(&partition) {
+                        *withheld = Withheld::Kept(Vec::new());
                     }
                 }
             }
@@ -199,12 +211,12 @@ impl Applier {
             }
             ToApply::Resume(partitions) => {
                 self.apply(std::mem::take(records)).await?;
-                self.held.retain(|partition, _| !partitions.contains(partition));
+                self.withheld.retain(|partition, _| !partitions.contains(partition));
             }
             ToApply::TakenOver(ends) => {
                 self.apply(std::mem::take(records)).await?;
                 // What was refused is replayed once more.
-                let is_applied = |(partition, _): &(PartitionId, Offset)| !self.held.contains_key(partition);
+                let is_applied = |(partition, _): &(PartitionId, Offset)| !self.withheld.contains_key(partition);
                 ends.into_iter()
                     .filter(is_applied)
                     .for_each(|(partition, end)| self.progress.note_applied(partition, end));
@@ -215,7 +227,7 @@ impl Applier {
 
     async fn apply(&mut self, mut records: Vec<Committed>) -> Result<(), StoreError> {
         while !records.is_empty() {
-            let rest = records.split_off(records.len().min(TOGETHER_MAX));
+            let rest = records.split_off(how_many_together(&records));
             self.apply_together(std::mem::replace(&mut records, rest)).await?;
         }
         Ok(())
@@ -271,12 +283,13 @@ impl Applier {
 
     /// Puts aside what follows on a replay. The archiver need not wait for that.
     fn keep_new(&mut self, records: &mut Vec<Committed>) {
-        if self.held.is_empty() {
+        if self.withheld.is_empty() {
             return;
         }
-        let held = &self.held;
-        let is_kept =
-            |record: &mut Committed| !record.replayed && matches!(held.get(&record.partition), Some(Held::Kept(_)));
+        let withheld = &self.withheld;
+        let is_kept = |record: &mut Committed| {
+            !record.replayed && matches!(withheld.get(&record.partition), Some(Withheld::Kept(_)))
+        };
         let kept: Vec<Committed> = records.extract_if(.., is_kept).collect();
         if kept.is_empty() {
             return;
@@ -284,7 +297,7 @@ impl Applier {
         self.backlog.keep(&kept);
         self.pass_on(kept.clone());
         for record in kept {
-            if let Some(Held::Kept(kept)) = self.held.get_mut(&record.partition) {
+            if let Some(Withheld::Kept(kept)) = self.withheld.get_mut(&record.partition) {
                 kept.push(record);
             }
         }
@@ -295,8 +308,8 @@ impl Applier {
 
     /// Of one partition what is kept is let go of, and is replayed once more.
     fn let_go_of_most(&mut self) {
-        let bytes = |held: &Held| if let Held::Kept(kept) = held { bytes_of(kept) } else { 0 };
-        let most = self.held.iter().max_by_key(|(_, held)| bytes(held)).map(|(partition, _)| *partition);
+        let bytes = |withheld: &Withheld| if let Withheld::Kept(kept) = withheld { bytes_of(kept) } else { 0 };
+        let most = self.withheld.iter().max_by_key(|(_, withheld)| bytes(withheld)).map(|(partition, _)| *partition);
         if let Some(partition) = most {
             tracing::warn!(%partition, "too much comes in while the partition is replayed, which begins anew");
             self.suspend(partition);
@@ -306,24 +319,24 @@ impl Applier {
 
     /// Whether a record is to be written.
     fn writes(&self, record: &Committed) -> bool {
-        match self.held.get(&record.partition) {
+        match self.withheld.get(&record.partition) {
             None => true,
-            Some(Held::New | Held::Kept(_)) => record.replayed,
-            Some(Held::All) => false,
+            Some(Withheld::New | Withheld::Kept(_)) => record.replayed,
+            Some(Withheld::All) => false,
         }
     }
 
     fn is_suspended(&self, partition: PartitionId) -> bool {
-        matches!(self.held.get(&partition), Some(Held::All))
+        matches!(self.withheld.get(&partition), Some(Withheld::All))
     }
 
     /// Writes nothing more of a partition. Returns whether something was written of it until now.
     fn suspend(&mut self, partition: PartitionId) -> bool {
-        let before = self.held.insert(partition, Held::All);
-        if let Some(Held::Kept(kept)) = &before {
+        let before = self.withheld.insert(partition, Withheld::All);
+        if let Some(Withheld::Kept(kept)) = &before {
             self.backlog.let_go(kept);
         }
-        !matches!(before, Some(Held::All))
+        !matches!(before, Some(Withheld::All))
     }
 
     /// A partition is replayed: everything is written again, unless something was refused, which has it replayed once more. Returns
@@ -332,7 +345,7 @@ impl Applier {
         if self.is_suspended(partition) {
             return Vec::new();
         }
-        let Some(Held::Kept(mut kept)) = self.held.remove(&partition) else {
+        let Some(Withheld::Kept(mut kept)) = self.withheld.remove(&partition) else {
             return Vec::new();
         };
         self.backlog.wait_again(&kept);

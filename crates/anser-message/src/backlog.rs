@@ -1,5 +1,5 @@
-//! What was decided and the applier has not done. Nobody waits for it: while Redis is away, publishes are decided and acked all the same. So it is
-//! counted in bytes, and when it is too much, intake stops until there is less.
+//! What was decided and the applier has not done. Nobody waits for it: while Redis is away, publishes are decided and acked all the
+//! same. So it is counted in bytes, and when it is too much, intake stops until there is less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anser_backend::{GroupView, StoreError, UserView};
+use anser_backend::{GroupView, Setting, Settings, StoreError, UserView};
 use anser_cluster::{
     BoxFuture, DirectoryService, GroupProfile, Refusal, SettingItem, SettingsPage, SignInView, UserProfile,
 };
@@ -10,6 +10,9 @@ use anser_types::{AppKey, TargetId, Timestamp, UserId, UserKey};
 
 use crate::handle::MessageHandle;
 use crate::reads::storage;
+
+/// The settings of one answer. Whoever has more gets the next ones when they ask from the version of this one on.
+const SETTINGS_MAX: usize = 2_000;
 
 /// For how long the directory may take before a client that wants to sign in is judged by what is known. A sign-in asks twice, in ten
 /// seconds.
@@ -101,13 +104,40 @@ impl DirectoryService for MessageHandle {
     }
 
     fn settings(&self, user: &UserKey, version: Timestamp) -> BoxFuture<'_, Result<SettingsPage, Refusal>> {
-        read(self.backends.directory.settings(user, version), |settings| SettingsPage {
-            version: settings.version,
-            items: settings
-                .settings
-                .into_iter()
-                .map(|s| SettingItem { conversation: s.conversation, item: s.item, value: s.value, time: s.time })
-                .collect(),
-        })
+        read(self.backends.directory.settings(user, version), settings_page)
+    }
+}
+
+/// A page of settings, of which each has a time of its own.
+fn settings_page(Settings { mut version, mut settings }: Settings) -> SettingsPage {
+    if settings.len() > SETTINGS_MAX {
+        settings.sort_unstable_by_key(|setting| setting.time);
+        settings.truncate(SETTINGS_MAX);
+        version = settings.last().map_or(version, |newest| newest.time);
+    }
+    let item = |s: Setting| SettingItem { conversation: s.conversation, item: s.item, value: s.value, time: s.time };
+    SettingsPage { version, items: settings.into_iter().map(item).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use anser_types::{Conversation, ConversationType};
+
+    use super::*;
+
+    #[test]
+    fn told_why_whoever_has_more_settings_than_one_answer_holds_goes_on_from_its_version() {
+        let setting = |time| Setting {
+            conversation: Conversation::new(ConversationType::Private, TargetId::new("bob").unwrap()),
+            item: 1,
+            value: "1".into(),
+            time: Timestamp(time),
+        };
+        let all =
+            |from: u64| Settings { version: Timestamp(3_000), settings: (from..=3_000).rev().map(setting).collect() };
+        let first = settings_page(all(1));
+        assert_eq!((first.items.len(), first.version), (SETTINGS_MAX, Timestamp(2_000)));
+        let rest = settings_page(all(2_001));
+        assert_eq!((rest.items.len(), rest.version), (1_000, Timestamp(3_000)));
     }
 }

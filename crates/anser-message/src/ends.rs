@@ -10,6 +10,7 @@ use anser_types::{Offset, PartitionId};
 
 use crate::event_loop::MessageLoop;
 use crate::takeover::{Answers, Step, ends_of};
+use crate::ticks::Every;
 
 /// How often the ends are looked at, in ticks of the loop.
 const LOOK_TICKS: u32 = 20;
@@ -17,14 +18,14 @@ const LOOK_TICKS: u32 = 20;
 /// When the log was asked last.
 #[derive(Debug, Default)]
 pub(crate) struct EndLooks {
-    ticks: u32,
+    every: Every<LOOK_TICKS>,
     is_asked: bool,
 }
 
 impl EndLooks {
     /// The next list of members is not to be waited for longer than it takes to be read.
     pub(crate) const fn hurry(&mut self) {
-        self.ticks = LOOK_TICKS;
+        self.every.hurry();
     }
 }
 
@@ -32,11 +33,11 @@ impl MessageLoop {
     /// Asks the log now and then where the partitions end of which nothing is on its way. Only with a list of members that is new: a
     /// node that cannot read it would claim what others own rightly.
     pub(crate) fn look_at_ends(&mut self) {
-        self.ends.ticks = self.ends.ticks.saturating_add(1);
-        if self.ends.ticks < LOOK_TICKS || self.ends.is_asked || self.is_alone() || !self.peer_inbox.take_listed() {
+        let is_due = self.ends.every.tick();
+        if !is_due || self.ends.is_asked || self.is_alone() || !self.peer_inbox.take_listed() {
             return;
         }
-        self.ends.ticks = 0;
+        self.ends.every.done();
         let quiet: Vec<PartitionId> =
             self.node.partitions().filter(|partition| self.quiet_end(*partition).is_some()).collect();
         if quiet.is_empty() {
@@ -62,11 +63,7 @@ impl MessageLoop {
                 reclaimed.push(partition);
             }
         }
-        for partition in &reclaimed {
-            self.progress.note_not_served(*partition);
-            self.let_go_of_kept(*partition);
-        }
-        self.take_over(reclaimed);
+        self.take_over_anew(reclaimed);
     }
 
     /// Where the log ends as this node knows it, if it serves a partition and nothing of it is on its way.

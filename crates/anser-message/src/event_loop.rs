@@ -36,6 +36,7 @@ use crate::role::{Backends, Clock, Cluster, RoleError};
 use crate::rollback::{Looks, RolledBack};
 use crate::sign_in_views::SignInViews;
 use crate::takeover::{ALL_ASKED_AT_ONCE, Step, TAKE_OVERS_AT_ONCE, TakeOver};
+use crate::ticks::Every;
 use appends::Appends;
 pub(crate) use asking::load_conversation;
 use to_peers::ToPeers;
@@ -115,7 +116,7 @@ pub(crate) struct MessageLoop {
     pub(crate) steps: FuturesUnordered<Stepping>,
     pub(crate) take_overs: BTreeMap<u64, TakeOver>,
     pub(crate) last_take_over: u64,
-    pub(crate) take_over_turns: Arc<Semaphore>,
+    pub(crate) take_over_permits: Arc<Semaphore>,
     pub(crate) replays: Replays,
     /// Partitions of which it is being looked from where to replay them.
     pub(crate) placing: BTreeSet<PartitionId>,
@@ -130,6 +131,7 @@ pub(crate) struct MessageLoop {
     pub(crate) effects: Vec<Effect>,
     /// Partitions that lost their claim, and are claimed again.
     pub(crate) unowned: Vec<PartitionId>,
+    reclaims: Every<RECLAIM_TICKS>,
     /// Those that lost it in this turn.
     pub(crate) lost: Vec<PartitionId>,
     /// Those that have left in it.
@@ -173,7 +175,7 @@ impl MessageLoop {
             steps: FuturesUnordered::new(),
             take_overs: BTreeMap::new(),
             last_take_over: 0,
-            take_over_turns: Arc::new(Semaphore::new(TAKE_OVERS_AT_ONCE)),
+            take_over_permits: Arc::new(Semaphore::new(TAKE_OVERS_AT_ONCE)),
             replays: Replays::default(),
             placing: BTreeSet::new(),
             asks: Arc::new(Semaphore::new(ALL_ASKED_AT_ONCE)),
@@ -184,6 +186,7 @@ impl MessageLoop {
             next_call: 0,
             effects: Vec::new(),
             unowned: Vec::new(),
+            reclaims: Every::default(),
             lost: Vec::new(),
             released: Vec::new(),
             rolled_back,
@@ -200,9 +203,8 @@ impl MessageLoop {
         let mut ready = Some(ready);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut since_reclaim = 0;
-        let mut turn = Vec::with_capacity(TURN_INPUTS_MAX);
-        while self.turn(&mut turn, &mut ticks, &mut since_reclaim).await? {
+        let mut inputs = Vec::with_capacity(TURN_INPUTS_MAX);
+        while self.turn(&mut inputs, &mut ticks).await? {
             if let Some(ready) = ready.take_if(|_| self.node.is_serving()) {
                 self.tell_ready(ready);
             }
@@ -225,12 +227,7 @@ impl MessageLoop {
     }
 
     /// One turn: waits for something to do, does all there is, and takes the decisions to the log. Returns whether to go on.
-    async fn turn(
-        &mut self,
-        inputs: &mut Vec<Input>,
-        ticks: &mut Interval,
-        since_reclaim: &mut u32,
-    ) -> Result<bool, RoleError> {
+    async fn turn(&mut self, inputs: &mut Vec<Input>, ticks: &mut Interval) -> Result<bool, RoleError> {
         // Answers of the log first: they free what waits. What is always there under load comes last, as time has to pass all the same.
         // All branches are cancel-safe.
         tokio::select! {
@@ -242,7 +239,7 @@ impl MessageLoop {
                 }
             }
             Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.answered(answer),
-            _ = ticks.tick() => self.tick(since_reclaim),
+            _ = ticks.tick() => self.tick(),
             () = self.rolled_back.changed() => self.replay_refused(),
             Some(step) = self.steps.next(), if !self.steps.is_empty() => {
                 self.step(step).await?;
@@ -291,7 +288,7 @@ impl MessageLoop {
         Ok(())
     }
 
-    fn tick(&mut self, since_reclaim: &mut u32) {
+    fn tick(&mut self) {
         self.open_and_close();
         let now = (self.clock)();
         self.node.tick(now, &mut self.effects);
@@ -299,9 +296,8 @@ impl MessageLoop {
         self.tick_replays();
         self.look_at_ends();
         self.note_asked_tick();
-        *since_reclaim += 1;
-        if *since_reclaim >= RECLAIM_TICKS && !self.unowned.is_empty() {
-            *since_reclaim = 0;
+        if self.reclaims.tick() && !self.unowned.is_empty() {
+            self.reclaims.done();
             self.reclaim();
         }
     }
@@ -435,6 +431,7 @@ impl MessageLoop {
             }
             Effect::Released(partition) => {
                 tracing::info!(%partition, "the partition has left");
+                self.progress.note_not_served(partition);
                 self.for_archiver.push(Order::Release(partition));
                 self.released.push(partition);
             }

@@ -7,8 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
     AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService, Online,
-    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish,
-    Settled, Way,
+    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, Way,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
@@ -210,20 +209,20 @@ impl MessageHandle {
     }
 
     async fn run_recall(&self, recall: Recall) -> Outcome {
-        let Recall { mut command, origin, effect } = recall;
+        let Recall { mut command, origin, target } = recall;
         let subject = Subject::of_message(&command.app, command.kind, &command.sender, &command.target);
-        let mut first = self.find_message(&subject, effect.uid).await?;
+        let mut first = self.find_message(&subject, target.uid).await?;
         if first.is_none() {
             // It may be acked and not archived yet.
             self.wait_archived(&subject).await?;
-            first = self.find_message(&subject, effect.uid).await?;
+            first = self.find_message(&subject, target.uid).await?;
         }
         let first = first.ok_or(Refusal::new(Status::RECALL_PARAMETER))?;
-        if effect.by_sender_only && first.sender != command.sender {
+        if target.by_sender_only && first.sender != command.sender {
             return Err(Refusal::new(Status::NOT_YOUR_MESSAGE));
         }
         let extras = command.extras.get_or_insert_default();
-        extras.effect = Some(Effect::Recall { uid: effect.uid, sent: first.sent });
+        extras.effect = Some(Effect::Recall { uid: target.uid, sent: first.sent });
         // Who was not sent the message does not hear that there was one.
         extras.to_users = first.to_users().to_vec();
         self.publish_with_patience(command, origin).await
@@ -233,7 +232,7 @@ impl MessageHandle {
 impl MessageService for MessageHandle {
     fn publish(&self, publishes: Vec<Publish>, way: Way) {
         let Some(inputs) = self.inputs.get() else {
-            self.access.settle(refuse_all(&publishes));
+            self.access.settle(publishes.iter().map(Publish::refused).collect());
             return;
         };
         // Full or closed: reject, never wait. The senders are told to try again.
@@ -241,7 +240,7 @@ impl MessageService for MessageHandle {
             && let Input::Publishes(publishes, _) = rejected.into_inner()
         {
             self.metrics.overflows.inc();
-            self.access.settle(refuse_all(&publishes));
+            self.access.settle(publishes.iter().map(Publish::refused).collect());
         }
     }
 
@@ -329,15 +328,4 @@ impl OwnerService for MessageHandle {
     fn archived(&self, partition: PartitionId) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(self.wait_archived_here(partition))
     }
-}
-/// The outcomes of publishes that found no room.
-fn refuse_all(publishes: &[Publish]) -> Vec<Settled> {
-    publishes
-        .iter()
-        .map(|p| Settled {
-            connection: p.origin.connection,
-            publish: p.origin.publish,
-            outcome: Err(Refusal::UNAVAILABLE),
-        })
-        .collect()
 }

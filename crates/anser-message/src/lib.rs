@@ -28,6 +28,7 @@ mod role;
 mod rollback;
 mod sign_in_views;
 mod takeover;
+mod ticks;
 mod troubles;
 
 pub use config::MessageConfig;

@@ -233,5 +233,5 @@ impl MessageLoop {
 }
 
 fn is_claim(bytes: &Bytes) -> bool {
-    Header::decode(&mut Reader(bytes.clone())).is_ok_and(|(header, _)| header.sequence == 0)
+    Header::decode(&mut Reader(bytes.clone())).is_ok_and(|(header, _)| header.is_claim())
 }

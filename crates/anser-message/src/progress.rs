@@ -97,10 +97,19 @@ impl Progress {
         }
     }
 
+    fn of(&self, partition: PartitionId) -> Option<&Partition> {
+        self.partitions.get(usize::from(partition.0))
+    }
+
     fn with(&self, partition: PartitionId, work: impl FnOnce(&Partition)) {
-        if let Some(known) = self.partitions.get(usize::from(partition.0)) {
+        if let Some(known) = self.of(partition) {
             work(known);
         }
+    }
+
+    /// All partitions, in order.
+    fn all(&self) -> impl Iterator<Item = (PartitionId, &Partition)> {
+        (0..=u8::MAX).map(PartitionId).zip(self.partitions.iter())
     }
 
     /// Notes that a partition is served, and that everything below `end` was accepted before.
@@ -122,7 +131,7 @@ impl Progress {
 
     /// While a partition is served here: another number than each time before.
     pub(crate) fn term(&self, partition: PartitionId) -> Option<u64> {
-        let known = self.partitions.get(usize::from(partition.0))?;
+        let known = self.of(partition)?;
         known.is_served.load(Ordering::Acquire).then(|| known.term.load(Ordering::Acquire))
     }
 
@@ -137,8 +146,7 @@ impl Progress {
     }
 
     fn place(&self, partition: PartitionId, of: impl Fn(&Partition) -> &AtomicU64) -> Offset {
-        let known = self.partitions.get(usize::from(partition.0));
-        Offset(known.map_or(0, |known| of(known).load(Ordering::Acquire)))
+        Offset(self.of(partition).map_or(0, |known| of(known).load(Ordering::Acquire)))
     }
 
     /// Notes that everything below `next` is accepted, before anybody is told so.
@@ -173,7 +181,7 @@ impl Progress {
 
     /// Takes out where the archiver was not told of something, if anywhere.
     pub(crate) fn take_missed(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
-        let missed = partitions().zip(self.partitions.iter()).map(|(partition, known)| {
+        let missed = self.all().map(|(partition, known)| {
             let next = match known.missed.load(Ordering::Acquire) {
                 0 => 0,
                 _ => known.missed.swap(0, Ordering::AcqRel),
@@ -196,7 +204,7 @@ impl Progress {
     /// The partitions in order, each with the offset below which everything is archived, and whether it is to take nothing in until there
     /// is more.
     pub(crate) fn archived(&self) -> impl Iterator<Item = (PartitionId, Offset, bool)> {
-        partitions().zip(self.partitions.iter()).map(|(partition, known)| {
+        self.all().map(|(partition, known)| {
             let next = Offset(known.archived.load(Ordering::Acquire));
             (partition, next, known.is_stopped.load(Ordering::Acquire))
         })
@@ -204,8 +212,7 @@ impl Progress {
 
     /// Every partition that is served here, with how far it has got.
     pub(crate) fn served(&self) -> impl Iterator<Item = PartitionState> {
-        let served =
-            partitions().zip(self.partitions.iter()).filter(|(_, known)| known.is_served.load(Ordering::Acquire));
+        let served = self.all().filter(|(_, known)| known.is_served.load(Ordering::Acquire));
         served.map(|(partition, known)| {
             // The lesser ones first: what is accepted meanwhile is not behind.
             let [archived, applied] = [&known.archived, &known.applied].map(|place| place.load(Ordering::Acquire));
@@ -250,7 +257,7 @@ impl Progress {
 
     /// Up to where somebody waits for the archiver.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
-        let awaited = partitions().zip(self.partitions.iter()).map(|(partition, known)| {
+        let awaited = self.all().map(|(partition, known)| {
             let is_awaited = known.hurry_to.load(Ordering::Acquire) > known.archived.load(Ordering::Acquire);
             is_awaited.then(|| (partition, Offset(known.hurry_to.load(Ordering::Acquire))))
         });
@@ -259,7 +266,7 @@ impl Progress {
 
     /// Waits until everything below `next` is applied and archived. Cancel-safe.
     pub(crate) async fn until_in_tables(&self, partition: PartitionId, next: Offset) {
-        if let Some(known) = self.partitions.get(usize::from(partition.0)) {
+        if let Some(known) = self.of(partition) {
             self.hurry(known, next.0);
             let has = |place: &AtomicU64| place.load(Ordering::Acquire) >= next.0;
             known.until(|known| has(&known.applied) && has(&known.archived)).await;
@@ -268,7 +275,7 @@ impl Progress {
 
     /// Waits until everything is archived that was accepted at the call; where that is not known, until it is. Cancel-safe.
     pub(crate) async fn until_archived(&self, partition: PartitionId) {
-        let Some(known) = self.partitions.get(usize::from(partition.0)) else {
+        let Some(known) = self.of(partition) else {
             return;
         };
         known.until(|known| known.is_served.load(Ordering::Acquire)).await;
@@ -279,12 +286,8 @@ impl Progress {
 
     /// Waits until everything is archived that was accepted at the call, in all partitions. Cancel-safe.
     pub(crate) async fn until_all_archived(&self) {
-        for (partition, _) in partitions().zip(self.partitions.iter()) {
+        for (partition, _) in self.all() {
             self.until_archived(partition).await;
         }
     }
-}
-
-fn partitions() -> impl Iterator<Item = PartitionId> {
-    (0..=u8::MAX).map(PartitionId)
 }

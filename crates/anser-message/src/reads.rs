@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use anser_backend::{
-    HistoryQuery, ListQuery, ListRow, Order, Page, RangeQuery, Side, StoreError, StoredEntry, StoredRow,
-};
+use anser_backend::{HistoryQuery, ListQuery, ListRow, Order, Page, RangeQuery, StoreError, StoredEntry, StoredRow};
 use anser_cluster::{HistoryRead, HistoryReply, LIST_BYTES_MAX, ListItem, PullItem, PullReply, PullRequest, Refusal};
 use anser_core::history::Reader;
+use anser_runtime::Seldom;
 use anser_types::codec::DecodeError;
 use anser_types::record::{Body, Record};
 use anser_types::{ConversationType, Message, MessageUid, Position, Status, Subject, Timestamp, UserKey};
@@ -172,7 +171,7 @@ impl MessageHandle {
                 let item = list_item(row).map_err(damaged)?;
                 let known = list.iter().rev().take(again).any(|known| known.conversation == item.conversation);
                 if !known && bytes < LIST_BYTES_MAX {
-                    bytes += item.last.content.len();
+                    bytes += item.last.payload_bytes();
                     list.push(item);
                 }
             }
@@ -196,11 +195,7 @@ fn pull_items(entries: Vec<StoredEntry>, recalled: &[MessageUid]) -> Result<Vec<
 }
 
 fn pull_item(entry: StoredEntry) -> Result<PullItem, DecodeError> {
-    let sent_on = match entry.side {
-        Side::Inbox => None,
-        Side::Outbox(connection) => Some(connection),
-    };
-    Ok(PullItem { position: entry.position, sent_on, message: decode_message(entry.record)? })
+    Ok(PullItem { position: entry.position, sent_on: entry.side.sent_on(), message: decode_message(entry.record)? })
 }
 
 fn decode_message(record: Bytes) -> Result<Message, DecodeError> {
@@ -211,16 +206,26 @@ fn decode_message(record: Bytes) -> Result<Message, DecodeError> {
 }
 
 pub(crate) fn unavailable(error: StoreError) -> Refusal {
-    tracing::error!(%error, source = ?std::error::Error::source(&error), "a table cannot be used");
+    static SAID: Seldom = Seldom::new();
+    if let Some(unsaid) = SAID.due() {
+        tracing::error!(%error, source = ?std::error::Error::source(&error), unsaid, "a table cannot be used");
+    }
     Refusal::UNAVAILABLE
 }
 
 pub(crate) fn storage(error: StoreError) -> Refusal {
-    tracing::error!(%error, source = ?std::error::Error::source(&error), "history or directory cannot be read");
+    static SAID: Seldom = Seldom::new();
+    if let Some(unsaid) = SAID.due() {
+        let source = std::error::Error::source(&error);
+        tracing::error!(%error, ?source, unsaid, "history or directory cannot be read");
+    }
     Refusal::new(Status::STORAGE_UNAVAILABLE)
 }
 
 fn damaged(error: DecodeError) -> Refusal {
-    tracing::error!(%error, "a stored record cannot be read");
+    static SAID: Seldom = Seldom::new();
+    if let Some(unsaid) = SAID.due() {
+        tracing::error!(%error, unsaid, "a stored record cannot be read");
+    }
     Refusal::new(Status::STORAGE_UNAVAILABLE)
 }

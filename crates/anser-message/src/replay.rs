@@ -15,15 +15,13 @@ use tokio::sync::oneshot;
 use crate::applier::ToApply;
 use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
-use crate::takeover::{READ_BYTES, ReplayPlace, Step, TOGETHER, Turn, decode, of_each, replay_place};
+use crate::takeover::{Permit, READ_BYTES, ReplayPlace, Step, TOGETHER, decode, of_each_bounded, replay_place};
 use reading::{Reading, Round};
 pub(crate) use replays::Replays;
 use replays::{Id, Replay};
 
 /// Bytes that may be read of one replay while conversations are loaded for what was read before.
 const WAITING_BYTES_MAX: usize = 2 * READ_BYTES;
-/// How often what could not be read is tried again, in ticks of the loop.
-const TRY_AGAIN_TICKS: u32 = 5;
 
 /// From where to read a partition, with the attempt to own it.
 type Found = (PartitionId, u64, Result<ReplayPlace, RoleError>);
@@ -31,9 +29,9 @@ type Found = (PartitionId, u64, Result<ReplayPlace, RoleError>);
 /// What comes back of a backend.
 pub(crate) enum ReplayStep {
     /// These partitions may be replayed now.
-    Begin(Id, Vec<PartitionId>, Turn),
+    Begin(Id, Vec<PartitionId>, Permit),
     /// From where to read.
-    Places(Id, Vec<Found>, Turn),
+    Places(Id, Vec<Found>, Permit),
     /// The next piece of the log.
     Piece(Id, Box<dyn LogReader>, Result<Vec<LogEntry>, ReadError>),
     /// Go on with what was read.
@@ -55,9 +53,9 @@ impl MessageLoop {
         }
         for partitions in served.chunks(TOGETHER) {
             let (id, partitions) = (self.replays.begin(partitions.iter().copied()), partitions.to_vec());
-            let turns = Arc::clone(&self.replays.turns);
+            let permits = Arc::clone(&self.replays.permits);
             // The semaphore is never closed.
-            self.replay_step(async move { ReplayStep::Begin(id, partitions, turns.acquire_owned().await.ok()) });
+            self.replay_step(async move { ReplayStep::Begin(id, partitions, permits.acquire_owned().await.ok()) });
         }
         served.len() + self.begin_again(others)
     }
@@ -82,9 +80,8 @@ impl MessageLoop {
     pub(crate) fn tick_replays(&mut self) {
         self.replays.look_again = true;
         self.replays.under_way.values_mut().for_each(|replay| replay.is_at_end = false);
-        self.replays.failed_ticks += 1;
-        if self.replays.failed_ticks >= TRY_AGAIN_TICKS {
-            self.replays.failed_ticks = 0;
+        if self.replays.tries.tick() {
+            self.replays.tries.done();
             // Those that are not served any more are taken over by somebody, which replays them.
             self.replays.failed.retain(|partition| self.node.committed_to(*partition).is_some());
             self.replay(self.replays.failed.iter().copied().collect());
@@ -98,8 +95,8 @@ impl MessageLoop {
     /// Does what a backend's answer allows.
     pub(crate) async fn replay_on(&mut self, step: ReplayStep) -> Result<(), RoleError> {
         match step {
-            ReplayStep::Begin(id, partitions, turn) => self.find_replay_places(id, partitions, turn).await,
-            ReplayStep::Places(id, places, turn) => self.replay_from(id, places, turn).await,
+            ReplayStep::Begin(id, partitions, permit) => self.find_replay_places(id, partitions, permit).await,
+            ReplayStep::Places(id, places, permit) => self.replay_from(id, places, permit).await,
             ReplayStep::Piece(id, reader, entries) => self.replay_piece(id, reader, entries).await,
             ReplayStep::GoOn(id) => {
                 if let Some(replay) = self.replays.under_way.get_mut(&id) {
@@ -118,7 +115,12 @@ impl MessageLoop {
     }
 
     /// Has the applier write nothing of these partitions, and looks for the places to read from.
-    async fn find_replay_places(&mut self, id: Id, partitions: Vec<PartitionId>, turn: Turn) -> Result<(), RoleError> {
+    async fn find_replay_places(
+        &mut self,
+        id: Id,
+        partitions: Vec<PartitionId>,
+        permit: Permit,
+    ) -> Result<(), RoleError> {
         // The answer to an older question would have the mailbox take rows over what this replay brings.
         let (later, now): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|partition| self.placing.contains(partition));
@@ -140,19 +142,15 @@ impl MessageLoop {
             // If the applier has gone, the role ends anyway.
             suspended.await.ok();
             let ask = |(partition, epoch)| {
-                let (backends, asks) = (backends.clone(), Arc::clone(&asks));
-                async move {
-                    // It is never closed.
-                    let _turn = asks.acquire().await.ok();
-                    (partition, epoch, replay_place(&backends, &limits, now, partition).await)
-                }
+                let backends = backends.clone();
+                async move { (partition, epoch, replay_place(&backends, &limits, now, partition).await) }
             };
-            ReplayStep::Places(id, of_each(attempts, ask).await, turn)
+            ReplayStep::Places(id, of_each_bounded(&asks, attempts, ask).await, permit)
         });
         Ok(())
     }
 
-    async fn replay_from(&mut self, id: Id, places: Vec<Found>, turn: Turn) -> Result<(), RoleError> {
+    async fn replay_from(&mut self, id: Id, places: Vec<Found>, permit: Permit) -> Result<(), RoleError> {
         let log = self.backends.log.id();
         let (mut reading, mut failed, mut why) = (BTreeMap::new(), Vec::new(), None);
         let mut in_trouble = Vec::new();
@@ -180,18 +178,18 @@ impl MessageLoop {
             return Ok(());
         }
         self.to_applier.send(ToApply::ReplayAlone(reading.keys().copied().collect()))?;
-        self.read_replay(id, reading, turn).await
+        self.read_replay(id, reading, permit).await
     }
 
     async fn read_replay(
         &mut self,
         id: Id,
         reading: BTreeMap<PartitionId, Reading>,
-        turn: Turn,
+        permit: Permit,
     ) -> Result<(), RoleError> {
         let from = reading.iter().map(|(partition, reading)| (*partition, reading.at())).collect();
         let reader = Some(self.backends.log.reader(from));
-        self.replays.under_way.insert(id, Replay { reading, reader, is_at_end: false, is_pausing: false, turn });
+        self.replays.under_way.insert(id, Replay { reading, reader, is_at_end: false, is_pausing: false, permit });
         // Boxed: some of them may go on by themselves, in the same way.
         Box::pin(self.take_in_replay(id)).await
     }
@@ -300,7 +298,7 @@ impl MessageLoop {
         self.go_on_apart(near, None).await?;
         let reading = || replay.reading.values();
         if replay.reading.is_empty() {
-            return self.end_replay(replay.turn);
+            return self.end_replay(replay.permit);
         }
         if reading().any(|reading| !reading.is_waiting() && reading.has_entry()) {
             // The others have waited long enough.
@@ -312,13 +310,13 @@ impl MessageLoop {
             });
         } else if reading().all(Reading::is_waiting) {
             // For however long: others may have their turn meanwhile.
-            replay.turn = None;
+            replay.permit = None;
         } else if reading().map(Reading::bytes).sum::<usize>() > WAITING_BYTES_MAX {
             // Those that need not wait go on by themselves.
             let going = replay.reading.extract_if(.., |_, reading| !reading.is_waiting()).collect();
-            let turn = replay.turn.take();
+            let permit = replay.permit.take();
             self.replays.under_way.insert(id, replay);
-            return self.go_on_apart(going, turn).await;
+            return self.go_on_apart(going, permit).await;
         } else if !replay.is_at_end
             && let Some(reader) = replay.reader.take()
         {
@@ -331,12 +329,12 @@ impl MessageLoop {
     }
 
     /// Some partitions of a replay are read by themselves from now on.
-    async fn go_on_apart(&mut self, reading: BTreeMap<PartitionId, Reading>, turn: Turn) -> Result<(), RoleError> {
+    async fn go_on_apart(&mut self, reading: BTreeMap<PartitionId, Reading>, permit: Permit) -> Result<(), RoleError> {
         if reading.is_empty() {
             return Ok(());
         }
         let id = self.replays.begin(reading.keys().copied());
-        self.read_replay(id, reading, turn).await
+        self.read_replay(id, reading, permit).await
     }
 
     fn read_piece_of_replay(
@@ -360,14 +358,14 @@ impl MessageLoop {
         });
     }
 
-    /// The turn goes on until everything is applied: what is replayed must not pile up before the applier.
-    fn end_replay(&self, turn: Turn) -> Result<(), RoleError> {
+    /// The permit is held until everything is applied: what is replayed must not pile up before the applier.
+    fn end_replay(&self, permit: Permit) -> Result<(), RoleError> {
         let (done, applied) = oneshot::channel();
         self.to_applier.send(ToApply::Barrier(done))?;
         self.replay_step(async move {
             // If the applier has gone, the role ends anyway.
             applied.await.ok();
-            drop(turn);
+            drop(permit);
             ReplayStep::Applied
         });
         Ok(())

@@ -1,7 +1,7 @@
 //! Letting old things go: entries of timelines, history, and what the log need not keep for anybody.
 
 use anser_backend::StoreError;
-use anser_types::{Offset, PartitionId, Timestamp};
+use anser_types::{Mark, Offset, PartitionId, Timestamp};
 
 use crate::handle::MessageHandle;
 
@@ -29,7 +29,11 @@ impl MessageHandle {
             let mailbox = self.backends.mailbox.replay_from(partition).await?;
             let history = self.backends.history.replay_from(partition).await?;
             let directory = self.backends.directory.replay_from(partition).await?;
-            keep_from.push((partition, mailbox.min(history).min(directory).first_needed()));
+            // Read after the marks: if they reach it, all that counts by the old claim is applied. What comes next may still count by it,
+            // but not when that is old enough to go: claims are renewed within minutes, and nothing goes that is not a day old.
+            let end = self.backends.log.bounds(partition).await.map_or(Offset(u64::MAX), |bounds| bounds.end);
+            let needed = |mark: Mark| if mark.next >= end { mark.next } else { mark.first_needed() };
+            keep_from.push((partition, needed(mailbox).min(needed(history)).min(needed(directory))));
         }
         let before = now.minus(self.limits.offline_retention_ms.saturating_add(LOG_MARGIN_MS));
         Ok(LogRetention { keep_from, before })

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::event_loop::MessageLoop;
 use crate::rebuild::Rebuild;
 use crate::takeover::Step;
+use crate::ticks::Every;
 
 /// How often the mailbox is asked whether it came back without something, in ticks of the loop.
 const LOOK_TICKS: u32 = 10;
@@ -57,7 +58,7 @@ impl RolledBack {
 /// When the mailbox was last asked, and what it said.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
-    ticks: u32,
+    every: Every<LOOK_TICKS>,
     is_asked: bool,
     seen: Seen,
     /// What the applier could not write since: what the mailbox says next tells why.
@@ -84,7 +85,7 @@ impl MessageLoop {
         let refused = self.rolled_back.take();
         if !refused.is_empty() {
             self.looks.refused.extend(refused);
-            self.looks.ticks = LOOK_TICKS;
+            self.looks.every.hurry();
             self.look_for_rollbacks();
         }
     }
@@ -92,11 +93,10 @@ impl MessageLoop {
     /// Asks the mailbox now and then: a loss where nobody writes refuses nothing. Goes on with a rebuild.
     pub(crate) fn look_for_rollbacks(&mut self) {
         self.rebuild_on();
-        self.looks.ticks = self.looks.ticks.saturating_add(1);
-        if self.looks.ticks < LOOK_TICKS || self.looks.is_asked {
+        if !self.looks.every.tick() || self.looks.is_asked {
             return;
         }
-        self.looks.ticks = 0;
+        self.looks.every.done();
         self.looks.is_asked = true;
         let mailbox = self.backends.mailbox.clone();
         self.steps.push(Box::pin(async move {
@@ -149,11 +149,16 @@ impl MessageLoop {
         let reclaimed: Vec<_> =
             partitions.into_iter().filter(|partition| self.node.reclaim(*partition, now, &mut self.effects)).collect();
         let count = reclaimed.len();
+        self.take_over_anew(reclaimed);
+        count
+    }
+
+    /// Takes partitions over whose claims were given up.
+    pub(crate) fn take_over_anew(&mut self, reclaimed: Vec<PartitionId>) {
         for partition in &reclaimed {
             self.progress.note_not_served(*partition);
             self.let_go_of_kept(*partition);
         }
         self.take_over(reclaimed);
-        count
     }
 }

@@ -19,7 +19,7 @@ use anser_core::owner::Loaded;
 use anser_types::record::Body;
 use anser_types::{NodeId, Offset, PartitionId, Subject};
 use futures_util::stream::{self, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::applier::ToApply;
 use crate::archiver::Order;
@@ -55,15 +55,15 @@ type Id = u64;
 pub(crate) type Answers<T> = Vec<(PartitionId, Result<T, RoleError>)>;
 /// A claim on its way into the log.
 type Appending = BoxFuture<'static, Result<Offset, AppendError>>;
-/// The turn of a take-over. Its end lets another one begin.
-pub(crate) type Turn = Option<OwnedSemaphorePermit>;
+/// Lets a take-over, or a replay, be one of the few that go on at a time. Its end lets another one begin.
+pub(crate) type Permit = Option<OwnedSemaphorePermit>;
 
 /// What comes back of a backend.
 pub(crate) enum Step {
     /// These partitions may be taken over now.
-    Begin(Vec<PartitionId>, Turn),
+    Begin(Vec<PartitionId>, Permit),
     /// From where to read, for each attempt to own a partition.
-    Places(Vec<(u64, PartitionId, Result<Place, RoleError>)>, Turn),
+    Places(Vec<(u64, PartitionId, Result<Place, RoleError>)>, Permit),
     /// The next piece of the log.
     Piece(Id, Piece),
     /// What is known of a conversation of which the log speaks.
@@ -134,7 +134,7 @@ pub(crate) struct TakeOver {
     asked_ticks: u32,
     /// Held until everything is applied: what is replayed must not pile up before the applier.
     #[expect(dead_code, reason = "its drop is what it is for")]
-    turn: Turn,
+    permit: Permit,
 }
 
 impl std::fmt::Debug for TakeOver {
@@ -146,6 +146,23 @@ impl std::fmt::Debug for TakeOver {
 /// Asks about each of some partitions, several at once. The answers are in the order of the questions.
 pub(crate) async fn of_each<Q, A: Future>(questions: Vec<Q>, ask: impl FnMut(Q) -> A) -> Vec<A::Output> {
     stream::iter(questions.into_iter().map(ask)).buffered(ASKED_AT_ONCE).collect().await
+}
+
+/// As [`of_each`], with no more questions at once than `asks` has permits, whoever asks.
+pub(crate) async fn of_each_bounded<Q, A: Future>(
+    asks: &Arc<Semaphore>,
+    questions: Vec<Q>,
+    mut ask: impl FnMut(Q) -> A,
+) -> Vec<A::Output> {
+    let ask = |question| {
+        let (asks, asked) = (Arc::clone(asks), ask(question));
+        async move {
+            // It is never closed.
+            let _permit = asks.acquire().await.ok();
+            asked.await
+        }
+    };
+    of_each(questions, ask).await
 }
 
 /// Where partitions end.
@@ -163,17 +180,17 @@ impl MessageLoop {
     pub(crate) fn take_over(&mut self, partitions: Vec<PartitionId>) {
         let together = if self.is_alone() { usize::MAX } else { TOGETHER };
         for partitions in partitions.chunks(together) {
-            let (partitions, turns) = (partitions.to_vec(), Arc::clone(&self.take_over_turns));
+            let (partitions, permits) = (partitions.to_vec(), Arc::clone(&self.take_over_permits));
             // The semaphore is never closed.
-            self.steps.push(Box::pin(async move { Step::Begin(partitions, turns.acquire_owned().await.ok()) }));
+            self.steps.push(Box::pin(async move { Step::Begin(partitions, permits.acquire_owned().await.ok()) }));
         }
     }
 
     /// Does what a backend's answer allows.
     pub(crate) async fn step(&mut self, step: Step) -> Result<(), RoleError> {
         match step {
-            Step::Begin(partitions, turn) => self.begin(partitions, turn).await,
-            Step::Places(places, turn) => self.begin_reading(places, turn).await,
+            Step::Begin(partitions, permit) => self.begin(partitions, permit).await,
+            Step::Places(places, permit) => self.begin_reading(places, permit).await,
             Step::Piece(id, piece) => self.read_piece(id, piece).await,
             Step::Loaded(id, partition, subject, loaded) => self.loaded_for(id, partition, &subject, loaded).await,
             Step::GoOn(id) => self.go_on(id).await,
@@ -247,7 +264,7 @@ impl MessageLoop {
     }
 
     /// Looks for the places to read from. The applier writes nothing of these partitions until they are replayed.
-    async fn begin(&mut self, partitions: Vec<PartitionId>, turn: Turn) -> Result<(), RoleError> {
+    async fn begin(&mut self, partitions: Vec<PartitionId>, permit: Permit) -> Result<(), RoleError> {
         // The answer to an older question would have the mailbox take rows over what is replayed now.
         let (later, partitions): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|p| self.placing.contains(p));
         later.into_iter().for_each(|partition| self.note_unowned(partition));
@@ -269,14 +286,10 @@ impl MessageLoop {
             // If the applier has gone, the role ends anyway.
             suspended.await.ok();
             let ask = |(partition, epoch)| {
-                let (backends, asks) = (backends.clone(), Arc::clone(&asks));
-                async move {
-                    // It is never closed.
-                    let _turn = asks.acquire().await.ok();
-                    (epoch, partition, place::find(&backends, &limits, now, partition).await)
-                }
+                let backends = backends.clone();
+                async move { (epoch, partition, place::find(&backends, &limits, now, partition).await) }
             };
-            Step::Places(of_each(attempts, ask).await, turn)
+            Step::Places(of_each_bounded(&asks, attempts, ask).await, permit)
         }));
         Ok(())
     }
@@ -284,7 +297,7 @@ impl MessageLoop {
     async fn begin_reading(
         &mut self,
         places: Vec<(u64, PartitionId, Result<Place, RoleError>)>,
-        turn: Turn,
+        permit: Permit,
     ) -> Result<(), RoleError> {
         for (_, partition, _) in &places {
             self.placing.remove(partition);
@@ -304,7 +317,7 @@ impl MessageLoop {
         let reader = Some(self.backends.log.reader(from));
         self.last_take_over += 1;
         let id = self.last_take_over;
-        self.take_overs.insert(id, TakeOver { reading, reader, turn, ..TakeOver::default() });
+        self.take_overs.insert(id, TakeOver { reading, reader, permit, ..TakeOver::default() });
         if self.is_alone() {
             self.claim_all(id);
             return Ok(());

@@ -139,7 +139,8 @@ impl Navi {
             None => Answer::new(&live, None, &nobody(token), None, asked, self.config),
         };
         if answer.is_none() {
-            tracing::warn!("no access node takes users");
+            // At the pace of whoever asks: metrics and `anser cluster status` tell operators.
+            tracing::debug!("no access node takes users");
         }
         answer
     }

@@ -180,8 +180,8 @@ impl Outside<'_> {
     async fn start_among_others(self) -> Result<(Ports, Base), ServeError> {
         let Self { config, apps, registry, clock, tasks, shown, admin, http_listener } = self;
         let roles = config.cluster.roles();
-        let seat = cluster::sit_down(config, registry, clock, (tasks, shown)).await?;
-        let services = seat.services();
+        let prepared = cluster::prepare(config, registry, clock, (tasks, shown)).await?;
+        let services = prepared.services();
         let mut access = None;
         let mut clients = ClientAddresses::default();
         if roles.has(Role::Access) {
@@ -189,11 +189,11 @@ impl Outside<'_> {
             clients = access::addresses(config, &started)?;
             access = Some(started);
         }
-        let parts = http::Parts { apps, services: &services, points: seat.points(), clock, roles };
+        let parts = http::Parts { apps, services: &services, points: prepared.points(), clock, roles };
         let http = http::start(config, http_listener, parts, tasks)?;
         let told = cluster::Told { clients, admin };
-        let seated = seat.announce(config, told, registry, shown)?;
-        Ok((Ports { access, http }, Base::AmongOthers(Box::new(seated))))
+        let serving = prepared.announce(config, told, registry, shown)?;
+        Ok((Ports { access, http }, Base::AmongOthers(Box::new(serving))))
     }
 }
 
@@ -221,7 +221,7 @@ struct Alone {
 /// What is under the ports.
 enum Base {
     Alone(Box<Alone>),
-    AmongOthers(Box<cluster::Seated>),
+    AmongOthers(Box<cluster::Serving>),
 }
 
 impl Base {
@@ -238,7 +238,7 @@ impl Base {
     fn drain(&self) {
         match self {
             Self::Alone(alone) => alone.points.drain(),
-            Self::AmongOthers(seated) => seated.drain(),
+            Self::AmongOthers(serving) => serving.drain(),
         }
     }
 
@@ -249,7 +249,7 @@ impl Base {
                 alone.message.finish().await;
                 alone.storage.close().await;
             }
-            Self::AmongOthers(seated) => seated.finish().await,
+            Self::AmongOthers(serving) => serving.finish().await,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use anser_runtime::Seldom;
 use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,8 @@ const CONNECTIONS_MAX: usize = 1_024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What every connection begins with: the preface of HTTP/2 (RFC 9113, 3.4), or a greeting of TLS that is longer.
 const GREETING_BYTES: usize = 24;
+
+static TOO_MANY: Seldom = Seldom::new();
 
 /// The connections, as they come.
 pub(crate) struct Incoming {
@@ -48,7 +51,9 @@ impl Stream for Incoming {
             match ready!(this.listener.poll_accept(cx)) {
                 Ok((stream, from)) => {
                     let Ok(place) = Arc::clone(&this.places).try_acquire_owned() else {
-                        tracing::warn!(%from, most = CONNECTIONS_MAX, "too many connections to the port for nodes");
+                        if let Some(unsaid) = TOO_MANY.due() {
+                            tracing::warn!(%from, most = CONNECTIONS_MAX, unsaid, "too many connections to the port for nodes");
+                        }
                         continue;
                     };
                     // Whoever is gone already is found out when it is read from.

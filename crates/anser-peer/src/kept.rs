@@ -6,7 +6,8 @@
 //!
 //! When a user gets another node, what the old one has stays with it as long as it answers, and what is newer is held until that
 //! is settled: in the queues of two nodes, the newer could overtake the older. If the old node does not answer, all of it goes
-//! to the new one, and the way to the old one is broken, though it may be open: so that node drops what it has. So does what was given up: its client was told to try again, and the old node may accept it still.
+//! to the new one, and the way to the old one is broken, though it may be open: so that node drops what it has. What was given up
+//! stays there in the same way: its client was told to try again, and the old node may accept it still.
 //!
 //! The queue of a user gives each message a time above that of the one before. It is in the memory of one node, so a queue that
 //! begins anew on another knows nothing of what the first had accepted, and its clock may be behind. Therefore the newest times
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_cluster::{AccessService, Publish, Refusal, Settled};
+use anser_cluster::{AccessService, Publish, Settled};
 use anser_types::{ConnectionId, ConversationType, MessageClass, NodeId, TargetId, Timestamp, UserKey};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -181,7 +182,7 @@ impl Kept {
         if is_some_free {
             self.with(|state| state.release(ways));
         } else {
-            // Of what came while it was looked.
+            // Of what came while the lock was held for the look.
             self.work_off();
         }
     }
@@ -241,7 +242,7 @@ impl State {
             if publish.class == MessageClass::Status {
                 group.push(publish);
             } else if self.is_full(node) {
-                refused.push(refusal_of(&publish));
+                refused.push(publish.refused());
             } else if is_held {
                 self.keep(publish, node, true, now);
             } else {
@@ -384,7 +385,7 @@ impl State {
                 ways.send(node, attempt, publishes);
             }
             group.attempt = entry.attempts;
-            group.bytes += entry.publish.content.len();
+            group.bytes += entry.publish.payload_bytes();
             let told = self.told.get(&entry.publish.sender).map_or(Timestamp::ZERO, |(time, _)| *time);
             entry.publish.floor = entry.publish.floor.max(told);
             group.publishes.push(entry.publish.clone());
@@ -445,7 +446,7 @@ impl State {
 
     fn load(&mut self, node: Option<NodeId>, publish: &Publish, more: bool) {
         let load = self.loads.entry(node).or_default();
-        let bytes = PUBLISH_BYTES + publish.content.len();
+        let bytes = PUBLISH_BYTES + publish.payload_bytes();
         if more {
             load.publishes += 1;
             load.bytes += bytes;
@@ -469,7 +470,7 @@ struct Group {
 
 impl Group {
     fn has_room_for(&self, entry: &Entry) -> bool {
-        let bytes = self.bytes + entry.publish.content.len();
+        let bytes = self.bytes + entry.publish.payload_bytes();
         let has_room = self.publishes.len() < AGAIN_MAX && bytes <= TOGETHER_BYTES_MAX;
         self.publishes.is_empty() || (self.attempt == entry.attempts && has_room)
     }
@@ -484,12 +485,4 @@ fn stream_of(publish: &Publish) -> Stream {
 
 const fn key_of(publish: &Publish) -> Key {
     (publish.origin.connection, publish.origin.publish)
-}
-
-const fn refusal_of(publish: &Publish) -> Settled {
-    Settled {
-        connection: publish.origin.connection,
-        publish: publish.origin.publish,
-        outcome: Err(Refusal::UNAVAILABLE),
-    }
 }

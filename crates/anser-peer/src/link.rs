@@ -149,7 +149,8 @@ impl Link {
                 let lost_through = state.lost_through;
                 forwards.retain(|forward| forward.oldest > lost_through);
                 while !forwards.is_empty() {
-                    let rest = forwards.split_off(how_many(forwards.iter().map(|forward| forward.content.len())));
+                    let sizes = forwards.iter().map(|forward| forward.publish.payload_bytes());
+                    let rest = forwards.split_off(how_many(sizes));
                     state.put(&Frame::Forwards(std::mem::replace(&mut forwards, rest)));
                 }
             } else {

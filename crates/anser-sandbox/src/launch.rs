@@ -91,8 +91,8 @@ impl Jvm {
     }
 }
 
-/// The same program where speed is measured on a machine that all share. Every delivery passes through Redis, so it comes first, but not the
-/// process by which it rewrites its file; nobody who talks waits for HBase, which takes what others leave. `nice` says so in
+/// The same program where speed is measured on a machine that all share. Every delivery passes through Redis, so it comes first, but
+/// not the process by which it rewrites its file; nobody who talks waits for HBase, which takes what others leave. `nice` says so in
 /// the log if the system does not allow it.
 fn with_priority(kind: Kind, program: Program) -> Program {
     let before: &[&str] = match kind {

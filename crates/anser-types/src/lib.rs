@@ -19,7 +19,7 @@ pub use class::{MessageClass, MessageFlags};
 pub use conversation::{Conversation, ConversationType};
 pub use ids::{AppKey, ConnectionId, DeviceId, ID_BYTES_MAX, IdError, NodeId, TargetId, UserId, UserKey};
 pub use limits::Limits;
-pub use message::{ClientMessageId, Effect, Extras, Message, Origin};
+pub use message::{ClientMessageId, Effect, Extras, Message, Origin, payload_bytes};
 pub use offset::{Claim, LogId, Mark, Offset, PartitionCount, PartitionId};
 pub use status::Status;
 pub use subject::{BUCKETS, BucketId, Subject};

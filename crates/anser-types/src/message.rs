@@ -68,6 +68,24 @@ pub struct Extras {
     pub effect: Option<Effect>,
 }
 
+/// What a user name takes beside its characters.
+const USER_BYTES: usize = 32;
+
+impl Extras {
+    /// About how many bytes the fields take that may be long.
+    pub fn bytes(&self) -> usize {
+        let Self { push_text, push_data, push_ext, extra_content, bus_channel, to_users, .. } = self;
+        let texts = [push_text, push_data, push_ext, extra_content, bus_channel];
+        let users = to_users.iter().map(|user| USER_BYTES + user.as_str().len());
+        texts.into_iter().flatten().map(Bytes::len).chain(users).sum()
+    }
+}
+
+/// About how many bytes of a message are its sender's choice, in whichever field: what limits of memory count.
+pub fn payload_bytes(object_name: &Bytes, content: &Bytes, extras: Option<&Extras>) -> usize {
+    object_name.len() + content.len() + extras.map_or(0, Extras::bytes)
+}
+
 /// A message, stamped. Immutable once it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -103,6 +121,11 @@ impl Message {
     /// What the message is about.
     pub fn subject(&self) -> Subject {
         Subject::of_message(&self.app, self.kind, &self.sender, &self.target)
+    }
+
+    /// See [`payload_bytes`].
+    pub fn payload_bytes(&self) -> usize {
+        payload_bytes(&self.object_name, &self.content, self.extras.as_deref())
     }
 
     /// Whether history keeps it.

@@ -199,9 +199,19 @@ impl Header {
         let sequence = reader.u64()?;
         Ok((Self { log, claim, sequence }, kind))
     }
+
+    /// Whether the record is a claim.
+    pub const fn is_claim(&self) -> bool {
+        self.sequence == 0
+    }
 }
 
 impl Body {
+    /// Whether it is a claim.
+    pub const fn is_claim(&self) -> bool {
+        matches!(self, Self::Claim { .. })
+    }
+
     /// The subject, where the record has one (a claim has none).
     pub fn subject(&self) -> Option<Subject> {
         match self {
@@ -243,6 +253,11 @@ impl Record {
         let (header, kind) = Header::decode(&mut reader)?;
         let body = body::read(kind, reader)?;
         Ok(Self { header, body })
+    }
+
+    /// The claim under which it lies at an offset, by its own word: a claim lies under itself.
+    pub const fn claim_at(&self, offset: Offset) -> Claim {
+        if self.body.is_claim() { Claim(offset) } else { self.header.claim }
     }
 }
 

@@ -265,7 +265,8 @@ Examples:
   anser cluster rebuild mailbox anser.toml --follow begins nothing; shows how far the last one is
   anser cluster rebuild directory anser.toml --since 36h
 
-mailbox: for a Redis that was wiped, put back from an old copy, or written to by something else.
+mailbox: for a Redis that was put back from an old copy, or written to by something else. One that
+was wiped is filled again by itself.
 directory: for an HBase that was put back from a backup, or lost rows. History comes with it: both
 are made from the same records. The log holds no more than its retention, so what is older comes
 from a backup.

@@ -123,8 +123,8 @@ impl World {
         ways.into_iter().for_each(|way| self.cut_way(way));
     }
 
-    /// The other nodes and a node do not reach each other for a while. It reaches the log and the mailbox all the time, and the list of members
-    /// or not.
+    /// The other nodes and a node do not reach each other for a while. It reaches the log and the mailbox all the time; the list of
+    /// members, or not.
     fn cut_off(&mut self, place: usize) {
         let millis = self.draw(|rng| rng.delay(1_500, 15_000, 300));
         let cut = if self.draw(|rng| rng.chance(500)) { Cut::Others } else { Cut::OthersAndList };

@@ -1,5 +1,5 @@
-//! The black-box scenarios. `cargo xtask scenarios`: on a server in one process. `cargo xtask cluster test`: those that make sense on several
-//! nodes, each on a cluster of its own, on real backends.
+//! The black-box scenarios. `cargo xtask scenarios`: on a server in one process. `cargo xtask cluster test`: those that make sense on
+//! several nodes, each on a cluster of its own, on real backends.
 
 use std::path::PathBuf;
 

@@ -34,8 +34,9 @@ impl Output for Shell<'_> {
 
     fn ask(&mut self, ticket: Ticket, request: Request) {
         self.services.registry.metrics.asked(kind(&request));
+        let is_page = matches!(request, Request::History(_) | Request::Conversations { .. } | Request::Settings { .. });
         let answer = self.services.ask(request);
-        self.asks.push(Ask { ticket, answer });
+        self.asks.push(Ask { ticket, is_page, answer });
     }
 
     fn announce_settings(&mut self, time: Timestamp) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anser_rmtp::body::{DownStreamMessages, SyncRequestMsg, UpStreamMessage};
+use anser_rmtp::body::{DownStreamMessages, RelationQryInput, SyncRequestMsg, UpStreamMessage};
 use anser_rmtp::frame::{ConnAck, ConnAckForm, Connect, Publish, Qos, Query, QueryAck, ServerPublish, Target};
 use anser_rmtp::websocket::{ClientHandshake, CloseCode, ConnectQuery, WebSocketDecoder, WebSocketEvent};
 use anser_rmtp::{
@@ -259,6 +259,17 @@ impl Client {
             target: Target::Myself,
             message_id: self.next_message_id(),
             body: Bytes::from(body.encode_to_vec()),
+        })
+    }
+
+    /// Asks for the list of conversations.
+    pub(crate) fn list_frame(&mut self) -> ClientFrame {
+        ClientFrame::Query(Query {
+            qos: Qos::AtMostOnce,
+            topic: QueryTopic::Conversations,
+            target: Target::Myself,
+            message_id: self.next_message_id(),
+            body: Bytes::from(RelationQryInput::default().encode_to_vec()),
         })
     }
 

@@ -15,6 +15,7 @@ use anser_types::{
     Timestamp, UserId, UserKey, target_hash,
 };
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 #[derive(Debug)]
 pub(crate) struct FakeMessages {
@@ -22,6 +23,9 @@ pub(crate) struct FakeMessages {
     state: Mutex<State>,
     /// While set, pulls do not return.
     pub(crate) hold_pulls: AtomicBool,
+    /// The lists that may be answered, and how many are being read.
+    pub(crate) lists: Semaphore,
+    pub(crate) lists_begun: AtomicUsize,
     /// While set, nobody is told of what arrives.
     pub(crate) overlooks: AtomicBool,
     /// While set, nobody can be announced.
@@ -45,6 +49,8 @@ impl FakeMessages {
             registry,
             state: Mutex::default(),
             hold_pulls: AtomicBool::new(false),
+            lists: Semaphore::new(0),
+            lists_begun: AtomicUsize::new(0),
             overlooks: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
             signed_in: Mutex::default(),
@@ -152,7 +158,11 @@ impl MessageService for FakeMessages {
         _: Timestamp,
         _: usize,
     ) -> BoxFuture<'_, Result<Vec<ListItem>, Refusal>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async {
+            self.lists_begun.fetch_add(1, Ordering::Relaxed);
+            self.lists.acquire().await.unwrap().forget();
+            Ok(Vec::new())
+        })
     }
 
     fn recall(&self, _: Recall) -> BoxFuture<'_, Outcome> {

@@ -67,6 +67,25 @@ async fn a_pull_that_hangs_holds_up_nothing_else() {
 }
 
 #[tokio::test]
+async fn slow_is_alone_of_many_lists_few_are_read_at_once_and_other_questions_do_not_wait_for_them() {
+    let world = World::new();
+    let mut alice = world.ours("alice", "web-1").await;
+    for _ in 0..7 {
+        let list = alice.list_frame();
+        alice.send(&list).await;
+    }
+    assert_eq!(alice.pull(0).await.0.len(), 0);
+    let begun = || world.messages.lists_begun.load(Ordering::Relaxed);
+    assert_eq!(begun(), 4);
+    for answered in 1..=7 {
+        world.messages.lists.add_permits(1);
+        assert!(matches!(alice.next().await, Some(ServerFrame::QueryAck(ack)) if ack.status.0 == 0));
+        alice.ping().await;
+        assert_eq!(begun(), 7.min(4 + answered));
+    }
+}
+
+#[tokio::test]
 async fn slow_is_alone_a_client_that_reads_nothing_is_cut_off_and_nobody_waits() {
     let world = World::with(AccessConfig { write_timeout_seconds: 1, publish_rate: 0, ..config() });
     let mut alice = world.ours("alice", "web-1").await;

@@ -1,5 +1,6 @@
 //! What is made anew from the log, in the table of views. Row keys: a byte of ones, then `r`: what was asked for last; the same and a
-//! partition: how far that is. Column `v:` and a zero byte; of partitions also `v:` and a one: the place and how many views are hidden, for people.
+//! partition: how far that is. Column `v:` and a zero byte; of partitions also `v:` and a one: the place and how many views are
+//! hidden, for people.
 
 use anser_backend::RebuildAsked;
 use anser_types::codec::DecodeError;

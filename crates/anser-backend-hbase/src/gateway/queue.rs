@@ -53,7 +53,8 @@ impl Queue {
         }
     }
 
-    /// Waits for room for a call with so many bytes of content; one that is larger than the queue waits for all of it. `None` after the end.
+    /// Waits for room for a call with so many bytes of content; one that is larger than the queue waits for all of it. `None` after
+    /// the end.
     pub(super) async fn room(&self, lane: Lane, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let bytes = bytes.saturating_add(CALL_BYTES).min(self.bytes_max);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

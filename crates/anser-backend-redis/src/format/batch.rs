@@ -44,14 +44,11 @@ struct Packer<'a> {
     packed: Packed<'a>,
     users: HashMap<&'a UserKey, u32>,
     /// Records are shared between the entries of one message: the same bytes at the same place.
-    bodies: HashMap<(*const u8, usize, Side2), u32>,
+    bodies: HashMap<(*const u8, usize, Side), u32>,
     /// The same of messages that take others back.
-    recalls: HashMap<(*const u8, usize, Side2), u32>,
+    recalls: HashMap<(*const u8, usize, Side), u32>,
     conversations: HashMap<Vec<u8>, u32>,
 }
-
-/// A side as a part of a key: the connection, if it is the outbox.
-type Side2 = Option<u64>;
 
 /// What the caller remembers of a partition.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,7 +113,7 @@ impl<'a> Packer<'a> {
         let RecalledEntry { conversation, uid, sent, by_sent, by_side, by_record, .. } = recalled;
         let conversation = self.conversation(list_row::field(conversation));
         let strings = &mut self.packed.strings;
-        let key = (by_record.as_ptr(), by_record.len(), side_key(*by_side));
+        let key = (by_record.as_ptr(), by_record.len(), *by_side);
         let body = *self.recalls.entry(key).or_insert_with(|| {
             let by_sent = by_sent.0.min(EXACT_MAX).to_be_bytes();
             strings.push([&uid.as_bytes()[..], &by_sent, &entry::write_body(*by_side, by_record)].concat());
@@ -135,7 +132,7 @@ impl<'a> Packer<'a> {
 
     fn body(&mut self, side: Side, record: &Bytes) -> u32 {
         let strings = &mut self.packed.strings;
-        *self.bodies.entry((record.as_ptr(), record.len(), side_key(side))).or_insert_with(|| {
+        *self.bodies.entry((record.as_ptr(), record.len(), side)).or_insert_with(|| {
             strings.push(entry::write_body(side, record));
             count(strings.len())
         })
@@ -159,13 +156,6 @@ impl<'a> Packer<'a> {
         writer.u32(row.conversation);
         writer.u32(row.body);
         writer.u8(u8::from(row.counts));
-    }
-}
-
-const fn side_key(side: Side) -> Side2 {
-    match side {
-        Side::Inbox => None,
-        Side::Outbox(connection) => Some(connection.0),
     }
 }
 

@@ -21,8 +21,10 @@ local TIDY_MS, TIDY_CHANGES = 3600000, 64
 local UID_BYTES, RECALLED_MAX = 10, 1000
 -- More entries than any bucket gets in a millisecond.
 local ENTRIES_PER_MS = 20
--- So many entries are trimmed at once.
+-- So many entries are trimmed at once, and so many conversations.
 local TRIM_MAX = 1000
+-- The conversations of a list. Older ones leave it, until something is said in them again.
+local LIST_MAX = 10000
 local NO_MARK = string.rep('0', 40)
 
 local function read_row(packed, at)
@@ -250,9 +252,13 @@ function kinds.E(user, row)
   return struct.pack('>I8I8', previous, position) .. user.online
 end
 
--- The user has read a conversation up to a time.
+-- The user has read a conversation up to a time. Of one that is not listed that is noted too, for what is late: not of any number.
 function kinds.R(user, row)
-  read_until(open_list_row(user, row.conversation), row.time)
+  local listed = open_list_row(user, row.conversation)
+  local is_known = listed.last ~= '' or listed.read_until > 0
+  if is_known or user.is_old or redis.call('HLEN', user.state) < 2 * LIST_MAX then
+    read_until(listed, row.time)
+  end
   return ''
 end
 
@@ -276,12 +282,17 @@ function kinds.X(user, row)
   return ''
 end
 
--- Trims a timeline by age and by number, and lets the keys of the user live on.
+-- Trims a timeline by age and by number, and a list by number, and lets the keys of the user live on.
 local function tidy(user)
   local old = redis.call('ZCOUNT', user.timeline, '-inf', '(' .. digits(bucket.expired))
   old = math.min(math.max(old, redis.call('ZCARD', user.timeline) - entries_max), TRIM_MAX)
   if old > 0 then
     redis.call('ZREMRANGEBYRANK', user.timeline, 0, old - 1)
+  end
+  local beyond = math.min(redis.call('ZCARD', user.list) - LIST_MAX, TRIM_MAX)
+  if beyond > 0 then
+    redis.call('HDEL', user.state, unpack(redis.call('ZRANGE', user.list, 0, beyond - 1)))
+    redis.call('ZREMRANGEBYRANK', user.list, 0, beyond - 1)
   end
   for _, key in ipairs({ user.state, user.timeline, user.list }) do
     redis.call('PEXPIRE', key, keep_ms)

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use anser_backend::{Mailbox, Member, Membership, Role, StoreError};
+use anser_backend::{
+    BucketBatch, Counted, ListQuery, Listed, Mailbox, MailboxRow, Member, Membership, PartitionRows, Role, StoreError,
+    TimelineEntry,
+};
 use anser_backend_redis::{RedisConfig, RedisDurability, RedisMode, RedisOpenError, RedisStore};
 use anser_runtime::Clock;
-use anser_types::{LogId, NodeId, Timestamp};
+use anser_types::{Claim, LogId, NodeId, Offset, Timestamp};
 
 use crate::rollback::follow;
 use crate::server::{Server, can_start};
-use crate::{P0, WEEK_MS, apply, config, entries, mailbox, positions, until_answered, user};
+use crate::{P0, WEEK_MS, apply, config, entries, mailbox, positions, received, until_answered, user, with};
 
 /// The write happened and its answer is lost: repeating it changes nothing.
 #[tokio::test]
@@ -170,6 +173,50 @@ async fn timelines_are_bounded_and_go_in_the_end() {
     apply(&*mailbox, entries("bob", P0, 5, 400, &[4_000_000])).await;
     assert_eq!(server.ask::<u64>(&["ZCARD", &format!("{base}t")]), 6);
     assert!(left("t") > WEEK_MS);
+}
+
+/// Whoever writes to ever more others keeps a list of the newest.
+#[tokio::test]
+async fn lists_are_bounded() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let config = config(vec![server.address()]);
+    let mailbox = mailbox(&config).await;
+    let bob = user("bob");
+    let sent = |time: u64| match received("bob", time) {
+        MailboxRow::Entry(entry) => {
+            let listed = Some(Listed { conversation: with(&format!("al{time}")), counted: Counted::Yes });
+            MailboxRow::Entry(TimelineEntry { listed, ..entry })
+        }
+        row => row,
+    };
+    let batch = |first: u64, row: &dyn Fn(u64) -> MailboxRow| {
+        let rows: Vec<_> = (first..first + 500).map(|number| (Offset(number), row(number))).collect();
+        let part = PartitionRows { partition: P0, claim: Claim(Offset(5)), next: Offset(first + 500), rows };
+        BucketBatch { bucket: bob.bucket(), parts: vec![part] }
+    };
+    for first in (1..12_000).step_by(500) {
+        apply(&*mailbox, batch(first, &sent)).await;
+    }
+    let key = |kind: &str| format!("{}{{b:{:03}}}:app\0bob\0{kind}", config.prefix, bob.bucket().0);
+    let query = ListQuery { user: bob.clone(), kind: None, before: Timestamp::ZERO, count: 20_000 };
+    let list = mailbox.list(query).await.unwrap();
+    assert_eq!((list.len(), &list[0].conversation), (10_000, &with("al12000")));
+    let fields = server.ask::<u64>(&["HLEN", &key("s")]);
+    assert!((10_000..10_100).contains(&fields), "{fields}");
+    // Nor is it kept of any number of others that they are read.
+    let read = |number: u64| MailboxRow::Read {
+        user: bob.clone(),
+        conversation: with(&format!("nobody{number}")),
+        until: Timestamp(number),
+    };
+    for first in (12_001..24_000).step_by(500) {
+        apply(&*mailbox, batch(first, &read)).await;
+    }
+    let fields = server.ask::<u64>(&["HLEN", &key("s")]);
+    assert!((20_000..=20_500).contains(&fields), "{fields}");
 }
 
 async fn open(config: &RedisConfig) -> Result<(), RedisOpenError> {

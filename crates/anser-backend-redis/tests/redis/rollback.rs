@@ -70,8 +70,8 @@ async fn a_restart_without_the_last_second_loses_nothing() {
     assert_eq!(positions(&*mailbox, "bob").await, [100, 101, 102, 202, 203, 204, 900]);
 }
 
-/// No-gap where much was replayed, so that positions lie ahead of the time, and the newest of them are lost again: whoever writes next has not
-/// seen them.
+/// No-gap where much was replayed, so that positions lie ahead of the time, and the newest of them are lost again: whoever writes next
+/// has not seen them.
 #[tokio::test]
 async fn whoever_writes_after_another_loss_is_above_what_others_have_shown_ahead_of_the_time() {
     if !can_start() {

@@ -38,8 +38,7 @@ impl Item {
 
     /// A record as it was read.
     pub(super) fn of_read(offset: Offset, bytes: Bytes, record: Record) -> Self {
-        let is_claim = matches!(record.body, Body::Claim { .. });
-        let written = if is_claim { Claim(offset) } else { record.header.claim };
+        let written = record.claim_at(offset);
         Self::new(offset, written, bytes, Arc::new(record.body))
     }
 

@@ -14,6 +14,8 @@ use crate::owner::{Committed, Fence};
 /// How long to wait before a store is tried again, at first and at most, in milliseconds.
 const PAUSE_MIN_MS: u64 = 5;
 const PAUSE_MAX_MS: u64 = 1_000;
+/// After so many tries in vain, some three seconds, it may be that somebody has to mend something first.
+const STUCK_TRIES: u32 = 10;
 
 /// Where records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +39,8 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// Counts the times that partitions have come here: which of them this is.
-    pub(super) time: u64,
+    /// See [`Seat`].
+    pub(super) term: u64,
     log: LogId,
     pub(super) stage: Stage,
     pub(super) step: Step,
@@ -63,14 +65,14 @@ pub(super) struct Partition {
     batch: Vec<Item>,
     tries: u32,
     numbers: Numbers,
-    /// Since when it is to take nothing in, as far as that was said, and when that was said last.
+    /// When it was said last that it is to take nothing in; `None` while it takes in.
     pub(super) stopped: Option<Timestamp>,
 }
 
 impl Partition {
-    pub(super) fn new(time: u64, log: LogId) -> Self {
+    pub(super) fn new(term: u64, log: LogId) -> Self {
         Self {
-            time,
+            term,
             log,
             stage: Stage::Placing,
             step: Step::Idle,
@@ -143,9 +145,13 @@ impl Partition {
 
     fn fall_behind(&mut self, since: Timestamp) {
         self.behind_since.get_or_insert(since);
-        if self.stage != Stage::Following {
-            return;
+        if self.stage == Stage::Following {
+            self.read_on();
         }
+    }
+
+    /// What comes behind the newest that is in memory is read from the log.
+    fn read_on(&mut self) {
         self.stage = Stage::Reading;
         let newest = self.waiting.back().or_else(|| self.batch.last());
         match newest.and_then(|newest| Header::decode(&mut Reader(newest.record.clone())).ok()) {
@@ -159,6 +165,25 @@ impl Partition {
                 self.read_at = self.claim.0.min(self.next);
             }
         }
+    }
+
+    /// Whether it fails for so long that others go on without it.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.tries >= STUCK_TRIES
+    }
+
+    /// Lets go of what waits behind a batch that cannot be written: it is read from the log later. Returns the bytes that are free again.
+    pub(super) fn let_go_of_waiting(&mut self) -> usize {
+        let (Some(newest), Some(oldest)) = (self.batch.last(), self.waiting.front()) else {
+            return 0;
+        };
+        let (mark, since) = (newest.mark(), oldest.body.time());
+        (self.claim, self.next) = (mark.claim, mark.next);
+        self.behind_since = Some(self.behind_since.map_or(since, |known| known.min(since)));
+        self.is_urgent = false;
+        let bytes = self.waiting.drain(..).map(|item| item.record.len()).sum();
+        self.read_on();
+        bytes
     }
 
     /// Everything was read that the log had. Returns whether that is all that was accepted; an error if the log ends before

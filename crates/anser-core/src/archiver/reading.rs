@@ -1,5 +1,7 @@
 //! Reading from the log what was not told, or found no room: one reader for all partitions that lag.
 
+use std::collections::BTreeSet;
+
 use anser_backend::LogEntry;
 use anser_types::codec::Reader;
 use anser_types::record::{Header, Record};
@@ -31,13 +33,19 @@ impl Reading {
 }
 
 impl Archiver {
+    /// Whether there is room for what is read.
+    pub(super) const fn may_read(&self) -> bool {
+        self.kept_bytes <= self.config.kept_bytes_max / 2
+    }
+
     /// Reads on if a partition lags and there is room.
     pub(super) fn read_more(&mut self, effects: &mut Vec<Effect>) {
-        let is_room = self.kept_bytes <= self.config.kept_bytes_max / 2;
-        if self.reading.is_asked || self.reading.is_paused || !is_room {
+        if self.reading.is_asked || self.reading.is_paused || !self.may_read() {
             return;
         }
-        let lagging = |(_, known): &(&PartitionId, &Partition)| known.stage == Stage::Reading && !known.is_leaving;
+        let lagging = |(_, known): &(&PartitionId, &Partition)| {
+            known.stage == Stage::Reading && !known.is_leaving && !known.is_stuck()
+        };
         let from: Vec<(PartitionId, Offset)> =
             self.partitions.iter().filter(lagging).map(|(partition, known)| (*partition, known.read_at)).collect();
         if from.is_empty() {
@@ -87,13 +95,15 @@ impl Archiver {
             }
             return Ok(());
         }
+        let mut touched = BTreeSet::new();
         for entry in entries {
             let Some(known) = self.partitions.get_mut(&entry.partition) else { continue };
             if known.stage == Stage::Reading && known.read_at == entry.offset {
+                touched.insert(entry.partition);
                 self.kept_bytes += known.take_read(entry)?;
             }
         }
-        for partition in self.reading.of.clone() {
+        for partition in touched {
             self.pump(partition, effects);
         }
         Ok(())
@@ -109,7 +119,7 @@ impl Partition {
         if offset < self.next {
             // Taken already: it only says which claim is the newest.
             let (header, _) = Header::decode(&mut Reader(bytes)).map_err(bad)?;
-            self.fence.admits_kind(offset, header, header.sequence == 0);
+            self.fence.admits_kind(offset, header, header.is_claim());
             return Ok(0);
         }
         let record = Record::decode(bytes.clone()).map_err(bad)?;

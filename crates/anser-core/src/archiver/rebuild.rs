@@ -220,7 +220,7 @@ impl Anew {
             let record = Record::decode(bytes.clone()).map_err(bad)?;
             if self.fence.admits(offset, record.header, &record.body) && offset >= self.from {
                 let item = Item::of_read(offset, bytes, record);
-                if subject_of(&item.body).is_some_and(|subject| self.is_of_round(&subject)) {
+                if item.body.subject().is_some_and(|subject| self.is_of_round(&subject)) {
                     items.push(item);
                 }
             }
@@ -243,16 +243,6 @@ impl Kept {
         // A head that counts fewer messages than there are was written over a loss.
         let by_head = self.head.and_then(|head| head.number.checked_sub(self.in_head));
         known.before.unwrap_or_default().max(by_head.unwrap_or_default())
-    }
-}
-
-/// What a record is about, as far as tables are concerned.
-fn subject_of(body: &Body) -> Option<Subject> {
-    match body {
-        Body::Claim { .. } => None,
-        Body::Message(message) => Some(message.subject()),
-        Body::Roster(roster) => Some(roster.subject.clone()),
-        Body::User(user) => Some(Subject::User(user.user.clone())),
     }
 }
 

@@ -70,10 +70,12 @@ struct World {
     /// Whether the tables do what they are asked; and whether they do it and do not say so.
     is_away: bool,
     is_mute: bool,
+    /// The partition of which they do nothing.
+    damaged: Option<PartitionId>,
     /// Pauses that were asked for; they end when the test says so.
     paused: Vec<Event>,
-    /// Where the open reader is.
-    reader: Option<usize>,
+    /// Where the open reader is. All partitions are the same log.
+    reader: Option<(PartitionId, usize)>,
     reads: usize,
     stopped: Vec<u64>,
     resumed: usize,
@@ -93,6 +95,7 @@ impl World {
             archived: Offset::START,
             is_away: false,
             is_mute: false,
+            damaged: None,
             paused: Vec::new(),
             reader: None,
             reads: 0,
@@ -165,24 +168,25 @@ impl World {
 
     fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Place(seat) if self.is_away => Some(Event::Failed(seat)),
+            Effect::Place(seat) | Effect::Load(seat, _) | Effect::Write(seat, _) if self.fails(seat) => {
+                Some(Event::Failed(seat))
+            }
             Effect::Place(seat) => Some(Event::Placed(seat, self.mark, self.mark.first_needed())),
             Effect::Read(number, from) => {
                 self.reads += 1;
-                if let Some((_, from)) = from.first() {
-                    self.reader = Some(usize::try_from(from.0).unwrap());
+                if let Some((partition, from)) = from.first() {
+                    self.reader = Some((*partition, usize::try_from(from.0).unwrap()));
                 }
-                let at = self.reader.expect("a reader is open");
+                let (partition, at) = self.reader.expect("a reader is open");
                 let end = self.log.len().min(at + 4);
-                self.reader = Some(end);
-                Some(Event::Read(number, (at..end).map(|at| self.entry(at)).collect()))
+                self.reader = Some((partition, end));
+                let entries = (at..end).map(|at| LogEntry { partition, ..self.entry(at) });
+                Some(Event::Read(number, entries.collect()))
             }
-            Effect::Load(seat, _) if self.is_away => Some(Event::Failed(seat)),
             Effect::Load(seat, subjects) => {
                 let heads = subjects.into_iter().map(|subject| (subject.clone(), self.head(&subject)));
                 Some(Event::Loaded(seat, heads.collect()))
             }
-            Effect::Write(seat, _) if self.is_away => Some(Event::Failed(seat)),
             Effect::Write(seat, writes) => {
                 self.write(writes);
                 Some(if self.is_mute { Event::Failed(seat) } else { Event::Written(seat) })
@@ -212,6 +216,10 @@ impl World {
                 None
             }
         }
+    }
+
+    fn fails(&self, seat: Seat) -> bool {
+        self.is_away || self.damaged == Some(seat.partition)
     }
 
     fn entry(&self, at: usize) -> LogEntry {
@@ -360,7 +368,7 @@ fn never_skip_silently_a_log_that_ends_before_what_is_archived_stops_the_archive
     world.mark = Mark { claim: Claim(Offset(0)), next: Offset(9) };
     let mut effects = Vec::new();
     world.machine.handle(Event::Take(P), world.now, &mut effects).unwrap();
-    let seat = Seat { partition: P, time: 1 };
+    let seat = Seat { partition: P, term: 1 };
     world.machine.handle(Event::Placed(seat, world.mark, world.mark.first_needed()), world.now, &mut effects).unwrap();
     world.machine.handle(Event::Read(1, vec![world.entry(0)]), world.now, &mut effects).unwrap();
     let error = world.machine.handle(Event::Read(1, Vec::new()), world.now, &mut effects).unwrap_err();

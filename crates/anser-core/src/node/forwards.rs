@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anser_cluster::Forward;
+use anser_cluster::{Forward, ServerPublish};
 use anser_types::{MessageClass, NodeId, UserKey};
 
 use crate::draft::{Check, Draft};
@@ -108,22 +108,18 @@ impl Forwards {
 }
 
 fn forward(id: u64, after: Option<u64>, oldest: u64, draft: &Draft) -> Forward {
-    Forward {
-        id,
-        after,
-        oldest,
+    let publish = ServerPublish {
         app: draft.app.clone(),
-        kind: draft.kind,
         sender: draft.sender.clone(),
+        kind: draft.kind,
         target: draft.target.clone(),
         class: draft.class,
         flags: draft.flags,
         object_name: draft.object_name.clone(),
         content: draft.content.clone(),
-        origin: draft.origin,
         sender_copy: draft.sender_copy,
         check_permission: draft.check == Check::Full,
         extras: draft.extras.clone(),
-        floor: draft.floor,
-    }
+    };
+    Forward { id, after, oldest, publish, origin: draft.origin, floor: draft.floor }
 }

@@ -23,7 +23,7 @@ impl Node {
     /// another node meanwhile. So it passes nothing on until all access nodes have sent it what is for it now.
     pub(super) fn advance(&mut self, now: Timestamp) -> Moment {
         let moment = self.clock.advance(now);
-        if self.clock.stood_still() && !self.nodes.next.is_empty() {
+        if self.clock.stood_still() && !self.owners.next.is_empty() {
             self.stood_still = true;
             self.queues.pause(moment);
         }
@@ -35,7 +35,7 @@ impl Node {
     pub fn set_owners(&mut self, me: NodeId, owners: Owners, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
         self.me = me;
-        self.nodes = owners;
+        self.owners = owners;
         self.queues.hurry(now, &mut self.queue_effects);
         self.settle_down(now, effects);
     }
@@ -45,7 +45,7 @@ impl Node {
         let now = self.advance(now);
         self.queues.access_lost(access, before);
         self.forwards.lost_from(access);
-        for owned in self.owners.values_mut() {
+        for owned in self.owned.values_mut() {
             // Of what goes back, the queue drops what came on them.
             owned.owner.stop_waiting(&mut self.owner_effects);
         }
@@ -55,30 +55,30 @@ impl Node {
     /// The claims of this node that are in the log and that it holds to, with the partitions in order. Also of a partition that it lets go
     /// of, as long as something of it is on its way into the log.
     pub fn claims(&self) -> impl Iterator<Item = (PartitionId, Claim)> {
-        let holding = self.owners.iter().filter(|(_, owned)| owned.owner.has_claim());
+        let holding = self.owned.iter().filter(|(_, owned)| owned.owner.has_claim());
         holding.filter_map(|(partition, owned)| Some((*partition, owned.claim?)))
     }
 
     /// Whether a partition belongs to another node, which will claim it or has done so.
     pub fn is_anothers(&self, partition: PartitionId) -> bool {
-        self.nodes.next(partition).is_some_and(|node| node != self.me)
+        self.owners.next(partition).is_some_and(|node| node != self.me)
     }
 
     /// Whether a partition belongs to this other node.
     pub fn is_of(&self, partition: PartitionId, node: NodeId) -> bool {
-        node != self.me && self.nodes.next(partition) == Some(node)
+        node != self.me && self.owners.next(partition) == Some(node)
     }
 
     /// The other node that owns a partition now, as far as is known.
     pub fn owner_elsewhere(&self, partition: PartitionId) -> Option<NodeId> {
-        self.nodes.present(partition).filter(|node| *node != self.me)
+        self.owners.present(partition).filter(|node| *node != self.me)
     }
 
     /// Gives up the claim of a partition that stays here, so that it is taken over anew and replayed. Whoever waits for an
     /// outcome hears of it when that is done. Returns `false` if the partition is not here, or is on its way out.
     pub fn reclaim(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
         let now = self.advance(now);
-        let Some(owned) = self.owners.get_mut(&partition).filter(|owned| !owned.leaving) else {
+        let Some(owned) = self.owned.get_mut(&partition).filter(|owned| !owned.leaving) else {
             return false;
         };
         if owned.owner.is_serving() {
@@ -92,11 +92,11 @@ impl Node {
 
     /// Adds a partition, to be claimed. Returns `false` if it is here already.
     pub fn adopt(&mut self, partition: PartitionId) -> bool {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             return std::mem::take(&mut owned.leaving);
         }
         let owner = Owner::new(partition, self.log, self.limits);
-        self.owners.insert(partition, Owned::new(owner, self.epochs));
+        self.owned.insert(partition, Owned::new(owner, self.epochs));
         // An answer to an append of an earlier ownership must not be taken for one of this.
         self.epochs += 1 << 32;
         true
@@ -105,13 +105,13 @@ impl Node {
     /// Lets a partition go: nothing is decided in it any more. [`Effect::Released`] tells when nothing of it is on its way.
     pub fn release(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
-        let Some(owned) = self.owners.get_mut(&partition) else {
+        let Some(owned) = self.owned.get_mut(&partition) else {
             return;
         };
         owned.leaving = true;
         // What was decided in this turn goes to the log; what waits for something goes back.
         self.flush(effects);
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.leave(&mut self.owner_effects);
         }
         self.settle_down(now, effects);
@@ -120,22 +120,22 @@ impl Node {
 
     /// Whether a partition is being let go.
     pub fn is_leaving(&self, partition: PartitionId) -> bool {
-        self.owners.get(&partition).is_some_and(|owned| owned.leaving)
+        self.owned.get(&partition).is_some_and(|owned| owned.leaving)
     }
 
     /// Which attempt to own a partition is the present one. An attempt ends when its claim is lost, or the partition leaves.
     pub fn epoch(&self, partition: PartitionId) -> Option<u64> {
-        self.owners.get(&partition).map(|owned| owned.epoch)
+        self.owned.get(&partition).map(|owned| owned.epoch)
     }
 
     /// The partitions that are here, in order.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionId> {
-        self.owners.keys().copied()
+        self.owned.keys().copied()
     }
 
     /// Where to read what became of the records of a partition that was lost on its way out.
     pub fn unresolved_from(&self, partition: PartitionId) -> Option<Offset> {
-        let owned = self.owners.get(&partition)?;
+        let owned = self.owned.get(&partition)?;
         (!owned.owner.has_nothing_on_its_way()).then_some(owned.lost_at)
     }
 
@@ -149,7 +149,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Resolved {
         let now = self.advance(now);
-        let Some(owned) = self.owners.get_mut(&partition) else {
+        let Some(owned) = self.owned.get_mut(&partition) else {
             return Resolved::Known;
         };
         let resolved = owned.owner.resolve(entries, &mut self.owner_effects);
@@ -163,7 +163,7 @@ impl Node {
     /// Gives up a partition of which nothing can be found out now: whoever waits is told to try again, and is recognised then.
     pub fn abandon(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
-        if let Some(mut owned) = self.owners.remove(&partition) {
+        if let Some(mut owned) = self.owned.remove(&partition) {
             owned.owner.lose_for_sure(&mut self.owner_effects);
             self.settle_down(now, effects);
             effects.push(Effect::Released(partition));
@@ -172,8 +172,8 @@ impl Node {
 
     pub(super) fn finish_release(&mut self, partition: PartitionId, effects: &mut Vec<Effect>) {
         let is_done = |owned: &Owned| owned.leaving && owned.owner.has_nothing_on_its_way();
-        if self.owners.get(&partition).is_some_and(is_done) {
-            self.owners.remove(&partition);
+        if self.owned.get(&partition).is_some_and(is_done) {
+            self.owned.remove(&partition);
             self.dirty.remove(&partition);
             effects.push(Effect::Released(partition));
         }
@@ -185,8 +185,8 @@ impl Node {
         let may_follow = self.forwards.may_follow(from, &forward);
         let draft = Box::new(Draft::from_peer(from, forward));
         let partition = draft.subject().partition(self.count);
-        if may_follow && self.owners.get(&partition).is_some_and(|owned| !owned.leaving) {
-            self.forward(draft, now);
+        if may_follow && self.owned.get(&partition).is_some_and(|owned| !owned.leaving) {
+            self.pass_on(draft, now);
         } else {
             self.returned(draft, now, effects);
         }
@@ -201,13 +201,7 @@ impl Node {
         };
         match answer {
             Forwarded::Returned => self.returned(draft, now, effects),
-            Forwarded::Settled(outcome) => {
-                super::settle(draft.ticket, outcome, effects);
-                if let Some(user) = draft.queue_key() {
-                    let sent = outcome.ok().map(|accepted| accepted.sent);
-                    self.queues.settled(&user, sent, now, &mut self.queue_effects);
-                }
-            }
+            Forwarded::Settled(outcome) => self.settled(draft.ticket, draft.queue_key(), outcome, now, effects),
         }
         self.settle_down(now, effects);
     }
@@ -228,7 +222,7 @@ impl Node {
         if draft.queue_key().is_none() || draft.class == anser_types::MessageClass::Status {
             return false;
         }
-        let here = self.owners.get(&partition);
+        let here = self.owned.get(&partition);
         let to = if here.is_some() { None } else { self.owner_elsewhere(partition) };
         here.is_some_and(|owned| owned.leaving) || self.forwards.has_elsewhere(&draft.sender_key(), to)
     }

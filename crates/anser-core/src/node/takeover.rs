@@ -28,7 +28,7 @@ impl Node {
     /// Begins a take-over of a partition that is here and not owned. Returns which attempt to own it this is.
     pub fn prepare(&mut self, partition: PartitionId, now: Timestamp) -> Option<u64> {
         let now = self.advance(now);
-        let owned = self.owners.get_mut(&partition).filter(|owned| owned.owner.is_idle())?;
+        let owned = self.owned.get_mut(&partition).filter(|owned| owned.owner.is_idle())?;
         owned.epoch += 1;
         owned.owner.prepare(now);
         Some(owned.epoch)
@@ -37,7 +37,7 @@ impl Node {
     /// The claim to append at the end of the partition, which is at `end`.
     pub fn claim(&mut self, partition: PartitionId, node: &str, end: Offset, now: Timestamp) -> Option<Append> {
         let now = self.advance(now);
-        let owned = self.owners.get_mut(&partition)?;
+        let owned = self.owned.get_mut(&partition)?;
         let epoch = owned.epoch;
         match owned.owner.claim(node, end, now) {
             owner::Effect::Append { expected, records } => Some(Append { partition, epoch, expected, records }),
@@ -47,7 +47,7 @@ impl Node {
 
     /// The claim is in the log.
     pub fn claimed(&mut self, partition: PartitionId, offset: Offset) {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.claimed(offset);
             owned.claim = Some(Claim(offset));
         }
@@ -55,7 +55,7 @@ impl Node {
 
     /// The claim did not get into the log.
     pub fn claim_failed(&mut self, partition: PartitionId) {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.claim_failed();
         }
     }
@@ -64,15 +64,17 @@ impl Node {
     /// from: what is there after all is recognised when it comes again.
     pub fn give_back(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.lose_for_sure(&mut self.owner_effects);
         }
         self.settle_down(now, effects);
+        // It may have been kept only for what is given back now.
+        self.finish_release(partition, effects);
     }
 
     /// Takes in a counted record, applied or not: for resends, and for the partition's floor.
     pub fn remember(&mut self, partition: PartitionId, offset: Offset, body: &Body) {
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.remember(offset, body);
         }
     }
@@ -81,7 +83,7 @@ impl Node {
     pub fn replay(&mut self, replay: Replay<'_>, now: Timestamp, effects: &mut Vec<Effect>) -> Replayed {
         let now = self.advance(now);
         let Replay { partition, claim, offset, bytes, record } = replay;
-        let Some(owned) = self.owners.get_mut(&partition) else {
+        let Some(owned) = self.owned.get_mut(&partition) else {
             return Replayed::Done;
         };
         let replayed = owned.owner.replay(claim, offset, bytes, record, &mut self.owner_effects);
@@ -99,7 +101,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) -> Replayed {
         let now = self.advance(now);
-        let Some(owned) = self.owners.get_mut(&entry.partition) else {
+        let Some(owned) = self.owned.get_mut(&entry.partition) else {
             return Replayed::Done;
         };
         let replayed = owned.owner.replay_served(entry.offset, &entry.bytes, record, &mut self.owner_effects);
@@ -114,12 +116,12 @@ impl Node {
 
     /// Ends a take-over: the partition is served.
     pub fn serve(&mut self, partition: PartitionId, now: Timestamp, effects: &mut Vec<Effect>) {
-        if let Some(owned) = self.owners.get(&partition) {
+        if let Some(owned) = self.owned.get(&partition) {
             // Above all that anybody was acked there: what they send next may go to another partition.
             self.clock.raise(owned.owner.floor().next());
         }
         let now = self.advance(now);
-        if let Some(owned) = self.owners.get_mut(&partition) {
+        if let Some(owned) = self.owned.get_mut(&partition) {
             owned.owner.serve(now, &mut self.owner_effects);
             let turn = &mut Turn { now, horizon: &mut self.horizon, effects: &mut self.owner_effects };
             owned.owner.decide_waiting(turn);

@@ -6,8 +6,8 @@ use anser_backend::LogEntry;
 use anser_cluster::{Accepted, Publish, Way};
 use anser_types::record::{Header, Record, RosterChange, RosterRecord};
 use anser_types::{
-    AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Origin, TargetId,
-    UserId, UserKey,
+    AppKey, ClientMessageId, ConnectionId, ConversationType, MessageClass, MessageFlags, MessageUid, Origin, Status,
+    TargetId, UserId, UserKey,
 };
 
 use super::*;

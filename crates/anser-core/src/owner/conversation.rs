@@ -1,6 +1,6 @@
 //! What an owner keeps of one conversation: its last sent time, its roster, and what waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use anser_backend::{GroupView, PrivateBlocks};
@@ -186,6 +186,10 @@ fn recipients(of: Addressing<'_>) -> Arc<[UserId]> {
         ConversationType::Private | ConversationType::System if target == sender && sender_copy => Arc::from([]),
         ConversationType::Private | ConversationType::System => Arc::from([target.clone()]),
         _ if to_users.is_empty() => members.iter().filter(|m| *m != sender).cloned().collect(),
-        _ => members.iter().filter(|m| *m != sender && to_users.contains(m)).cloned().collect(),
+        _ => {
+            // Both may be thousands.
+            let named: HashSet<&UserId> = to_users.iter().collect();
+            members.iter().filter(|m| *m != sender && named.contains(m)).cloned().collect()
+        }
     }
 }

@@ -216,9 +216,6 @@ impl Owner {
     fn give_back_behind(&mut self, subject: &Subject, draft: Box<Draft>, effects: &mut Vec<Effect>) {
         effects.push(Effect::Return(draft));
         let hold = self.conversations.get_mut(subject).and_then(|conversation| conversation.hold.take());
-        for held in hold.into_iter().flat_map(|hold| hold.queue) {
-            self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
-            super::refuse_held(held, effects);
-        }
+        self.refuse_waiting(hold, effects);
     }
 }

@@ -28,7 +28,7 @@ impl Fence {
 
     /// Whether the record at this offset counts. Must be asked of every record, in order.
     pub fn admits(&mut self, offset: Offset, header: Header, body: &Body) -> bool {
-        self.admits_kind(offset, header, matches!(body, Body::Claim { .. }))
+        self.admits_kind(offset, header, body.is_claim())
     }
 
     /// The same, from the header alone.

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use anser_types::Offset;
 use anser_types::codec::Reader;
-use anser_types::record::{Body, Header, Record};
+use anser_types::record::{Header, Record};
 
-use super::{Effect, Fence, Owner, refuse_held};
+use super::{Effect, Fence, Owner};
 
 /// What reading the log has told about records on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +21,7 @@ impl Owner {
     /// Decides nothing any more. What waits for a conversation goes back; what is on its way into the log stays until the log
     /// has answered.
     pub fn leave(&mut self, effects: &mut Vec<Effect>) {
-        self.held_bytes = 0;
-        for held in self.take_holds() {
-            refuse_held(held, effects);
-        }
+        self.refuse_all_held(effects);
         self.stop_waiting(effects);
     }
 
@@ -38,8 +35,8 @@ impl Owner {
         Offset(self.next_offset().0.saturating_sub(self.in_flight.len() as u64))
     }
 
-    /// Reads on from where the oldest record on its way was to land: what is there before another claim is acked, its effects are the next owner's;
-    /// what is not goes back.
+    /// Reads on from where the oldest record on its way was to land: what is there before another claim is acked, and its effects
+    /// are for the next owner; what is not there goes back.
     pub fn resolve(&mut self, entries: &[(Offset, Bytes)], effects: &mut Vec<Effect>) -> Resolved {
         let Some(mut fence) = self.in_flight.front().and_then(|first| self.fence_before(&first.record)) else {
             return Resolved::Known;
@@ -49,7 +46,7 @@ impl Owner {
                 continue;
             };
             let is_ours = self.in_flight.front().is_some_and(|front| front.record == *bytes);
-            if matches!(record.body, Body::Claim { .. }) && !is_ours {
+            if record.body.is_claim() && !is_ours {
                 self.give_back(effects);
                 return Resolved::Known;
             }

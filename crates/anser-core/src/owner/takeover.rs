@@ -68,7 +68,7 @@ impl Owner {
     /// The window begins anew when the owner serves. How old a record is only clocks could say: that of the log, which may have
     /// been set since, and ours. Whoever reads chooses how far back a resend is recognised; nothing is forgotten sooner.
     pub fn remember(&mut self, offset: Offset, body: &Body) {
-        if matches!(body, Body::Claim { .. }) {
+        if body.is_claim() {
             // Its clock may be wrong; nothing was stamped by it that is not seen on its own.
             return;
         }
@@ -144,11 +144,10 @@ impl Owner {
         recipients: Arc<[UserId]>,
         ticket: Ticket,
     ) -> Effect {
-        let is_claim = matches!(record.body, Body::Claim { .. });
         Effect::Commit(Committed {
             partition: self.partition,
             claim,
-            written: if is_claim { Claim(offset) } else { record.header.claim },
+            written: record.claim_at(offset),
             offset,
             record: bytes.clone(),
             body: Arc::new(record.body.clone()),
@@ -215,16 +214,14 @@ impl Owner {
         self.phase = Phase::Idle;
         self.outgoing.clear();
         self.duplicates.abandon_pending();
-        self.held_bytes = 0;
-        for held in self.take_holds() {
-            super::refuse_held(held, effects);
-        }
+        self.refuse_all_held(effects);
         self.conversations.clear();
     }
 
-    /// Returns what waited for conversations. Those that are being loaded still are: an answer to what was asked now is taken for one to what is
-    /// asked later, so the changes that it may lack are to be kept.
-    pub(super) fn take_holds(&mut self) -> Vec<super::Held> {
+    /// Gives back what waits for conversations. Those that are being loaded still are: an answer to what was asked now is taken
+    /// for one to what is asked later, so the changes that it may lack are to be kept.
+    pub(super) fn refuse_all_held(&mut self, effects: &mut Vec<Effect>) {
+        self.held_bytes = 0;
         let waiting = self.conversations.iter_mut().filter_map(|(subject, conversation)| {
             let hold = if conversation.is_loading() {
                 std::mem::take(conversation.hold.as_mut()?)
@@ -236,9 +233,10 @@ impl Owner {
         let mut holds: Vec<_> = waiting.collect();
         // In the order of their keys: effects must not depend on the order of a hash map.
         holds.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        let held =
-            |hold: super::conversation::Hold| hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue);
-        holds.into_iter().flat_map(|(_, hold)| held(hold)).collect()
+        for (_, hold) in holds {
+            let all = hold.fetching.map(super::Held::Publish).into_iter().chain(hold.queue);
+            all.for_each(|held| super::refuse_held(held, effects));
+        }
     }
 
     /// The records of an append are not in the log. Whatever was sent behind them does not count either, wherever it lands:

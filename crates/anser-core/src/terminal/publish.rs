@@ -7,12 +7,19 @@ use anser_rmtp::frame::{self, Qos, Target};
 use anser_types::{
     ClientMessageId, ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, Timestamp, UserId,
 };
+use bytes::Bytes;
+use prost::Message as _;
 
 use super::inflight::{About, Question};
 use super::{Asked, Output, Request, Terminal, text};
 
 /// What may surround the content in the body of a publish.
 const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
+
+/// What of a body may be in fields that are not read: they stay in memory with those that are.
+const UNREAD_BYTES_MAX: usize = 16 * 1024;
+/// The longest name of a content type.
+const OBJECT_NAME_BYTES_MAX: usize = 256;
 
 /// What no configuration goes beyond: most message ids of our own stay free.
 const PUBLISHES_MAX: usize = 16_384;
@@ -78,11 +85,12 @@ impl Terminal {
         Ok(())
     }
 
-    fn read_body(&self, body: bytes::Bytes) -> Result<UpStreamMessage, Status> {
+    fn read_body(&self, body: Bytes) -> Result<UpStreamMessage, Status> {
         let limits = BodyLimits {
             bytes_max: self.config.message_bytes_max.saturating_add(ENVELOPE_BYTES_MAX),
             ..BodyLimits::default()
         };
+        let bytes = body.len();
         let body: UpStreamMessage = body::decode_within(body, limits).map_err(|error| match error {
             BodyError::TooLarge { .. } => Status::TOO_LARGE,
             BodyError::TooManyFields(_) | BodyError::Malformed(_) => Status::BAD_PARAMETER,
@@ -90,7 +98,8 @@ impl Terminal {
         if body.content.len() > self.config.message_bytes_max {
             return Err(Status::TOO_LARGE);
         }
-        if body.classname.is_empty() {
+        let unread = bytes.saturating_sub(body.encoded_len()) + body.del_msg_id.as_ref().map_or(0, Bytes::len);
+        if !(1..=OBJECT_NAME_BYTES_MAX).contains(&body.classname.len()) || unread > UNREAD_BYTES_MAX {
             return Err(Status::BAD_PARAMETER);
         }
         Ok(body)
@@ -115,8 +124,10 @@ impl Terminal {
     }
 
     fn extras_of(&self, body: &UpStreamMessage, kind: ConversationType) -> Result<Option<Box<Extras>>, Status> {
-        let directional: &[String] = if kind == ConversationType::Group { &body.to_user_ids } else { &[] };
-        if directional.len() > self.config.to_users_max {
+        let named = body.to_user_ids.as_slice();
+        let (directional, unread) = if kind == ConversationType::Group { (named, &[][..]) } else { (&[][..], named) };
+        let unread: usize = unread.iter().map(String::len).sum();
+        if directional.len() > self.config.to_users_max || unread > UNREAD_BYTES_MAX {
             return Err(Status::BAD_PARAMETER);
         }
         let to_users: Result<_, _> = directional.iter().map(|user| UserId::new(user)).collect();
@@ -165,7 +176,7 @@ impl Terminal {
                 extras,
             },
             origin: Origin { connection: self.identity.connection, publish: number, client_id },
-            effect: content.recalled,
+            target: content.recalled,
         };
         let asked = Asked { message_id: publish.message_id, qos: publish.qos };
         let ticket = self.questions.add(asked, now.plus(self.config.question_timeout_ms), About::Recall);

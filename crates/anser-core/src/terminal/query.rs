@@ -3,13 +3,14 @@
 mod answer;
 mod change;
 
-use anser_cluster::{HistoryRead, Refusal};
+use anser_cluster::{Command, HistoryRead, Refusal};
 use anser_rmtp::QueryTopic;
 use anser_rmtp::body::{
     self, BotOutput, EventChangeList, HistoryMsgInput, PullModifyMsgReq, PullModifyMsgResp, PullUserSettingInput,
     PullUserSettingOutput, QueryMsgChange, RelationQryInput, SessionReq, SyncRequestMsg, put_history_page,
 };
 use anser_rmtp::frame::Query;
+use anser_types::record::UserChange;
 use anser_types::{Conversation, ConversationType, Status, TargetId, Timestamp};
 use prost::Message as _;
 
@@ -41,11 +42,24 @@ impl Terminal {
             Err(status) => self.answer_status(asked, status, now, out),
             Ok(Plan::Answer(body)) => self.answer(asked, Status::OK, &body, now, out),
             Ok(Plan::Ask(..)) if full => self.answer_status(asked, Status::UNAVAILABLE, now, out),
+            Ok(Plan::Ask(_, Request::Commands(changes))) if !self.may_change(&changes, now) => {
+                self.answer_status(asked, Status::TOO_FAST, now, out);
+            }
             Ok(Plan::Ask(about, request)) => {
                 let ticket = self.questions.add(asked, now.plus(self.config.question_timeout_ms), about);
                 out.ask(ticket, request);
             }
         }
+    }
+
+    /// A change costs as much as a message: it is a record in the log, or a row in history.
+    fn may_change(&mut self, changes: &[Command], now: Timestamp) -> bool {
+        let rows = |change: &Command| match change {
+            Command::User { change: UserChange::HideMessages { messages, .. }, .. } => messages.len(),
+            _ => 1,
+        };
+        let count = changes.iter().map(rows).sum();
+        self.rate.take_many(count, now, self.config.publish_rate, self.config.publish_burst)
     }
 
     fn judge_pull(&mut self, query: &Query, full: bool, now: Timestamp, out: &mut impl Output) {

@@ -13,7 +13,12 @@ pub(super) struct Gcra {
 impl Gcra {
     /// Takes one from the allowance; `false` if there is none. `rate` a second go on for ever, `burst` at once.
     pub(super) fn take(&mut self, now: Timestamp, rate: u32, burst: u32) -> bool {
-        if rate == 0 {
+        self.take_many(1, now, rate, burst)
+    }
+
+    /// Takes so many. Those beyond the burst wait for nothing: they pass if any would.
+    pub(super) fn take_many(&mut self, count: usize, now: Timestamp, rate: u32, burst: u32) -> bool {
+        if rate == 0 || count == 0 {
             return true;
         }
         let now = now.0.saturating_mul(1000);
@@ -23,11 +28,13 @@ impl Gcra {
             // The clock went back. What was counted in another time says nothing about this one.
             self.empty_at = now;
         }
-        let next = self.empty_at.max(now).saturating_add(each);
-        if next > now.saturating_add(room) {
+        let from = self.empty_at.max(now);
+        let full = now.saturating_add(room);
+        if from.saturating_add(each) > full {
             return false;
         }
-        self.empty_at = next;
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.empty_at = from.saturating_add(each.saturating_mul(count)).min(full);
         true
     }
 }
@@ -43,6 +50,17 @@ mod tests {
         assert_eq!((0..300).filter(|_| rate.take(now, 100, 200)).count(), 200);
         assert_eq!((0..300).filter(|_| rate.take(now.plus(500), 100, 200)).count(), 50);
         assert_eq!((0..300).filter(|_| rate.take(now.plus(60_000), 100, 200)).count(), 200);
+    }
+
+    #[test]
+    fn many_at_once_take_what_is_left() {
+        let mut rate = Gcra::default();
+        let now = Timestamp(1_000_000);
+        assert!(rate.take_many(50, now, 100, 200));
+        assert!(rate.take_many(1_000, now, 100, 200), "there is room for some of them");
+        assert!(!rate.take_many(1, now, 100, 200));
+        assert!(rate.take_many(1_000, now.plus(10), 100, 200));
+        assert!(!rate.take(now.plus(10), 100, 200));
     }
 
     #[test]

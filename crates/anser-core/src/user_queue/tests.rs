@@ -40,7 +40,7 @@ fn numbers(effects: &mut Vec<Effect>) -> Vec<i64> {
     effects
         .drain(..)
         .map(|effect| match effect {
-            Effect::Forward(draft) => number(&draft),
+            Effect::PassOn(draft) => number(&draft),
             Effect::GiveUp(draft) => -number(&draft),
         })
         .collect()
@@ -56,7 +56,7 @@ fn the_next_conversation_waits_and_gets_a_floor_above_the_last_ack() {
     queues.settled(&alice(), Some(Timestamp(50)), at(11), &mut effects);
     assert_eq!(numbers(&mut effects), [0i64; 0]);
     queues.settled(&alice(), Some(Timestamp(51)), at(11), &mut effects);
-    assert!(matches!(&effects[..], [Effect::Forward(draft)] if draft.floor == Timestamp(51)));
+    assert!(matches!(&effects[..], [Effect::PassOn(draft)] if draft.floor == Timestamp(51)));
     assert_eq!(numbers(&mut effects), [3]);
 }
 
@@ -121,7 +121,7 @@ fn in_order_what_came_on_a_way_that_broke_waits_no_more_and_does_not_come_back()
     queues.submit(of_access(ONE, 1, 1, "bob"), at(10), &mut effects);
     queues.submit(of_access(ONE, 1, 2, "carol"), at(10), &mut effects);
     queues.submit(of_access(OTHER, 1, 3, "dave"), at(10), &mut effects);
-    let Some(Effect::Forward(first)) = effects.pop() else { panic!("the first is passed on") };
+    let Some(Effect::PassOn(first)) = effects.pop() else { panic!("the first is passed on") };
     queues.access_lost(ONE, Way(2));
     queues.returned(first, at(10), &mut effects);
     queues.tick(at(300), &mut effects);
@@ -182,7 +182,7 @@ fn in_order_what_was_accepted_counts_while_the_access_node_may_not_know_of_it() 
     queues.tick(at(30), &mut effects);
     effects.clear();
     queues.submit(draft(2, "carol"), at(30), &mut effects);
-    assert!(matches!(&effects[..], [Effect::Forward(draft)] if draft.floor == Timestamp(12)));
+    assert!(matches!(&effects[..], [Effect::PassOn(draft)] if draft.floor == Timestamp(12)));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn in_order_what_comes_back_of_two_connections_keeps_the_order_of_each() {
         let forwarded: Vec<(u64, u64)> = effects
             .drain(..)
             .map(|effect| match effect {
-                Effect::Forward(draft) => (draft.origin.connection.0, draft.origin.publish),
+                Effect::PassOn(draft) => (draft.origin.connection.0, draft.origin.publish),
                 Effect::GiveUp(_) => panic!("nothing is given up"),
             })
             .collect();

@@ -52,9 +52,9 @@ impl Parked {
         self.0.values().any(|waiting| waiting.partitions.contains(&partition))
     }
 
-    /// These partitions are replayed, perhaps from before what waits of them: that must not lie over what comes again, and is dropped. Returns
-    /// the buckets of which nothing waits then, with the partitions that are to be replayed for them, too. Whether they can be written is
-    /// told by what comes next.
+    /// These partitions are replayed, perhaps from before what waits of them: that must not lie over what comes again, and is
+    /// dropped. Returns the buckets of which nothing waits then, with the partitions that are to be replayed for them, too. Whether
+    /// they can be written is told by what comes next.
     pub(super) fn begin_replay(&mut self, partitions: &[PartitionId]) -> Vec<(BucketId, BTreeSet<PartitionId>)> {
         let mut over = Vec::new();
         self.0.retain(|bucket, waiting| {

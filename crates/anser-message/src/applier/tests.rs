@@ -15,6 +15,14 @@ use crate::fakes::{NoAccess, in_memory};
 
 const P: PartitionId = PartitionId(0);
 
+#[test]
+fn records_for_many_are_applied_in_parts() {
+    let to = |count: usize| Committed { recipients: vec![key("bob").user; count].into(), ..committed(1, "bob", false) };
+    assert_eq!(how_many_together(&vec![to(1); 2_000]), TOGETHER_MAX);
+    assert_eq!(how_many_together(&vec![to(2_999); 100]), ROWS_TOGETHER_MAX / 3_000);
+    assert_eq!(how_many_together(&[to(100_000), to(1)]), 1);
+}
+
 struct World {
     mailbox: MemoryMailbox,
     applier: Applier,

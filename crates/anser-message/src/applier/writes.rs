@@ -28,8 +28,8 @@ pub(super) struct Written {
     pub(super) damaged: Option<StoreError>,
 }
 
-/// Parts of a batch that were refused. None of them is tried again, nor does a later part of the same partition go: should the mailbox forget
-/// why it refused the first, it would take what follows over the hole.
+/// Parts of a batch that were refused. None of them is tried again, nor is a later part of the same partition written: should the
+/// mailbox forget why it refused the first, it would take what follows over the hole.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
     stale: BTreeSet<PartitionId>,

@@ -14,6 +14,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::anew::{self, Task};
 use super::{ArchiverTask, Doing, Done};
 use crate::role::{Backends, RoleError};
+use crate::ticks::Every;
 use crate::troubles::Trouble;
 
 /// How often it is looked whether a rebuild was asked for, in ticks of the archiver.
@@ -39,7 +40,7 @@ pub(super) struct Turns {
     /// Under which claims partitions are here.
     claims: BTreeMap<PartitionId, Offset>,
     seen: Option<RebuildAsked>,
-    ticks: u32,
+    looks: Every<LOOK_TICKS>,
     is_looking: bool,
     /// Those that came, while it is found out whether they are to be rebuilt.
     coming: BTreeSet<PartitionId>,
@@ -134,11 +135,10 @@ impl ArchiverTask {
 
     /// Looks for a rebuild now and then.
     pub(super) fn look_for_rebuilds(&mut self) {
-        self.turns.ticks = self.turns.ticks.saturating_add(1);
-        if self.turns.ticks < LOOK_TICKS || self.turns.is_looking || self.wires.backends.rebuilds.is_none() {
+        if !self.turns.looks.tick() || self.turns.is_looking || self.wires.backends.rebuilds.is_none() {
             return;
         }
-        self.turns.ticks = 0;
+        self.turns.looks.done();
         self.turns.is_looking = true;
         let (backends, seen) = (self.wires.backends.clone(), self.turns.seen);
         let here = self.turns.claims.iter().map(|(partition, claim)| (*partition, *claim)).collect();

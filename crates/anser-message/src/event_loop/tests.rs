@@ -29,14 +29,13 @@ async fn slow_is_alone_time_passes_for_what_is_to_be_tried_again_however_much_co
         sign_in_views: None,
     };
     let mut message_loop = MessageLoop::new("n", Limits::default(), wires);
-    let (mut turn, mut ticks, mut since_reclaim) = (Vec::new(), interval(TICK), 0);
+    let (mut inputs, mut ticks) = (Vec::new(), interval(TICK));
     for _ in 0..RECLAIM_TICKS {
         tokio::time::advance(TICK).await;
         for _ in 0..2 {
             sender.try_send(Input::Publishes(Vec::new(), Way::WITHIN)).unwrap();
-            let going_on = message_loop.turn(&mut turn, &mut ticks, &mut since_reclaim);
-            assert!(going_on.await.unwrap());
+            assert!(message_loop.turn(&mut inputs, &mut ticks).await.unwrap());
         }
     }
-    assert!(since_reclaim >= RECLAIM_TICKS, "{since_reclaim}");
+    assert!(message_loop.reclaims.is_due(), "{:?}", message_loop.reclaims);
 }

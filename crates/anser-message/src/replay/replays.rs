@@ -8,10 +8,13 @@ use anser_types::{PartitionId, Subject};
 use tokio::sync::Semaphore;
 
 use super::reading::Reading;
-use crate::takeover::Turn;
+use crate::takeover::Permit;
+use crate::ticks::Every;
 
-/// How many there are at a time. They hold up no take-over, so their turns are others.
+/// How many there are at a time. They hold up no take-over, so their permits are others.
 const AT_ONCE: usize = 3;
+/// How often what could not be read is tried again, in ticks of the loop.
+const TRY_AGAIN_TICKS: u32 = 5;
 
 /// Names a replay among those of this life of the node.
 pub(super) type Id = u64;
@@ -23,10 +26,10 @@ pub(crate) struct Replays {
     newest: BTreeMap<PartitionId, Id>,
     pub(super) under_way: BTreeMap<Id, Replay>,
     last: Id,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) permits: Arc<Semaphore>,
     /// What could not be read, and is tried again.
     pub(super) failed: BTreeSet<PartitionId>,
-    pub(super) failed_ticks: u32,
+    pub(super) tries: Every<TRY_AGAIN_TICKS>,
     /// How often a conversation could not be loaded of a partition that is replayed.
     load_failures: u32,
     /// Whether those that wait for something are to look again.
@@ -39,9 +42,9 @@ impl Default for Replays {
             newest: BTreeMap::new(),
             under_way: BTreeMap::new(),
             last: 0,
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
             failed: BTreeSet::new(),
-            failed_ticks: 0,
+            tries: Every::default(),
             load_failures: 0,
             look_again: false,
         }
@@ -127,7 +130,7 @@ pub(super) struct Replay {
     /// Whether it goes on in another turn.
     pub(super) is_pausing: bool,
     /// Until all of them are applied, or wait for conversations.
-    pub(super) turn: Turn,
+    pub(super) permit: Permit,
 }
 
 impl std::fmt::Debug for Replay {

@@ -8,7 +8,7 @@ use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
 use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
 
-use super::READ_BYTES;
+use super::{READ_BYTES, decode};
 use crate::role::{Backends, RoleError};
 
 /// How far clocks may be off without ending the window for resends: that which stamped a record, and ours.
@@ -116,8 +116,8 @@ pub(super) async fn newest_before(
         let mut found = Vec::new();
         for entry in search.range(from, to).await? {
             let offset = entry.offset;
-            let record = decode(entry)?;
-            if fence.admits(offset, record.header, &record.body) && !is_claim(&record) {
+            let record = decode(&entry)?;
+            if fence.admits(offset, record.header, &record.body) && !record.body.is_claim() {
                 found.push((offset, record.body));
             }
         }
@@ -136,7 +136,8 @@ struct Search {
 }
 
 impl Search {
-    /// What the log has, and from where the mailbox may lack it. From now on a mailbox that came back without its newest writes takes rows again.
+    /// What the log has, and from where the mailbox may lack it. From now on a mailbox that came back without its newest writes takes
+    /// rows again.
     async fn replay_place(
         &self,
         backends: &Backends,
@@ -203,10 +204,9 @@ impl Search {
         while end > first {
             let begin = Offset(end.0.saturating_sub(step)).max(first);
             for entry in self.range(begin, end).await?.into_iter().rev() {
-                let offset = entry.offset;
-                let record = decode(entry)?;
-                if !is_claim(&record) {
-                    return Ok(Some(claim_of(&record, offset)));
+                let record = decode(&entry)?;
+                if !record.body.is_claim() {
+                    return Ok(Some(claim_of(&record, entry.offset)));
                 }
             }
             // One claim for each start of a server: there may be many in a row.
@@ -230,15 +230,6 @@ impl Search {
     }
 }
 
-fn decode(entry: LogEntry) -> Result<Record, RoleError> {
-    let LogEntry { partition, offset, bytes, .. } = entry;
-    Record::decode(bytes).map_err(|source| RoleError::Record { partition, offset, source })
-}
-
-const fn is_claim(record: &Record) -> bool {
-    matches!(record.body, Body::Claim { .. })
-}
-
 fn claim_of(record: &Record, offset: Offset) -> Offset {
-    if is_claim(record) { offset } else { record.header.claim.0.min(offset) }
+    record.claim_at(offset).0.min(offset)
 }

@@ -9,7 +9,7 @@ use anser_types::record::{Body, Record};
 use anser_types::{Claim, LogId, Offset, PartitionId, Subject};
 
 use super::place::Place;
-use super::{Answers, Id, READ_BYTES, Stage, Step, TO_REPLAY_BYTES_MAX, TakeOver, of_each, place};
+use super::{Answers, Id, READ_BYTES, Stage, Step, TO_REPLAY_BYTES_MAX, TakeOver, of_each_bounded, place};
 use crate::event_loop::{MessageLoop, load_conversation};
 use crate::role::RoleError;
 
@@ -222,14 +222,10 @@ impl MessageLoop {
         let (log, asks) = (self.backends.log.clone(), Arc::clone(&self.asks));
         self.steps.push(Box::pin(async move {
             let ask = |(partition, start)| {
-                let (log, asks) = (log.clone(), Arc::clone(&asks));
-                async move {
-                    // It is never closed.
-                    let _turn = asks.acquire().await.ok();
-                    (partition, place::newest_before(log, partition, start).await)
-                }
+                let log = log.clone();
+                async move { (partition, place::newest_before(log, partition, start).await) }
             };
-            Step::Newest(id, of_each(quiet, ask).await)
+            Step::Newest(id, of_each_bounded(&asks, quiet, ask).await)
         }));
         Ok(())
     }
@@ -321,7 +317,7 @@ impl MessageLoop {
             reading.counts = reading.fence.admits(offset, record.header, &record.body);
             if reading.counts {
                 self.node.remember(partition, offset, &record.body);
-                reading.is_quiet &= matches!(record.body, Body::Claim { .. });
+                reading.is_quiet &= record.body.is_claim();
                 if offset >= reading.changes_from {
                     self.node.keep_change(partition, offset, &record.body);
                 }
@@ -392,11 +388,15 @@ impl MessageLoop {
         if !self.outlives(&error) {
             return self.claim_again(id, error);
         }
+        let mut epoch = None;
         if let Some(take_over) = self.take_overs.get_mut(&id) {
             take_over.is_loading = false;
-            take_over.reading.remove(&partition);
+            epoch = take_over.reading.remove(&partition).map(|reading| reading.epoch);
         }
-        self.try_again(partition, error)?;
+        // Of what was given up meanwhile, another attempt is under way.
+        if epoch.is_some() && epoch == self.node.epoch(partition) {
+            self.try_again(partition, error)?;
+        }
         self.go_on(id).await
     }
 

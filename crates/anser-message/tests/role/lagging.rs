@@ -1,15 +1,27 @@
 //! History and the directory are so far behind that the log would lose what they do not have.
 
+use anser_backend::MessageLog as _;
 use anser_backend::memory::Answers;
 use anser_cluster::{Command, MessageService as _, Refusal};
 use anser_message::MessageConfig;
-use anser_types::Timestamp;
 use anser_types::record::UserChange;
+use anser_types::{Offset, Timestamp};
 
+use crate::mending::partition_with;
 use crate::world::World;
 use crate::{HOUR_MS, PRIVATE, key};
 
 impl World {
+    /// Whether all tables have all that is in the log, and need none of it: not even the claims.
+    async fn keeps_nothing(&self) -> bool {
+        for (partition, first) in self.handle().expire().await.unwrap().keep_from {
+            if first < self.log.bounds(partition).await.unwrap().end {
+                return false;
+            }
+        }
+        true
+    }
+
     fn takes_nothing_in(&self) -> bool {
         self.handle().partitions().iter().any(|partition| partition.is_stopped)
     }
@@ -17,6 +29,18 @@ impl World {
     async fn unblock_bob(&self) -> Result<Timestamp, Refusal> {
         self.handle().command(Command::User { user: key("bob"), change: UserChange::Unblocked }).await
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_in_which_nothing_is_said_any_more_keep_nothing_of_the_log() {
+    let world = World::started().await;
+    world.say("alice", PRIVATE, "bob", "one").await.unwrap();
+    world.until(async || world.keeps_nothing().await).await;
+    world.directory.set_answers(Answers::Refuses);
+    world.say("alice", PRIVATE, "bob", "two").await.unwrap();
+    world.directory.set_answers(Answers::Yes);
+    let kept = world.handle().expire().await.unwrap().keep_from;
+    assert!(kept.contains(&(partition_with("bob"), Offset(0))), "by the claim it is known that it counts: {kept:?}");
 }
 
 #[tokio::test(start_paused = true)]

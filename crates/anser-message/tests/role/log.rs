@@ -1,7 +1,7 @@
 //! The log as several nodes share it, and what others than the role have written to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anser_backend::memory::MemoryLog;
 use anser_backend::{AppendError, Bounds, BoxFuture, LogEntry, LogReader, MessageLog, ReadError};
@@ -22,6 +22,7 @@ pub(crate) struct SharedLog {
     pub(crate) log: MemoryLog,
     pub(crate) reads: watch::Receiver<Reads>,
     pub(crate) failures: Arc<AtomicUsize>,
+    pub(crate) loses_next: Arc<AtomicBool>,
 }
 
 /// What whoever reads the log gets.
@@ -74,6 +75,9 @@ impl MessageLog for SharedLog {
         _: Offset,
         records: Vec<Bytes>,
     ) -> BoxFuture<'static, Result<Offset, AppendError>> {
+        if self.loses_next.swap(false, Ordering::Relaxed) {
+            return Box::pin(async { Err(AppendError::Unknown("no answer came".into())) });
+        }
         self.log.append(partition, records)
     }
 

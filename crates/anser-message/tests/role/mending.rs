@@ -1,6 +1,8 @@
 //! Stores in which somebody has to mend something. What that is about waits, and says so; the rest of the node goes on: were it to end, so
 //! would the next owner.
 
+use std::sync::atomic::Ordering;
+
 use anser_backend::MessageLog as _;
 use anser_backend::memory::{Answers, SavedMailbox};
 use anser_cluster::OwnerService as _;
@@ -13,8 +15,13 @@ use crate::world::World;
 use crate::{HOUR_MS, P, PRIVATE, app, key};
 
 /// The partition of what alice and somebody say.
-fn partition_with(name: &str) -> PartitionId {
+pub(crate) fn partition_with(name: &str) -> PartitionId {
     Subject::private(app(), key("alice").user, key(name).user).partition(PartitionCount::EMBEDDED)
+}
+
+/// Somebody with whom alice talks in another partition.
+fn another_than(name: &str) -> &'static str {
+    ["carol", "dora", "erna"].into_iter().find(|other| partition_with(other) != partition_with(name)).unwrap()
 }
 
 /// One of several nodes, the log of which has let go of the first messages to bob and of the claim that they lie behind.
@@ -71,14 +78,24 @@ async fn slow_is_alone_a_partition_that_the_mailbox_lacks_too_much_of_takes_noth
     assert!(world.handle().troubles()[0].2.contains("anser cluster rebuild mailbox"));
     let refused = world.say("alice", PRIVATE, "bob", "3").await.unwrap_err();
     assert!(refused.status.is_retryable(), "{refused:?}");
-    let is_elsewhere = |name: &&&str| partition_with(name) != partition;
-    let other = ["carol", "dora", "erna"].iter().find(is_elsewhere).unwrap();
+    let other = another_than("bob");
     world.says(other, "4").await;
     world.until_timeline(other, &["4"]).await;
     world.mailbox.ask_rebuild();
     world.says("bob", "3").await;
     world.until_timeline("bob", &["2", "3"]).await;
     assert!(world.troubled().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_whoever_sent_what_was_on_its_way_to_such_a_partition_goes_on_elsewhere() {
+    let Trimmed { world, old, .. } = Trimmed::serving().await;
+    world.mailbox.roll_back(&old);
+    world.loses_next.store(true, Ordering::Relaxed);
+    let lost = world.send(world.publish("alice", PRIVATE, "bob", "3"));
+    world.until(async || world.troubled() == [(Trouble::NotTakenOver, partition_with("bob"))]).await;
+    assert!(world.outcome(lost).await.unwrap_err().status.is_retryable());
+    world.says(another_than("bob"), "4").await;
 }
 
 #[tokio::test(start_paused = true)]

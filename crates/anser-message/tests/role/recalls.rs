@@ -15,7 +15,7 @@ fn recall_by(by: &str, kind: ConversationType, to: &str, uid: MessageUid) -> Rec
         check_permission: true,
         ..from_server(by, kind, to, "recall")
     };
-    Recall { command, origin: Origin::NONE, effect: RecallTarget { uid, sent: uid.sent_time(), by_sender_only: true } }
+    Recall { command, origin: Origin::NONE, target: RecallTarget { uid, sent: uid.sent_time(), by_sender_only: true } }
 }
 
 #[tokio::test(start_paused = true)]

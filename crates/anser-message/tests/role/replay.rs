@@ -22,8 +22,8 @@ async fn serving() -> World {
     world
 }
 
-/// The same node after another start: what was said before it is applied, and not known to it. When the mailbox forgets what was said to the
-/// group, that has to be known for the replay; and the directory is away.
+/// The same node after another start: what was said before it is applied, and the group is not known to it. When the mailbox forgets
+/// what was said to the group, that has to be known for the replay; and the directory is away.
 pub(crate) struct KnowingNoGroup {
     world: World,
     /// The mailbox as it was before all, and after the first message.

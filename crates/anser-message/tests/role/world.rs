@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMailbox};
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) reads: watch::Sender<Reads>,
     /// How often that was an error.
     pub(crate) read_failures: Arc<AtomicUsize>,
+    /// Whether what is appended next gets lost, and nobody is told what became of it.
+    pub(crate) loses_next: Arc<AtomicBool>,
     pub(crate) tasks: JoinSet<Result<(), RoleError>>,
     handle: Option<Arc<MessageHandle>>,
     publishes: Cell<u64>,
@@ -88,6 +90,7 @@ impl World {
             clock: Clock::new(),
             reads: watch::Sender::new(Reads::All),
             read_failures: Arc::default(),
+            loses_next: Arc::default(),
             tasks: JoinSet::new(),
             handle: None,
             // What tests put into the log by themselves has smaller numbers.
@@ -120,7 +123,8 @@ impl World {
     /// Starts the role as that of one of several nodes. It knows of no owners yet.
     pub(crate) fn start_as(&mut self, me: NodeId) {
         let (reads, failures) = (self.reads.subscribe(), Arc::clone(&self.read_failures));
-        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), reads, failures });
+        let loses_next = Arc::clone(&self.loses_next);
+        self.backends.log = Arc::new(SharedLog { log: self.log.clone(), reads, failures, loses_next });
         let (around, clock) = (Arc::clone(&self.around), self.clock.steady());
         let cluster = Cluster { me, peers: Arc::clone(&self.around) as _ };
         let (role, handle) = MessageRole::in_cluster("n", &self.config, self.backends.clone(), around, clock, cluster);

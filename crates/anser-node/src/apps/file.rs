@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -240,6 +240,7 @@ impl AppFile {
         let lock_path = self.folder.join(LOCK);
         let failed = |source| AppFileError::Io { path: lock_path.clone(), source };
         let lock = private().truncate(false).open(&lock_path).map_err(failed)?;
+        give_to_owner(&lock, &self.folder).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut apps = self.read()?;
         let changed = change(&mut apps)?;
@@ -261,17 +262,27 @@ fn private() -> OpenOptions {
     options
 }
 
+/// Gives a file that root has made to whom the folder belongs: the server has to read it.
+fn give_to_owner(file: &File, folder: &Path) -> io::Result<()> {
+    let owner = std::fs::metadata(folder)?;
+    if file.metadata()?.uid() != 0 || owner.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
+}
+
 /// Replaces a file by one with this content that only its owner may read. After a crash it is the old one or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = PathBuf::from(name);
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut file = private().truncate(true).open(&new)?;
+    give_to_owner(&file, folder)?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(parent)?.sync_all()
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -290,6 +301,21 @@ mod tests {
         assert_eq!(file.pick(Some(&app.key)).unwrap(), app);
         assert!(matches!(file.pick(Some("other")), Err(AppFileError::NoSuchApp(_))));
         assert_eq!(std::fs::read_to_string(file.secret_path()).unwrap(), app.secret);
+    }
+
+    /// Only root can try it; whoever else runs this sees that nothing is given away.
+    #[test]
+    fn what_root_writes_belongs_to_whom_the_folder_belongs() {
+        let folder = tempfile::tempdir().unwrap();
+        let uid = |path: &Path| std::fs::metadata(path).unwrap().uid();
+        if uid(folder.path()) == 0 {
+            std::os::unix::fs::chown(folder.path(), Some(10_001), Some(10_001)).unwrap();
+        }
+        let file = AppFile::of(folder.path());
+        file.create().unwrap();
+        for path in [file.path(), file.secret_path(), folder.path().join(LOCK)] {
+            assert_eq!(uid(&path), uid(folder.path()));
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(crate) struct Told {
 
 /// A node among others, before its ports are opened.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Prepared {
     storage: ClusterStorage,
     peer: Arc<PeerNode>,
     message: Option<message::Message>,
@@ -67,12 +67,12 @@ pub(crate) struct Seat {
 }
 
 /// Opens the backends, and starts the message role if the node has it. Nobody is told yet that the node is there.
-pub(crate) async fn sit_down(
+pub(crate) async fn prepare(
     config: &NodeConfig,
     registry: &Arc<Registry>,
     clock: &Clock,
     (tasks, show): (&Tasks, &Shown),
-) -> Result<Seat, ServeError> {
+) -> Result<Prepared, ServeError> {
     let cluster = &config.cluster;
     let roles = cluster.roles();
     let listener = super::http::bind_to("cluster.listen", "--set cluster.listen", &cluster.listen)?;
@@ -121,13 +121,13 @@ pub(crate) async fn sit_down(
         shown::mailbox(show, Arc::clone(&mailbox));
         storage.history = Some(history);
         show.health.starts("its partitions to be taken over");
-        let seat = Cluster { me: ids.node(), peers: peer.peers() };
-        let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(seat) };
+        let others = Cluster { me: ids.node(), peers: peer.peers() };
+        let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(others) };
         let started = message::start(config, parts, clock, tasks).await?;
         started.show(show);
         message = Some(started);
     }
-    Ok(Seat { storage, peer: Arc::new(peer), message, listener, ids, forgotten })
+    Ok(Prepared { storage, peer: Arc::new(peer), message, listener, ids, forgotten })
 }
 
 /// Which log the cluster has, and the way to it.
@@ -159,7 +159,7 @@ fn admin_address(advertised: &str, bound: Option<std::net::SocketAddr>, address:
     }
 }
 
-impl Seat {
+impl Prepared {
     /// What the other roles of the node are given.
     pub(crate) fn services(&self) -> Services {
         let messages = self.peer.messages();
@@ -185,7 +185,7 @@ impl Seat {
         told: Told,
         registry: &Arc<Registry>,
         show: &Shown,
-    ) -> Result<Seated, ServeError> {
+    ) -> Result<Serving, ServeError> {
         let Self { storage, peer, message, listener, ids: _, forgotten: _ } = self;
         let handle = message.as_ref().map(|message| Arc::clone(&message.handle));
         let local = Local {
@@ -209,18 +209,18 @@ impl Seat {
             connections: Box::new(move || u64::try_from(counted.len()).unwrap_or(u64::MAX)),
         });
         shown::others(show, &peer, message.is_some());
-        Ok(Seated { storage, peer, message })
+        Ok(Serving { storage, peer, message })
     }
 }
 
 /// A node among others that serves.
-pub(crate) struct Seated {
+pub(crate) struct Serving {
     storage: ClusterStorage,
     peer: Arc<PeerNode>,
     message: Option<message::Message>,
 }
 
-impl Seated {
+impl Serving {
     /// The others send nothing new here any more, and take over what is this node's.
     pub(crate) fn drain(&self) {
         self.peer.drain();

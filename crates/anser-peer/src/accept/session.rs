@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use anser_cluster::{AccessService, Forward, Forwarded, MessageService, Refusal, Settled, Way};
+use anser_cluster::{AccessService, Forward, Forwarded, MessageService, Publish, Refusal, Settled, Way};
 use anser_runtime::Fate;
 use anser_types::{MessageClass, NodeId};
 use bytes::Bytes;
@@ -76,7 +76,7 @@ impl Session {
     /// Notes what has to be answered. Nobody waits for an answer to a status message.
     fn note_forwarded(&self, forwards: &[Forward]) {
         let mut state = self.state.lock();
-        let answered = forwards.iter().filter(|forward| forward.class != MessageClass::Status);
+        let answered = forwards.iter().filter(|forward| forward.publish.class != MessageClass::Status);
         state.forwarded.extend(answered.map(|forward| forward.id));
         state.closed |= state.forwarded.len() > FORWARDS_MAX;
     }
@@ -147,7 +147,7 @@ impl Session {
         match (frame, &hub.terminals) {
             (Frame::Publishes { publishes, .. }, _) => match &local.messages {
                 Some(messages) => take_publishes(&**messages as &dyn MessageService, publishes, way),
-                None => self.settle(refuse_all(&publishes)),
+                None => self.settle(publishes.iter().map(Publish::refused).collect()),
             },
             (Frame::Forwards(forwards), _) => {
                 self.note_forwarded(&forwards);
@@ -280,15 +280,6 @@ fn hint(terminals: &dyn AccessService, frame: Frame) -> bool {
     true
 }
 
-fn refuse_all(publishes: &[anser_cluster::Publish]) -> Vec<Settled> {
-    let refused = |publish: &anser_cluster::Publish| Settled {
-        connection: publish.origin.connection,
-        publish: publish.origin.publish,
-        outcome: Err(Refusal::UNAVAILABLE),
-    };
-    publishes.iter().map(refused).collect()
-}
-
 /// What goes back, as the body of the response. When it is dropped, the stream is gone.
 #[derive(Debug)]
 pub(crate) struct SessionStream(pub(super) Arc<Session>);
@@ -315,7 +306,8 @@ mod tests {
     #[test]
     fn what_nobody_answers_for_is_not_remembered() {
         let session = Session::default();
-        let status = Forward { id: 10, class: MessageClass::Status, ..forward() };
+        let mut status = Forward { id: 10, ..forward() };
+        status.publish.class = MessageClass::Status;
         session.note_forwarded(&[forward(), status]);
         assert_eq!(session.state.lock().forwarded, HashSet::from([forward().id]));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anser_cluster::Settled;
 use tokio::time::Instant;
 
-use super::{Entry, Key, State, Stream, TOLD_FOR, Ways, refusal_of, stream_of};
+use super::{Entry, Key, State, Stream, TOLD_FOR, Ways, stream_of};
 
 /// How long what was given up may keep its place. A queue gives up 20 s after it was sent a publish.
 const STAYS_FOR: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ impl State {
         let entry = self.entries.get_mut(key)?;
         let is_new = !entry.is_given_up;
         let is_there = entry.attempts > 0 && entry.node.is_some_and(|node| ways.answers(node));
-        let refusal = refusal_of(&entry.publish);
+        let refusal = entry.publish.refused();
         if is_new && is_there {
             entry.is_given_up = true;
             entry.deadline = now + STAYS_FOR;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anser_cluster::{Accepted, Arrival, BoxFuture, SignOut};
+use anser_cluster::{Accepted, Arrival, BoxFuture, Refusal, SignOut};
 use anser_types::{AppKey, MessageFlags, MessageUid, Origin, Position, Timestamp, UserId};
 use bytes::Bytes;
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use anser_cluster::Arrival;
+use anser_runtime::Seldom;
 use anser_types::{Position, UserKey};
 
 use crate::wire::Frame;
@@ -17,6 +18,9 @@ const BEHIND_MAX: usize = 131_072;
 const WAITING_MAX: usize = 4_096;
 /// Hints that may be sent and not taken.
 const FLIGHT_MAX: usize = 65_536;
+
+static UNTOLD: Seldom = Seldom::new();
+static DROPPED: Seldom = Seldom::new();
 
 #[derive(Debug, Default)]
 pub(super) struct Hints {
@@ -56,15 +60,17 @@ impl Hints {
                 *known = position.max(*known);
             } else if self.behind.len() < BEHIND_MAX {
                 self.behind.insert(user, position);
-            } else {
-                tracing::warn!(%user, "too many terminals are behind; one is not told");
+            } else if let Some(unsaid) = UNTOLD.due() {
+                tracing::warn!(%user, unsaid, "too many terminals are behind; one is not told");
             }
         }
     }
 
     pub(super) fn wait(&mut self, frame: Frame) {
         if self.waiting.len() >= WAITING_MAX {
-            tracing::warn!("too many hints wait for a node; one is dropped");
+            if let Some(unsaid) = DROPPED.due() {
+                tracing::warn!(unsaid, "too many hints wait for a node; one is dropped");
+            }
             self.waiting.pop_front();
         }
         self.waiting.push_back(frame);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_cluster::Deliver;
+use anser_cluster::{Deliver, ServerPublish};
 use anser_types::{
     AppKey, ConversationType, Message, MessageClass, MessageFlags, MessageUid, Origin, TargetId, Timestamp, UserId,
 };
@@ -47,24 +47,20 @@ pub(crate) fn arrival(user: &str, position: u64, content: usize) -> Arrival {
 }
 
 fn forward(id: u64, oldest: u64) -> Forward {
-    Forward {
-        id,
-        after: None,
-        oldest,
+    let publish = ServerPublish {
         app: AppKey::new("app").unwrap(),
-        kind: ConversationType::Private,
         sender: UserId::new("x").unwrap(),
+        kind: ConversationType::Private,
         target: TargetId::new("y").unwrap(),
         class: MessageClass::Persisted,
         flags: MessageFlags(3),
         object_name: Bytes::new(),
         content: Bytes::new(),
-        origin: Origin::NONE,
         sender_copy: true,
         check_permission: true,
         extras: None,
-        floor: Timestamp::ZERO,
-    }
+    };
+    Forward { id, after: None, oldest, publish, origin: Origin::NONE, floor: Timestamp::ZERO }
 }
 
 impl Link {
@@ -142,8 +138,13 @@ fn in_order_what_was_forwarded_before_a_loss_was_heard_of_is_dropped() {
 fn large_messages_go_to_the_owner_in_several_frames() {
     let link = link(1 << 20);
     link.open();
-    let large = |id| Forward { content: vec![b'x'; TOGETHER_BYTES_MAX / 2 + 1].into(), ..forward(id, 1) };
-    let larger = Forward { content: vec![b'x'; TOGETHER_BYTES_MAX + 1].into(), ..forward(3, 1) };
+    let with_bytes = |id, bytes: usize| {
+        let mut forward = forward(id, 1);
+        forward.publish.content = vec![b'x'; bytes].into();
+        forward
+    };
+    let large = |id| with_bytes(id, TOGETHER_BYTES_MAX / 2 + 1);
+    let larger = with_bytes(3, TOGETHER_BYTES_MAX + 1);
     link.forward(vec![large(1), large(2), larger, forward(4, 1), forward(5, 1)]);
     let ids = |frame: &Frame| match frame {
         Frame::Forwards(forwards) => forwards.iter().map(|forward| forward.id).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_cluster::{Arrival, Claims, Deliver, Forward, Newcomer, Publish, Settled, SignOut};
+use anser_cluster::{Arrival, Claims, Deliver, Forward, Newcomer, Publish, ServerPublish, Settled, SignOut};
 use anser_rmtp::Platform;
 use anser_types::{
     AppKey, Claim, ConnectionId, LogId, NodeId, Offset, PartitionId, Position, Timestamp, UserId, UserKey,
@@ -154,33 +154,16 @@ fn hello_from(hello: proto::Hello) -> Hello {
 }
 
 fn publish_from(draft: proto::Draft) -> Result<Publish, WireError> {
-    let Drafted { app, kind, sender, target, class, flags, object_name, content, origin, floor, extras, .. } =
-        Drafted::from_wire(draft)?;
+    let Drafted { publish, origin, floor } = Drafted::from_wire(draft)?;
+    let ServerPublish { app, sender, kind, target, class, flags, object_name, content, extras, .. } = publish;
     let sender = UserKey::new(app, sender);
     Ok(Publish { sender, kind, target, class, flags, object_name, content, origin, floor, extras })
 }
 
 fn forward_from(forward: proto::Forward) -> Result<Forward, WireError> {
-    let (id, after, oldest) = (forward.id, forward.after, forward.oldest);
-    let drafted = Drafted::from_wire(need(forward.draft, "draft")?)?;
-    Ok(Forward {
-        id,
-        after,
-        oldest,
-        app: drafted.app,
-        kind: drafted.kind,
-        sender: drafted.sender,
-        target: drafted.target,
-        class: drafted.class,
-        flags: drafted.flags,
-        object_name: drafted.object_name,
-        content: drafted.content,
-        origin: drafted.origin,
-        sender_copy: drafted.sender_copy,
-        check_permission: drafted.check_permission,
-        extras: drafted.extras,
-        floor: drafted.floor,
-    })
+    let proto::Forward { id, draft, after, oldest } = forward;
+    let Drafted { publish, origin, floor } = Drafted::from_wire(need(draft, "draft")?)?;
+    Ok(Forward { id, after, oldest, publish, origin, floor })
 }
 
 fn arrival_to(arrival: &Arrival) -> proto::Arrive {

@@ -37,24 +37,7 @@ fn server_publish(sender: &str, sender_copy: bool) -> ServerPublish {
 
 fn forward(id: u64, oldest: u64) -> Forward {
     let publish = server_publish("alice", true);
-    Forward {
-        id,
-        after: None,
-        oldest,
-        app: publish.app,
-        kind: publish.kind,
-        sender: publish.sender,
-        target: publish.target,
-        class: publish.class,
-        flags: publish.flags,
-        object_name: publish.object_name,
-        content: publish.content,
-        origin: Origin::NONE,
-        sender_copy: true,
-        check_permission: true,
-        extras: None,
-        floor: Timestamp::ZERO,
-    }
+    Forward { id, after: None, oldest, publish, origin: Origin::NONE, floor: Timestamp::ZERO }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,7 @@ pub(super) const fn kind(body: &Body) -> u8 {
 /// Roughly how many bytes a body takes, so that most are written without growing the buffer.
 pub(super) fn size_hint(body: &Body) -> usize {
     match body {
-        Body::Message(message) => 192 + message.content.len(),
+        Body::Message(message) => 192 + message.payload_bytes(),
         _ => 128,
     }
 }

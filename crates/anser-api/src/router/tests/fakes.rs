@@ -167,7 +167,7 @@ impl MessageService for Fakes {
         if let Some(refusal) = self.refusal(recall.command.target.as_str()) {
             return ready(Err(refusal));
         }
-        let accepted = Accepted { uid: recall.effect.uid, sent: NOW };
+        let accepted = Accepted { uid: recall.target.uid, sent: NOW };
         self.state.lock().recalls.push(recall);
         ready(Ok(accepted))
     }

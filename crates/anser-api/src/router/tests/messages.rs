@@ -160,7 +160,7 @@ async fn a_recall_is_the_command_that_clients_send() {
     assert_eq!(backend.ok("/message/recall.json", &body).await, json!({ "code": 200 }));
     let recall = backend.fakes.recalls().remove(0);
     assert_eq!(
-        (recall.effect.uid.to_string(), recall.effect.sent, recall.effect.by_sender_only),
+        (recall.target.uid.to_string(), recall.target.sent, recall.target.by_sender_only),
         (uid.clone(), NOW, true)
     );
     let command = recall.command;
@@ -172,7 +172,6 @@ async fn a_recall_is_the_command_that_clients_send() {
         (command.class, command.flags, command.sender_copy),
         (MessageClass::Persisted, MessageFlags::default(), true)
     );
-    assert_eq!(command.extras.unwrap().effect, Some(recall.effect.effect()));
     let content: Value = serde_json::from_slice(&command.content).unwrap();
     let wanted = json!({
         "conversationType": 1, "targetId": "a", "messageUId": uid, "sentTime": NOW.0, "isAdmin": false, "isDelete": true,
@@ -192,7 +191,7 @@ async fn an_administrator_recalls_what_others_sent() {
         )
         .await;
     let recall = backend.fakes.recalls().remove(0);
-    assert_eq!((recall.effect.sent, recall.effect.by_sender_only), (NOW, false));
+    assert_eq!((recall.target.sent, recall.target.by_sender_only), (NOW, false));
     let content: Value = serde_json::from_slice(&recall.command.content).unwrap();
     assert_eq!((&content["isAdmin"], &content["extra"]), (&json!(true), &json!("why")));
     backend.fakes.refuses("g", Status::NOT_YOUR_MESSAGE);

@@ -30,6 +30,27 @@ fn nothing_lost_a_store_that_is_away_for_long_is_caught_up_on_from_the_log_withi
 }
 
 #[test]
+fn slow_is_alone_a_partition_that_cannot_be_archived_keeps_no_other_from_being_read() {
+    let mut world = World::new(tight());
+    world.tell(Event::Take(P));
+    world.say("bob");
+    world.damaged = Some(P);
+    for _ in 0..30 {
+        world.say("bob");
+    }
+    assert!(!world.machine.may_read());
+    // Another one comes to this node, with as much that is not archived.
+    world.tell(Event::Take(PartitionId(4)));
+    assert_eq!(world.archived, Offset(2));
+    world.resume();
+    assert_eq!(world.archived, Offset(world.log.len() as u64));
+    assert!(!world.machine.is_idle());
+    world.damaged = None;
+    world.resume();
+    world.assert_whole(&[("bob", 31)]);
+}
+
+#[test]
 fn nothing_lost_what_was_not_told_is_read_from_the_log() {
     for is_noted in [true, false] {
         let mut world = World::new(ArchiverConfig::default());
@@ -54,7 +75,7 @@ fn nothing_lost_a_log_that_cannot_be_read_is_read_later() {
     let mut world = World::new(ArchiverConfig::default());
     let mut effects = Vec::new();
     world.machine.handle(Event::Take(P), world.now, &mut effects).unwrap();
-    let seat = Seat { partition: P, time: 1 };
+    let seat = Seat { partition: P, term: 1 };
     world.machine.handle(Event::Placed(seat, world.mark, world.mark.first_needed()), world.now, &mut effects).unwrap();
     world.machine.handle(Event::NotRead(1), world.now, &mut effects).unwrap();
     world.say("bob");

@@ -319,8 +319,8 @@ fn an_unknown_outcome_of_a_leaving_partition_that_nobody_has_claimed_is_ended_by
     assert_eq!(cluster.counted(), 1);
 }
 
-/// B has forwarded three messages to A, which cannot decide the first: it has lost its claim at that moment. By the time the others arrive it
-/// has a new one. Returns their numbers.
+/// B has forwarded three messages to A, which cannot decide the first: it has lost its claim at that moment. By the time the others
+/// arrive it has a new one. Returns their numbers.
 fn gave_the_first_back() -> (Cluster, Vec<u64>) {
     let mut cluster = Cluster::new();
     let numbers = (0..3).map(|_| cluster.say(B, "x")).collect();

@@ -71,7 +71,7 @@ impl Terminal {
         });
         let info = info.collect();
         let pull_time = list.last().map_or(0, |item| millis(item.last.sent));
-        let bytes: usize = list.iter().map(|item| item.last.content.len()).sum();
+        let bytes: usize = list.iter().map(|item| item.last.payload_bytes()).sum();
         let is_finished = list.len() < count && bytes < LIST_BYTES_MAX;
         RelationsOutput { info, is_finished, pull_time }.encode_to_vec()
     }

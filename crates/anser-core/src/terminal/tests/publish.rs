@@ -127,6 +127,29 @@ fn told_why_a_body_that_is_none_is_refused_and_the_connection_goes_on() {
 }
 
 #[test]
+fn told_why_what_nobody_reads_in_a_body_is_refused_beyond_a_bound() {
+    let mut bench = Bench::new(ours());
+    let mut send = |body: Vec<u8>| {
+        let ClientFrame::Publish(frame) = publish(PublishTopic::Private, "bob", 5, &text("x")) else { unreachable!() };
+        bench.frame(ClientFrame::Publish(Publish { body: Bytes::from(body), ..frame }));
+        let refused = bench.out.iter().any(|effect| !matches!(effect, Effect::Publish(_)));
+        bench.out.clear();
+        refused
+    };
+    // A field that nobody knows, with so many bytes.
+    let padded = |bytes: usize| {
+        let mut body = text("x").encode_to_vec();
+        prost::encoding::bytes::encode(99, &vec![0_u8; bytes], &mut body);
+        body
+    };
+    assert!(!send(padded(16_000)));
+    assert!(send(padded(17_000)));
+    let named = |chars: usize| UpStreamMessage { classname: vec![b'n'; chars].into(), ..text("x") }.encode_to_vec();
+    assert!(!send(named(256)));
+    assert!(send(named(257)));
+}
+
+#[test]
 fn told_why_whoever_sends_too_fast_is_told_and_may_go_on_later() {
     let config = TerminalConfig { publish_burst: 3, publish_rate: 1, ..TerminalConfig::default() };
     let mut bench = Bench::with(ours(), config);
@@ -187,7 +210,7 @@ fn one_way_in_a_recall_is_asked_for_in_the_name_of_who_signed_in() {
     bench.frame(publish(PublishTopic::Recall, "alice", 5, &body));
     let Some(Effect::Ask(ticket, Request::Recall(recall))) = bench.out.pop() else { panic!("no recall") };
     assert_eq!((recall.command.sender.as_str(), recall.command.target.as_str()), ("alice", "bob"));
-    assert!(recall.effect.by_sender_only && recall.command.sender_copy);
+    assert!(recall.target.by_sender_only && recall.command.sender_copy);
     assert_eq!(recall.origin, Origin { connection: HERE, publish: 1, client_id: Some(ClientMessageId(3)) });
     let outcome = Ok(Reply::Recalled(accepted(9).unwrap()));
     bench.event(Event::Answered { ticket, result: Box::new(outcome) });

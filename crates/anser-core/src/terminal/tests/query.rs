@@ -136,7 +136,8 @@ fn a_conversation_list_that_grew_too_large_says_that_there_is_more() {
         let mut bench = Bench::new(new_web());
         ask(&mut bench, QueryTopic::Conversations, &RelationQryInput { count: Some(100), ..Default::default() });
         let (ticket, _) = question(&mut bench);
-        let last = Message { content: vec![b'x'; bytes].into(), ..message(10) };
+        let last = message(10);
+        let last = Message { content: vec![b'x'; bytes - last.object_name.len()].into(), ..last };
         let row = ListItem { conversation: private("bob"), last, unread: 0, read_until: Timestamp::ZERO };
         let answer = answered(&mut bench, ticket, Reply::Conversations(vec![row]));
         let list = RelationsOutput::decode(answer.body).unwrap();
@@ -245,6 +246,27 @@ fn told_why_bodies_that_are_none_and_too_many_questions_are_refused() {
     }
     ask(&mut bench, QueryTopic::ConversationStates, &SessionReq { time: 0 });
     assert_eq!(the_answer(&mut bench).status, Status::UNAVAILABLE);
+}
+
+#[test]
+fn told_why_changes_come_as_fast_as_messages_and_no_faster() {
+    let config = TerminalConfig { publish_burst: 3, publish_rate: 1, ..TerminalConfig::default() };
+    let mut bench = Bench::with(new_web(), config);
+    let uid = message(10).uid;
+    let delete = DeleteMsg { msg_id: Some(uid.to_string()), msg_data_time: Some(5), direct: Some(2) };
+    let delete = |count| DeleteMsgInput {
+        kind: Some(1),
+        conversation_id: Some("bob".into()),
+        msgs: vec![delete.clone(); count],
+        ..Default::default()
+    };
+    ask(&mut bench, QueryTopic::DeleteMessages, &delete(3));
+    question(&mut bench);
+    ask(&mut bench, QueryTopic::DeleteMessages, &delete(1));
+    assert_eq!(the_answer(&mut bench).status, Status::TOO_FAST);
+    bench.wait(1_000);
+    ask(&mut bench, QueryTopic::DeleteMessages, &delete(1));
+    question(&mut bench);
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use anser_cluster::{Command, HistoryRead, PullRequest, Recall, RecallTarget};
 use anser_types::record::{Body, Record, RosterRecord, UserRecord};
-use anser_types::{ConnectionId, DeviceId, NodeId, PartitionId, Position, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{ConnectionId, DeviceId, NodeId, Position, TargetId, Timestamp, UserId, UserKey};
 
-use super::app_key;
 use super::words::{
     Drafted, body_record, conversation_from, conversation_kind, conversation_to, count_of, need, uid_from, uid_to,
     user_key, user_to,
 };
+use super::{app_key, partition_from};
 use crate::wire::proto::calls::{self as proto, Asked};
 use crate::wire::{Request, WireError};
 
@@ -60,7 +60,7 @@ pub(super) fn to_wire(request: &Request) -> proto::Request {
 pub(super) fn from_wire(request: proto::Request) -> Result<Request, WireError> {
     Ok(match need(request.asked, "request")? {
         Asked::Publish(draft) => {
-            let (publish, origin) = Drafted::from_wire(draft)?.into_server();
+            let Drafted { publish, origin, .. } = Drafted::from_wire(draft)?;
             Request::PublishForServer { publish, origin }
         }
         Asked::Command(record) => Request::Command(command_from(Record::decode(record)?.body)?),
@@ -107,9 +107,7 @@ pub(super) fn from_wire(request: proto::Request) -> Result<Request, WireError> {
             Request::Settings { user: user_key(settings.user)?, version: Timestamp(settings.version) }
         }
         Asked::IsOnline(user) => Request::IsOnline(user_key(Some(user))?),
-        Asked::Archived(partition) => {
-            Request::Archived(u8::try_from(partition).map(PartitionId).map_err(|_| WireError::Value("partition"))?)
-        }
+        Asked::Archived(partition) => Request::Archived(partition_from(partition)?),
     })
 }
 
@@ -152,17 +150,17 @@ fn history_from(history: proto::History) -> Result<HistoryRead, WireError> {
 fn recall_to(recall: &Recall) -> proto::Recall {
     proto::Recall {
         draft: Some(Drafted::of_server(&recall.command, recall.origin).into_wire()),
-        uid: uid_to(recall.effect.uid),
-        sent: recall.effect.sent.0,
-        by_sender_only: recall.effect.by_sender_only,
+        uid: uid_to(recall.target.uid),
+        sent: recall.target.sent.0,
+        by_sender_only: recall.target.by_sender_only,
     }
 }
 
 fn recall_from(recall: proto::Recall) -> Result<Recall, WireError> {
-    let (command, origin) = Drafted::from_wire(need(recall.draft, "draft")?)?.into_server();
+    let Drafted { publish: command, origin, .. } = Drafted::from_wire(need(recall.draft, "draft")?)?;
     let uid = uid_from(&recall.uid)?;
     let (sent, by_sender_only) = (Timestamp(recall.sent), recall.by_sender_only);
-    Ok(Recall { command, origin, effect: RecallTarget { uid, sent, by_sender_only } })
+    Ok(Recall { command, origin, target: RecallTarget { uid, sent, by_sender_only } })
 }
 
 fn presence_to(user: &UserKey, node: NodeId, connection: ConnectionId) -> proto::Presence {

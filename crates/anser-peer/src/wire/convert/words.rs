@@ -112,118 +112,62 @@ pub(super) fn read_forwarded(forwarded: proto::Forwarded) -> Result<(u64, Forwar
 
 /// What a publish, a forward and a publish of the server API have in common: all of any of them.
 pub(super) struct Drafted {
-    pub(super) app: AppKey,
-    pub(super) kind: ConversationType,
-    pub(super) sender: UserId,
-    pub(super) target: TargetId,
-    pub(super) class: MessageClass,
-    pub(super) flags: MessageFlags,
-    pub(super) object_name: Bytes,
-    pub(super) content: Bytes,
+    pub(super) publish: ServerPublish,
     pub(super) origin: Origin,
     pub(super) floor: Timestamp,
-    pub(super) sender_copy: bool,
-    pub(super) check_permission: bool,
-    pub(super) extras: Option<Box<Extras>>,
 }
 
 impl Drafted {
     pub(super) fn of_publish(publish: &Publish) -> Self {
-        Self {
+        let (origin, floor) = (publish.origin, publish.floor);
+        let publish = ServerPublish {
             app: publish.sender.app.clone(),
-            kind: publish.kind,
             sender: publish.sender.user.clone(),
+            kind: publish.kind,
             target: publish.target.clone(),
             class: publish.class,
             flags: publish.flags,
             object_name: publish.object_name.clone(),
             content: publish.content.clone(),
-            origin: publish.origin,
-            floor: publish.floor,
             sender_copy: true,
             check_permission: true,
             extras: publish.extras.clone(),
-        }
+        };
+        Self { publish, origin, floor }
     }
 
     pub(super) fn of_forward(forward: &Forward) -> Self {
-        Self {
-            app: forward.app.clone(),
-            kind: forward.kind,
-            sender: forward.sender.clone(),
-            target: forward.target.clone(),
-            class: forward.class,
-            flags: forward.flags,
-            object_name: forward.object_name.clone(),
-            content: forward.content.clone(),
-            origin: forward.origin,
-            floor: forward.floor,
-            sender_copy: forward.sender_copy,
-            check_permission: forward.check_permission,
-            extras: forward.extras.clone(),
-        }
+        Self { publish: forward.publish.clone(), origin: forward.origin, floor: forward.floor }
     }
 
     pub(super) fn of_server(publish: &ServerPublish, origin: Origin) -> Self {
-        Self {
-            app: publish.app.clone(),
-            kind: publish.kind,
-            sender: publish.sender.clone(),
-            target: publish.target.clone(),
-            class: publish.class,
-            flags: publish.flags,
-            object_name: publish.object_name.clone(),
-            content: publish.content.clone(),
-            origin,
-            floor: Timestamp::ZERO,
-            sender_copy: publish.sender_copy,
-            check_permission: publish.check_permission,
-            extras: publish.extras.clone(),
-        }
-    }
-
-    pub(super) fn into_server(self) -> (ServerPublish, Origin) {
-        let Self { app, kind, sender, target, class, flags, object_name, content, origin, .. } = self;
-        let (sender_copy, check_permission, extras) = (self.sender_copy, self.check_permission, self.extras);
-        let publish = ServerPublish {
-            app,
-            sender,
-            kind,
-            target,
-            class,
-            flags,
-            object_name,
-            content,
-            sender_copy,
-            check_permission,
-            extras,
-        };
-        (publish, origin)
+        Self { publish: publish.clone(), origin, floor: Timestamp::ZERO }
     }
 
     pub(super) fn into_wire(self) -> proto::Draft {
+        let Self { publish, origin, floor } = self;
         proto::Draft {
-            app: self.app.as_str().to_owned(),
-            kind: u32::from(self.kind.number()),
-            sender: self.sender.as_str().to_owned(),
-            target: self.target.as_str().to_owned(),
-            class: u32::from(self.class.number()),
-            flags: self.flags.0,
-            object_name: self.object_name,
-            content: self.content,
-            connection: self.origin.connection.0,
-            publish: self.origin.publish,
-            client_id: self.origin.client_id.map(|id| id.0),
-            floor: self.floor.0,
-            sender_copy: self.sender_copy,
-            check_permission: self.check_permission,
-            extras: self.extras.map(|extras| extras_to(*extras)),
+            app: publish.app.as_str().to_owned(),
+            kind: u32::from(publish.kind.number()),
+            sender: publish.sender.as_str().to_owned(),
+            target: publish.target.as_str().to_owned(),
+            class: u32::from(publish.class.number()),
+            flags: publish.flags.0,
+            object_name: publish.object_name,
+            content: publish.content,
+            connection: origin.connection.0,
+            publish: origin.publish,
+            client_id: origin.client_id.map(|id| id.0),
+            floor: floor.0,
+            sender_copy: publish.sender_copy,
+            check_permission: publish.check_permission,
+            extras: publish.extras.map(|extras| extras_to(*extras)),
         }
     }
 
     pub(super) fn from_wire(draft: proto::Draft) -> Result<Self, WireError> {
         let class = u8::try_from(draft.class).ok().and_then(MessageClass::from_number);
-        Ok(Self {
+        let publish = ServerPublish {
             app: AppKey::new(&draft.app)?,
             kind: conversation_kind(draft.kind)?,
             sender: UserId::new(&draft.sender)?,
@@ -232,16 +176,16 @@ impl Drafted {
             flags: MessageFlags(draft.flags),
             object_name: draft.object_name,
             content: draft.content,
-            origin: Origin {
-                connection: ConnectionId(draft.connection),
-                publish: draft.publish,
-                client_id: draft.client_id.map(ClientMessageId),
-            },
-            floor: Timestamp(draft.floor),
             sender_copy: draft.sender_copy,
             check_permission: draft.check_permission,
             extras: draft.extras.map(extras_from).transpose()?.map(Box::new),
-        })
+        };
+        let origin = Origin {
+            connection: ConnectionId(draft.connection),
+            publish: draft.publish,
+            client_id: draft.client_id.map(ClientMessageId),
+        };
+        Ok(Self { publish, origin, floor: Timestamp(draft.floor) })
     }
 }
 

@@ -105,23 +105,13 @@ fn server_publish() -> ServerPublish {
 }
 
 pub(crate) fn forward() -> Forward {
-    let publish = server_publish();
+    let extras = Some(Box::new(Extras { effect: Some(Effect::Read { until: TIME }), ..Extras::default() }));
     Forward {
         id: 9,
         after: Some(8),
         oldest: 7,
-        app: publish.app,
-        kind: publish.kind,
-        sender: publish.sender,
-        target: publish.target,
-        class: publish.class,
-        flags: publish.flags,
-        object_name: publish.object_name,
-        content: publish.content,
+        publish: ServerPublish { sender_copy: true, check_permission: false, extras, ..server_publish() },
         origin: Origin { client_id: None, ..origin() },
-        sender_copy: true,
-        check_permission: false,
-        extras: Some(Box::new(Extras { effect: Some(Effect::Read { until: TIME }), ..Extras::default() })),
         floor: TIME,
     }
 }
@@ -204,7 +194,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
 
 fn requests() -> Vec<Request> {
     let user = bob();
-    let effect = RecallTarget { uid: uid(), sent: TIME, by_sender_only: true };
+    let target = RecallTarget { uid: uid(), sent: TIME, by_sender_only: true };
     vec![
         Request::PublishForServer { publish: server_publish(), origin: origin() },
         Request::Command(Command::Roster {
@@ -221,7 +211,7 @@ fn requests() -> Vec<Request> {
             count: Some(20),
         }),
         Request::Conversations { user: bob(), kind: Some(ConversationType::Group), before: TIME, count: 50 },
-        Request::Recall(Recall { command: server_publish(), origin: Origin::NONE, effect }),
+        Request::Recall(Recall { command: server_publish(), origin: Origin::NONE, target }),
         Request::SignedIn { user: bob(), node: NODE, connection: HERE },
         Request::SignedOut { user: bob(), node: NODE, connection: HERE },
         Request::Online(bob()),

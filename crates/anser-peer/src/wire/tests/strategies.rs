@@ -180,24 +180,7 @@ fn server_publish() -> BoxedStrategy<ServerPublish> {
 fn forward() -> BoxedStrategy<Forward> {
     let ids = (any::<u64>(), option::of(any::<u64>()), any::<u64>());
     (server_publish(), origin(), time(), ids)
-        .prop_map(|(publish, origin, floor, (id, after, oldest))| Forward {
-            id,
-            after,
-            oldest,
-            app: publish.app,
-            kind: publish.kind,
-            sender: publish.sender,
-            target: publish.target,
-            class: publish.class,
-            flags: publish.flags,
-            object_name: publish.object_name,
-            content: publish.content,
-            origin,
-            sender_copy: publish.sender_copy,
-            check_permission: publish.check_permission,
-            extras: publish.extras,
-            floor,
-        })
+        .prop_map(|(publish, origin, floor, (id, after, oldest))| Forward { id, after, oldest, publish, origin, floor })
         .boxed()
 }
 
@@ -272,7 +255,7 @@ fn recall() -> BoxedStrategy<Recall> {
         .prop_map(|(command, origin, uid, sent, by_sender_only)| Recall {
             command,
             origin,
-            effect: RecallTarget { uid, sent, by_sender_only },
+            target: RecallTarget { uid, sent, by_sender_only },
         })
         .boxed()
 }
