@@ -15,6 +15,8 @@ use crate::network::{Heal, Network};
 const HOUR_MS: i64 = 3_600_000;
 /// How often it is noted within the second in which there are two primaries that the store may have lost something.
 const LOSSES_NOTED: u32 = 20;
+/// How often a node is started before it counts as one that does not start.
+const STARTS_MAX: u32 = 5;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -250,7 +252,7 @@ impl World {
             FaultKind::NodeKilled => {
                 cluster.kill(victim)?;
                 last(fault);
-                cluster.start(victim)?;
+                self.start_node(victim)?;
             }
             FaultKind::NodePaused => {
                 cluster.pause(victim)?;
@@ -260,7 +262,7 @@ impl World {
             FaultKind::NodeDrained => {
                 cluster.stop(victim)?;
                 last(fault);
-                cluster.start(victim)?;
+                self.start_node(victim)?;
             }
             FaultKind::AllDrained => self.restart_nodes()?,
             FaultKind::AllRestarted => {
@@ -285,7 +287,7 @@ impl World {
                 let said = cluster.said(victim)?;
                 ensure!(said.contains("clock_off_ms_max"), "{victim} does not say that its clock is off:\n{said}");
                 cluster.set_clock(victim, 0)?;
-                cluster.start(victim)?;
+                self.start_node(victim)?;
             }
             FaultKind::NodeCut => {}
             FaultKind::BrokerKilled | FaultKind::RedisKilled | FaultKind::GatewayKilled | FaultKind::HBaseKilled => {
@@ -320,8 +322,19 @@ impl World {
     fn restart_nodes(&self) -> anyhow::Result<()> {
         self.cluster.nodes().iter().try_for_each(|node| {
             self.cluster.stop(&node.name)?;
-            self.cluster.start(&node.name).map(|_| ())
+            self.start_node(&node.name)
         })
+    }
+
+    /// Starts a node as a supervisor does: one that finds its servers away ends, and is started again.
+    fn start_node(&self, name: &str) -> anyhow::Result<()> {
+        for _ in 1..STARTS_MAX {
+            match self.cluster.start(name) {
+                Ok(_) => return Ok(()),
+                Err(error) => println!("   {name} is started again: {error}"),
+            }
+        }
+        self.cluster.start(name).map(|_| ())
     }
 
     /// The old primary dies a second after the replica has heard of it for the last time, and is there again before it is told to

@@ -11,7 +11,7 @@ use anser_access::Registry;
 use anser_backend::{ClientAddresses, MessageLog as _, Role};
 use anser_backend_hbase::HbaseStore;
 use anser_backend_kafka::KafkaLog;
-use anser_backend_redis::RedisStore;
+use anser_backend_redis::{RedisConfig, RedisOpenError, RedisStore};
 use anser_cluster::{AccessService, BoxFuture, ConnectionIds, DirectoryService, MessageService, OwnerService};
 use anser_core::navigation::AccessNode;
 use anser_message::{Backends, Cluster};
@@ -19,11 +19,16 @@ use anser_navi::{AccessPoint, AccessPoints, Address, Endpoint, Transport};
 use anser_peer::{Announced, Local, PeerDeps, PeerNode};
 use anser_runtime::{Clock, Tasks};
 use anser_types::{LogId, PartitionCount, UserKey};
+use tokio::time::{Instant, sleep};
 
 use super::admin::Shown;
 use super::{Services, access, message};
 use crate::ServeError;
 use crate::config::NodeConfig;
+
+/// For how long Redis may be away when a node starts. Whatever starts the node tries again after that.
+const REDIS_PATIENCE: Duration = Duration::from_secs(10);
+const REDIS_PAUSE: Duration = Duration::from_millis(500);
 
 /// The backends of a node of a cluster.
 #[derive(Debug)]
@@ -78,7 +83,7 @@ pub(crate) async fn prepare(
     let listener = super::http::bind_to("cluster.listen", "--set cluster.listen", &cluster.listen)?;
     let offline_retention_ms = config.message.limits().offline_retention_ms;
     show.health.starts("redis");
-    let redis = RedisStore::connect(cluster.redis.clone()).await?;
+    let redis = connect(&cluster.redis).await?;
     shown::redis(show, tasks, redis.membership());
     let redis = Arc::new(redis);
     clock::check(cluster, &redis, clock).await?;
@@ -128,6 +133,23 @@ pub(crate) async fn prepare(
         message = Some(started);
     }
     Ok(Prepared { storage, peer: Arc::new(peer), message, listener, ids, forgotten })
+}
+
+/// A Redis that does not answer is waited for a while: it may be busy, or about to be there.
+async fn connect(config: &RedisConfig) -> Result<RedisStore, ServeError> {
+    let until = Instant::now() + REDIS_PATIENCE;
+    loop {
+        match RedisStore::connect(config.clone()).await {
+            Err(error @ RedisOpenError::Call(_)) if Instant::now() < until => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "redis does not answer yet, it is tried again"
+                );
+                sleep(REDIS_PAUSE).await;
+            }
+            result => return Ok(result?),
+        }
+    }
 }
 
 /// Which log the cluster has, and the way to it.

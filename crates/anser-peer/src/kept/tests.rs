@@ -127,7 +127,10 @@ async fn in_order_after_a_break_everything_comes_again_before_what_is_new() {
 #[tokio::test]
 async fn large_publishes_come_again_in_several_frames() {
     let (_, kept, world) = setting(&PeerConfig::default());
-    let large = |n| Publish { content: vec![b'x'; TOGETHER_BYTES_MAX / 2].into(), ..publish(n, "bob") };
+    let large = |n| {
+        let small = publish(n, "bob");
+        Publish { content: vec![b'x'; TOGETHER_BYTES_MAX / 2 - small.object_name.len()].into(), ..small }
+    };
     kept.publish((1..=5).map(large).collect(), &world, Instant::now());
     world.together.lock().clear();
     kept.opened(ONE, &world, || {});
