@@ -66,7 +66,7 @@ fuzz_one() {
 
 running=0
 crashed=0
-trap 'kill $(jobs -pr) 2>/dev/null' EXIT
+trap 'kill $(jobs -pr) 2>/dev/null || true' EXIT
 echo "fuzz ${targets[*]} for $seconds s each"
 for target in "${targets[@]}"; do
     if ((running == $(nproc))); then

@@ -247,12 +247,18 @@ impl Setup {
         check_same(config, birth, partitions).map(|()| birth)
     }
 
-    /// A log without a birth record must not have been used.
+    /// A log without a birth record must not have been used. Brokers that have only just made it may not know yet which of them
+    /// leads which partition.
     async fn check_unused(&self, partitions: PartitionCount) -> Result<(), SetupError> {
-        let log = Arc::clone(&self.log);
         let all: Vec<PartitionId> = partitions.all().collect();
-        let ends = self.log.blocking(move || log.ask.ends(&log.pool, &all)).await;
-        let ends = ends.map_err(read_failed("ask whether the log is empty"))?;
+        let deadline = Instant::now() + CHANGE_TIMEOUT;
+        let ends = loop {
+            let (log, all) = (Arc::clone(&self.log), all.clone());
+            match self.log.blocking(move || log.ask.ends(&log.pool, &all)).await {
+                Err(ReadError::Unavailable(_)) if Instant::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,
+                ends => break ends.map_err(read_failed("ask whether the log is empty"))?,
+            }
+        };
         if ends.values().all(|end| *end == Offset::START) {
             return Ok(());
         }
