@@ -138,7 +138,8 @@ impl<'a> Project<'a> {
         let before = self.container(service)?;
         self.engine.kill(before.pid)?;
         let what = format!("{service} is started again");
-        steps.until(&what, Duration::from_secs(120), || {
+        // A broker on a busy machine takes its time to read its files.
+        steps.until(&what, Duration::from_secs(240), || {
             let now = self.container(service)?;
             Ok((now.restarts > before.restarts && now.healthy).then_some(()))
         })
