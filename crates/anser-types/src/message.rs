@@ -143,3 +143,29 @@ impl Message {
         self.extras.as_ref().map_or(&[], |e| &e.to_users)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_that_may_be_long_counts() {
+        let long = || Some(Bytes::from(vec![0; 1_000]));
+        let named = |extras: &Extras| {
+            payload_bytes(&Bytes::from_static(b"name"), &Bytes::from_static(b"content"), Some(extras))
+        };
+        assert_eq!(named(&Extras::default()), 11);
+        let one_long = [
+            Extras { push_text: long(), ..Extras::default() },
+            Extras { push_data: long(), ..Extras::default() },
+            Extras { push_ext: long(), ..Extras::default() },
+            Extras { extra_content: long(), ..Extras::default() },
+            Extras { bus_channel: long(), ..Extras::default() },
+        ];
+        for extras in one_long {
+            assert_eq!(named(&extras), 1_011, "{extras:?}");
+        }
+        let to_users = vec![UserId::new("bob").unwrap(); 100];
+        assert!(named(&Extras { to_users, ..Extras::default() }) > 100 * "bob".len());
+    }
+}

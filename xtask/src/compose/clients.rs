@@ -95,6 +95,15 @@ impl Clients<'_> {
     }
 }
 
+impl Drop for Load {
+    /// After a failure nobody waits for it any more.
+    fn drop(&mut self) {
+        // It may have ended.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
 impl Load {
     /// Whether it still sends.
     pub(super) fn is_sending(&mut self) -> anyhow::Result<bool> {

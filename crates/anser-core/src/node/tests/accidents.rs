@@ -390,3 +390,16 @@ fn slow_is_alone_what_is_on_its_way_to_a_partition_that_nobody_can_serve_holds_u
     world.accepted(again);
     assert_eq!(world.log[&partition("bob")].len(), 3, "two claims, and once what was said");
 }
+
+#[test]
+fn slow_is_alone_a_partition_on_its_way_out_has_left_when_what_it_was_kept_for_is_given_back() {
+    let mut world = World::new();
+    let partition = Subject::private(app(), user("alice"), user("bob")).partition(COUNT);
+    let publish = world.private("alice", "bob", "on its way", Some(1));
+    world.send(publish);
+    world.node.release(partition, world.now, &mut world.effects);
+    assert!(world.node.is_leaving(partition));
+    world.node.give_back(partition, world.now, &mut world.effects);
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::Released(left) if *left == partition)));
+    assert_eq!(world.node.epoch(partition), None);
+}
