@@ -15,6 +15,8 @@ use crate::network::{Heal, Network};
 const HOUR_MS: i64 = 3_600_000;
 /// How often it is noted within the second in which there are two primaries that the store may have lost something.
 const LOSSES_NOTED: u32 = 20;
+/// Nothing that Redis was told longer ago than this is ever forgotten: more than any fault takes from it, and than a replica is behind.
+const FORGOTTEN_MAX: Duration = Duration::from_secs(10);
 /// How often a node is started before it counts as one that does not start.
 const STARTS_MAX: u32 = 5;
 
@@ -235,6 +237,7 @@ impl World {
 
     /// Does it, and returns when it is over: whatever was ended is back.
     pub(crate) async fn inflict(self: &Arc<Self>, fault: &Fault) -> anyhow::Result<()> {
+        self.recorder.note_saved(FORGOTTEN_MAX);
         let victim = fault.victim.clone().unwrap_or_default();
         if fault.kind == FaultKind::NodeCut {
             self.network.cut(&victim);

@@ -28,6 +28,9 @@ struct Arguments {
     /// For how long faults are inflicted.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
+    /// Goes on after that time until there was a fault of each kind.
+    #[arg(long)]
+    each: bool,
     /// What the choice of faults, victims and durations comes from.
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -57,11 +57,20 @@ pub(crate) struct Report {
     /// Whether a fault could not be done, so that the run ended before its time.
     was_stopped: bool,
     kinds: BTreeMap<(FaultKind, Option<String>), OfKind>,
+    /// The kinds for which there was no time.
+    left_out: Vec<&'static str>,
 }
 
 impl Report {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { seed, baseline: String::new(), lasted: Duration::ZERO, was_stopped: false, kinds: BTreeMap::new() }
+        Self {
+            seed,
+            baseline: String::new(),
+            lasted: Duration::ZERO,
+            was_stopped: false,
+            kinds: BTreeMap::new(),
+            left_out: Vec::new(),
+        }
     }
 
     /// Notes how it is without faults.
@@ -73,6 +82,11 @@ impl Report {
     /// A fault could not be done.
     pub(crate) const fn stopped(&mut self) {
         self.was_stopped = true;
+    }
+
+    /// There was no time for these.
+    pub(crate) fn left_out<'a>(&mut self, kinds: impl Iterator<Item = &'a FaultKind>) {
+        self.left_out.extend(kinds.map(|kind| kind.name()));
     }
 
     pub(crate) const fn lasted(&mut self, lasted: Duration) {
@@ -115,16 +129,20 @@ impl Report {
         let lost = verdict.count(Promise::NothingLost) + verdict.count(Promise::AckedIsDurable);
         println!(
             "\nseed {}: {faults} faults in {:.0} min; {} acked, {} shown; lost {lost}, twice {}, disordered {}; \
-             waits without faults: {}\n",
+             shown anew as Redis had forgotten it: {}; waits without faults: {}\n",
             self.seed,
             self.lasted.as_secs_f32() / 60.0,
             verdict.acked,
             verdict.shown,
             verdict.count(Promise::NothingTwice),
             verdict.count(Promise::InOrder) + verdict.count(Promise::OneOrder) + verdict.count(Promise::Causal),
+            verdict.anew,
             self.baseline
         );
         println!("{verdict}");
+        if !self.left_out.is_empty() {
+            println!("there was no time for: {}", self.left_out.join(", "));
+        }
         if refused_in_order > 0 {
             println!("refused while nodes were restarted in order: {refused_in_order}; it is to be none");
         }

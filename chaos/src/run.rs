@@ -34,12 +34,14 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut dice = Dice::new(arguments.seed);
     let begun = Instant::now();
     let until = Duration::from_secs(60 * arguments.minutes);
-    'all: loop {
+    'all: for round in 0_u32.. {
         let mut kinds = kinds.clone();
         dice.shuffle(&mut kinds);
         let mut drawn = 0;
-        for kind in kinds {
-            if begun.elapsed() >= until {
+        for (place, &kind) in kinds.iter().enumerate() {
+            let is_first = round == 0;
+            if begun.elapsed() >= until && !(is_first && arguments.each) {
+                report.left_out(kinds.iter().skip(place).filter(|_| is_first));
                 break 'all;
             }
             let Some(fault) = world.draw(kind, &mut dice) else { continue };

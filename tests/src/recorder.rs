@@ -51,6 +51,18 @@ impl Recorder {
         state.lines.push(line);
     }
 
+    /// What Redis was told so long ago, and before, it will not forget. What it has forgotten until now stays as it was noted.
+    pub fn note_saved(&self, ago: Duration) {
+        let mut state = self.state();
+        let at = micros(state.begun.elapsed().saturating_sub(ago));
+        let place = state.lines.partition_point(|line| line.at < at);
+        let since = state.lines.get(place..).unwrap_or_default();
+        let forgot = since.iter().rposition(|line| line.event == Event::StoreForgot).map(|forgot| place + forgot);
+        let at = forgot.and_then(|forgot| state.lines.get(forgot)).map_or(at, |line| line.at);
+        let place = forgot.map_or(place, |forgot| forgot + 1);
+        state.lines.insert(place, Line { at, event: Event::StoreSaved });
+    }
+
     /// A number that nobody else gets.
     fn number(&self) -> u64 {
         let mut state = self.state();
@@ -155,4 +167,33 @@ impl Recorder {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_noted_at_its_time_and_after_what_was_forgotten() {
+        let saved_at = |recorder: &Recorder| {
+            let lines = &recorder.state().lines;
+            lines.iter().position(|line| line.event == Event::StoreSaved).unwrap()
+        };
+        let story = |events: &[Event]| {
+            let recorder = Recorder::new();
+            events.iter().for_each(|event| recorder.note(event.clone()));
+            recorder
+        };
+        let recorder = story(&[Event::Quiet, Event::Quiet]);
+        recorder.note_saved(Duration::from_secs(3600));
+        assert_eq!(saved_at(&recorder), 0, "long before");
+        let recorder = story(&[Event::Quiet, Event::StoreForgot, Event::Quiet]);
+        recorder.note_saved(Duration::from_secs(3600));
+        assert_eq!(saved_at(&recorder), 2, "what was forgotten stays so");
+        let recorder = story(&[Event::Quiet]);
+        recorder.note_saved(Duration::ZERO);
+        assert_eq!(saved_at(&recorder), 1, "now");
+        let times: Vec<u64> = recorder.state().lines.iter().map(|line| line.at).collect();
+        assert!(times.is_sorted(), "{times:?}");
+    }
 }

@@ -77,6 +77,8 @@ pub struct Report {
     pub acked: usize,
     /// How many times a message was shown.
     pub shown: usize,
+    /// How many times a message was shown again, or after a newer one, and that was right: the store had forgotten something.
+    pub anew: usize,
     /// Whether the trace said that everything had settled, so that what is missing was judged too.
     pub settled: bool,
 }
@@ -132,6 +134,7 @@ impl Violations {
             events,
             acked: tables.messages.iter().filter(|m| m.acked.is_some()).count(),
             shown: tables.shown,
+            anew: tables.anew,
             settled: tables.quiet.is_some(),
         }
     }

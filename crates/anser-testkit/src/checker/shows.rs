@@ -89,7 +89,6 @@ impl Checker {
         };
         let acked_here = message.acked_to.contains(&terminal);
         let acked = message.acked;
-        let forgot = self.tables.forgot;
         let placed = self.tables.placed.get(&(self.tables.terminals[terminal].user, uid)).copied();
         let row = &self.tables.terminals[terminal];
         let earlier = row.shown.get(&msg).copied();
@@ -98,23 +97,24 @@ impl Checker {
         // the earlier place may still be on its way meanwhile.
         let is_anew = |earlier: At| match placed {
             Some((at, times)) => times > 1 && (earlier < at || had < times),
-            None => forgot.is_some_and(|forgot| earlier < forgot),
+            None => self.tables.is_forgotten(earlier),
         };
         let id = row.id.0;
         let newest = row.newest.get(&chat).copied().unwrap_or_default();
-        if let Some(earlier) = earlier {
-            if !is_anew(earlier) {
-                self.blame(Promise::NothingTwice, &[earlier, at], format!("{uid} was shown twice to terminal {id}"));
-            }
-        } else if acked_here && !acked.is_some_and(is_anew) {
-            let events = [acked.unwrap_or(at), at];
-            self.blame(Promise::NothingTwice, &events, format!("{uid} was shown to the terminal that had its ack"));
-        } else if newest.value >= sent && !is_anew(newest.at) {
-            self.blame(
-                Promise::OneOrder,
-                &[newest.at, at],
-                format!("{uid} was shown after a newer one of its conversation"),
-            );
+        let wrong = if let Some(earlier) = earlier {
+            Some((earlier, Promise::NothingTwice, format!("{uid} was shown twice to terminal {id}")))
+        } else if acked_here {
+            let acked = acked.unwrap_or(at);
+            Some((acked, Promise::NothingTwice, format!("{uid} was shown to the terminal that had its ack")))
+        } else if newest.value >= sent {
+            Some((newest.at, Promise::OneOrder, format!("{uid} was shown after a newer one of its conversation")))
+        } else {
+            None
+        };
+        match wrong {
+            Some((before, ..)) if is_anew(before) => self.tables.anew += 1,
+            Some((before, promise, what)) => self.blame(promise, &[before, at], what),
+            None => {}
         }
         let row = &mut self.tables.terminals[terminal];
         if row.shown.insert(msg, at).is_some() {

@@ -161,7 +161,6 @@ pub(super) struct Tables {
     pub(super) placed: HashMap<(User, MessageUid), (At, u32)>,
     pub(super) chains: HashMap<(User, Chat), Chain>,
     pub(super) rosters: Rosters,
-    pub(super) forgot: Option<At>,
     /// When the store was saved last.
     pub(super) saved: At,
     /// Each time that it forgot what it had placed since one event and until another.
@@ -169,6 +168,8 @@ pub(super) struct Tables {
     pub(super) quiet: Option<At>,
     pub(super) has_log: bool,
     pub(super) shown: usize,
+    /// How many times it was right to show a message again, or after a newer one, as the store had forgotten something.
+    pub(super) anew: usize,
     user_places: HashMap<Name, User>,
     chat_places: HashMap<ChatKey, Chat>,
     terminal_places: HashMap<Terminal, usize>,
@@ -177,7 +178,6 @@ pub(super) struct Tables {
 impl Tables {
     /// The store forgot what it had placed since it was saved last.
     pub(super) fn forget(&mut self, at: At) {
-        self.forgot = Some(at);
         self.forgotten.push((self.saved, at));
     }
 

@@ -377,6 +377,14 @@ fn nothing_twice_allows_what_a_store_that_forgot_places_anew() {
 }
 
 #[test]
+fn nothing_twice_where_nobody_knows_what_is_placed_allows_what_was_shown_since_the_store_was_saved() {
+    let shown = || Story::two().send(1, 1, "alice", "bob").ack(1, 10).show(2, "alice", "alice", 1, 10);
+    shown().event(Event::StoreForgot).show(2, "alice", "alice", 1, 10).breaks_nothing();
+    let saved = || shown().event(Event::StoreSaved).event(Event::StoreForgot);
+    saved().show(2, "alice", "alice", 1, 10).breaks(Promise::NothingTwice);
+}
+
+#[test]
 fn nothing_twice_fails_when_the_log_or_history_has_it_twice() {
     let story = Story::two().send(1, 1, "alice", "bob").ack(1, 10);
     let twice = story.logged("alice", "bob", &["bob"], 1, 10).logged("alice", "bob", &["bob"], 1, 11);
