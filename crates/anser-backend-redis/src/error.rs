@@ -49,7 +49,7 @@ impl From<CallError> for StoreError {
     fn from(error: CallError) -> Self {
         match error.code() {
             "STALE" => Self::StaleClaim,
-            "ROLLED" | "REBUILT" => Self::RolledBack,
+            "ROLLED" | "LOST" | "REBUILT" => Self::RolledBack,
             // A key of another type, a value that the script cannot read, or the script itself.
             "WRONGTYPE" | "DAMAGED" => Self::Damaged { table: "redis", source: Box::new(error) },
             "ERR" if error.text.contains("user_script") => Self::Damaged { table: "redis", source: Box::new(error) },
@@ -164,8 +164,9 @@ mod tests {
     fn codes_say_what_to_do() {
         let error = |code: &str| CallError { code: code.to_owned(), ..CallError::new("apply", "here", "") };
         assert!(matches!(StoreError::from(error("STALE")), StoreError::StaleClaim));
-        assert!(matches!(StoreError::from(error("ROLLED")), StoreError::RolledBack));
-        assert!(matches!(StoreError::from(error("REBUILT")), StoreError::RolledBack));
+        for code in ["ROLLED", "LOST", "REBUILT"] {
+            assert!(matches!(StoreError::from(error(code)), StoreError::RolledBack), "{code}");
+        }
         assert!(matches!(StoreError::from(error("WRONGTYPE")), StoreError::Damaged { .. }));
         let script = CallError { text: "ERR user_script:3: attempt to".to_owned(), ..error("ERR") };
         assert!(matches!(StoreError::from(script), StoreError::Damaged { .. }));

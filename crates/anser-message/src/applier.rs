@@ -74,6 +74,8 @@ const BATCH_MAX: usize = 64;
 const TOGETHER_MAX: usize = 1_024;
 /// Rows that they come to, by and large: a message to a large group is one in each timeline.
 const ROWS_TOGETHER_MAX: usize = 64 * 1_024;
+/// Bytes of messages in those rows.
+const BYTES_TOGETHER_MAX: usize = 16 * 1_024 * 1_024;
 
 /// What the applier is connected to.
 pub(crate) struct Wires {
@@ -100,7 +102,8 @@ pub(crate) struct Applier {
     withheld: BTreeMap<PartitionId, Withheld>,
     rolled_back: Arc<RolledBack>,
     parked: Parked,
-    /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
+    /// Users of messages that were applied before: whoever applied them may have died before telling their terminals, or has not learnt
+    /// that it did.
     untold: BTreeSet<UserKey>,
 }
 
@@ -112,10 +115,12 @@ impl std::fmt::Debug for Applier {
 
 /// How many of these records, the first ones, are applied together: at least one.
 fn how_many_together(records: &[Committed]) -> usize {
-    let mut rows = 0;
+    let (mut rows, mut bytes) = (0, 0);
     let fits = |record: &&Committed| {
-        rows += 1 + record.recipients.len();
-        rows <= ROWS_TOGETHER_MAX
+        let timelines = 1 + record.recipients.len();
+        rows += timelines;
+        bytes += timelines * record.record.len();
+        rows <= ROWS_TOGETHER_MAX && bytes <= BYTES_TOGETHER_MAX
     };
     records.iter().take(TOGETHER_MAX).take_while(fits).count().max(1)
 }
@@ -256,11 +261,11 @@ impl Applier {
             }
             for (part, placed) in batch.parts.iter().zip(&written.placed) {
                 placements.note(part, placed);
-                self.note_untold(part, placed, &records);
+                self.note_untold(part, placed);
             }
-            if written.was_repeated {
-                self.tell_of_written(batch, &written.placed).await?;
-            }
+        }
+        if !records.iter().any(|record| record.replayed) {
+            self.tell_untold().await?;
         }
         let mailbox = Arc::clone(&self.backends.mailbox);
         for (partition, mark) in derived.into_marks() {
@@ -413,11 +418,9 @@ impl Applier {
         }
     }
 
-    /// Notes whose entries were there already. Only a replay meets such.
-    fn note_untold(&mut self, part: &PartitionRows, placed: &[Option<Placed>], records: &[Committed]) {
-        if !records.iter().any(|record| record.replayed) {
-            return;
-        }
+    /// Notes whose entries were there already, so that it is not known where they went: a replay meets such, and a call that was
+    /// repeated because its answer was lost.
+    fn note_untold(&mut self, part: &PartitionRows, placed: &[Option<Placed>]) {
         for ((_, row), placed) in part.rows.iter().zip(placed) {
             if let (MailboxRow::Entry(entry), None) = (row, placed) {
                 self.untold.insert(entry.user.clone());
@@ -450,22 +453,6 @@ impl Applier {
         for record in records {
             self.progress.note_missed(record.partition, record.offset.next());
         }
-    }
-
-    /// A write that failed may have happened all the same, and then where its entries went is not known: the terminals of
-    /// their users are told to look.
-    async fn tell_of_written(&self, batch: &BucketBatch, placed: &[Vec<Option<Placed>>]) -> Result<(), StoreError> {
-        for (part, placed) in batch.parts.iter().zip(placed) {
-            for ((_, row), placed) in part.rows.iter().zip(placed) {
-                if let (MailboxRow::Entry(entry), None) = (row, placed) {
-                    let user = &entry.user;
-                    if let Some(head) = self.head_of(user).await? {
-                        self.access.moved(user, head, None);
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     fn tell(&self, committed: &Committed, deliver: Vec<Deliver>) {

@@ -18,11 +18,16 @@ pub struct LogRetention {
 }
 
 impl MessageHandle {
+    /// Lets entries of timelines go that are older than their retention. Any node may do that for all of them, at any time.
+    pub async fn expire_timelines(&self) -> Result<(), StoreError> {
+        self.backends.mailbox.expire((self.clock)().minus(self.limits.offline_retention_ms)).await
+    }
+
     /// Lets expired entries of timelines and history go, and says what the log may let go of: what all tables have applied
     /// for good, and is older than the longest retention of a timeline by a day.
     pub async fn expire(&self) -> Result<LogRetention, StoreError> {
+        self.expire_timelines().await?;
         let now = (self.clock)();
-        self.backends.mailbox.expire(now.minus(self.limits.offline_retention_ms)).await?;
         self.backends.history.expire(now.minus(self.limits.history_retention_ms)).await?;
         let mut keep_from = Vec::new();
         for partition in self.backends.log.partitions().all() {

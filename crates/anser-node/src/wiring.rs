@@ -14,6 +14,7 @@ mod signals;
 mod storage;
 
 pub use http::HttpPortConfig;
+use retention::Retention;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -159,7 +160,7 @@ impl Outside<'_> {
         let parts = message::Parts { name: "node", backends, access: Arc::clone(&terminals), cluster: None };
         let message = message::start(config, parts, clock, tasks).await?;
         message.show(shown);
-        retention::start(Arc::clone(&message.handle), Arc::clone(&storage.log), tasks);
+        Retention::Alone(Arc::clone(&message.handle), Arc::clone(&storage.log)).start(tasks);
         let services = Services {
             messages: Arc::clone(&message.handle) as Arc<dyn MessageService>,
             directory: Arc::clone(&message.handle) as Arc<dyn DirectoryService>,

@@ -37,6 +37,13 @@ impl Members {
             RosterChange::Rename { .. } | RosterChange::Block { .. } | RosterChange::Unblock { .. } => {}
         }
     }
+
+    fn has(&self, user: &UserId) -> bool {
+        match self {
+            Self::Of(some) => some.contains(user),
+            Self::All => true,
+        }
+    }
 }
 
 /// A group from its columns, with those members that are among them; `None` if there is none.
@@ -69,8 +76,9 @@ pub(super) struct Group {
     view: GroupView,
     before: Vec<GroupMember>,
     is_changed: bool,
-    /// Whether all members are written that are here, not those alone that have changed.
-    is_anew: bool,
+    /// Whose memberships are written, also where they are in the end what they were: what an owner before this one writes late has to find
+    /// something newer.
+    touched: Members,
 }
 
 /// What to write of a group: rows that come first, and the last one, by which all of it counts.
@@ -83,16 +91,19 @@ pub(super) struct GroupWrites {
 impl Group {
     pub(super) fn new(subject: Subject, columns: Columns) -> Result<Self, DecodeError> {
         let view = read(columns)?.unwrap_or_default();
-        Ok(Self { subject, before: view.members.clone(), view, is_changed: false, is_anew: false })
+        Ok(Self { subject, before: view.members.clone(), view, is_changed: false, touched: Members::nobody() })
     }
 
     pub(super) fn take_back(&mut self, to: Offset) {
         self.view.take_back(to);
-        self.is_anew = true;
+        self.touched = Members::All;
     }
 
     pub(super) fn apply(&mut self, offset: Offset, record: &RosterRecord) {
-        self.is_changed |= self.view.apply(offset, record);
+        if self.view.apply(offset, record) {
+            self.is_changed = true;
+            self.touched.add(&record.change);
+        }
     }
 
     /// What has changed; `None` if nothing. A row that does not fit into one call comes in several.
@@ -102,11 +113,8 @@ impl Group {
         let users: BTreeSet<&UserId> = before.keys().chain(after.keys()).copied().collect();
         let mut cells = Vec::new();
         let mut first = Vec::new();
-        for user in users {
+        for user in users.into_iter().filter(|user| self.touched.has(user)) {
             let memberships = after.get(user).copied();
-            if memberships == before.get(user).copied() && !self.is_anew {
-                continue;
-            }
             cells.push((row::member_column(user), memberships.map(row::write_memberships)));
             let is_in = memberships.is_some_and(|all| all.iter().any(GroupMember::is_present));
             let own = groups_of::row(&UserKey::new(app.clone(), user.clone()));
@@ -183,6 +191,23 @@ mod tests {
                 assert_eq!(read(columns).unwrap().unwrap(), expected);
             }
         }
+    }
+
+    /// What an owner before this one has sent and what comes late carries the older timestamp, and loses to what is there.
+    #[test]
+    fn who_was_muted_and_is_not_any_more_is_written_all_the_same() {
+        let mut columns = Columns::new();
+        change(&mut columns, 1, join(&["a", "b"]), usize::MAX);
+        let mut group = Group::new(record(0, RosterChange::Dismiss).subject, columns).unwrap();
+        let (users, until) = (vec![user("a")], Timestamp(u64::MAX));
+        group.apply(Offset(2), &record(2, RosterChange::Mute { users: users.clone(), until }));
+        group.apply(Offset(3), &record(3, RosterChange::Unmute { users }));
+        let cells = group.into_writes(usize::MAX).unwrap().last.cells;
+        assert!(cells.iter().any(|(column, _)| *column == row::member_column(&user("a"))));
+        assert!(
+            !cells.iter().any(|(column, _)| *column == row::member_column(&user("b"))),
+            "nobody said anything of b"
+        );
     }
 
     #[test]

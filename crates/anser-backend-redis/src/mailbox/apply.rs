@@ -1,14 +1,18 @@
 //! One batch in one call.
 
 use anser_backend::{BucketBatch, Placed, StoreError};
-use anser_types::Position;
+use anser_runtime::Seldom;
+use anser_types::{BucketId, Position};
 use bytes::Bytes;
 use redis::Value;
 
 use super::RedisMailbox;
 use super::reads::number;
+use crate::RedisMode;
 use crate::error::{CallError, damaged};
 use crate::format::{EXACT_MAX, batch, place};
+
+static LOST: Seldom = Seldom::new();
 
 type Rows = Vec<Vec<Option<Placed>>>;
 
@@ -41,7 +45,10 @@ impl RedisMailbox {
         ];
         let args: Vec<&[u8]> = fixed.into_iter().chain(packed.strings.iter().map(Vec::as_slice)).collect();
         let answer = match self.writes.eval(&self.scripts.apply, &keys, &args).await {
-            Err(error) if error.code() == "ROLLED" => {
+            Err(error) if matches!(error.code(), "ROLLED" | "LOST") => {
+                if error.code() == "LOST" {
+                    self.say_lost(bucket);
+                }
                 self.note_refusal();
                 return Err(error.into());
             }
@@ -60,6 +67,21 @@ impl RedisMailbox {
     /// much was replayed, the bucket itself says so.
     pub(super) fn floor(&self, shown: Position) -> u64 {
         (self.clock)().plus(self.config.rollback_lead_ms).0.max(shown.0).min(EXACT_MAX)
+    }
+
+    /// A server that comes back empty has nothing to replay from either, so that owners begin far enough back. Of a Redis Cluster they
+    /// find that on another one.
+    fn say_lost(&self, bucket: BucketId) {
+        if self.config.mode == RedisMode::Cluster
+            && let Some(unsaid) = LOST.due()
+        {
+            let bucket = bucket.0;
+            tracing::error!(
+                bucket,
+                unsaid,
+                "a primary of the redis cluster came back empty; `anser cluster rebuild mailbox` brings what its users had and have not read"
+            );
+        }
     }
 
     fn note_written(&self, batch: &BucketBatch, rows: &Rows) {

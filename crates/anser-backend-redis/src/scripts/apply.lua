@@ -182,7 +182,9 @@ if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
   redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
 end
 if is_behind then
-  return redis.error_reply('ROLLED the store came back without its newest writes')
+  -- Whatever writes to a bucket says in which life that was.
+  return redis.error_reply(bucket.life and 'ROLLED the store came back without its newest writes'
+    or 'LOST the store came back without anything of the bucket')
 end
 
 local users = {}

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anser_backend::{BucketBatch, Mailbox, Membership};
+use anser_backend::{BucketBatch, Mailbox, Membership, StoreError};
 use anser_backend_redis::{RedisConfig, RedisMode, RedisStore};
 use anser_types::{Claim, Mark, Offset};
 
@@ -73,6 +73,32 @@ async fn buckets_are_spread_over_a_cluster() {
         assert_eq!(positions(&*mailbox, &name).await, [101, 102]);
     }
     assert!(until_answered(|| mailbox.rollbacks()).await.unwrap() > before, "one of the primaries lives anew");
+}
+
+/// Of the others nothing is lost, and they are written to.
+#[tokio::test]
+async fn never_skip_silently_a_primary_that_comes_back_empty_refuses_what_follows_on_what_it_lost() {
+    if !can_start() {
+        return;
+    }
+    let servers = three().await;
+    let config = RedisConfig { mode: RedisMode::Cluster, ..config(vec![servers[0].address()]) };
+    let mailbox = mailbox(&config).await;
+    for (_, batch) in batches(1) {
+        apply(&*mailbox, batch).await;
+    }
+    servers[2].ask::<String>(&["FLUSHALL"]);
+    let (mut written, mut refused) = (0, 0);
+    for (_, batch) in batches(2) {
+        match mailbox.apply(batch).await {
+            Ok(_) => written += 1,
+            Err(error) => {
+                assert!(matches!(error, StoreError::RolledBack), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(written > 0 && refused > 0, "{written} written, {refused} refused");
 }
 
 /// The members are on one of the nodes.

@@ -187,9 +187,9 @@ impl Anew {
         newest.filter(|(_, head)| head.next > Offset::START).collect()
     }
 
-    /// Where tables stand that contain all of it.
-    pub fn mark(&self) -> Mark {
-        Mark { claim: self.fence.claim().unwrap_or(Claim(self.to)), next: self.to }
+    /// Where tables stand that contain all of it. `before` is the claim by which they stood: it is still the newest one if none was read.
+    pub fn mark(&self, before: Claim) -> Mark {
+        Mark { claim: self.fence.claim().unwrap_or(before), next: self.to }
     }
 
     /// Whether there is another round, which begins with this.
@@ -303,7 +303,8 @@ mod tests {
                 }
             }
             heads.extend(anew.heads());
-            assert_eq!(anew.mark(), Mark { claim: Claim(Offset(0)), next: Offset(entries.len() as u64) });
+            let before = Claim(Offset(99));
+            assert_eq!(anew.mark(before), Mark { claim: Claim(Offset(0)), next: Offset(entries.len() as u64) });
             if !anew.next_round() {
                 return (numbers, heads, changes, rounds);
             }

@@ -2,16 +2,18 @@
 
 use anser_backend::memory::MemoryMailbox;
 use anser_backend::{Mailbox as _, RangeQuery};
+use anser_cluster::{BoxFuture, Refusal, Settled, SignOut};
 use anser_core::draft::Ticket;
 use anser_types::{
-    AppKey, Claim, ConversationType, Message, MessageClass, MessageFlags, MessageUid, Offset, Origin, PartitionCount,
-    TargetId, Timestamp, UserId,
+    AppKey, Claim, ConnectionId, ConversationType, Message, MessageClass, MessageFlags, MessageUid, NodeId, Offset,
+    Origin, PartitionCount, TargetId, Timestamp, UserId,
 };
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::backlog::KEPT_BYTES_MAX;
-use crate::fakes::{NoAccess, in_memory};
+use crate::fakes::in_memory;
 
 const P: PartitionId = PartitionId(0);
 
@@ -21,10 +23,31 @@ fn records_for_many_are_applied_in_parts() {
     assert_eq!(how_many_together(&vec![to(1); 2_000]), TOGETHER_MAX);
     assert_eq!(how_many_together(&vec![to(2_999); 100]), ROWS_TOGETHER_MAX / 3_000);
     assert_eq!(how_many_together(&[to(100_000), to(1)]), 1);
+    let long = |count: usize| Committed { record: vec![0; 128 * 1_024].into(), ..to(count) };
+    assert_eq!(how_many_together(&vec![long(1); 1_000]), BYTES_TOGETHER_MAX / (2 * 128 * 1_024));
+    assert_eq!(how_many_together(&[long(500), to(1)]), 1);
+}
+
+/// Notes who is told to look.
+#[derive(Debug, Default)]
+struct Looks(Mutex<Vec<UserKey>>);
+
+impl AccessService for Looks {
+    fn settle(&self, _: Vec<Settled>) {}
+    fn arrive(&self, _: Arrival) {}
+    fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
+    fn moved(&self, user: &UserKey, _: Position, _: Option<&[NodeId]>) {
+        self.0.lock().push(user.clone());
+    }
+    fn sign_out(&self, _: &UserKey, _: SignOut) {}
+    fn is_online(&self, _: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }
 
 struct World {
     mailbox: MemoryMailbox,
+    looks: Arc<Looks>,
     applier: Applier,
     archived: mpsc::Receiver<Vec<Committed>>,
     rolled_back: Arc<RolledBack>,
@@ -32,13 +55,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mailbox = MemoryMailbox::default();
+        let (mailbox, looks) = (MemoryMailbox::default(), Arc::new(Looks::default()));
         let (to_applier, inputs) = crate::backlog::ToApplier::new();
         let (archiver, archived) = mpsc::channel(64);
         let progress = Progress::new(PartitionCount::EMBEDDED);
         let wires = Wires {
             backends: in_memory(mailbox.clone()),
-            access: Arc::new(NoAccess),
+            access: Arc::clone(&looks) as _,
             clock: Arc::new(|| Timestamp(1_000_000)),
             inputs,
             backlog: to_applier.backlog,
@@ -47,7 +70,7 @@ impl World {
             progress,
         };
         let rolled_back = Arc::new(RolledBack::default());
-        Self { mailbox, applier: Applier::new(wires, Arc::clone(&rolled_back)), archived, rolled_back }
+        Self { mailbox, looks, applier: Applier::new(wires, Arc::clone(&rolled_back)), archived, rolled_back }
     }
 
     /// Everything is replayed but little, and what is new is kept.
@@ -171,6 +194,16 @@ async fn in_order_what_is_kept_comes_behind_what_is_replayed() {
     world.tell(ToApply::EndReplay(vec![P])).await;
     world.new_comes(5, "bob").await;
     assert_eq!(world.timeline("bob").await, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn whoever_repeats_a_call_whose_answer_was_lost_has_the_terminals_look() {
+    let mut world = World::new();
+    world.new_comes(1, "bob").await;
+    assert!(world.looks.0.lock().is_empty(), "it is known where it went");
+    world.new_comes(1, "bob").await;
+    assert_eq!(*world.looks.0.lock(), [key("bob")]);
+    assert_eq!(world.timeline("bob").await, [1]);
 }
 
 #[tokio::test]

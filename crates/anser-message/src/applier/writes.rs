@@ -18,8 +18,6 @@ const TRY_AGAIN_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Written {
     /// Where the entries of each part went; nothing of a part that was refused.
     pub(super) placed: Vec<Vec<Option<Placed>>>,
-    /// Whether it was written more than once, perhaps.
-    pub(super) was_repeated: bool,
     /// Partitions with a newer owner, which applies their records again.
     pub(super) stale: BTreeSet<PartitionId>,
     /// Partitions that have to be replayed.
@@ -61,7 +59,7 @@ pub(super) async fn write_bucket(
             }
             Ok(placed) => {
                 let Refused { stale, rolled_back } = refused;
-                return Ok(Written { placed, was_repeated: tries.count > 0, stale, rolled_back, damaged: None });
+                return Ok(Written { placed, stale, rolled_back, damaged: None });
             }
             Err(error) if is_of_bucket(&error) => {
                 let placed = vec![Vec::new(); batch.parts.len()];
@@ -121,8 +119,8 @@ impl Tries {
             let source = std::error::Error::source(error);
             tracing::warn!(table, tries = self.count, %error, ?source, "a table cannot be written, what comes waits for it");
         }
-        self.count += 1;
         let pause = TRY_AGAIN_MIN * 2u32.saturating_pow(self.count.min(8));
+        self.count += 1;
         tokio::time::sleep(pause.min(TRY_AGAIN_MAX)).await;
     }
 }

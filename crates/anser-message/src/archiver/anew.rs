@@ -32,8 +32,20 @@ pub(super) async fn rebuild(backends: Backends, task: Task) -> Result<bool, Role
         return Ok(false);
     };
     let mut failures: u32 = 0;
+    let mut begun = None;
     loop {
-        match once(&backends, &*rebuilds, task).await {
+        let done = async {
+            // By the claim that it has now: it may be a newer one than when it began to wait for its turn.
+            let asked = match begun {
+                Some(asked) => asked,
+                None => match rebuilds.begin(task.partition, Some(task.claim.0)).await? {
+                    Some(asked) => *begun.insert(asked),
+                    None => return Ok(false),
+                },
+            };
+            once(&backends, &*rebuilds, Task { asked, ..task }).await
+        };
+        match done.await {
             // What is damaged may be mended.
             Err(error) if error.is_retryable() || error.meets_every_owner() => {
                 failures = failures.saturating_add(1);
@@ -60,7 +72,9 @@ async fn once(backends: &Backends, rebuilds: &dyn Rebuilds, task: Task) -> Resul
     let bounds = backends.log.bounds(partition).await?;
     // What tables lack by their own word comes as well, whatever was asked for.
     let from = backends.log.offset_at(partition, asked.since).await?.min(stand.next).max(bounds.start).min(bounds.end);
-    let start = claim_at(backends, partition, from).await?.max(bounds.start).min(from);
+    // What comes next counts under the claim of the newest record, if there is one.
+    let newest = Offset(bounds.end.0.saturating_sub(1)).max(bounds.start);
+    let start = claim_at(backends, partition, from.min(newest)).await?.max(bounds.start).min(from);
     let mut anew = Anew::new(backends.log.id(), from, bounds.end, KEPT_BYTES_MAX);
     let span = Span { partition, start, from, end: bounds.end };
     let mut hidden = 0;
@@ -74,7 +88,7 @@ async fn once(backends: &Backends, rebuilds: &dyn Rebuilds, task: Task) -> Resul
             break;
         }
     }
-    let mark = anew.mark();
+    let mark = anew.mark(stand.claim);
     backends.history.write(partition, mark, Vec::new()).await?;
     backends.directory.apply(partition, mark, Vec::new()).await?;
     if hidden > 0 {
@@ -157,4 +171,55 @@ async fn known_of(backends: &Backends, first: First) -> Result<(Subject, Known),
         before = backends.history.page(query).await?.rows.first().map(|stored| stored.row.number);
     }
     Ok((subject, Known { own, before }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryMailbox, MemoryRebuilds};
+    use anser_types::record::{Body, Header};
+    use anser_types::{Claim, Mark, Timestamp};
+
+    use super::*;
+    use crate::fakes::in_memory;
+
+    const P: PartitionId = PartitionId(0);
+
+    fn world() -> (Backends, MemoryRebuilds) {
+        let (history, directory) = (MemoryHistory::default(), MemoryDirectory::default());
+        let rebuilds = MemoryRebuilds::new(history.clone(), directory.clone());
+        let backends = Backends {
+            history: Arc::new(history),
+            directory: Arc::new(directory),
+            rebuilds: Some(Arc::new(rebuilds.clone())),
+            ..in_memory(MemoryMailbox::default())
+        };
+        (backends, rebuilds)
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_was_claimed_anew_while_it_waited_for_its_turn_is_done_after_it() {
+        let (backends, rebuilds) = world();
+        let asked = rebuilds.ask(Timestamp::ZERO, Timestamp(1)).await.unwrap();
+        rebuilds.begin(P, Some(1)).await.unwrap().unwrap();
+        let task = |claim| Task { partition: P, claim: Offset(claim), asked };
+        assert!(rebuild(backends.clone(), task(5)).await.unwrap());
+        assert!(rebuilds.states(asked, vec![P]).await.unwrap().iter().all(|(_, state)| state.is_done));
+        assert!(!rebuild(backends, task(5)).await.unwrap(), "it is done");
+    }
+
+    #[tokio::test]
+    async fn never_skip_silently_tables_that_lack_nothing_stand_afterwards_where_they_stood() {
+        let (backends, rebuilds) = world();
+        let claim = Body::Claim { node: "n".to_owned(), time: Timestamp(1) };
+        let header = Header { log: backends.log.id(), claim: Claim(Offset(0)), sequence: 0 };
+        backends.log.append(P, vec![claim.encode(header)]).await.unwrap();
+        let stand = Mark { claim: Claim(Offset(0)), next: Offset(1) };
+        backends.history.write(P, stand, Vec::new()).await.unwrap();
+        backends.directory.apply(P, stand, Vec::new()).await.unwrap();
+        let asked = rebuilds.ask(Timestamp(1_000), Timestamp(1)).await.unwrap();
+        assert!(rebuild(backends.clone(), Task { partition: P, claim: Offset(0), asked }).await.unwrap());
+        assert_eq!(place(&backends, P).await.unwrap(), stand, "what comes next lies under that claim");
+    }
 }

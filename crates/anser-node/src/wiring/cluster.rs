@@ -22,6 +22,7 @@ use anser_types::{LogId, PartitionCount, UserKey};
 use tokio::time::{Instant, sleep};
 
 use super::admin::Shown;
+use super::retention::Retention;
 use super::{Services, access, message};
 use crate::ServeError;
 use crate::config::NodeConfig;
@@ -130,6 +131,7 @@ pub(crate) async fn prepare(
         let parts = message::Parts { name: &cluster.name, backends, access: peer.access(), cluster: Some(others) };
         let started = message::start(config, parts, clock, tasks).await?;
         started.show(show);
+        Retention::AmongOthers(Arc::clone(&started.handle)).start(tasks);
         message = Some(started);
     }
     Ok(Prepared { storage, peer: Arc::new(peer), message, listener, ids, forgotten })
