@@ -55,22 +55,22 @@ impl Part {
 }
 
 /// The parts, in stages: one begins when all of the one before have ended.
-const STAGES: [&[Part]; 4] = [
+const STAGES: [&[Part]; 3] = [
     &[
         Part::new("fmt", "the code is formatted", 2, || tools::cargo(&["fmt", "--all", "--check"])),
         Part::new("house", "the house rules", 2, || xtask(&["house"])),
         Part::new("clippy", "no lint speaks", 20, clippy),
         Part::new("unit", "unit, integration and documentation tests", 25, unit),
-        Part::new("build", "the server and the simulator build", 25, || xtask(&["build"])),
-        Part::new("reference", "config/reference.toml is what the code says", 15, || xtask(&["reference"])),
+        Part::new("build", "the server and the simulator build", 40, || xtask(&["build"])).beside(),
     ],
     &[
+        Part::new("reference", "config/reference.toml is what the code says", 15, || xtask(&["reference"])),
         Part::new("sim", "2000 seeds of the simulator", 25, || xtask(&["sim", "--seeds", "2000"])).beside(),
         Part::new("several", "2000 seeds with several nodes", 25, || xtask(&["sim", "--several", "--seeds", "2000"]))
             .beside(),
         Part::new("zoo", "each rule broken on purpose is found", 25, || xtask(&["sim", "--zoo"])).beside(),
-        Part::new("fuzz", "30 seconds of each fuzz target", 30, fuzz).beside(),
         Part::new("black-box", "scenarios over real sockets, kill -9 among them", 12, || xtask(&["scenarios"])),
+        Part::new("sdk", "published SDKs against the server", 8, || xtask(&["sdk"])),
         Part::new(BACKENDS, "the adapters on real Kafka, Redis and HBase", 15, || xtask(&["backends", "test"])),
         Part::new(
             CLUSTER,
@@ -79,14 +79,15 @@ const STAGES: [&[Part]; 4] = [
             || xtask(&["cluster", "test"]),
         ),
     ],
-    // By itself: it takes the whole machine.
-    &[Part::new(
-        CHAOS,
-        "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
-        30,
-        || xtask(&["chaos", "--minutes", "10", "--seed", "21"]),
-    )],
-    &[Part::new("sdk", "published SDKs against the server", 8, || xtask(&["sdk"]))],
+    &[
+        Part::new("fuzz", "30 seconds of each fuzz target", 30, fuzz).beside(),
+        Part::new(
+            CHAOS,
+            "ten minutes of a cluster under load whose nodes and servers are killed, paused and cut off, with clocks off",
+            30,
+            || xtask(&["chaos", "--minutes", "10", "--each", "--seed", "21"]),
+        ),
+    ],
 ];
 
 fn parts() -> impl Iterator<Item = &'static Part> {

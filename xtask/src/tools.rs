@@ -84,7 +84,7 @@ pub(crate) fn simulate(arguments: &[&str]) -> anyhow::Result<bool> {
     Ok(Command::new(simulator).args(arguments).current_dir(root()).status()?.success())
 }
 
-/// The black-box scenarios against that server; what is added is for the harness.
+/// The black-box scenarios against that server, and the simulator's own tests; what is added is for the harness.
 pub(crate) fn scenarios() -> anyhow::Result<Command> {
     let server = build_server()?;
     let mut command = cargo_server("test");
@@ -92,9 +92,10 @@ pub(crate) fn scenarios() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// The tests of all packages but the black-box scenarios; always of all, as the server is built with what tests it.
+/// The tests of all packages but the black-box scenarios and the simulator, whose own tests are run with them, where it is fast;
+/// always of all, as the server is built with what tests it.
 pub(crate) fn cargo_test() -> Command {
-    cargo(&["test", "--workspace", "--exclude", "anser-tests"])
+    cargo(&["test", "--workspace", "--exclude", "anser-tests", "--exclude", "anser-sim"])
 }
 
 /// A program of tests, of which target of which package.
