@@ -117,13 +117,14 @@ fn check(project: &Project<'_>, server: &Path, steps: &Steps) -> anyhow::Result<
 
     faults(&clients, steps)?;
 
-    let begun = steps.passed();
-    project.run("compose", &["down"], DOWN_LIMIT, steps)?;
-    steps.tell(&format!("all was taken down but its volumes, in {} s", steps.passed() - begun));
-    up(project, steps)?;
+    let backup = project.back_up(steps)?;
+    project.run("compose", &["down", "--volumes"], DOWN_LIMIT, steps)?;
+    steps.tell("all was saved, and taken down with its volumes");
+    project.restore(&backup, steps)?;
+    project.wait_healthy(UP_LIMIT, steps)?;
     let history = clients.history(steps)?;
     ensure!(history.contains(line), "history is gone:\n{history}");
-    steps.tell("what was said before is still there");
+    steps.tell("it was restored, and what was said before is there");
     std::fs::remove_dir_all(work)?;
     Ok(())
 }

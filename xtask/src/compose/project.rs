@@ -1,5 +1,6 @@
 //! The compose project: the unchanged file of this checkout, with variables of its own.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::step::Steps;
 use crate::tools;
 
 const NAME: &str = "anser-check";
+const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
 
 /// What must be given, or nothing starts.
 pub(super) const SECRETS: [&str; 3] = ["ANSER_APP_KEY", "ANSER_APP_SECRET", "ANSER_REDIS_PASSWORD"];
@@ -69,7 +71,14 @@ impl<'a> Project<'a> {
         let given = self.variables.iter().filter(|(name, _)| name != missing);
         let lines: String = given.map(|(name, value)| format!("{name}={value}\n")).collect();
         std::fs::write(&file, lines).with_context(|| format!("cannot write {}", file.display()))?;
-        let mut command = Command::new("docker-compose");
+        let mut command = self.on_the_engine("docker-compose");
+        command.arg("--env-file").arg(file).args(["--no-ansi", "--project-name", NAME]).args(words);
+        Ok(command)
+    }
+
+    /// A command that finds the engine, in the root of the checkout.
+    fn on_the_engine(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         // What the caller's own variables say does not count.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ANSER_") {
@@ -78,9 +87,29 @@ impl<'a> Project<'a> {
         }
         command.env("DOCKER_HOST", &self.host).env("COMPOSE_HTTP_TIMEOUT", "180");
         command.env("COMPOSE_DOCKER_CLI_BUILD", "0").env("DOCKER_BUILDKIT", "0").env_remove("COMPOSE_FILE");
-        command.current_dir(tools::root()).arg("--env-file").arg(file);
-        command.args(["--no-ansi", "--project-name", NAME]).args(words);
-        Ok(command)
+        command.current_dir(tools::root());
+        command
+    }
+
+    /// One of the scripts in `deploy`, about this project.
+    fn script(&self, name: &str) -> Command {
+        let mut command = self.on_the_engine(tools::root().join("deploy").join(name));
+        let file = self.folder.join("variables");
+        let compose = format!("docker-compose --env-file {} --no-ansi --project-name {NAME}", file.display());
+        command.env("COMPOSE", compose);
+        command
+    }
+
+    /// Saves all that the project holds. Returns the folder, which goes with that of the project.
+    pub(super) fn back_up(&self, steps: &Steps) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("backup");
+        steps.run("backup", self.script("backup").env("BACKUP", &folder), SCRIPT_LIMIT)?;
+        Ok(folder)
+    }
+
+    /// Puts back what was saved, into volumes that are gone.
+    pub(super) fn restore(&self, backup: &Path, steps: &Steps) -> anyhow::Result<()> {
+        steps.run("restore", self.script("restore").arg(backup), SCRIPT_LIMIT)
     }
 
     pub(super) fn run(&self, name: &str, words: &[&str], limit: Duration, steps: &Steps) -> anyhow::Result<()> {
