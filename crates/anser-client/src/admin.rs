@@ -115,17 +115,13 @@ impl Admin {
         object_name: &str,
         content: &str,
     ) -> Result<Vec<MessageUid>, AdminError> {
-        let group = [""];
-        let (path, field, targets) = match to {
-            PublishTo::Users(users) => ("/message/private/publish", "toUserId", users),
-            PublishTo::System(users) => ("/message/system/publish", "toUserId", users),
-            PublishTo::Group(_) => ("/message/group/publish", "toGroupId", &group[..]),
+        let (path, field, targets) = match &to {
+            PublishTo::Users(users) => ("/message/private/publish", "toUserId", *users),
+            PublishTo::System(users) => ("/message/system/publish", "toUserId", *users),
+            PublishTo::Group(group) => ("/message/group/publish", "toGroupId", std::slice::from_ref(group)),
         };
         let mut fields = vec![("fromUserId", from), ("objectName", object_name), ("content", content)];
-        match to {
-            PublishTo::Group(group) => fields.push((field, group)),
-            _ => fields.extend(targets.iter().map(|target| (field, *target))),
-        }
+        fields.extend(targets.iter().map(|target| (field, *target)));
         let answer = self.call(path, &fields).await?;
         let uids = answer.get("messageUIDs").and_then(Value::as_array).into_iter().flatten();
         let uid = |entry: &Value| entry.get("messageUID").and_then(Value::as_str).and_then(|uid| uid.parse().ok());

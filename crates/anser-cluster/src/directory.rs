@@ -74,9 +74,6 @@ pub trait DirectoryService: Send + Sync + std::fmt::Debug + 'static {
     /// A group; `None` if it does not exist, or was dismissed.
     fn group(&self, app: &AppKey, group: &TargetId) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>>;
 
-    /// Whether a user is in a group now.
-    fn is_member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>>;
-
     /// The groups that a user is in, with their names, by group id, from the one after `after`; at most `count`.
     fn groups_of(
         &self,

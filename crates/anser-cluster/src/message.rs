@@ -243,8 +243,8 @@ pub trait MessageService: Send + Sync + std::fmt::Debug + 'static {
         count: usize,
     ) -> BoxFuture<'_, Result<Vec<ListItem>, Refusal>>;
 
-    /// A recall by a user: refused with [`Status::NOT_YOUR_MESSAGE`] unless `by` sent the message (or is `None`: the server
-    /// API as an administrator). Publishes the recall command and takes the message out of history.
+    /// A recall. With [`RecallTarget::by_sender_only`] it is refused with [`Status::NOT_YOUR_MESSAGE`] unless the command's sender
+    /// sent the message. Publishes the recall command and takes the message out of history.
     fn recall(&self, recall: Recall) -> BoxFuture<'_, Outcome>;
 
     /// A user has a terminal at an access node, by its connection there. Returns where the user has terminals now. Called

@@ -202,13 +202,14 @@ impl ArchiverTask {
                 Ok(Some(Event::Read(number, entries)))
             }
             Done::Read(number, _, Err(error)) => {
+                let event = match &error {
+                    ReadError::Unavailable(_) => Event::NotRead(number),
+                    ReadError::Trimmed { partition, .. } => Event::Gone(number, *partition),
+                    _ => return Err(error.into()),
+                };
                 let source = std::error::Error::source(&error);
                 tracing::warn!(%error, ?source, "the archiver cannot read the log now, it is tried again");
-                match error {
-                    ReadError::Unavailable(_) => Ok(Some(Event::NotRead(number))),
-                    ReadError::Trimmed { partition, .. } => Ok(Some(Event::Gone(number, partition))),
-                    error => Err(error.into()),
-                }
+                Ok(Some(event))
             }
             Done::Failed(seat, error) => {
                 if !error.is_retryable() && !self.outlives(&error) {

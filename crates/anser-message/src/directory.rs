@@ -82,10 +82,6 @@ impl DirectoryService for MessageHandle {
         })
     }
 
-    fn is_member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
-        read(self.backends.directory.member(app, group, user), |member| member.is_some())
-    }
-
     fn groups_of(
         &self,
         user: &UserKey,

@@ -93,9 +93,6 @@ impl DirectoryService for Accepts {
     fn group(&self, _: &AppKey, _: &TargetId) -> BoxFuture<'_, Result<Option<GroupProfile>, Refusal>> {
         unasked()
     }
-    fn is_member(&self, _: &AppKey, _: &TargetId, _: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
-        unasked()
-    }
     fn groups_of(
         &self,
         _: &UserKey,

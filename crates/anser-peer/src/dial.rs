@@ -89,7 +89,6 @@ pub(crate) async fn keep(hub: Arc<Hub>, link: Arc<Link>, address: String) {
         if link.has_ended() {
             break;
         }
-        let text = why.to_string();
         if was_up {
             tracing::info!(%node, %address, error = &why as &dyn std::error::Error, "stream to node broke");
             told.clear();
@@ -100,10 +99,11 @@ pub(crate) async fn keep(hub: Arc<Hub>, link: Arc<Link>, address: String) {
             }
         } else {
             hub.suspect(node, why.is_gone());
-        }
-        if !was_up && text != told {
-            tracing::warn!(%node, %address, error = &why as &dyn std::error::Error, "node is not reached");
-            told = text;
+            let text = why.to_string();
+            if text != told {
+                tracing::warn!(%node, %address, error = &why as &dyn std::error::Error, "node is not reached");
+                told = text;
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(pause.next()) => {}

@@ -23,11 +23,6 @@ impl DirectoryService for RoutedMessages {
         Box::pin(async move { answer!(asked.await?, Group) })
     }
 
-    fn is_member(&self, app: &AppKey, group: &TargetId, user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
-        let asked = self.ask(Request::IsMember { app: app.clone(), group: group.clone(), user: user.clone() });
-        Box::pin(async move { answer!(asked.await?, Flag) })
-    }
-
     fn groups_of(
         &self,
         user: &UserKey,

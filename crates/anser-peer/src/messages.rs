@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anser_cluster::{
-    Accepted, BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Online, Outcome, Publish,
-    PullReply, PullRequest, Recall, Refusal, ServerPublish, Way,
+    BoxFuture, Command, HistoryRead, HistoryReply, ListItem, MessageService, Online, Outcome, Publish, PullReply,
+    PullRequest, Recall, Refusal, ServerPublish, Way,
 };
 use anser_types::{ConnectionId, ConversationType, NodeId, Origin, Timestamp, UserKey};
 use tokio::time::Instant;
@@ -59,8 +59,7 @@ impl RoutedMessages {
     }
 
     async fn accepted(&self, request: Request) -> Outcome {
-        let accepted: Result<Accepted, Refusal> = answer!(self.hub.ask(request).await?, Accepted);
-        accepted
+        answer!(self.hub.ask(request).await?, Accepted)
     }
 }
 

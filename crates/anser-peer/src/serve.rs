@@ -54,7 +54,6 @@ async fn message(
         Request::SignInView(user) => directory.sign_in_view(&user).await.map(Answer::SignInView),
         Request::User(user) => directory.user(&user).await.map(Answer::User),
         Request::Group { app, group } => directory.group(&app, &group).await.map(Answer::Group),
-        Request::IsMember { app, group, user } => directory.is_member(&app, &group, &user).await.map(Answer::Flag),
         Request::GroupsOf { user, after, count } => {
             directory.groups_of(&user, after.as_ref(), count).await.map(Answer::Groups)
         }

@@ -104,7 +104,6 @@ pub(crate) enum Request {
     SignInView(UserKey),
     User(UserKey),
     Group { app: AppKey, group: TargetId },
-    IsMember { app: AppKey, group: TargetId, user: UserId },
     GroupsOf { user: UserKey, after: Option<TargetId>, count: usize },
     Blacklist(UserKey),
     BlockedUsers { app: AppKey, now: Timestamp },

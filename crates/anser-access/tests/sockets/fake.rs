@@ -221,10 +221,6 @@ impl DirectoryService for FakeDirectory {
         Box::pin(async { Ok(None) })
     }
 
-    fn is_member(&self, _: &AppKey, _: &TargetId, _: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
-        Box::pin(async { Ok(false) })
-    }
-
     fn groups_of(
         &self,
         _: &UserKey,

@@ -26,12 +26,7 @@ pub(crate) async fn run(args: &GroupArgs, commission: &Commission, part: Part) -
     let tokens = commission.tokens(&users).await?;
     let group = commission.user("g", 0);
     let members: Vec<&str> = users.iter().map(String::as_str).collect();
-    let (first, others) = members.split_at(members.len().min(500));
-    let mut admin = commission.admin()?;
-    admin.create_group(&group, "load", first).await.context("the group could not be made")?;
-    for some in others.chunks(500) {
-        admin.join_group(&group, "load", some).await.context("members could not be added")?;
-    }
+    commission.admin()?.create_group(&group, "load", &members).await.context("the group could not be made")?;
 
     let receivers = u64::try_from(args.members - 1)?;
     let sleepers: Vec<Arc<Sleeper>> = users.iter().map(|_| Arc::default()).collect();

@@ -105,9 +105,7 @@ impl Hub {
             | Request::GroupsOf { user, .. }
             | Request::Blacklist(user)
             | Request::Settings { user, .. } => routes.message_node(user),
-            Request::Group { app, group } | Request::IsMember { app, group, .. } => {
-                routes.message_node_of(app, group.as_str())
-            }
+            Request::Group { app, group } => routes.message_node_of(app, group.as_str()),
             Request::BlockedUsers { app, .. } => routes.message_node_of(app, ""),
             Request::Archived(partition) => routes.owner(*partition),
             // It is for a node, not for whoever the routes name.

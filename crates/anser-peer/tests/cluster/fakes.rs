@@ -191,10 +191,6 @@ impl DirectoryService for FakeMessages {
         self.note(format!("group {group}"), Some(GroupProfile { name: group.to_string(), ..GroupProfile::default() }))
     }
 
-    fn is_member(&self, _: &AppKey, _: &TargetId, user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
-        self.note(format!("is {user} a member"), true)
-    }
-
     fn groups_of(
         &self,
         user: &UserKey,

@@ -215,10 +215,6 @@ impl DirectoryService for Fakes {
         })))
     }
 
-    fn is_member(&self, _app: &AppKey, _group: &TargetId, _user: &UserId) -> BoxFuture<'_, Result<bool, Refusal>> {
-        unasked()
-    }
-
     fn groups_of(
         &self,
         user: &UserKey,

@@ -74,8 +74,10 @@ pub(super) fn mailbox(show: &Shown, mailbox: Arc<RedisMailbox>) {
 
 /// The other nodes, once this one talks to them.
 pub(super) fn others(show: &Shown, peer: &Arc<PeerNode>, has_message: bool) {
-    let others = Arc::clone(peer);
-    show.health.add("message nodes", Weight::Needed, move || missing(&others, has_message));
+    if !has_message {
+        let others = Arc::clone(peer);
+        show.health.add("message nodes", Weight::Needed, move || missing(&others));
+    }
     let others = Arc::clone(peer);
     show.health.add("other nodes", Weight::Wished, move || cut(&others));
     let others = Arc::clone(peer);
@@ -97,12 +99,9 @@ pub(super) fn others(show: &Shown, peer: &Arc<PeerNode>, has_message: bool) {
 }
 
 /// A node without the message role can do nothing while it reaches none that has it.
-fn missing(peer: &PeerNode, has_message: bool) -> Option<String> {
+fn missing(peer: &PeerNode) -> Option<String> {
     let routes = peer.routes();
     let mut others = routes.members().iter().filter(|member| member.roles.has(Role::Message)).peekable();
-    if has_message {
-        return None;
-    }
     if others.peek().is_none() {
         return Some("none is in the list of members".to_owned());
     }

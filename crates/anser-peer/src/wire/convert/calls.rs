@@ -2,7 +2,7 @@
 
 use anser_cluster::{Command, HistoryRead, PullRequest, Recall, RecallTarget};
 use anser_types::record::{Body, Record, RosterRecord, UserRecord};
-use anser_types::{ConnectionId, DeviceId, NodeId, Position, TargetId, Timestamp, UserId, UserKey};
+use anser_types::{ConnectionId, DeviceId, NodeId, Position, TargetId, Timestamp, UserKey};
 
 use super::words::{
     Drafted, body_record, conversation_from, conversation_kind, conversation_to, count_of, need, uid_from, uid_to,
@@ -37,8 +37,9 @@ pub(super) fn to_wire(request: &Request) -> proto::Request {
         Request::Online(user) => Asked::Online(user_of(user)),
         Request::SignInView(user) => Asked::SignInView(user_of(user)),
         Request::User(user) => Asked::User(user_of(user)),
-        Request::Group { app, group } => Asked::Group(group_to(app.as_str(), group, "")),
-        Request::IsMember { app, group, user } => Asked::IsMember(group_to(app.as_str(), group, user.as_str())),
+        Request::Group { app, group } => {
+            Asked::Group(proto::Group { app: app.as_str().to_owned(), group: group.as_str().to_owned() })
+        }
         Request::GroupsOf { user, after, count } => Asked::GroupsOf(proto::GroupsOf {
             user: user_to(user),
             after: after.as_ref().map(|after| after.as_str().to_owned()),
@@ -89,11 +90,6 @@ pub(super) fn from_wire(request: proto::Request) -> Result<Request, WireError> {
         Asked::SignInView(user) => Request::SignInView(user_key(Some(user))?),
         Asked::User(user) => Request::User(user_key(Some(user))?),
         Asked::Group(group) => Request::Group { app: app_key(&group.app)?, group: TargetId::new(&group.group)? },
-        Asked::IsMember(group) => Request::IsMember {
-            app: app_key(&group.app)?,
-            group: TargetId::new(&group.group)?,
-            user: UserId::new(&group.user)?,
-        },
         Asked::GroupsOf(groups) => Request::GroupsOf {
             user: user_key(groups.user)?,
             after: groups.after.map(|after| TargetId::new(&after)).transpose()?,
@@ -169,8 +165,4 @@ fn presence_to(user: &UserKey, node: NodeId, connection: ConnectionId) -> proto:
 
 fn presence_from(presence: proto::Presence) -> Result<(UserKey, NodeId, ConnectionId), WireError> {
     Ok((user_key(presence.user)?, NodeId(presence.node), ConnectionId(presence.connection)))
-}
-
-fn group_to(app: &str, group: &TargetId, user: &str) -> proto::Group {
-    proto::Group { app: app.to_owned(), group: group.as_str().to_owned(), user: user.to_owned() }
 }

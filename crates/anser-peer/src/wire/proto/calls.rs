@@ -38,8 +38,6 @@ pub(in crate::wire) enum Asked {
     User(UserKey),
     #[prost(message, tag = "12")]
     Group(Group),
-    #[prost(message, tag = "13")]
-    IsMember(Group),
     #[prost(message, tag = "14")]
     GroupsOf(GroupsOf),
     #[prost(message, tag = "15")]
@@ -118,9 +116,6 @@ pub(in crate::wire) struct Group {
     pub(in crate::wire) app: String,
     #[prost(string, tag = "2")]
     pub(in crate::wire) group: String,
-    /// Whose membership is asked for.
-    #[prost(string, tag = "3")]
-    pub(in crate::wire) user: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -218,7 +218,6 @@ fn requests() -> Vec<Request> {
         Request::SignInView(bob()),
         Request::User(bob()),
         Request::Group { app: app(), group: group() },
-        Request::IsMember { app: app(), group: group(), user: id("bob") },
         Request::GroupsOf { user: bob(), after: Some(group()), count: 10 },
         Request::Blacklist(bob()),
         Request::BlockedUsers { app: app(), now: TIME },

@@ -301,7 +301,6 @@ fn request() -> BoxedStrategy<Request> {
         user().prop_map(Request::SignInView),
         user().prop_map(Request::User),
         (app(), target()).prop_map(|(app, group)| Request::Group { app, group }),
-        (app(), target(), user_id()).prop_map(|(app, group, user)| Request::IsMember { app, group, user }),
         (user(), option::of(target()), count()).prop_map(|(user, after, count)| Request::GroupsOf {
             user,
             after,
