@@ -53,7 +53,7 @@ fuzz_one() {
         find "$found" -type f | tail -n +$((max + 1)) | xargs -r rm -f
     fi
     local status=0
-    "$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
+    "$binary" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
         -artifact_prefix="$here/artifacts/$target-" "$found" "$here/corpus/$target" >"$found.log" 2>&1 || status=$?
     {
         echo "$target"

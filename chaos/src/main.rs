@@ -43,7 +43,7 @@ struct Arguments {
     /// Kafka brokers: 1 or 3.
     #[arg(long, default_value_t = 3)]
     brokers: u16,
-    /// Redis: single or replica.
+    /// Redis: single, replica or cluster.
     #[arg(long, default_value = "replica")]
     redis: String,
     /// How many users chat.
@@ -96,7 +96,8 @@ impl Arguments {
         let redis = match self.redis.as_str() {
             "single" => RedisShape::Single,
             "replica" => RedisShape::Replica,
-            other => anyhow::bail!("--redis takes single or replica, not {other}"),
+            "cluster" => RedisShape::Cluster,
+            other => anyhow::bail!("--redis takes single, replica or cluster, not {other}"),
         };
         Ok(Shape { kafka: Some(kafka), redis: Some(redis), ..Shape::default() })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anser_cluster::{BoxFuture, Claims, Forward, Forwarded, OwnerService, PeerService, Refusal};
-use anser_message::{Clock, Cluster, MessageConfig, MessageHandle, MessageRole, RoleError};
+use anser_message::{Clock, Cluster, MessageConfig, MessageHandle, MessageRole, Outside, RoleError};
 use anser_types::{NodeId, PartitionId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -66,22 +66,15 @@ impl SimNode {
         } else {
             Arc::new(move || Timestamp(clock.now().0 + ahead_ms))
         };
-        let (role, handle) = match among {
-            None => MessageRole::new("sim", config, fakes.backends(), access.clone(), clock),
-            Some(among) => {
-                let (directory, asks_nobody) = (Arc::clone(&among.directory), among.asks_nobody);
-                let peers = Peers { me: among.id, access: access.clone(), directory, asks_nobody };
-                let cluster = Cluster { me: among.id, peers: Arc::new(peers) };
-                MessageRole::in_cluster(
-                    &among.name,
-                    config,
-                    fakes.backends_of(among.id),
-                    access.clone(),
-                    clock,
-                    cluster,
-                )
-            }
-        };
+        let cluster = among.map(|among| {
+            let (directory, asks_nobody) = (Arc::clone(&among.directory), among.asks_nobody);
+            let peers = Peers { me: among.id, access: access.clone(), directory, asks_nobody };
+            Cluster { me: among.id, peers: Arc::new(peers) }
+        });
+        let backends = among.map_or_else(|| fakes.backends(), |among| fakes.backends_of(among.id));
+        let outside = Outside { backends, access: access.clone(), clock, cluster };
+        let name = among.map_or("sim", |among| &among.name);
+        let (role, handle) = MessageRole::new(name, config, outside);
         let (ready, is_ready) = oneshot::channel();
         let parts = role.into_tasks(ready);
         let (mut tasks, gate) = (JoinSet::new(), Arc::new(Gate::default()));

@@ -53,6 +53,18 @@ module.exports = {
     assert.deepEqual(one.shown, []);
   },
 
+  'what the backend sends, with settings for the notification, is shown online and to who comes later': async stage => {
+    const { bob, b } = await two(stage);
+    const fields = { fromUserId: 'boss', toUserId: bob, objectName: 'RC:TxtMsg', pushContent: 'p', pushData: 'd' };
+    const pushExt = JSON.stringify({ title: 't', pushConfigs: [{ HW: { channelId: 'c' } }], templateId: '7' });
+    const publish = async text => (await stage.backend.call('/message/private/publish', { ...fields, content: JSON.stringify({ content: text }), pushExt })).messageUIDs[0].messageUID;
+    assert.equal((await b.sees(await publish('online'))).text, 'online');
+    await b.disconnect();
+    const later = await publish('later');
+    const again = await stage.online(bob);
+    assert.equal((await again.sees(later)).text, 'later');
+  },
+
   'history gives both sides of a conversation, newest first': async stage => {
     const { alice, bob, a, b } = await two(stage);
     const sent = [];

@@ -114,11 +114,11 @@ async fn open(
         Ok(Ok(session)) => Some(session),
         Ok(Err(HandshakeError::Answered | HandshakeError::Denied)) => None,
         Err(_) => {
-            registry.metrics.no_sign_in("too_slow");
+            registry.metrics.sign_in_ended("too_slow");
             None
         }
         Ok(Err(error)) => {
-            registry.metrics.no_sign_in("broken_off");
+            registry.metrics.sign_in_ended("broken_off");
             tracing::debug!(%error, "no sign-in");
             None
         }

@@ -134,16 +134,16 @@ impl AccessMetrics {
         self.queries.get_or_create(&[("kind", kind)]).inc();
     }
 
-    pub(crate) fn no_sign_in(&self, why: &'static str) {
-        self.sign_ins.get_or_create(&[("result", why)]).inc();
+    pub(crate) fn sign_in_ended(&self, result: &'static str) {
+        self.sign_ins.get_or_create(&[("result", result)]).inc();
     }
 
     pub(crate) fn signed_in(&self) {
-        self.no_sign_in("accepted");
+        self.sign_in_ended("accepted");
     }
 
     pub(crate) fn sign_in_denied(&self, denial: Denial) {
-        self.no_sign_in(match denial {
+        self.sign_in_ended(match denial {
             Denial::NotNow => "unavailable",
             Denial::Refused(ConnAckStatus::AppRejected) => "unknown_app",
             Denial::Refused(ConnAckStatus::TokenIncorrect) => "token_incorrect",

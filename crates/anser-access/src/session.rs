@@ -106,11 +106,8 @@ impl Session {
             self.terminal.handle(Event::Frame(frame), now, &mut shell);
         }
         self.hand_over(&mut scratch);
+        self.close_if(close, CloseCode::NORMAL, &mut scratch);
         self.unsent.put(&mut scratch.out);
-        if let Some(close) = close {
-            self.begin_close(close, CloseCode::NORMAL, &mut scratch);
-            self.unsent.put(&mut scratch.out);
-        }
         scratch.give_back();
     }
 

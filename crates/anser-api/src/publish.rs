@@ -1,10 +1,11 @@
 //! One request, several messages: what all endpoints that publish have in common.
 
 use anser_cluster::{Accepted, Outcome, Refusal, ServerPublish};
+use anser_rmtp::body::PushExtra;
 use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, UserId};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, fields};
 use crate::call::{Call, Switch, check_length};
@@ -99,12 +100,31 @@ fn extras(call: &Call<'_>) -> Result<Option<Box<Extras>>, ApiError> {
     let extras = Extras {
         push_text: text("pushContent")?,
         push_data: text("pushData")?,
-        push_ext: text("pushExt")?,
+        push_ext: push_ext(text("pushExt")?.as_deref())?,
         extra_content: text("extraContent")?,
         bus_channel: text("busChannel")?,
         ..Extras::default()
     };
     Ok((extras != Extras::default()).then(|| Box::new(extras)))
+}
+
+/// Settings of the notification: JSON here, and a message of the protocol to clients.
+fn push_ext(text: Option<&[u8]>) -> Result<Option<Bytes>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = |_| ApiError::parameter("pushExt", "is no JSON object");
+    let settings: Map<String, Value> = serde_json::from_slice(text).map_err(wrong)?;
+    let text_of = |name: &str| match settings.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => Some(other.to_string()),
+    };
+    let settings = PushExtra {
+        title: text_of("title"),
+        push_id: text_of("pushId"),
+        push_configs: text_of("pushConfigs"),
+        template_id: text_of("templateId"),
+    };
+    Ok(Some(settings.to_bytes()))
 }
 
 /// Publishes a draft to each target, several at a time, and waits until every one of them is durable or refused.

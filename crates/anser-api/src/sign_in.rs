@@ -35,7 +35,8 @@ pub(crate) async fn unblock(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErr
 pub(crate) async fn expire_tokens(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let users = call.users("userId", USERS_MAX)?;
     let time = call.number("time")?.ok_or_else(|| ApiError::parameter("time", "is missing"))?;
-    let before = Timestamp(time);
+    // Later ones would be void when they are made.
+    let before = Timestamp(time).min(call.now);
     change(api, call, users, &UserChange::TokensVoid { before }, Some(SignOut::TokensVoid { before })).await
 }
 

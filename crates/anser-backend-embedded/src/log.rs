@@ -35,6 +35,7 @@ mod shared;
 mod trim;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use anser_backend::{AppendError, Bounds, BoxFuture, LogReader, MessageLog, ReadError};
@@ -138,6 +139,11 @@ impl SegmentLog {
         self.shared.segments.read().iter().map(|index| u64::from(index.file_end)).sum()
     }
 
+    /// Whether the newest commit found no room on the disk.
+    pub fn is_full(&self) -> bool {
+        self.shared.is_full.load(Ordering::Relaxed)
+    }
+
     /// How many bytes of appends wait or are under way; about [`LogConfig::queue_bytes_max`] at most.
     pub fn waiting_bytes(&self) -> usize {
         self.queue.bytes()
@@ -203,6 +209,7 @@ fn assemble(
         folder,
         segments: RwLock::new(Segments { whole: opened.whole, active: opened.active }),
         trimming: Mutex::new(()),
+        is_full: AtomicBool::new(false),
         failure: watch::Sender::new(None),
     });
     let queue = Arc::new(AppendQueue::new(config.queue_bytes_max));

@@ -67,13 +67,6 @@ pub enum OpenError {
     },
 }
 
-impl OpenError {
-    /// Whether the same call may succeed later without anybody doing anything.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Schema(SchemaError::Unavailable(_)))
-    }
-}
-
 impl From<GatewayError> for OpenError {
     fn from(error: GatewayError) -> Self {
         Self::Schema(error.into())

@@ -76,11 +76,6 @@ impl SetupError {
             other => other,
         }
     }
-
-    /// Whether the same call may succeed later.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
 }
 
 struct Listed<'a>(&'a [Weakness]);

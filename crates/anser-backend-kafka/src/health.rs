@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use anser_runtime::Seldom;
 use parking_lot::Mutex;
+
+static COMPLAINTS: Seldom = Seldom::new();
 
 /// How a [`KafkaLog`](crate::KafkaLog) is doing, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,7 +50,9 @@ impl Health {
     }
 
     pub(crate) fn note_error(&self, what: String) {
-        tracing::debug!(error = what, "kafka complains");
+        if let Some(unsaid) = COMPLAINTS.due() {
+            tracing::warn!(error = what, unsaid, "kafka complains");
+        }
         self.errors.fetch_add(1, Ordering::Relaxed);
         *self.last_error.lock() = Some(what);
     }

@@ -103,7 +103,7 @@ impl fmt::Debug for RedisConfig {
 
 impl RedisConfig {
     /// What is wrong with the settings, if anything.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), &'static str> {
         if self.addresses.is_empty() {
             return Err("no address is given");
         }

@@ -52,7 +52,9 @@ pub struct RedisMailbox {
     config: Arc<RedisConfig>,
     keys: Keys,
     scripts: Arc<Scripts>,
-    /// For how long the keys of a user are kept, in milliseconds.
+    /// For how long entries are kept, in milliseconds.
+    retention_ms: u64,
+    /// For how long the keys of a user are, in milliseconds.
     keep_ms: String,
     clock: Now,
     writes: Link,
@@ -80,6 +82,7 @@ impl RedisMailbox {
     pub(crate) fn new(store: &RedisStore, retention_ms: u64, clock: Clock, handle: u64) -> Self {
         let (config, keys) = (Arc::clone(&store.config), store.keys.clone());
         Self {
+            retention_ms,
             keep_ms: number(retention_ms.saturating_add(KEEP_MARGIN_MS)),
             clock: Box::new(move || clock.now()),
             writes: store.new_link(),
@@ -200,6 +203,8 @@ impl RedisMailbox {
         commands.cmd("ZADD").arg(&key).arg("GT").arg(number(cursor.0)).arg(device.as_str());
         commands.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-CURSORS_MAX - 1);
         commands.cmd("PEXPIRE").arg(&key).arg(&self.keep_ms);
+        // Who goes on reading goes on being where they are, also if nothing comes for them.
+        commands.cmd("PEXPIRE").arg(self.keys.state(user)).arg(&self.keep_ms);
         Ok(self.writes.pipeline("set_cursor", &commands).await.map(drop)?)
     }
 
@@ -211,12 +216,12 @@ impl RedisMailbox {
     }
 
     async fn expire_all(&self, time: Timestamp) -> Result<(), StoreError> {
-        let time = number(time.0);
+        let (time, retention_ms) = (number(time.0), number(self.retention_ms));
         let buckets = (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()).map(|bucket| Ok(BucketId(bucket)));
         futures_util::stream::iter(buckets)
             .try_for_each_concurrent(BUCKETS_AT_ONCE, |bucket| {
-                let (key, args) = ([self.keys.bucket(bucket)], [b"expired".as_slice(), time.as_bytes()]);
-                async move { self.writes.eval(&self.scripts.raise, &key, &args).await.map(drop) }
+                let (key, args) = ([self.keys.bucket(bucket)], [time.as_bytes(), retention_ms.as_bytes()]);
+                async move { self.writes.eval(&self.scripts.expire, &key, &args).await.map(drop) }
             })
             .await
             .map_err(StoreError::from)

@@ -30,13 +30,6 @@ pub enum AppendError {
     Refused(&'static str),
 }
 
-impl AppendError {
-    /// Whether the same call may succeed later, with nothing appended so far.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full)
-    }
-}
-
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

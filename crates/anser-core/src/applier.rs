@@ -93,6 +93,8 @@ impl Derived {
             Some(Effect::Read { until }) => {
                 let user = UserKey::new(message.app.clone(), message.sender.clone());
                 let conversation = Conversation::new(message.kind, message.target.clone());
+                // Nobody has read what was not sent yet.
+                let until = until.min(message.sent);
                 self.push(committed, &user.clone(), MailboxRow::Read { user, conversation, until });
             }
             Some(Effect::Recall { uid, sent }) => self.add_recall(message, (uid, sent), committed),

@@ -362,7 +362,7 @@ impl Archiver {
         self.remove_if_done(seat.partition);
     }
 
-    /// One that fails for long takes no room from the others, but that of its batch.
+    /// One that fails for long takes no room from others that need it: first it lets go of what waits, then of its batch.
     fn failed(&mut self, seat: Seat, effects: &mut Vec<Effect>) {
         let is_tight = !self.may_read();
         let Some(partition) = self.at(seat) else {
@@ -375,7 +375,10 @@ impl Archiver {
         }
         effects.push(Effect::Pause(seat, partition.pause()));
         if is_tight && partition.is_stuck() {
-            let bytes = partition.let_go_of_waiting();
+            let bytes = match partition.let_go_of_waiting() {
+                0 => partition.start_over(),
+                bytes => bytes,
+            };
             self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
             self.reading.close_if_of(seat.partition);
         }

@@ -6,7 +6,7 @@
 mod parked;
 mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -102,8 +102,7 @@ pub(crate) struct Applier {
     withheld: BTreeMap<PartitionId, Withheld>,
     rolled_back: Arc<RolledBack>,
     parked: Parked,
-    /// Users of messages that were applied before: whoever applied them may have died before telling their terminals, or has not learnt
-    /// that it did.
+    /// Users of replayed messages that were applied before: whoever applied them may have died before telling their terminals.
     untold: BTreeSet<UserKey>,
 }
 
@@ -254,6 +253,9 @@ impl Applier {
         let write = |batch| write_bucket(&*self.backends.mailbox, &self.metrics, batch);
         let writes: Vec<_> = batches.iter().map(write).collect();
         let all_written: Vec<Written> = stream::iter(writes).buffered(BUCKETS_AT_ONCE).try_collect().await?;
+        let replayed = records.iter().filter(|record| record.replayed);
+        let replayed: HashSet<_> = replayed.map(|record| (record.partition, record.offset)).collect();
+        let mut untold = BTreeSet::new();
         for (batch, written) in batches.iter().zip(&all_written) {
             self.suspend_refused(written);
             if let Some(error) = &written.damaged {
@@ -261,12 +263,10 @@ impl Applier {
             }
             for (part, placed) in batch.parts.iter().zip(&written.placed) {
                 placements.note(part, placed);
-                self.note_untold(part, placed);
+                self.note_untold(part, placed, &replayed, &mut untold);
             }
         }
-        if !records.iter().any(|record| record.replayed) {
-            self.tell_untold().await?;
-        }
+        self.have_look(untold).await?;
         let mailbox = Arc::clone(&self.backends.mailbox);
         for (partition, mark) in derived.into_marks() {
             // Of a partition that was rolled back meanwhile, not everything is applied.
@@ -418,20 +418,31 @@ impl Applier {
         }
     }
 
-    /// Notes whose entries were there already, so that it is not known where they went: a replay meets such, and a call that was
-    /// repeated because its answer was lost.
-    fn note_untold(&mut self, part: &PartitionRows, placed: &[Option<Placed>]) {
-        for ((_, row), placed) in part.rows.iter().zip(placed) {
+    /// Notes whose entries were there already, so that it is not known where they went: a replay meets many such, who may wait until it
+    /// ends; a call that was repeated because its answer was lost meets some.
+    fn note_untold(
+        &mut self,
+        part: &PartitionRows,
+        placed: &[Option<Placed>],
+        replayed: &HashSet<(PartitionId, Offset)>,
+        now: &mut BTreeSet<UserKey>,
+    ) {
+        for ((offset, row), placed) in part.rows.iter().zip(placed) {
             if let (MailboxRow::Entry(entry), None) = (row, placed) {
-                self.untold.insert(entry.user.clone());
+                let untold = if replayed.contains(&(part.partition, *offset)) { &mut self.untold } else { &mut *now };
+                untold.insert(entry.user.clone());
             }
         }
     }
 
-    /// Tells the terminals of those users to look, each once.
     async fn tell_untold(&mut self) -> Result<(), StoreError> {
         let users = std::mem::take(&mut self.untold);
-        let this = &*self;
+        self.have_look(users).await
+    }
+
+    /// Tells the terminals of users to look, each once.
+    async fn have_look(&self, users: BTreeSet<UserKey>) -> Result<(), StoreError> {
+        let this = self;
         let heads = stream::iter(users).map(|user| async move {
             let head = this.head_of(&user).await;
             head.map(|head| (user, head))

@@ -32,7 +32,8 @@ pub struct MessageConfig {
     /// The most readers to whom a message is fitted: it gets a time above all that they have, so that terminals which are up to
     /// date can be shown it directly. With more readers some pull it instead. 0 fits no message. Default 64. Since 0.1.
     pub fitted_readers_max: usize,
-    /// How long messages wait for terminals that are away. Default 7. Since 0.1.
+    /// How long messages wait for terminals that are away. At least 1; the same at all message nodes of a cluster, where the shortest
+    /// counts. Default 7. Since 0.1.
     pub offline_days: u64,
     /// How long history keeps messages. Default 180. Of several nodes `cluster.hbase.history_ttl_days` says so instead. Since 0.1.
     pub history_days: u64,
@@ -78,6 +79,9 @@ impl MessageConfig {
             return Err(format!(
                 "message_bytes_max: at most {CONTENT_BYTES_MAX}, or a message would not fit into a record of the log"
             ));
+        }
+        if self.offline_days == 0 {
+            return Err("offline_days: at least 1, or messages would be gone before anybody reads them".to_owned());
         }
         Ok(())
     }

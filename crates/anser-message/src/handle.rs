@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use anser_cluster::{
@@ -20,7 +21,7 @@ use crate::event_loop::{Answer, Input};
 use crate::metrics::MessageMetrics;
 use crate::ownership::{FromPeer, PeerInbox};
 use crate::progress::{PartitionState, Progress};
-use crate::reads::storage;
+use crate::reads::unavailable;
 use crate::role::{Backends, Clock};
 use crate::sign_in_views::SignInViews;
 use crate::troubles::Trouble;
@@ -46,7 +47,8 @@ pub(crate) struct HandleWires {
 
 /// A cheap handle of the message role: publishes and calls go to its loop, reads to the tables.
 pub struct MessageHandle {
-    inputs: parking::Closable<mpsc::Sender<Input>>,
+    /// None once it is closed.
+    inputs: RwLock<Option<mpsc::Sender<Input>>>,
     peer_inbox: Arc<PeerInbox>,
     pub(crate) backends: Backends,
     access: Arc<dyn AccessService>,
@@ -59,29 +61,6 @@ pub struct MessageHandle {
     pub(crate) sign_in_views: Option<Arc<SignInViews>>,
 }
 
-/// A sender that can be dropped while others still hold the handle.
-mod parking {
-    use std::sync::RwLock;
-
-    pub(super) struct Closable<T>(RwLock<Option<T>>);
-
-    impl<T: Clone> Closable<T> {
-        pub(super) const fn new(value: T) -> Self {
-            Self(RwLock::new(Some(value)))
-        }
-
-        pub(super) fn get(&self) -> Option<T> {
-            self.0.read().ok().and_then(|value| value.clone())
-        }
-
-        pub(super) fn close(&self) {
-            if let Ok(mut value) = self.0.write() {
-                *value = None;
-            }
-        }
-    }
-}
-
 impl std::fmt::Debug for MessageHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MessageHandle").finish_non_exhaustive()
@@ -92,7 +71,7 @@ impl MessageHandle {
     pub(crate) fn new(wires: HandleWires, limits: Limits) -> Self {
         let HandleWires { inputs, peer_inbox, backends, access, clock, progress, metrics, peers, sign_in_views } =
             wires;
-        let inputs = parking::Closable::new(inputs);
+        let inputs = RwLock::new(Some(inputs));
         Self { inputs, peer_inbox, backends, access, clock, limits, progress, metrics, peers, sign_in_views }
     }
 
@@ -119,7 +98,7 @@ impl MessageHandle {
     /// Takes nothing more: the loop ends when what it has is done, the applier after it, and then the archiver. Later calls are refused as
     /// retryable.
     pub fn close(&self) {
-        self.inputs.close();
+        *self.inputs.write() = None;
     }
 
     /// Returns when this node owns no partition any more.
@@ -127,27 +106,35 @@ impl MessageHandle {
         self.peer_inbox.released().await;
     }
 
-    async fn ask(&self, input: Input, answer: oneshot::Receiver<Answer>) -> Result<Answer, Refusal> {
-        let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
-        inputs.send(input).await.map_err(|_| Refusal::UNAVAILABLE)?;
-        drop(inputs);
-        answer.await.map_err(|_| Refusal::UNAVAILABLE)
+    fn inputs(&self) -> Option<mpsc::Sender<Input>> {
+        self.inputs.read().clone()
     }
 
-    /// Publishes for the server. While its partition is being taken over, or the log is full, it is tried again: nothing of it is
-    /// in the log then.
-    async fn publish_with_patience(&self, publish: ServerPublish, origin: Origin) -> Outcome {
+    /// Has the loop take something, when there is room.
+    async fn put(&self, input: Input) -> Result<(), Refusal> {
+        let inputs = self.inputs().ok_or(Refusal::UNAVAILABLE)?;
+        inputs.send(input).await.map_err(|_| Refusal::UNAVAILABLE)
+    }
+
+    /// Asks the loop until it has decided. While the partition is being taken over, or the log is full, it is asked again, for a while: nothing
+    /// of it is in the log then.
+    async fn ask_with_patience(&self, input: impl Fn(oneshot::Sender<Answer>) -> Input) -> Result<Answer, Refusal> {
         let mut waited = Duration::ZERO;
         loop {
             let (answer, outcome) = oneshot::channel();
-            let draft = Draft::from_server(publish.clone(), origin, Ticket::None);
-            let answer = self.ask(Input::Draft(Box::new(draft), answer), outcome).await?;
+            self.put(input(answer)).await?;
+            let answer = outcome.await.map_err(|_| Refusal::UNAVAILABLE)?;
             if answer.outcome != Err(Refusal::UNAVAILABLE) || waited >= TRIES {
-                return answer.outcome;
+                return Ok(answer);
             }
             tokio::time::sleep(PAUSE).await;
             waited += PAUSE;
         }
+    }
+
+    async fn publish_with_patience(&self, publish: ServerPublish, origin: Origin) -> Outcome {
+        let draft = || Box::new(Draft::from_server(publish.clone(), origin, Ticket::None));
+        self.ask_with_patience(|answer| Input::Draft(draft(), answer)).await?.outcome
     }
 
     async fn run_command(&self, command: Command) -> Result<Timestamp, Refusal> {
@@ -156,23 +143,10 @@ impl MessageHandle {
             Command::Roster { subject, change } => Body::Roster(RosterRecord { subject, time, change }),
             Command::User { user, change } => Body::User(UserRecord { user, time, change }),
         };
-        let mut waited = Duration::ZERO;
-        loop {
-            let (answer, outcome) = oneshot::channel();
-            let answer = self.ask(Input::Command(body.clone(), answer), outcome).await?;
-            match answer.outcome {
-                // Its partition is being taken over, or the log is full. A repeat changes nothing that is changed already.
-                Err(Refusal::UNAVAILABLE) if waited < TRIES => {
-                    tokio::time::sleep(PAUSE).await;
-                    waited += PAUSE;
-                }
-                Err(refusal) => return Err(refusal),
-                Ok(accepted) => {
-                    self.wait_for_tables(&answer).await?;
-                    return Ok(accepted.sent);
-                }
-            }
-        }
+        let answer = self.ask_with_patience(|answer| Input::Command(body.clone(), answer)).await?;
+        let accepted = answer.outcome?;
+        self.wait_for_tables(&answer).await?;
+        Ok(accepted.sent)
     }
 
     /// Waits until the tables have a change, so that whoever is told of it can read it. Refused as retryable if that takes too
@@ -201,10 +175,8 @@ impl MessageHandle {
 
     /// Waits until what is durable now is in the timelines.
     pub(crate) async fn wait_applied(&self) -> Result<(), Refusal> {
-        let inputs = self.inputs.get().ok_or(Refusal::UNAVAILABLE)?;
         let (done, applied) = oneshot::channel();
-        inputs.send(Input::Applied(done)).await.map_err(|_| Refusal::UNAVAILABLE)?;
-        drop(inputs);
+        self.put(Input::Applied(done)).await?;
         applied.await.map_err(|_| Refusal::UNAVAILABLE)
     }
 
@@ -231,7 +203,7 @@ impl MessageHandle {
 
 impl MessageService for MessageHandle {
     fn publish(&self, publishes: Vec<Publish>, way: Way) {
-        let Some(inputs) = self.inputs.get() else {
+        let Some(inputs) = self.inputs() else {
             self.access.settle(publishes.iter().map(Publish::refused).collect());
             return;
         };
@@ -282,17 +254,17 @@ impl MessageService for MessageHandle {
         connection: ConnectionId,
     ) -> BoxFuture<'_, Result<Online, Refusal>> {
         let noted = self.backends.mailbox.set_online(user, node, connection);
-        Box::pin(async move { noted.await.map_err(storage) })
+        Box::pin(async move { noted.await.map_err(unavailable) })
     }
 
     fn signed_out(&self, user: &UserKey, node: NodeId, connection: ConnectionId) -> BoxFuture<'_, Result<(), Refusal>> {
         let noted = self.backends.mailbox.set_offline(user, node, connection);
-        Box::pin(async move { noted.await.map_err(storage) })
+        Box::pin(async move { noted.await.map_err(unavailable) })
     }
 
     fn online(&self, user: &UserKey) -> BoxFuture<'_, Result<Online, Refusal>> {
         let known = self.backends.mailbox.online(user);
-        Box::pin(async move { known.await.map_err(storage) })
+        Box::pin(async move { known.await.map_err(unavailable) })
     }
 }
 

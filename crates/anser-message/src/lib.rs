@@ -36,5 +36,5 @@ pub use handle::MessageHandle;
 pub use metrics::MessageMetrics;
 pub use progress::PartitionState;
 pub use retention::LogRetention;
-pub use role::{Backends, Clock, Cluster, MessageRole, RoleError, RoleTask, RoleTasks};
+pub use role::{Backends, Clock, Cluster, MessageRole, Outside, RoleError, RoleTask, RoleTasks};
 pub use troubles::Trouble;

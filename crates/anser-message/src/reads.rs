@@ -74,7 +74,8 @@ impl MessageHandle {
         }
         // A terminal that has nothing yet is not worth a row.
         if let Some(device) = device.filter(|_| after > Position::START) {
-            self.backends.mailbox.set_cursor(&user, &device, after).await.map_err(unavailable)?;
+            // What was read is answered all the same.
+            self.backends.mailbox.set_cursor(&user, &device, after).await.map_err(unavailable).ok();
         }
         let mut next = page.entries.last().map(|entry| entry.position);
         let mut items = pull_items(page.entries, &page.recalled).map_err(damaged)?;

@@ -18,7 +18,8 @@ pub struct LogRetention {
 }
 
 impl MessageHandle {
-    /// Lets entries of timelines go that are older than their retention. Any node may do that for all of them, at any time.
+    /// Lets entries of timelines go that are older than their retention. Any node may do that for all of them, at any time: the mailbox of a
+    /// cluster goes by its own clock as well.
     pub async fn expire_timelines(&self) -> Result<(), StoreError> {
         self.backends.mailbox.expire((self.clock)().minus(self.limits.offline_retention_ms)).await
     }

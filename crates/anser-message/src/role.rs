@@ -111,7 +111,7 @@ pub enum RoleError {
     /// The archiver cannot go on.
     #[error("failed to archive")]
     Archive(#[from] ArchiverError),
-    /// The other task of the role has ended.
+    /// Another task of the role has ended.
     #[error("a task of the message role has ended")]
     Ended,
 }
@@ -139,11 +139,22 @@ impl RoleError {
 }
 
 /// What the role is connected to.
-struct Outside {
-    backends: Backends,
-    access: Arc<dyn AccessService>,
-    clock: Clock,
-    cluster: Option<Cluster>,
+pub struct Outside {
+    /// Its log and its tables.
+    pub backends: Backends,
+    /// Whoever has the terminals.
+    pub access: Arc<dyn AccessService>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The other nodes, of which some own what this one does not: it owns nothing until it is told so. A node by itself, without them, owns all
+    /// partitions.
+    pub cluster: Option<Cluster>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
 }
 
 /// The role before its tasks run.
@@ -158,7 +169,7 @@ pub struct MessageRole {
 pub struct RoleTasks {
     /// Decides.
     pub deciding: RoleTask,
-    /// Writes the mailbox, and tells who is online.
+    /// Writes the mailbox, and tells terminals.
     pub applying: RoleTask,
     /// Writes history and the directory.
     pub archiving: RoleTask,
@@ -174,31 +185,8 @@ impl std::fmt::Debug for RoleTasks {
 pub type RoleTask = std::pin::Pin<Box<dyn Future<Output = Result<(), RoleError>> + Send>>;
 
 impl MessageRole {
-    /// Builds the role of a node by itself, which owns all partitions. `name` is the node, in words for people; it goes into
-    /// claims.
-    pub fn new(
-        name: &str,
-        config: &MessageConfig,
-        backends: Backends,
-        access: Arc<dyn AccessService>,
-        clock: Clock,
-    ) -> (Self, Arc<MessageHandle>) {
-        Self::build(name, config, Outside { backends, access, clock, cluster: None })
-    }
-
-    /// Builds the role of one of several nodes. It owns nothing until it is told so.
-    pub fn in_cluster(
-        name: &str,
-        config: &MessageConfig,
-        backends: Backends,
-        access: Arc<dyn AccessService>,
-        clock: Clock,
-        cluster: Cluster,
-    ) -> (Self, Arc<MessageHandle>) {
-        Self::build(name, config, Outside { backends, access, clock, cluster: Some(cluster) })
-    }
-
-    fn build(name: &str, config: &MessageConfig, outside: Outside) -> (Self, Arc<MessageHandle>) {
+    /// Builds the role. `name` is the node, in words for people; it goes into claims.
+    pub fn new(name: &str, config: &MessageConfig, outside: Outside) -> (Self, Arc<MessageHandle>) {
         let Outside { backends, access, clock, cluster } = outside;
         let (inputs, input) = mpsc::channel::<Input>(INPUTS_MAX);
         let (to_applier, apply) = ToApplier::new();

@@ -30,7 +30,7 @@ use anser_runtime::{Clock, Drain, Tasks};
 
 use crate::ServeError;
 use crate::config::{Listen, NodeConfig};
-use crate::health::Health;
+use crate::health::{Health, Weight};
 use crate::metrics::Metrics;
 use crate::ready::Ready;
 
@@ -160,6 +160,10 @@ impl Outside<'_> {
         let parts = message::Parts { name: "node", backends, access: Arc::clone(&terminals), cluster: None };
         let message = message::start(config, parts, clock, tasks).await?;
         message.show(shown);
+        let log = Arc::clone(&storage.log);
+        shown
+            .health
+            .add("log", Weight::Wished, move || log.is_full().then(|| "there is no room on the disk".to_owned()));
         Retention::Alone(Arc::clone(&message.handle), Arc::clone(&storage.log)).start(tasks);
         let services = Services {
             messages: Arc::clone(&message.handle) as Arc<dyn MessageService>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anser_cluster::{AccessService, Arrival, BoxFuture, Deliver, Newcomer, Refusal, Settled, SignOut};
 use anser_types::{ConnectionId, NodeId, Position, Timestamp, UserKey};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -38,29 +39,27 @@ impl RoutedAccess {
         self.hub.terminals.as_ref().filter(|_| nodes.contains(&self.hub.me()))
     }
 
-    /// Where a message goes for one of its users.
-    fn places(&self, user: &UserKey, online: Option<&[NodeId]>) -> Nodes {
-        match online {
-            Some(nodes) => nodes.into(),
-            // Whoever is elsewhere than where navigation sends it misses a message that nobody keeps.
-            None => self.hub.routes().access_node(user).into_iter().collect(),
-        }
-    }
-
     async fn ask_online(&self, user: UserKey) -> Result<bool, Refusal> {
         let nodes = match self.hub.ask(Request::Online(user.clone())).await? {
             Answer::Nodes(nodes) => nodes,
             _ => return crate::messages::astray(),
         };
         let deadline = Instant::now() + self.hub.config.call_timeout;
-        for node in nodes {
-            // Of a node that has gone, the trace is left; it does not answer.
-            let answer = self.hub.ask_node(node, Request::IsOnline(user.clone()), deadline).await;
-            if matches!(answer, Ok(Ok(Answer::Flag(true)))) {
-                return Ok(true);
+        // Of a node that has gone, the trace is left.
+        let routes = self.hub.routes();
+        let here = nodes.into_iter().filter(|node| routes.member(*node).is_some());
+        let mut answers: FuturesUnordered<_> =
+            here.map(|node| self.hub.ask_node(node, Request::IsOnline(user.clone()), deadline)).collect();
+        let mut unknown = None;
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(Ok(Answer::Flag(true))) => return Ok(true),
+                Ok(Ok(_)) => {}
+                Ok(Err(refusal)) => unknown = Some(refusal),
+                Err(_) => unknown = Some(Refusal::UNAVAILABLE),
             }
         }
-        Ok(false)
+        unknown.map_or(Ok(false), Err)
     }
 }
 
@@ -88,8 +87,7 @@ impl AccessService for RoutedAccess {
         let Arrival { app, message, to } = arrival;
         let mut by_node: BTreeMap<NodeId, Vec<Deliver>> = BTreeMap::new();
         for deliver in to {
-            let user = UserKey::new(app.clone(), deliver.user.clone());
-            for node in self.places(&user, deliver.online.as_deref()) {
+            for node in self.nodes(deliver.online.as_deref()) {
                 by_node.entry(node).or_default().push(deliver.clone());
             }
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anser_backend::{ClientAddresses, Member, Membership, Roles, Spoken, StoreError};
+use anser_backend::{ClientAddresses, Member, Membership, Role, Roles, Spoken, StoreError};
 use anser_cluster::{AccessService, ConnectionIds, DirectoryService, MessageService, OwnerService};
 use anser_runtime::{Clock, Fate, Tasks};
 use anser_types::{LogId, NodeId, PartitionCount, Timestamp};
@@ -190,6 +190,13 @@ impl PeerNode {
     /// Whether there is a stream to a node.
     pub fn reaches(&self, node: NodeId) -> bool {
         self.hub.link(node).is_some_and(|link| link.is_up())
+    }
+
+    /// Whether there is another message node that goes on: it takes over what this one owns.
+    pub fn has_successor(&self) -> bool {
+        let routes = self.hub.routes();
+        let mut others = routes.members().iter().filter(|member| member.id != self.hub.me() && !member.draining);
+        others.any(|member| member.roles.has(Role::Message))
     }
 
     /// How many publishes of this node's connections wait for an outcome.

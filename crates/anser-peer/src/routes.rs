@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use anser_backend::{Member, Role};
 use anser_cluster::{Claims, NodeByPartition, Owners};
-use anser_core::navigation::{AccessNode, choose};
 use anser_types::{AppKey, Claim, NodeId, PartitionCount, PartitionId, UserKey};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -25,8 +24,7 @@ pub struct Routes {
     members: Vec<Member>,
     /// Nodes that take users' requests, with the hashes of their names.
     message: Vec<(u64, NodeId)>,
-    access: Vec<AccessNode>,
-    access_ids: Vec<NodeId>,
+    access: Vec<NodeId>,
     owners: Owners,
 }
 
@@ -57,14 +55,9 @@ impl Routes {
         let newest = newest_claims(claimed, owns);
         let present = |(partition, next): (PartitionId, &Option<NodeId>)| newest.get(&partition).copied().or(*next);
         let present = partitions.all().zip(next.iter()).map(present).collect();
-        let with_terminals: Vec<&Member> = members.iter().filter(|member| member.roles.has(Role::Access)).collect();
-        Self {
-            message: answering.iter().map(hashed).collect(),
-            access: with_terminals.iter().copied().map(access_node).collect(),
-            access_ids: with_terminals.iter().map(|member| member.id).collect(),
-            owners: Owners { present, next },
-            members,
-        }
+        let with_terminals = members.iter().filter(|member| member.roles.has(Role::Access));
+        let access = with_terminals.map(|member| member.id).collect();
+        Self { message: answering.iter().map(hashed).collect(), access, owners: Owners { present, next }, members }
     }
 
     /// The members, by name; of a node that was restarted, the newest run.
@@ -97,15 +90,9 @@ impl Routes {
         &self.owners
     }
 
-    /// The access node to which navigation would send a user of whom nothing is known.
-    pub fn access_node(&self, user: &UserKey) -> Option<NodeId> {
-        let choice = choose(&self.access, user, None)?;
-        self.access_ids.get(choice.node).copied()
-    }
-
     /// All nodes with terminals.
     pub fn access_nodes(&self) -> &[NodeId] {
-        &self.access_ids
+        &self.access
     }
 }
 
@@ -161,15 +148,6 @@ fn newest_by_name(members: &[Member]) -> Vec<Member> {
         }
     }
     by_name.into_values().cloned().collect()
-}
-
-fn access_node(member: &Member) -> AccessNode {
-    AccessNode {
-        name: member.name.clone(),
-        weight: member.weight,
-        users: member.connections,
-        draining: member.draining,
-    }
 }
 
 fn partition_hash(partition: PartitionId) -> u64 {

@@ -18,6 +18,7 @@ mod receipt;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod up_stream;
 
 pub use account::{
     Add2BlackListInput, BotInfo, BotInput, BotOutput, PullSubDataReq, PullSubDataResp, PullUserSettingInput,

@@ -86,11 +86,6 @@ impl ConnAckStatus {
         self as u8
     }
 
-    /// Whether the same sign-in may succeed later, or elsewhere, without any change to it.
-    pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Redirect)
-    }
-
     /// The nearest status that a client knows whose highest known code is `highest`.
     #[must_use]
     pub const fn understood_up_to(self, highest: u8) -> Self {

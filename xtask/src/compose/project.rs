@@ -13,7 +13,7 @@ use super::step::Steps;
 use crate::tools;
 
 const NAME: &str = "anser-check";
-const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
+const SCRIPT_LIMIT: Duration = Duration::from_secs(900);
 
 /// What must be given, or nothing starts.
 pub(super) const SECRETS: [&str; 3] = ["ANSER_APP_KEY", "ANSER_APP_SECRET", "ANSER_REDIS_PASSWORD"];

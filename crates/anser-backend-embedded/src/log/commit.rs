@@ -11,6 +11,7 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anser_backend::AppendError;
 use anser_types::{Offset, Timestamp};
@@ -262,6 +263,7 @@ impl Committer {
     fn acknowledge(&mut self, batch: &mut Vec<Append>, first_offsets: Vec<Offset>) {
         if self.full_since.take().is_some() {
             tracing::info!("the log has room again");
+            self.shared.is_full.store(false, Ordering::Relaxed);
         }
         self.queue.release(batch.iter().map(|append| append.frames_len).sum());
         for (append, first) in batch.drain(..).zip(first_offsets) {
@@ -275,6 +277,7 @@ impl Committer {
             tracing::error!(%error, "the log has no room: refusing appends until there is some");
         }
         self.full_since = Some((self.now)());
+        self.shared.is_full.store(true, Ordering::Relaxed);
     }
 
     /// Refuses the batch, and what came in behind it: it was sent in the belief that the batch would be before it.

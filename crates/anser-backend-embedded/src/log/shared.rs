@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anser_backend::{Bounds, ReadError};
 use anser_types::{Offset, PartitionId, Timestamp};
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) segments: RwLock<Segments>,
     /// Held by the one trim that may be under way.
     pub(super) trimming: Mutex<()>,
+    /// Whether the newest commit found no room.
+    pub(super) is_full: AtomicBool,
     /// Set once, when the log has failed for good.
     pub(super) failure: watch::Sender<Option<LogFailure>>,
 }

@@ -110,7 +110,10 @@ impl Group {
     pub(super) fn into_writes(self, bytes_max: usize) -> Option<GroupWrites> {
         let (app, name) = group_of(&self.subject).filter(|_| self.is_changed)?;
         let (before, after) = (by_user(&self.before), by_user(&self.view.members));
-        let users: BTreeSet<&UserId> = before.keys().chain(after.keys()).copied().collect();
+        let mut users: BTreeSet<&UserId> = before.keys().chain(after.keys()).copied().collect();
+        if let Members::Of(some) = &self.touched {
+            users.extend(some);
+        }
         let mut cells = Vec::new();
         let mut first = Vec::new();
         for user in users.into_iter().filter(|user| self.touched.has(user)) {

@@ -147,11 +147,12 @@ for _, part in ipairs(parts) do
 end
 
 -- The first write of a rebuild begins the bucket anew. Whoever has not begun that rebuild would write over what is to come.
-local rebuild, is_late = 0, false
+local rebuild, is_late, is_anew = 0, false, false
 for _, part in ipairs(parts) do
   rebuild = math.max(rebuild, part.rebuild)
 end
 if rebuild > bucket.rebuilt then
+  is_anew = true
   bucket.rebuilt = rebuild
   bucket.floor = begin_anew(bucket_key, rebuild, raised(tonumber(ARGV[1])))
   for _, mark in pairs(bucket.marks) do
@@ -164,6 +165,9 @@ end
 if is_late then
   return redis.error_reply('REBUILT the mailbox is being rebuilt, and the caller has not begun to replay for it')
 end
+
+-- Every bucket is begun with a life, and whatever applies to it notes the present one: one without any came back without anything.
+local is_lost = not (bucket.life or is_anew)
 
 -- The bucket came back without its newest writes if a mark is below what the caller wrote, or may have if the server lives anew.
 local is_behind = false
@@ -181,10 +185,11 @@ if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
   bucket.floor = math.max(bucket.floor, raised(floor))
   redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
 end
+if is_lost then
+  return redis.error_reply('LOST the store came back without anything of the bucket')
+end
 if is_behind then
-  -- Whatever writes to a bucket says in which life that was.
-  return redis.error_reply(bucket.life and 'ROLLED the store came back without its newest writes'
-    or 'LOST the store came back without anything of the bucket')
+  return redis.error_reply('ROLLED the store came back without its newest writes')
 end
 
 local users = {}

@@ -104,7 +104,7 @@ impl Fixture {
     fn live_anew(&self) {
         self.for_each_key(|_, connection, key| {
             if key.ends_with(b"}") {
-                redis::cmd("HDEL").arg(key).arg("life").exec(connection).unwrap();
+                redis::cmd("HSET").arg(key).arg("life").arg("of before").exec(connection).unwrap();
             }
         });
     }

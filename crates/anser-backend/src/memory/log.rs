@@ -239,7 +239,7 @@ mod tests {
         let log = MemoryLog::new(LogId(7), PartitionCount::EMBEDDED, || Timestamp(1));
         log.set_full(true);
         let refused = log.append(PartitionId(0), vec![Bytes::new()]).await.unwrap_err();
-        assert!(refused.is_retryable());
+        assert!(matches!(refused, AppendError::Full), "{refused:?}");
         log.set_full(false);
         assert_eq!(log.append(PartitionId(0), vec![Bytes::new()]).await.unwrap(), Offset(0));
     }

@@ -186,6 +186,19 @@ impl Partition {
         bytes
     }
 
+    /// Lets go of all that is in memory, also of a batch that cannot be written: it is asked anew where the tables stand, and the log is read
+    /// from there. Returns the bytes that are free again.
+    pub(super) fn start_over(&mut self) -> usize {
+        self.behind_since = self.oldest();
+        let bytes = self.bytes();
+        self.waiting.clear();
+        self.batch.clear();
+        self.is_urgent = false;
+        self.numbers = Numbers::default();
+        self.stage = Stage::Placing;
+        bytes
+    }
+
     /// Everything was read that the log had. Returns whether that is all that was accepted; an error if the log ends before
     /// what was archived.
     pub(super) fn catch_up(&mut self, partition: PartitionId) -> Result<bool, ArchiverError> {

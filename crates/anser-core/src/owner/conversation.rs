@@ -143,29 +143,24 @@ impl Conversation {
             Some(group) if group.next > offset => group.members_at(offset).map(|member| member.user.clone()).collect(),
             _ => self.members.clone(),
         };
-        recipients(Addressing {
-            kind: message.kind,
-            sender: &message.sender,
-            sender_copy: message.sender_copy,
-            target: &UserId::from(message.target.clone()),
-            to_users: message.to_users(),
-            members: &then,
-        })
+        recipients_of(message, message.to_users(), &then)
     }
 }
 
 /// Whom a message is for that is no matter of a roster; `None` if it is one.
 pub(super) fn named_recipients(message: &Message) -> Option<Arc<[UserId]>> {
     let is_named = matches!(message.kind, ConversationType::Private | ConversationType::System);
-    is_named.then(|| {
-        recipients(Addressing {
-            kind: message.kind,
-            sender: &message.sender,
-            sender_copy: message.sender_copy,
-            target: &UserId::from(message.target.clone()),
-            to_users: &[],
-            members: &[],
-        })
+    is_named.then(|| recipients_of(message, &[], &[]))
+}
+
+fn recipients_of(message: &Message, to_users: &[UserId], members: &[UserId]) -> Arc<[UserId]> {
+    recipients(Addressing {
+        kind: message.kind,
+        sender: &message.sender,
+        sender_copy: message.sender_copy,
+        target: &UserId::from(message.target.clone()),
+        to_users,
+        members,
     })
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use anser_cluster::Accepted;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, Message, Offset, Status, Subject, UserId};
+use anser_types::{Claim, Offset, Status, Subject, UserId};
 
 use super::conversation::named_recipients;
 use super::{Committed, Effect, Owner, Phase, Writing};
@@ -92,13 +92,10 @@ impl Owner {
         effects: &mut Vec<Effect>,
     ) -> Replayed {
         let body = &record.body;
-        let mut recipients = Arc::from([]);
-        if let Body::Message(message) = body {
-            match self.recipients_then(offset, message) {
-                Ok(known) => recipients = known,
-                Err(subject) => return Replayed::Needs(subject),
-            }
-        }
+        let recipients = match self.recipients_then(offset, body) {
+            Ok(known) => known,
+            Err(subject) => return Replayed::Needs(subject),
+        };
         if let Some(conversation) = body.subject().and_then(|subject| self.conversations.get_mut(&subject)) {
             conversation.apply(offset, body);
             conversation.note(body.time());
@@ -123,16 +120,15 @@ impl Owner {
         let Phase::Serving { claim } = self.phase else {
             return Replayed::Done;
         };
-        let mut recipients = Arc::from([]);
-        if let Body::Message(message) = &record.body {
-            if named_recipients(message).is_none() {
-                self.load_unless_known(&message.subject(), effects);
-            }
-            match self.recipients_then(offset, message) {
-                Ok(known) => recipients = known,
-                Err(subject) => return Replayed::Needs(subject),
-            }
+        if let Body::Message(message) = &record.body
+            && named_recipients(message).is_none()
+        {
+            self.load_unless_known(&message.subject(), effects);
         }
+        let recipients = match self.recipients_then(offset, &record.body) {
+            Ok(known) => known,
+            Err(subject) => return Replayed::Needs(subject),
+        };
         effects.push(self.commit_again(claim, (offset, bytes, record), recipients, Ticket::None));
         Replayed::Done
     }
@@ -157,8 +153,11 @@ impl Owner {
         })
     }
 
-    /// Whom a message was for; or the conversation that has to be loaded to know it.
-    fn recipients_then(&mut self, offset: Offset, message: &Message) -> Result<Arc<[UserId]>, Subject> {
+    /// Whom a record was for, if it is a message; or the conversation that has to be loaded to know it.
+    fn recipients_then(&mut self, offset: Offset, body: &Body) -> Result<Arc<[UserId]>, Subject> {
+        let Body::Message(message) = body else {
+            return Ok(Arc::from([]));
+        };
         if let Some(recipients) = named_recipients(message) {
             return Ok(recipients);
         }

@@ -16,6 +16,8 @@ pub(super) struct Waiting {
     bytes: usize,
     /// When the first of them came.
     since_ms: u64,
+    /// Whether there was no more room. What follows goes back as well for now: it would overtake what went back before.
+    was_full: bool,
 }
 
 impl Waiting {
@@ -29,6 +31,10 @@ impl Owner {
     /// Puts a publish aside until the partition is served; gives it back, and all that waits, if there is no more room.
     pub(super) fn wait_for_service(&mut self, draft: Box<Draft>, effects: &mut Vec<Effect>) {
         let waiting = &mut self.waiting;
+        if waiting.was_full {
+            effects.push(Effect::Return(draft));
+            return;
+        }
         if waiting.queue.is_empty() {
             waiting.since_ms = self.passed_ms;
         }
@@ -36,12 +42,14 @@ impl Owner {
         waiting.queue.push_back(draft);
         if waiting.queue.len() > HELD_MAX || waiting.bytes > HELD_BYTES_MAX {
             self.stop_waiting(effects);
+            self.waiting.was_full = true;
         }
     }
 
     /// Gives back all that waits if the first of it has waited for too long.
     pub(crate) fn look_at_waiting(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.advance(now);
+        self.waiting.was_full = false;
         if self.passed_ms.saturating_sub(self.waiting.since_ms) > WAIT_MS_MAX {
             self.stop_waiting(effects);
         }

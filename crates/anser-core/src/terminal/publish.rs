@@ -99,7 +99,8 @@ impl Terminal {
             return Err(Status::TOO_LARGE);
         }
         let unread = bytes.saturating_sub(body.encoded_len()) + body.del_msg_id.as_ref().map_or(0, Bytes::len);
-        if !(1..=OBJECT_NAME_BYTES_MAX).contains(&body.classname.len()) || unread > UNREAD_BYTES_MAX {
+        let is_named = (1..=OBJECT_NAME_BYTES_MAX).contains(&body.classname.len());
+        if !is_named || unread > UNREAD_BYTES_MAX || !body.is_readable() {
             return Err(Status::BAD_PARAMETER);
         }
         Ok(body)

@@ -10,7 +10,7 @@ use anser_backend::memory::{MemoryDirectory, MemoryHistory, MemoryLog, MemoryMai
 use anser_cluster::{
     Command, HistoryRead, ListItem, MessageService, Outcome, Publish, PullReply, PullRequest, ServerPublish, Way,
 };
-use anser_message::{Backends, Cluster, MessageConfig, MessageHandle, MessageRole, RoleError, RoleTasks};
+use anser_message::{Backends, Cluster, MessageConfig, MessageHandle, MessageRole, Outside, RoleError, RoleTasks};
 use anser_types::record::RosterChange;
 use anser_types::{
     ClientMessageId, ConnectionId, Conversation, ConversationType, MessageClass, MessageFlags, NodeId, Origin,
@@ -101,7 +101,8 @@ impl World {
     /// The role of a node alone, of which nothing runs yet, and who is told when it serves.
     pub(crate) fn role(&mut self) -> (RoleTasks, oneshot::Receiver<()>) {
         let (around, clock) = (Arc::clone(&self.around), self.clock.moved_by_looks());
-        let (role, handle) = MessageRole::new("n", &self.config, self.backends.clone(), around, clock);
+        let outside = Outside { backends: self.backends.clone(), access: around, clock, cluster: None };
+        let (role, handle) = MessageRole::new("n", &self.config, outside);
         self.handle = Some(handle);
         let (ready, is_ready) = oneshot::channel();
         (role.into_tasks(ready), is_ready)
@@ -126,8 +127,9 @@ impl World {
         let loses_next = Arc::clone(&self.loses_next);
         self.backends.log = Arc::new(SharedLog { log: self.log.clone(), reads, failures, loses_next });
         let (around, clock) = (Arc::clone(&self.around), self.clock.steady());
-        let cluster = Cluster { me, peers: Arc::clone(&self.around) as _ };
-        let (role, handle) = MessageRole::in_cluster("n", &self.config, self.backends.clone(), around, clock, cluster);
+        let cluster = Some(Cluster { me, peers: Arc::clone(&self.around) as _ });
+        let outside = Outside { backends: self.backends.clone(), access: around, clock, cluster };
+        let (role, handle) = MessageRole::new("n", &self.config, outside);
         self.handle = Some(handle);
         self.spawn(role.into_tasks(oneshot::channel().0));
     }

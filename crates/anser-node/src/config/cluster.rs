@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Listen;
 
+/// The shortest lease: twice what may pass between two words of a node.
+const LEASE_MS_MIN: u64 = 1_000;
+
 /// A node that is one of several, on Kafka, Redis and HBase. Without a name, a node is by itself, on its embedded store, and
 /// nothing in these sections counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +115,12 @@ impl ClusterConfig {
             return Err("cluster.tls: authority, certificate and key go together; give all or none".to_owned());
         }
         self.kafka.check(offline_retention_ms).map_err(|error| format!("cluster.kafka: {error}"))?;
+        self.redis.check().map_err(|error| format!("cluster.redis: {error}"))?;
+        if self.redis.lease_ms < LEASE_MS_MIN {
+            return Err(format!(
+                "cluster.redis.lease_ms: at least {LEASE_MS_MIN}, as a node says twice a second that it is there"
+            ));
+        }
         self.hbase.check().map_err(|error| format!("cluster.hbase: {error}"))
     }
 }

@@ -254,7 +254,10 @@ impl Serving {
     pub(crate) async fn finish(self) {
         let Self { storage, peer, message } = self;
         if let Some(message) = message {
-            message.hand_over().await;
+            // Where nobody is left who could take them over, partitions stay until the end.
+            if peer.has_successor() {
+                message.hand_over().await;
+            }
             message.finish().await;
         }
         peer.leave().await;

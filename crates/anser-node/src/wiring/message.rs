@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_cluster::AccessService;
-use anser_message::{Backends, Cluster, MessageHandle, MessageRole, RoleError, Trouble};
+use anser_message::{Backends, Cluster, MessageHandle, MessageRole, Outside, RoleError, Trouble};
 use anser_runtime::{Clock, Fate, Tasks};
 use anser_types::{BucketId, PartitionId};
 use tokio::sync::oneshot;
@@ -49,10 +49,8 @@ pub(crate) async fn start(
     let now = clock.clone();
     let now: anser_message::Clock = Arc::new(move || now.now());
     let Parts { name, backends, access, cluster } = parts;
-    let (role, handle) = match cluster {
-        None => MessageRole::new(name, &config.message, backends, access, now),
-        Some(cluster) => MessageRole::in_cluster(name, &config.message, backends, access, now, cluster),
-    };
+    let outside = Outside { backends, access, clock: now, cluster };
+    let (role, handle) = MessageRole::new(name, &config.message, outside);
     let (ready, is_ready) = oneshot::channel();
     let role = role.into_tasks(ready);
     let tasks = [

@@ -92,7 +92,6 @@ fn who_drains_or_has_other_roles_gets_nothing_new() {
     let routes = routes(&members);
     assert!((0..100).all(|n| routes.message_node(&user(n)) == Some(members[2].id)));
     assert!(partitions().all().all(|partition| routes.owner(partition) == Some(members[2].id)));
-    assert!((0..100).all(|n| routes.access_node(&user(n)) != Some(members[0].id)));
     assert_eq!(routes.access_nodes().len(), 3, "terminals of a node that drains are told until they have gone");
 }
 

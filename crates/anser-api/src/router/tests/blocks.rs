@@ -60,6 +60,13 @@ async fn void_tokens_end_their_connections() {
     assert_eq!(user_changes(&backend), [("u".to_owned(), void.clone()), ("v".to_owned(), void)]);
     assert_eq!(backend.fakes.signed_out()[0], ("u".to_owned(), SignOut::TokensVoid { before }, 1));
     let backend = Backend::new();
+    backend.ok("/user/token/expire", "userId=u&time=1795311881922000").await;
+    assert_eq!(
+        user_changes(&backend),
+        [("u".to_owned(), UserChange::TokensVoid { before: NOW })],
+        "none that is to come"
+    );
+    let backend = Backend::new();
     for time in ["", "soon"] {
         backend.refused("/user/token/expire", &format!("userId=u&time={time}"), "time").await;
     }

@@ -1,5 +1,6 @@
 //! Messages that the server sends and takes back.
 
+use anser_rmtp::body::PushExtra;
 use anser_types::{ConversationType, MessageClass, MessageFlags, MessageUid, Status, target_hash};
 use serde_json::json;
 
@@ -30,14 +31,20 @@ async fn a_private_message_is_answered_with_its_uid() {
 #[tokio::test]
 async fn parameters_become_flags_and_extras() {
     let backend = Backend::new();
-    let more = "isPersisted=0&isCounted=0&isIncludeSender=1&verifyBlacklist=1&disablePush=true&expansion=True&pushContent=p&pushData=d&pushExt=e&extraContent=%7B%7D&busChannel=c";
+    let more = "isPersisted=0&isCounted=0&isIncludeSender=1&verifyBlacklist=1&disablePush=true&expansion=True&pushContent=p&pushData=d&pushExt=%7B%22title%22%3A%22t%22%2C%22pushConfigs%22%3A%5B1%5D%7D&extraContent=%7B%7D&busChannel=c";
     backend.ok("/message/private/publish", &format!("{ONE}&{more}")).await;
     let published = backend.fakes.published().remove(0);
     assert_eq!(published.flags, MessageFlags::QUIET.with(MessageFlags::EXPANDABLE));
     assert!(published.sender_copy && published.check_permission);
     let extras = published.extras.unwrap();
-    let texts = [extras.push_text, extras.push_data, extras.push_ext, extras.extra_content, extras.bus_channel];
-    assert_eq!(texts.map(Option::unwrap), ["p", "d", "e", "{}", "c"]);
+    let texts = [extras.push_text, extras.push_data, extras.extra_content, extras.bus_channel];
+    assert_eq!(texts.map(Option::unwrap), ["p", "d", "{}", "c"]);
+    let settings = PushExtra { title: Some("t".into()), push_configs: Some("[1]".into()), ..PushExtra::default() };
+    assert_eq!(extras.push_ext.unwrap(), settings.to_bytes());
+    let backend = Backend::new();
+    for wrong in ["e", "%5B%5D", "%7B"] {
+        backend.refused("/message/private/publish", &format!("{ONE}&pushExt={wrong}"), "pushExt").await;
+    }
 }
 
 #[tokio::test]

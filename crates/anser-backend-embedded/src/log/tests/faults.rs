@@ -72,9 +72,10 @@ fn a_full_disk_refuses_as_retryable_and_serves_again_by_itself() {
         log.committer.step();
         for answer in &mut refused {
             let error = answer.try_recv().unwrap().unwrap_err();
-            assert!(matches!(error, AppendError::Full) && error.is_retryable());
+            assert!(matches!(error, AppendError::Full));
         }
         assert!(folder.journal_len() > done, "the disk was tried");
+        assert!(log.shared.is_full.load(Ordering::Relaxed));
         assert!(!folder.list().unwrap().iter().any(|name| name.ends_with(".new")), "nothing unfinished takes up room");
 
         // Nothing of what was refused comes back, not even after a restart.
@@ -85,6 +86,7 @@ fn a_full_disk_refuses_as_retryable_and_serves_again_by_itself() {
 
         folder.set_faults(Faults::default());
         assert_eq!(log.append(0, &[4; 600]).unwrap(), Offset(used));
+        assert!(!log.shared.is_full.load(Ordering::Relaxed));
         let reopened = Stepped::open(&folder).unwrap();
         assert_eq!(reopened.read_all().unwrap()[0].last().unwrap().bytes, vec![4; 600]);
     }
@@ -123,7 +125,7 @@ async fn a_failed_sync_is_the_end_and_nothing_is_acknowledged_after_it() {
     log.append(PartitionId(0), vec![Bytes::from_static(b"good")]).await.unwrap();
     folder.set_faults(Faults { sync_fails: true, ..Faults::default() });
     let error = log.append(PartitionId(0), vec![Bytes::from_static(b"doubtful")]).await.unwrap_err();
-    assert!(matches!(&error, AppendError::Unknown(_)) && !error.is_retryable(), "{error:?}");
+    assert!(matches!(&error, AppendError::Unknown(_)), "{error:?}");
     assert!(log.failed().await.to_string().contains("sync the log"));
 
     // A disk that seems well again changes nothing: what it forgot in between nobody knows.
@@ -152,7 +154,7 @@ fn an_append_that_finds_the_queue_full_is_refused_as_retryable() {
     let (done, _answer) = oneshot::channel();
     let second =
         Append { partition: PartitionId(0), expected: None, records: vec![Bytes::new()], frames_len: 200, done };
-    assert!(log.queue.push(second).unwrap_err().is_retryable());
+    assert!(matches!(log.queue.push(second).unwrap_err(), AppendError::Full));
     log.committer.step();
     first.try_recv().unwrap().unwrap();
     assert_eq!(log.queue.bytes(), 0, "what is answered is no longer counted");

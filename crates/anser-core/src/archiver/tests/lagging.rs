@@ -51,6 +51,24 @@ fn slow_is_alone_a_partition_that_cannot_be_archived_keeps_no_other_from_being_r
 }
 
 #[test]
+fn slow_is_alone_nor_does_a_batch_that_cannot_be_written() {
+    let mut world = World::new(ArchiverConfig { batch_records_max: 100, ..tight() });
+    world.tell(Event::Take(P));
+    world.say("bob");
+    world.damaged = Some(P);
+    let many = (0..30).map(|_| world.lay(&said("bob", 2_000_000))).collect();
+    world.tell(Event::Accepted(many));
+    assert!(!world.machine.may_read(), "the batch alone takes too much");
+    world.tell(Event::Take(PartitionId(4)));
+    world.resume();
+    assert_eq!(world.archived, Offset(world.log.len() as u64));
+    world.damaged = None;
+    world.resume();
+    world.say("bob");
+    world.assert_whole(&[("bob", 32)]);
+}
+
+#[test]
 fn nothing_lost_what_was_not_told_is_read_from_the_log() {
     for is_noted in [true, false] {
         let mut world = World::new(ArchiverConfig::default());

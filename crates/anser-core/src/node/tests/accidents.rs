@@ -366,6 +366,36 @@ fn slow_is_alone_what_waits_for_conversations_is_bounded_in_bytes_and_none_of_it
 }
 
 #[test]
+fn in_order_what_finds_no_room_while_a_partition_is_taken_over_goes_back_with_all_that_follows() {
+    let mut world = World::new();
+    let partition = Subject::private(app(), user("alice"), user("bob")).partition(COUNT);
+    assert!(world.node.reclaim(partition, world.now, &mut world.effects));
+    world.perform();
+    for number in 0..200_u32 {
+        for (from, to) in [("alice", "bob"), ("bob", "alice")] {
+            let mut publish = world.private(from, to, "", Some(i64::from(number)));
+            publish.content = [&number.to_be_bytes()[..], &vec![0; 120 * 1024]].concat().into();
+            world.send(publish);
+        }
+    }
+    // What went back is passed on once more, all at once.
+    world.tick_for(300);
+    world.take_over_one(partition);
+    for _ in 0..20 {
+        world.tick_for(200);
+        world.sync();
+    }
+    for name in ["alice", "bob"] {
+        let messages = world.committed.iter().filter_map(|committed| match &*committed.body {
+            Body::Message(message) if message.sender == user(name) => message.content.first_chunk().copied(),
+            _ => None,
+        });
+        let numbers: Vec<u32> = messages.map(u32::from_be_bytes).collect();
+        assert_eq!(numbers, (0..200).collect::<Vec<u32>>(), "{name}");
+    }
+}
+
+#[test]
 fn slow_is_alone_what_is_on_its_way_to_a_partition_that_nobody_can_serve_holds_up_nothing_else_and_comes_once() {
     let mut world = World::new();
     let partition = |peer: &str| Subject::private(app(), user("alice"), user(peer)).partition(COUNT);

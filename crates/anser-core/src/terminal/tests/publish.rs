@@ -98,6 +98,12 @@ fn told_why_what_cannot_be_published_is_refused_with_its_code() {
         (PublishTopic::Private, "", text("x"), Status::BAD_PARAMETER),
         (PublishTopic::Private, "bob", UpStreamMessage { classname: Bytes::new(), ..text("x") }, Status::BAD_PARAMETER),
         (
+            PublishTopic::Private,
+            "bob",
+            UpStreamMessage { extra_content: Some(b"\xff".as_slice().into()), ..text("x") },
+            Status::BAD_PARAMETER,
+        ),
+        (
             PublishTopic::Group,
             "g",
             UpStreamMessage { to_user_ids: vec![String::new()], ..text("x") },

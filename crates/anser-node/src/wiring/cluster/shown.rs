@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_backend::{History, Membership as _, MessageLog as _, Role};
+use anser_backend::{Directory, Membership as _, MessageLog as _, Role};
 use anser_backend_hbase::HbaseStore;
 use anser_backend_kafka::KafkaLog;
 use anser_backend_redis::{RedisMailbox, RedisMembership};
@@ -51,7 +51,8 @@ pub(super) fn hbase(show: &Shown, tasks: &Tasks, history: Arc<HbaseStore>) {
     let asked = Arc::clone(&history);
     show.health.watch("hbase, without which there is no history", Weight::Wished, tasks, move || {
         let history = Arc::clone(&asked);
-        async move { History::replay_from(&*history, PartitionId(0)).await.map(drop) }
+        // History would forget which heads it knows.
+        async move { Directory::replay_from(&*history, PartitionId(0)).await.map(drop) }
     });
     show.metrics.add(|to| {
         to.register_collector(Box::new(Looked(move |looks| {
