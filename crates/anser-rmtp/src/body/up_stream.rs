@@ -45,7 +45,7 @@ mod tests {
             UpStreamMessage { push_text: Some(bad.clone()), ..good.clone() },
             UpStreamMessage { app_data: Some(bad.clone()), ..good.clone() },
             UpStreamMessage { extra_content: Some(bad.clone()), ..good.clone() },
-            UpStreamMessage { bus_channel: Some(bad.clone()), ..good.clone() },
+            UpStreamMessage { bus_channel: Some(bad), ..good.clone() },
             UpStreamMessage { push_ext: Some(b"\x0a\xff".as_slice().into()), ..good.clone() },
             UpStreamMessage { push_ext: Some(br#"{"title":"t"}"#.as_slice().into()), ..good },
         ] {
