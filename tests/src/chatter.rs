@@ -85,6 +85,8 @@ impl Chatter {
     /// The terminal of this user: a future that never ends by itself, and reconnects as often as it has to.
     pub fn terminal(self, url: &str, app_key: &str, token: &str, transport: Transport) -> ClientTerminal<Self> {
         let mut session = SessionConfig::new(app_key, token, TransportKind::Tcp, self.terminal.0);
+        // Copies of what a node had accepted that died come from the next one, seconds later; meanwhile a quick user sends thousands.
+        session.seen_max = 64 * 1024;
         session.device_id = format!("device-{}", self.terminal.0);
         session.platform = Platform::Pc;
         // A server that was killed is back within a second; a client of flesh and blood would wait longer.

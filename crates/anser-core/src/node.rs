@@ -306,6 +306,7 @@ impl Node {
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
         self.horizon.forget(now.now);
+        self.forwards.forget(now);
         for owned in self.owned.values_mut() {
             owned.owner.look_at_waiting(now, &mut self.owner_effects);
         }

@@ -11,10 +11,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anser_cluster::{Forward, ServerPublish};
 use anser_types::{MessageClass, NodeId, UserKey};
 
+use crate::clock::Moment;
 use crate::draft::{Check, Draft};
 
 /// Bytes of messages that may be on their way to one node.
 const ON_THEIR_WAY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long what came on a way that is broken may take to be taken from it.
+const LATE_MS_MAX: u64 = 60_000;
 
 /// What this node has forwarded to one other and has no answer for.
 #[derive(Debug, Default)]
@@ -46,7 +50,14 @@ pub(super) struct Forwards {
     last_id: u64,
     to: BTreeMap<NodeId, OnTheirWay>,
     /// By the node they came from: what was given back, as long as something that follows it may be on its way.
-    given_back: BTreeMap<NodeId, BTreeSet<u64>>,
+    given_back: BTreeMap<NodeId, GivenBack>,
+}
+
+#[derive(Debug, Default)]
+struct GivenBack {
+    ids: BTreeSet<u64>,
+    /// When the way broke, if nothing has come on another one since.
+    lost_ms: Option<u64>,
 }
 
 impl Forwards {
@@ -86,9 +97,17 @@ impl Forwards {
         self.to.remove(&node).unwrap_or_default().drafts.into_values()
     }
 
-    /// The way from a node is broken: what comes from there from now on follows nothing that came before.
-    pub(super) fn lost_from(&mut self, node: NodeId) {
-        self.given_back.remove(&node);
+    /// The way from a node is broken. Something that came on it may be taken from it only now, and still follows what was given back.
+    pub(super) fn lost_from(&mut self, node: NodeId, now: Moment) {
+        if let Some(given_back) = self.given_back.get_mut(&node) {
+            given_back.lost_ms = Some(now.passed_ms);
+        }
+    }
+
+    /// Nothing comes any more of ways that broke long ago: the node is gone.
+    pub(super) fn forget(&mut self, now: Moment) {
+        self.given_back
+            .retain(|_, known| known.lost_ms.is_none_or(|lost| now.passed_ms.saturating_sub(lost) < LATE_MS_MAX));
     }
 
     /// Whether a message that comes from a node may be decided, as far as order goes.
@@ -96,14 +115,16 @@ impl Forwards {
         let Some(given_back) = self.given_back.get_mut(&from) else {
             return true;
         };
-        // Nothing that is still on its way follows what was answered before the oldest unanswered one left.
-        *given_back = given_back.split_off(&forward.oldest);
-        !forward.after.is_some_and(|after| given_back.contains(&after))
+        // Nothing that is still on its way follows what was answered, or lost with an earlier way, before the oldest unanswered one left.
+        given_back.ids = given_back.ids.split_off(&forward.oldest);
+        !forward.after.is_some_and(|after| given_back.ids.contains(&after))
     }
 
     /// A message that came from a node is given back.
     pub(super) fn gave_back(&mut self, from: NodeId, id: u64) {
-        self.given_back.entry(from).or_default().insert(id);
+        let given_back = self.given_back.entry(from).or_default();
+        given_back.ids.insert(id);
+        given_back.lost_ms = None;
     }
 }
 

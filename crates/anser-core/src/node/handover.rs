@@ -44,7 +44,7 @@ impl Node {
     pub fn access_lost(&mut self, access: NodeId, before: Way, now: Timestamp, effects: &mut Vec<Effect>) {
         let now = self.advance(now);
         self.queues.access_lost(access, before);
-        self.forwards.lost_from(access);
+        self.forwards.lost_from(access, now);
         for owned in self.owned.values_mut() {
             // Of what goes back, the queue drops what came on them.
             owned.owner.stop_waiting(&mut self.owner_effects);

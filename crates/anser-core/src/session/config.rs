@@ -53,7 +53,8 @@ pub struct SessionConfig {
     pub pull_every_max_ms: u64,
     /// How long addresses from navigation are used before they are asked for again. Default 2 h.
     pub addresses_life_ms: u64,
-    /// How many messages are remembered as already handed out. Default 1,024.
+    /// How many messages are remembered as already handed out, and how many own ones as sent from here: more than come between an ack and
+    /// the late copy of a message. Default 4,096.
     pub seen_max: usize,
 }
 
@@ -85,7 +86,7 @@ impl SessionConfig {
             pull_every_min_ms: 3 * MINUTE_MS,
             pull_every_max_ms: 5 * MINUTE_MS,
             addresses_life_ms: 120 * MINUTE_MS,
-            seen_max: 1024,
+            seen_max: 4096,
         }
     }
 }

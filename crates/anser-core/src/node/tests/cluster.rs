@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use anser_cluster::{Forward, Forwarded, NodeByPartition, Owners};
+use anser_cluster::{Forward, Forwarded, NodeByPartition, Owners, Way};
 use anser_types::NodeId;
 
 use super::*;
@@ -349,6 +349,16 @@ fn in_order_what_was_given_back_is_remembered_when_the_stream_in_the_other_direc
     cluster.with(A, |node, now, effects| node.lost(B, now, effects));
     cluster.run_on();
     assert_eq!(cluster.accepted(), numbers);
+}
+
+#[test]
+fn in_order_what_comes_late_of_a_broken_way_still_follows_what_was_given_back() {
+    let (mut cluster, numbers) = gave_the_first_back();
+    cluster.with(A, |node, now, effects| node.access_lost(B, Way(1), now, effects));
+    cluster.with(B, |node, now, effects| node.lost(A, now, effects));
+    cluster.run_on();
+    assert_eq!(cluster.accepted(), numbers);
+    assert_eq!(cluster.counted(), 3);
 }
 
 #[test]
