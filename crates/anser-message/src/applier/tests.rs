@@ -5,8 +5,8 @@ use anser_backend::{Mailbox as _, RangeQuery};
 use anser_cluster::{BoxFuture, Refusal, Settled, SignOut};
 use anser_core::draft::Ticket;
 use anser_types::{
-    AppKey, Claim, ConnectionId, ConversationType, Message, MessageClass, MessageFlags, MessageUid, NodeId, Offset,
-    Origin, PartitionCount, TargetId, Timestamp, UserId,
+    AppKey, Claim, ConnectionId, ConversationType, Effect, Extras, Message, MessageClass, MessageFlags, MessageUid,
+    NodeId, Offset, Origin, PartitionCount, TargetId, Timestamp, UserId,
 };
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
@@ -265,4 +265,19 @@ async fn no_more_is_kept_than_there_is_room_for_and_the_rest_is_replayed_once_mo
     world.tell(ToApply::EndReplay(vec![P])).await;
     world.new_comes(3, "bob").await;
     assert!(world.timeline("bob").await.is_empty(), "nothing goes over what was let go of");
+}
+
+#[test]
+fn nobody_has_read_what_was_not_sent_yet() {
+    let mut record = committed(7, "bob", false);
+    let Body::Message(message) = &*record.body else { panic!("a message") };
+    let effect = Some(Effect::Read { until: Timestamp(u64::MAX) });
+    let extras = Some(Box::new(Extras { effect, ..Extras::default() }));
+    record.body = Arc::new(Body::Message(Message { extras, ..message.clone() }));
+    let mut derived = Derived::default();
+    derived.add(&record);
+    let rows = derived.take_mailbox().into_iter().flat_map(|batch| batch.parts).flat_map(|part| part.rows);
+    let read: Vec<_> =
+        rows.filter_map(|(_, row)| if let MailboxRow::Read { until, .. } = row { Some(until) } else { None }).collect();
+    assert_eq!(read, [Timestamp(7)]);
 }
