@@ -61,7 +61,7 @@ async fn many_publishes_of_one_read_are_acknowledged_in_order() {
     let mut alice = world.ours("alice", "web-1").await;
     let mut bytes = Vec::new();
     for n in 0..200u16 {
-        let frame = alice.message(PublishTopic::Private, "bob", &n.to_be_bytes());
+        let frame = alice.message(PublishTopic::Private, "bob", n.to_string().as_bytes());
         alice.encode(&frame, &mut bytes);
     }
     tokio::io::AsyncWriteExt::write_all(&mut alice.stream, &bytes).await.unwrap();

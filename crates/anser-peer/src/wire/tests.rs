@@ -61,6 +61,26 @@ fn what_is_no_frame_is_refused() {
     }
 }
 
+/// A field that holds these bytes.
+fn field(tag: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    prost::encoding::bytes::encode(tag, &bytes.to_vec(), &mut field);
+    field
+}
+
+/// A list of the tags of a choice that names one too many makes the decoder panic.
+#[test]
+fn any_choice_gives_frames_or_an_error() {
+    // Where there is something to choose: a frame, the question of a call, what it publishes, and the answer of a reply.
+    let choices: [&[u32]; 4] = [&[1], &[1, 13, 3], &[1, 13, 3, 1], &[1, 14, 3]];
+    for path in choices {
+        for choice in 1..32 {
+            let batch = path.iter().rev().fold(field(choice, &[]), |inside, &outer| field(outer, &inside));
+            read(&batch).ok();
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_frame_comes_back(frames in prop::collection::vec(strategies::frame(), 0..6)) {

@@ -7,7 +7,7 @@ use super::{Conversation, Draft, UserKey};
 
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::wire) struct Request {
-    #[prost(oneof = "Asked", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19")]
+    #[prost(oneof = "Asked", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19")]
     pub(in crate::wire) asked: Option<Asked>,
 }
 
