@@ -29,8 +29,13 @@ pub(crate) fn response(outcome: Result<Answer, ApiError>) -> Response {
         }
         Err(error) => {
             let (status, code) = error.codes();
-            let mut response = with(status, &json!({ "code": code, "errorMessage": error.to_string() }));
-            if error == ApiError::NotPost {
+            let is_no_post = error == ApiError::NotPost;
+            let mut said = fields([("code", json!(code)), ("errorMessage", json!(error.to_string()))]);
+            if let ApiError::ReachedSome { reached, .. } = error {
+                said.extend(reached);
+            }
+            let mut response = with(status, &Value::Object(said));
+            if is_no_post {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             }
             response

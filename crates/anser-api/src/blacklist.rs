@@ -5,6 +5,7 @@ use anser_types::Subject;
 use anser_types::record::RosterChange;
 use serde_json::json;
 
+use crate::all::all;
 use crate::answer::{Answer, done, fields};
 use crate::call::Call;
 use crate::{Api, ApiError};
@@ -32,10 +33,12 @@ async fn change(
     if others.contains(&by) {
         return Err(ApiError::parameter("blackUserId", "names the user itself"));
     }
-    for other in others {
+    let changes = others.into_iter().map(|other| {
         let subject = Subject::private(call.app.key.clone(), by.clone(), other);
-        api.messages.command(Command::Roster { subject, change: change(by.clone()) }).await?;
-    }
+        let command = api.messages.command(Command::Roster { subject, change: change(by.clone()) });
+        async move { command.await.map(drop).map_err(ApiError::from) }
+    });
+    all(changes).await?;
     Ok(done())
 }
 

@@ -23,7 +23,8 @@ pub struct ApiConfig {
     /// More are refused with HTTP 429, code 1008. Since 0.1.
     pub requests_per_second: u32,
     /// How many requests may be under way at the same time, over all apps. Default: 1024. An app may have as many as are left
-    /// free, so one by itself has half of them. More are refused as retryable, HTTP 503. Since 0.1.
+    /// free, so one by itself has half of them. A quarter is kept for requests that publish. More are refused as retryable,
+    /// HTTP 503. Since 0.1.
     pub requests_in_flight_max: usize,
     /// How far the timestamp of a request may be from the server's clock, in milliseconds. Default: 0, any timestamp,
     /// because some published server SDKs sign once when they start and never again. Since 0.1.

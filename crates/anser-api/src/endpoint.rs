@@ -62,6 +62,11 @@ impl Endpoint {
         ("/message/recall", Self::Recall),
     ];
 
+    /// Whether it sends messages.
+    pub(crate) fn is_publish(self) -> bool {
+        matches!(self, Self::PublishPrivate | Self::PublishGroup | Self::PublishSystem)
+    }
+
     /// The endpoint at a path, which may end in `.json`.
     pub(crate) fn at(path: &str) -> Option<Self> {
         let path = path.strip_suffix(".json").unwrap_or(path);

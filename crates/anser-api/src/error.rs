@@ -3,6 +3,7 @@
 use anser_cluster::Refusal;
 use anser_types::Status;
 use axum::http::StatusCode;
+use serde_json::{Map, Value};
 
 use crate::form::FormError;
 
@@ -44,6 +45,14 @@ pub enum ApiError {
     /// The request was refused further inside.
     #[error("{}", refusal_text(.0.status))]
     Refused(Refusal),
+    /// A publish reached some of its receivers and was refused for now to others.
+    #[error("{}; messageUIDs names whom it reached", refusal_text(.refusal.status))]
+    ReachedSome {
+        /// Why the others were not reached.
+        refusal: Refusal,
+        /// Whom it reached, and whom it never will, as in the answer of a publish that succeeds.
+        reached: Map<String, Value>,
+    },
     /// The server failed in a way that is nobody's fault but its own.
     #[error("the server failed, retry later")]
     Internal,
@@ -72,7 +81,7 @@ impl ApiError {
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 1002),
             Self::BodyMissing => (StatusCode::REQUEST_TIMEOUT, 1002),
             Self::Body(_) | Self::Parameter { .. } => (StatusCode::BAD_REQUEST, 1002),
-            Self::Refused(refusal) => refusal_codes(refusal.status),
+            Self::Refused(refusal) | Self::ReachedSome { refusal, .. } => refusal_codes(refusal.status),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, 1000),
         }
     }
@@ -81,7 +90,7 @@ impl ApiError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::TooFast | Self::Busy | Self::BodyMissing | Self::Internal => true,
-            Self::Refused(refusal) => refusal.status.is_retryable(),
+            Self::Refused(refusal) | Self::ReachedSome { refusal, .. } => refusal.status.is_retryable(),
             _ => false,
         }
     }
@@ -172,6 +181,7 @@ mod tests {
             (refused(Status::UNAVAILABLE), 503, 1000),
             (refused(Status::STORAGE_UNAVAILABLE), 503, 1000),
             (refused(Status::TOO_FAST), 429, 1008),
+            (ApiError::ReachedSome { refusal: Refusal::UNAVAILABLE, reached: Map::new() }, 503, 1000),
             (refused(Status::NOT_IN_GROUP), 400, 1002),
             (refused(Status(23_999)), 400, 1002),
         ];

@@ -8,6 +8,7 @@ use anser_types::{Subject, TargetId, UserId, UserKey};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
+use crate::all::CHANGES_AT_ONCE;
 use crate::answer::{Answer, done, fields};
 use crate::call::{self, Call};
 use crate::{Api, ApiError};
@@ -20,8 +21,6 @@ const SYNC_MAX: usize = 1_000;
 const PAGE: usize = 500;
 /// The most groups that are read of one user.
 const GROUPS_MAX: usize = 10_000;
-/// How many changes of one request are under way at the same time.
-const CHANGES_AT_ONCE: usize = 32;
 
 /// `/group/create`: the group exists afterwards, with these members among others it may have had.
 pub(crate) async fn create(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {

@@ -5,6 +5,7 @@
 //! lists them. The role checks signature, form and limits, and hands everything else to the message role. It keeps nothing
 //! and knows nothing of connections or backends.
 
+mod all;
 mod answer;
 mod blacklist;
 mod calendar;
@@ -19,6 +20,7 @@ mod message;
 mod mute;
 mod publish;
 mod rate;
+mod room;
 mod router;
 mod sign_in;
 mod signature;

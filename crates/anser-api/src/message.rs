@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, done};
 use crate::call::{Call, Switch};
 use crate::publish::{self, Draft};
+use crate::room::Room;
 use crate::{Api, ApiError};
 
 /// The most receivers of one private publish.
@@ -21,15 +22,15 @@ const SYSTEM_MAX: usize = 100;
 const MEMBERS_MAX: usize = 1_000;
 
 /// `/message/private/publish`.
-pub(crate) async fn publish_private(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(crate) async fn publish_private(api: &Api, room: &Room, call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut draft = Draft::read(api, call, ConversationType::Private)?;
     draft.check_permission(call.switch("verifyBlacklist", Switch::Off)?);
     let targets = call.targets("toUserId", PRIVATE_MAX)?;
-    publish::answer("userId", publish::to_all(api, &draft, targets).await)
+    publish::answer("userId", publish::to_all(api, room, &draft, targets).await)
 }
 
 /// `/message/group/publish`.
-pub(crate) async fn publish_group(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(crate) async fn publish_group(api: &Api, room: &Room, call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut draft = Draft::read(api, call, ConversationType::Group)?;
     let targets = call.targets("toGroupId", GROUPS_MAX)?;
     let members = call.users_if_any("toUserId", MEMBERS_MAX)?;
@@ -37,15 +38,15 @@ pub(crate) async fn publish_group(api: &Api, call: &Call<'_>) -> Result<Answer, 
         return Err(ApiError::parameter("toUserId", "can be used with exactly one group"));
     }
     draft.only_to(members);
-    publish::answer("groupId", publish::to_all(api, &draft, targets).await)
+    publish::answer("groupId", publish::to_all(api, room, &draft, targets).await)
 }
 
 /// `/message/system/publish`.
-pub(crate) async fn publish_system(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(crate) async fn publish_system(api: &Api, room: &Room, call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut draft = Draft::read(api, call, ConversationType::System)?;
     draft.no_sender_copy();
     let targets = call.targets("toUserId", SYSTEM_MAX)?;
-    publish::answer("userId", publish::to_all(api, &draft, targets).await)
+    publish::answer("userId", publish::to_all(api, room, &draft, targets).await)
 }
 
 /// `/message/recall`: takes a message back, with the command that clients themselves would send.

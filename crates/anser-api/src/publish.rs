@@ -1,18 +1,25 @@
 //! One request, several messages: what all endpoints that publish have in common.
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
 use anser_cluster::{Accepted, Outcome, Refusal, ServerPublish};
 use anser_rmtp::body::PushExtra;
 use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, UserId};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Answer, fields};
 use crate::call::{Call, Switch, check_length};
+use crate::room::Room;
 use crate::{Api, ApiError};
 
 /// How many messages of one request are under way at the same time.
 const PUBLISHES_AT_ONCE: usize = 64;
+/// How long the messages of one request may take, all together.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest name of a content type, in characters.
 const OBJECT_NAME_CHARS_MAX: usize = 64;
 /// The most bytes of each push or expansion text.
@@ -127,43 +134,91 @@ fn push_ext(text: Option<&[u8]>) -> Result<Option<Bytes>, ApiError> {
     Ok(Some(settings.to_bytes()))
 }
 
-/// Publishes a draft to each target, several at a time, and waits until every one of them is durable or refused.
-pub(crate) async fn to_all(api: &Api, draft: &Draft, targets: Vec<TargetId>) -> Vec<(TargetId, Outcome)> {
-    let publishes = targets.into_iter().map(|target| {
-        let publish = api.messages.publish_for_server(draft.to(target.clone()), Origin::NONE);
-        async move {
-            let outcome = publish.await;
-            if let Ok(Accepted { uid, .. }) = &outcome {
-                tracing::debug!(%uid, %target, "message published by the app's backend");
-            }
-            (target, outcome)
+/// The messages of one request, on their way.
+struct FanOut<'a> {
+    api: &'a Api,
+    room: &'a Room,
+    draft: &'a Draft,
+    deadline: Instant,
+    /// Why the request fails, once that is certain.
+    failure: OnceLock<Refusal>,
+}
+
+/// Publishes a draft to each target, several at a time, until every message is durable or refused. The outcomes are in the
+/// order of the targets.
+///
+/// When a target is refused for now, the request fails, and no further message begins. What has not begun then, or has no
+/// outcome at the deadline, counts as refused for now.
+pub(crate) async fn to_all(api: &Api, room: &Room, draft: &Draft, targets: Vec<TargetId>) -> Vec<(TargetId, Outcome)> {
+    let deadline = Instant::now() + PATIENCE;
+    let fan_out = &FanOut { api, room, draft, deadline, failure: OnceLock::new() };
+    let mut outcomes = vec![Err(Refusal::UNAVAILABLE); targets.len()];
+    let publishes = targets.clone().into_iter().enumerate();
+    let publishes = publishes.map(|(place, target)| async move { (place, fan_out.publish(target).await) });
+    let mut settled = stream::iter(publishes).buffer_unordered(PUBLISHES_AT_ONCE);
+    while let Ok(Some((place, outcome))) = timeout_at(deadline, settled.next()).await {
+        if let Some(slot) = outcomes.get_mut(place) {
+            *slot = outcome;
         }
-    });
-    stream::iter(publishes).buffered(PUBLISHES_AT_ONCE).collect().await
+    }
+    targets.into_iter().zip(outcomes).collect()
+}
+
+impl FanOut<'_> {
+    /// Publishes to one target as soon as there is room, unless it is in vain by then.
+    async fn publish(&self, target: TargetId) -> Outcome {
+        let publish = self.draft.to(target.clone());
+        if let Some(refusal) = self.end() {
+            return Err(refusal);
+        }
+        let _room = self.room.enter(publish.payload_bytes()).await;
+        if let Some(refusal) = self.end() {
+            return Err(refusal);
+        }
+        let outcome = self.api.messages.publish_for_server(publish, Origin::NONE).await;
+        match outcome {
+            Ok(Accepted { uid, .. }) => tracing::debug!(%uid, %target, "message published by the app's backend"),
+            Err(refusal) if refusal.status.is_retryable() => {
+                self.failure.get_or_init(|| refusal);
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Why nothing more begins, if so.
+    fn end(&self) -> Option<Refusal> {
+        let late = || (Instant::now() >= self.deadline).then_some(Refusal::UNAVAILABLE);
+        self.failure.get().copied().or_else(late)
+    }
 }
 
 /// The answer for the outcomes of a request.
 ///
-/// It is an error if a target was refused for now (a repeat may reach the others twice, and the documentation says so), or
-/// if every target was refused for good. Otherwise the answer names the UIDs, and beside them who was refused. A receiver
-/// that blocks the sender was left out as the request asked for: that alone is no error.
+/// It is an error if a target was refused for now, or if every target was refused for good. Otherwise, and beside an error for
+/// some targets only, the answer names the UIDs of those that were reached, and who was refused for good. A receiver that
+/// blocks the sender was left out as the request asked for: that alone is no error.
 pub(crate) fn answer(name: &'static str, outcomes: Vec<(TargetId, Outcome)>) -> Result<Answer, ApiError> {
-    if let Some(refusal) = error_of(&outcomes) {
-        return Err(refusal.into());
-    }
+    let error = error_of(&outcomes);
     let mut sent: Vec<Value> = Vec::new();
     let mut refused: Vec<Value> = Vec::new();
     for (target, outcome) in outcomes {
         match outcome {
             Ok(Accepted { uid, .. }) => sent.push(json!({ name: target.as_str(), "messageUID": uid.to_string() })),
+            Err(refusal) if refusal.status.is_retryable() => {}
             Err(refusal) => refused.push(json!({ name: target.as_str(), "code": refusal.status.0 })),
         }
     }
+    let reached_some = !sent.is_empty();
     let mut answer = fields([("messageUIDs", json!(sent))]);
     if !refused.is_empty() {
         answer.insert("refused".to_owned(), json!(refused));
     }
-    Ok(answer)
+    match error {
+        None => Ok(answer),
+        Some(refusal) if reached_some => Err(ApiError::ReachedSome { refusal, reached: answer }),
+        Some(refusal) => Err(refusal.into()),
+    }
 }
 
 fn error_of(outcomes: &[(TargetId, Outcome)]) -> Option<Refusal> {
@@ -209,6 +264,14 @@ mod tests {
     #[test]
     fn one_target_that_is_to_be_tried_again_makes_the_request_so() {
         let outcomes = vec![sent("a"), refused("b", Status::BLACKLISTED), refused("c", Status::UNAVAILABLE)];
-        assert_eq!(answer("userId", outcomes), Err(ApiError::Refused(Refusal::UNAVAILABLE)));
+        let Err(ApiError::ReachedSome { refusal, reached }) = answer("userId", outcomes) else {
+            panic!("an error that tells who has it");
+        };
+        assert_eq!(refusal, Refusal::UNAVAILABLE);
+        assert_eq!(reached["messageUIDs"].as_array().unwrap().len(), 1);
+        assert_eq!(reached["messageUIDs"][0]["userId"], "a");
+        assert_eq!(reached["refused"], json!([{ "userId": "b", "code": 405 }]), "only who is not to be tried again");
+        let outcomes = vec![refused("b", Status::BLACKLISTED), refused("c", Status::UNAVAILABLE)];
+        assert_eq!(answer("userId", outcomes), Err(ApiError::Refused(Refusal::UNAVAILABLE)), "it reached nobody");
     }
 }

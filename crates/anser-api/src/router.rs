@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::endpoint::Endpoint;
 use crate::in_flight::InFlight;
 use crate::rate::RateLimiter;
+use crate::room::Room;
 use crate::signature::{Freshness, authenticate};
 use crate::{ApiConfig, ApiError, Params, blacklist, group, message, mute, sign_in, user};
 
@@ -54,6 +55,7 @@ struct Service {
     freshness: Freshness,
     rate: RateLimiter,
     in_flight: InFlight,
+    room: Room,
 }
 
 /// The routes of the server API. It answers every path that no other router on the same listener takes.
@@ -62,6 +64,7 @@ pub fn router(api: Api) -> Router {
         freshness: Freshness::new(api.config.timestamp_window_ms, api.config.nonces_max),
         rate: RateLimiter::new(api.config.requests_per_second),
         in_flight: InFlight::new(api.config.requests_in_flight_max),
+        room: Room::new(),
         api,
     };
     Router::new().fallback(handle).with_state(Arc::new(service))
@@ -101,11 +104,12 @@ impl Service {
         if !self.rate.allows(&app.key, now) {
             return Err(ApiError::TooFast);
         }
-        let _place = self.in_flight.enter(&app.key).ok_or(ApiError::Busy)?;
+        let _place = self.in_flight.enter(&app.key, endpoint).ok_or(ApiError::Busy)?;
         let (parts, body) = request.into_parts();
         let body = self.read(&parts.headers, body).await?;
         let params = Params::parse(content_type(&parts.headers), &body)?;
-        self.api.dispatch(endpoint, Call { app: &app, params: &params, now }).await
+        self.freshness.use_up(&app.key, &signed)?;
+        self.dispatch(endpoint, Call { app: &app, params: &params, now }).await
     }
 
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
@@ -123,41 +127,40 @@ impl Service {
             Err(_) => Err(ApiError::BodyMissing),
         }
     }
+
+    async fn dispatch(&self, endpoint: Endpoint, call: Call<'_>) -> Result<Answer, ApiError> {
+        let (api, room) = (&self.api, &self.room);
+        match endpoint {
+            Endpoint::GetToken => user::get_token(api, &call).await,
+            Endpoint::RefreshUser => user::refresh(api, &call).await,
+            Endpoint::UserInfo => user::info(api, &call).await,
+            Endpoint::CheckOnline => user::check_online(api, &call).await,
+            Endpoint::ExpireTokens => sign_in::expire_tokens(api, &call).await,
+            Endpoint::Block => sign_in::block(api, &call).await,
+            Endpoint::Unblock => sign_in::unblock(api, &call).await,
+            Endpoint::QueryBlocked => sign_in::query_blocked(api, &call).await,
+            Endpoint::AddToBlacklist => blacklist::add(api, &call).await,
+            Endpoint::RemoveFromBlacklist => blacklist::remove(api, &call).await,
+            Endpoint::QueryBlacklist => blacklist::query(api, &call).await,
+            Endpoint::CreateGroup => group::create(api, &call).await,
+            Endpoint::JoinGroup => group::join(api, &call).await,
+            Endpoint::QuitGroup => group::quit(api, &call).await,
+            Endpoint::DismissGroup => group::dismiss(api, &call).await,
+            Endpoint::RefreshGroup => group::refresh(api, &call).await,
+            Endpoint::SyncGroups => group::sync(api, &call).await,
+            Endpoint::QueryGroupUsers => group::query_users(api, &call).await,
+            Endpoint::QueryUserGroups => group::query_of_user(api, &call).await,
+            Endpoint::MuteMembers => mute::add(api, &call).await,
+            Endpoint::UnmuteMembers => mute::remove(api, &call).await,
+            Endpoint::QueryMuted => mute::query(api, &call).await,
+            Endpoint::PublishPrivate => message::publish_private(api, room, &call).await,
+            Endpoint::PublishGroup => message::publish_group(api, room, &call).await,
+            Endpoint::PublishSystem => message::publish_system(api, room, &call).await,
+            Endpoint::Recall => message::recall(api, &call).await,
+        }
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-impl Api {
-    async fn dispatch(&self, endpoint: Endpoint, call: Call<'_>) -> Result<Answer, ApiError> {
-        match endpoint {
-            Endpoint::GetToken => user::get_token(self, &call).await,
-            Endpoint::RefreshUser => user::refresh(self, &call).await,
-            Endpoint::UserInfo => user::info(self, &call).await,
-            Endpoint::CheckOnline => user::check_online(self, &call).await,
-            Endpoint::ExpireTokens => sign_in::expire_tokens(self, &call).await,
-            Endpoint::Block => sign_in::block(self, &call).await,
-            Endpoint::Unblock => sign_in::unblock(self, &call).await,
-            Endpoint::QueryBlocked => sign_in::query_blocked(self, &call).await,
-            Endpoint::AddToBlacklist => blacklist::add(self, &call).await,
-            Endpoint::RemoveFromBlacklist => blacklist::remove(self, &call).await,
-            Endpoint::QueryBlacklist => blacklist::query(self, &call).await,
-            Endpoint::CreateGroup => group::create(self, &call).await,
-            Endpoint::JoinGroup => group::join(self, &call).await,
-            Endpoint::QuitGroup => group::quit(self, &call).await,
-            Endpoint::DismissGroup => group::dismiss(self, &call).await,
-            Endpoint::RefreshGroup => group::refresh(self, &call).await,
-            Endpoint::SyncGroups => group::sync(self, &call).await,
-            Endpoint::QueryGroupUsers => group::query_users(self, &call).await,
-            Endpoint::QueryUserGroups => group::query_of_user(self, &call).await,
-            Endpoint::MuteMembers => mute::add(self, &call).await,
-            Endpoint::UnmuteMembers => mute::remove(self, &call).await,
-            Endpoint::QueryMuted => mute::query(self, &call).await,
-            Endpoint::PublishPrivate => message::publish_private(self, &call).await,
-            Endpoint::PublishGroup => message::publish_group(self, &call).await,
-            Endpoint::PublishSystem => message::publish_system(self, &call).await,
-            Endpoint::Recall => message::recall(self, &call).await,
-        }
-    }
 }

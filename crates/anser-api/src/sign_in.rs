@@ -2,9 +2,10 @@
 
 use anser_cluster::{Command, SignOut};
 use anser_types::record::UserChange;
-use anser_types::{Timestamp, UserId};
+use anser_types::{Timestamp, UserId, UserKey};
 use serde_json::{Value, json};
 
+use crate::all::all;
 use crate::answer::{Answer, done, fields};
 use crate::call::Call;
 use crate::{Api, ApiError, calendar};
@@ -40,7 +41,8 @@ pub(crate) async fn expire_tokens(api: &Api, call: &Call<'_>) -> Result<Answer, 
     change(api, call, users, &UserChange::TokensVoid { before }, Some(SignOut::TokensVoid { before })).await
 }
 
-/// Makes a change durable for each user, and only then ends the connections that it forbids: none can come back.
+/// Makes a change durable for each user, and only then ends the connections that it forbids: none can come back. All users are
+/// tried, and the first error is answered.
 async fn change(
     api: &Api,
     call: &Call<'_>,
@@ -48,14 +50,19 @@ async fn change(
     change: &UserChange,
     sign_out: Option<SignOut>,
 ) -> Result<Answer, ApiError> {
-    for user in users {
-        let user = call.key(user);
-        api.messages.command(Command::User { user: user.clone(), change: change.clone() }).await?;
-        if let Some(why) = sign_out {
-            api.access.sign_out(&user, why);
-        }
-    }
+    all(users.into_iter().map(|user| change_one(api, call.key(user), change.clone(), sign_out))).await?;
     Ok(done())
+}
+
+/// A change that was refused for now may be durable all the same. So the access nodes are told of it too, to which that is no
+/// more than a reason to look.
+async fn change_one(api: &Api, user: UserKey, change: UserChange, sign_out: Option<SignOut>) -> Result<(), ApiError> {
+    let changed = api.messages.command(Command::User { user: user.clone(), change }).await;
+    let may_be_durable = changed.err().is_none_or(|refusal| refusal.status.is_retryable());
+    if let Some(why) = sign_out.filter(|_| may_be_durable) {
+        api.access.sign_out(&user, why);
+    }
+    changed.map(drop).map_err(ApiError::from)
 }
 
 /// `/user/block/query`.

@@ -16,6 +16,9 @@ const HEADER_BYTES_MAX: usize = 256;
 /// Timestamps below this are seconds: as milliseconds they would lie in the spring of 1973.
 const SECONDS_BELOW: u64 = 100_000_000_000;
 
+/// The answer to a repeat.
+const USED_BEFORE: ApiError = ApiError::Signature("this nonce was used before");
+
 /// Finds the app of a request and demands that the signature is the app's.
 ///
 /// An unknown app and a wrong signature get the same answer, so that nobody learns which apps there are.
@@ -77,7 +80,7 @@ impl Freshness {
         Self { window_ms, nonces_max, used: Mutex::default() }
     }
 
-    /// Accepts a request of an app once.
+    /// Refuses what is too old or was used. Nothing is used up by it.
     pub(crate) fn check(&self, app: &AppKey, signed: &Signed, now: Timestamp) -> Result<(), ApiError> {
         if self.window_ms == 0 {
             return Ok(());
@@ -86,12 +89,20 @@ impl Freshness {
         if now.since(time).max(time.since(now)) > self.window_ms {
             return Err(ApiError::Signature("the timestamp is too far from the server's time"));
         }
-        if self.nonces_max > 0
-            && !self.used.lock().entry(app.clone()).or_default().first_use(&signed.signature, self.nonces_max)
-        {
-            return Err(ApiError::Signature("this nonce was used before"));
+        if self.used.lock().get(app).is_some_and(|used| used.known.contains(signed.signature.as_str())) {
+            return Err(USED_BEFORE);
         }
         Ok(())
+    }
+
+    /// Uses a request of an app up, right before it is carried out: whatever refuses it for now comes before, so that it can be
+    /// sent again as it is. Of several at once only one is the first.
+    pub(crate) fn use_up(&self, app: &AppKey, signed: &Signed) -> Result<(), ApiError> {
+        if self.window_ms == 0 || self.nonces_max == 0 {
+            return Ok(());
+        }
+        let is_first = self.used.lock().entry(app.clone()).or_default().first_use(&signed.signature, self.nonces_max);
+        if is_first { Ok(()) } else { Err(USED_BEFORE) }
     }
 }
 
@@ -122,7 +133,8 @@ mod tests {
     }
 
     fn check(freshness: &Freshness, time: &str, nonce: &str, now: Timestamp) -> Result<(), ApiError> {
-        freshness.check(&AppKey::new("app").unwrap(), &signed(time, nonce), now)
+        let (app, signed) = (AppKey::new("app").unwrap(), signed(time, nonce));
+        freshness.check(&app, &signed, now).and_then(|()| freshness.use_up(&app, &signed))
     }
 
     #[test]
@@ -157,6 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_carried_out_is_used_up_and_by_one_of_several_at_once() {
+        let freshness = Freshness::new(60_000, 10);
+        let now = Timestamp(1_795_311_881_922);
+        let (app, request) = (AppKey::new("app").unwrap(), signed("1795311881922", "a"));
+        for _ in 0..2 {
+            assert_eq!(freshness.check(&app, &request, now), Ok(()));
+        }
+        assert_eq!(freshness.use_up(&app, &request), Ok(()));
+        assert_eq!(freshness.use_up(&app, &request), Err(USED_BEFORE), "both were checked before either was used");
+        assert_eq!(freshness.check(&app, &request, now), Err(USED_BEFORE), "a later one is known as a repeat early");
+    }
+
+    #[test]
     fn a_repeat_whose_nonce_is_cut_elsewhere_is_a_repeat() {
         let freshness = Freshness::new(60_000, 10);
         let now = Timestamp(1_795_311_881_922);
@@ -170,7 +195,7 @@ mod tests {
         let now = Timestamp(1_795_311_881_922);
         let other = AppKey::new("other").unwrap();
         assert_eq!(check(&freshness, "1795311881922", "a", now), Ok(()));
-        assert_eq!(freshness.check(&other, &signed("1795311881922", "b"), now), Ok(()));
+        assert_eq!(freshness.use_up(&other, &signed("1795311881922", "b")), Ok(()));
         assert!(check(&freshness, "1795311881922", "a", now).is_err());
     }
 }

@@ -1,23 +1,45 @@
 //! Users: their tokens, their profiles, whether they are online.
 
+use std::time::Duration;
+
 use anser_cluster::{Command, UserProfile};
 use anser_rmtp::token::TokenClaims;
 use anser_types::record::UserChange;
 use anser_types::{Timestamp, UserKey};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::answer::{Answer, done, fields};
 use crate::call::Call;
 use crate::{Api, ApiError, calendar};
 
-/// `/user/getToken`: makes a token, and the user known.
+/// How long a token waits for the directory, which it does not need.
+const DIRECTORY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// `/user/getToken`: makes a token, and the user known. What the request says about the user is stored, or the answer is an
+/// error. If it says nothing, a directory that is away is no reason to keep a user out: some later token makes it known.
 pub(crate) async fn get_token(api: &Api, call: &Call<'_>) -> Result<Answer, ApiError> {
     let user = call.key(call.user("userId")?);
-    store_profile(api, call, &user).await?;
+    let has_profile = call.name("name")?.is_some() || call.portrait("portraitUri")?.is_some();
+    let stored = async {
+        let stored = store_profile(api, call, &user);
+        if has_profile {
+            return stored.await;
+        }
+        match timeout(DIRECTORY_PATIENCE, stored).await {
+            Ok(Err(error)) if !error.is_retryable() => Err(error),
+            _ => Ok(()),
+        }
+    };
+    let view = timeout(DIRECTORY_PATIENCE, api.directory.sign_in_view(&user));
+    let (stored, view) = tokio::join!(stored, view);
+    stored?;
+    // Tokens were made void just now by a node whose clock is ahead: this one is not one of them.
+    let not_before = view.ok().and_then(Result::ok).unwrap_or_default().tokens_from;
     let claims = TokenClaims {
         app: user.app,
         user: user.user,
-        issued: call.now,
+        issued: call.now.max(not_before),
         expires: call.app.options.token_life_ms.map(|life| call.now.plus(life)),
         nonce: getrandom::u64().map_err(|_| ApiError::Internal)?,
     };

@@ -52,6 +52,7 @@ impl Backend {
         Self { fakes: Arc::new(Fakes::default()), config }
     }
 
+    /// The routes; those of one call share what is remembered between requests.
     fn router(&self) -> Router {
         router(Api {
             apps: Arc::new(OneApp::new()),
@@ -84,12 +85,16 @@ impl Backend {
     }
 
     async fn send(&self, path: &str, headers: &[(&str, String)], content_type: &str, body: &[u8]) -> Reply {
-        let mut request = Request::builder().method(Method::POST).uri(path).header("Content-Type", content_type);
-        for (name, value) in headers {
-            request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        }
-        reply(self.router(), request.body(Body::from(body.to_vec())).unwrap()).await
+        reply(self.router(), request(path, headers, content_type, Body::from(body.to_vec()))).await
     }
+}
+
+fn request(path: &str, headers: &[(&str, String)], content_type: &str, body: Body) -> Request {
+    let mut request = Request::builder().method(Method::POST).uri(path).header("Content-Type", content_type);
+    for (name, value) in headers {
+        request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    request.body(body).unwrap()
 }
 
 async fn reply(router: Router, request: Request) -> Reply {

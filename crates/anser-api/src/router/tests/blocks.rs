@@ -2,7 +2,7 @@
 
 use anser_cluster::{Command, SignOut};
 use anser_types::record::{RosterChange, UserChange};
-use anser_types::{AppKey, Subject};
+use anser_types::{AppKey, Status, Subject};
 use serde_json::json;
 
 use super::*;
@@ -29,6 +29,49 @@ async fn a_blocked_user_is_signed_out_once_it_cannot_come_back() {
     );
     backend.ok("/user/unblock", "userId=u").await;
     assert_eq!(user_changes(&backend)[2], ("u".to_owned(), UserChange::Unblocked));
+}
+
+#[tokio::test]
+async fn one_user_that_cannot_be_changed_now_does_not_keep_the_others_from_it() {
+    let minute = "minute=10&userId=a&userId=b&userId=c";
+    let signed_out = |backend: &Backend| {
+        let mut names: Vec<_> = backend.fakes.signed_out().into_iter().map(|(user, ..)| user).collect();
+        names.sort();
+        names
+    };
+    for (status, codes, wanted) in [
+        // It may be durable, and only not be seen in the tables yet.
+        (Status::UNAVAILABLE, (503, 1000), vec!["a", "b", "c"]),
+        (Status::BAD_PARAMETER, (400, 1002), vec!["b", "c"]),
+    ] {
+        let backend = Backend::new();
+        backend.fakes.refuses("a", status);
+        assert_eq!(backend.post("/user/block", minute).await.codes(), codes);
+        assert_eq!(user_changes(&backend).len(), 2);
+        assert_eq!(signed_out(&backend), wanted);
+    }
+    let backend = Backend::new();
+    backend.fakes.refuses("b", Status::UNAVAILABLE);
+    assert_eq!(backend.post("/user/token/expire", "userId=a&userId=b&userId=c&time=1").await.codes(), (503, 1000));
+    assert_eq!(signed_out(&backend), ["a", "b", "c"]);
+    assert_eq!(backend.post("/user/unblock", "userId=a&userId=b&userId=c").await.codes(), (503, 1000));
+    assert_eq!(signed_out(&backend).len(), 3, "nobody is signed out by that");
+}
+
+#[tokio::test]
+async fn one_private_chat_that_cannot_be_changed_now_does_not_keep_the_others_from_it() {
+    let backend = Backend::new();
+    let subject = |other: &str| Subject::private(AppKey::new("app1").unwrap(), user("u"), user(other));
+    backend.fakes.refuses(&format!("{:?}", subject("a")), Status::UNAVAILABLE);
+    let body = "userId=u&blackUserId=a&blackUserId=b&blackUserId=c";
+    for path in ["/user/blacklist/add", "/user/blacklist/remove"] {
+        assert_eq!(backend.post(path, body).await.codes(), (503, 1000));
+    }
+    let changed = backend.fakes.commands().into_iter().map(|command| match command {
+        Command::Roster { subject, .. } => subject,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(changed.collect::<Vec<_>>(), ["b", "c", "b", "c"].map(subject));
 }
 
 #[tokio::test]

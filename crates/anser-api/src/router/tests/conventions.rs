@@ -97,6 +97,48 @@ async fn an_operator_can_demand_fresh_requests() {
     assert_eq!(codes, [(200, 200), (401, 1004), (401, 1004)], "fresh, repeated, old");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_for_now_before_it_was_carried_out_may_be_sent_again_as_it_is() {
+    let config = ApiConfig {
+        timestamp_window_ms: 60_000,
+        nonces_max: 100,
+        requests_in_flight_max: 1,
+        requests_per_second: 2,
+        ..ApiConfig::default()
+    };
+    let router = Backend::with(config).router();
+    let send =
+        |nonce, body| reply(router.clone(), request("/user/checkOnline", &headers(nonce, "1795311881"), FORM, body));
+    let endless = || Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>());
+    let good = || Body::from("userId=u");
+    let (slow, busy) = tokio::join!(send("slow", endless()), send("busy", good()));
+    assert_eq!((slow.codes(), busy.codes()), ((408, 1002), (503, 1000)));
+    assert_eq!(send("slow", good()).await.codes(), (200, 200));
+    assert_eq!(send("slow", good()).await.codes(), (401, 1004), "now it was carried out");
+    assert_eq!(send("busy", good()).await.codes(), (200, 200));
+    assert_eq!(send("fast", good()).await.codes(), (429, 1008));
+    assert_eq!(send("fast", good()).await.codes(), (429, 1008), "its signature is not used up");
+}
+
+#[tokio::test]
+async fn of_two_repeats_at_once_one_is_carried_out() {
+    let config = ApiConfig { timestamp_window_ms: 60_000, nonces_max: 100, ..ApiConfig::default() };
+    let backend = Backend::with(config);
+    let router = backend.router();
+    let send = || async {
+        let late = async {
+            tokio::task::yield_now().await;
+            Ok::<_, std::convert::Infallible>(Bytes::from_static(b"userId=u"))
+        };
+        let body = Body::from_stream(futures_util::stream::once(late));
+        reply(router.clone(), request("/user/unblock", &headers("n", "1795311881"), FORM, body)).await.codes()
+    };
+    let mut codes: [_; 2] = tokio::join!(send(), send()).into();
+    codes.sort_unstable();
+    assert_eq!(codes, [(200, 200), (401, 1004)]);
+    assert_eq!(backend.fakes.commands().len(), 1);
+}
+
 #[tokio::test]
 async fn a_body_may_be_a_form_or_json() {
     let backend = Backend::new();
@@ -171,7 +213,9 @@ async fn an_app_that_asks_too_often_is_told_to_wait() {
 async fn told_why_a_server_that_cannot_now_says_retry() {
     let backend = Backend::new();
     backend.fakes.refuses("u", Status::UNAVAILABLE);
-    for (path, body) in [("/user/getToken", "userId=u"), ("/user/info", "userId=u"), ("/user/unblock", "userId=u")] {
+    for (path, body) in
+        [("/user/getToken", "userId=u&name=U"), ("/user/info", "userId=u"), ("/user/unblock", "userId=u")]
+    {
         let reply = backend.post(path, body).await;
         assert_eq!(reply.codes(), (503, 1000), "{path}");
         assert!(reply.says().contains("retry"), "{path}");

@@ -46,6 +46,8 @@ struct State {
     users: HashMap<String, UserProfile>,
     groups: BTreeMap<String, Vec<String>>,
     refusals: HashMap<String, Status>,
+    hanging: Vec<String>,
+    void_before: HashMap<String, Timestamp>,
     blacklist: Vec<String>,
     blocked: Vec<(String, Timestamp)>,
     muted: Vec<(String, Timestamp)>,
@@ -91,6 +93,11 @@ impl Fakes {
         self.state.lock().refusals.insert(id.to_owned(), status);
     }
 
+    /// Whatever is sent to this target, or read of this user, has no end.
+    pub(super) fn hangs(&self, id: &str) {
+        self.state.lock().hanging.push(id.to_owned());
+    }
+
     pub(super) fn blocks(&self, blacklist: &[&str], blocked: &[(&str, Timestamp)]) {
         let mut state = self.state.lock();
         state.blacklist = blacklist.iter().map(|&u| u.to_owned()).collect();
@@ -102,9 +109,22 @@ impl Fakes {
         self.state.lock().muted = muted.iter().map(|&(user, until)| (user.to_owned(), until)).collect();
     }
 
+    /// The tokens of a user from before are void.
+    pub(super) fn voids(&self, user: &str, before: Timestamp) {
+        self.state.lock().void_before.insert(user.to_owned(), before);
+    }
+
+    fn is_hanging(&self, id: &str) -> bool {
+        self.state.lock().hanging.iter().any(|hanging| hanging == id)
+    }
+
     fn refusal(&self, id: &str) -> Option<Refusal> {
         self.state.lock().refusals.get(id).copied().map(Refusal::new)
     }
+}
+
+fn never<'a, T: Send + 'a>() -> BoxFuture<'a, T> {
+    Box::pin(std::future::pending())
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
@@ -125,7 +145,11 @@ impl MessageService for Fakes {
             return ready(Err(refusal));
         }
         let uid = MessageUid::new(NOW, 0, publish.kind, target_hash(publish.target.as_str()));
+        let is_hanging = self.is_hanging(publish.target.as_str());
         self.state.lock().published.push(publish);
+        if is_hanging {
+            return never();
+        }
         // Not ready at once: the answers of several targets come in any order.
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -194,13 +218,23 @@ impl AccessService for Fakes {
 }
 
 impl DirectoryService for Fakes {
-    fn sign_in_view(&self, _user: &UserKey) -> BoxFuture<'_, Result<SignInView, Refusal>> {
-        unasked()
+    fn sign_in_view(&self, user: &UserKey) -> BoxFuture<'_, Result<SignInView, Refusal>> {
+        if let Some(refusal) = self.refusal(user.user.as_str()) {
+            return ready(Err(refusal));
+        }
+        if self.is_hanging(user.user.as_str()) {
+            return never();
+        }
+        let tokens_from = self.state.lock().void_before.get(user.user.as_str()).copied().unwrap_or_default();
+        ready(Ok(SignInView { tokens_from, ..SignInView::default() }))
     }
 
     fn user(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<UserProfile>, Refusal>> {
         if let Some(refusal) = self.refusal(user.user.as_str()) {
             return ready(Err(refusal));
+        }
+        if self.is_hanging(user.user.as_str()) {
+            return never();
         }
         ready(Ok(self.state.lock().users.get(user.user.as_str()).cloned()))
     }

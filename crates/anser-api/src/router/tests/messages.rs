@@ -69,6 +69,64 @@ async fn one_message_to_many_is_one_for_each_in_the_order_asked() {
         .await;
 }
 
+/// A message to this many: `u0`, `u1`, …
+fn to_many(count: usize) -> String {
+    let to: String = (0..count).map(|i| format!("&toUserId=u{i}")).collect();
+    format!("fromUserId=boss&objectName=o&content=c{to}")
+}
+
+/// Whom an answer says the message reached.
+fn reached(answer: &Value) -> Vec<&str> {
+    answer["messageUIDs"].as_array().unwrap().iter().map(|m| m["userId"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_target_keeps_no_other_from_its_message() {
+    let begin = tokio::time::Instant::now();
+    let backend = Backend::new();
+    backend.fakes.hangs("u0");
+    backend.fakes.refuses("u7", Status::NOT_IN_GROUP);
+    let reply = backend.post("/message/private/publish", &to_many(1000)).await;
+    assert_eq!(begin.elapsed().as_secs(), 20);
+    assert_eq!(reply.codes(), (503, 1000));
+    assert!(reply.says().contains("retry"), "{}", reply.says());
+    let others: Vec<String> = (1..1000).filter(|i| *i != 7).map(|i| format!("u{i}")).collect();
+    assert_eq!(reached(&reply.body), others, "in the order asked");
+    assert_eq!(reply.body["refused"], json!([{ "userId": "u7", "code": 22406 }]), "not to be tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_begins_once_a_request_has_failed() {
+    let backend = Backend::new();
+    backend.fakes.refuses("u10", Status::UNAVAILABLE);
+    let reply = backend.post("/message/private/publish", &to_many(1000)).await;
+    assert_eq!(reply.codes(), (503, 1000));
+    let begun: Vec<String> = backend.fakes.published().iter().map(|publish| publish.target.to_string()).collect();
+    assert!(begun.len() < 64, "{}", begun.len());
+    assert_eq!(reached(&reply.body), begun, "what was under way is waited for, and named");
+    // Neither does it after the deadline.
+    let backend = Backend::new();
+    (0..64).for_each(|i| backend.fakes.hangs(&format!("u{i}")));
+    let reply = backend.post("/message/private/publish", &to_many(1000)).await;
+    assert_eq!(reply.codes(), (503, 1000));
+    assert_eq!(reply.body.get("messageUIDs"), None, "it reached nobody");
+    assert_eq!(backend.fakes.published().len(), 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_messages_under_way_of_all_requests_are_bounded() {
+    let backend = Backend::new();
+    (0..64).for_each(|i| backend.fakes.hangs(&format!("u{i}")));
+    let router = backend.router();
+    let send =
+        |body: String| reply(router.clone(), request("/message/private/publish", &signed(), FORM, Body::from(body)));
+    let many = futures_util::future::join_all((0..20).map(|_| send(to_many(64))));
+    let a_while = Duration::from_secs(10);
+    assert!(tokio::time::timeout(a_while, many).await.is_err(), "they wait");
+    assert_eq!(backend.fakes.published().len(), 1024);
+    assert_eq!(send(ONE.to_owned()).await.codes(), (200, 200), "room is given back");
+}
+
 #[tokio::test]
 async fn a_group_message_may_be_for_some_members() {
     let backend = Backend::new();

@@ -2,7 +2,7 @@
 
 use anser_cluster::{App, AppSecret, Command, UserProfile};
 use anser_types::record::UserChange;
-use anser_types::{AppKey, UserKey};
+use anser_types::{AppKey, Status, UserKey};
 
 use super::*;
 use fakes::user;
@@ -36,6 +36,41 @@ async fn a_token_signs_its_user_in_and_names_navigation() {
     assert_eq!(stored(&backend), [("alice".into(), "Alice".into(), "http://x".into())]);
     let again = backend.ok("/user/getToken", "userId=alice&name=Alice&portraitUri=http%3A%2F%2Fx").await;
     assert_ne!(again["token"], token, "no two tokens are the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_made_while_the_directory_is_away() {
+    let begin = tokio::time::Instant::now();
+    let backend = Backend::new();
+    backend.fakes.refuses("alice", Status::UNAVAILABLE);
+    assert!(backend.ok("/user/getToken", "userId=alice").await["token"].is_string());
+    assert!(begin.elapsed().is_zero());
+    backend.fakes.hangs("bob");
+    assert!(backend.ok("/user/getToken", "userId=bob").await["token"].is_string());
+    assert_eq!(begin.elapsed().as_secs(), 2);
+    assert_eq!(stored(&backend), []);
+}
+
+#[tokio::test]
+async fn a_token_is_good_although_the_clock_is_behind_that_by_which_older_ones_were_made_void() {
+    let backend = Backend::new();
+    let ahead = NOW.plus(800);
+    backend.fakes.voids("alice", ahead);
+    let answer = backend.ok("/user/getToken", "userId=alice").await;
+    let app = App::new(AppKey::new("app1").unwrap(), AppSecret::new("secret"));
+    let claims = app.tokens.verify(&app.key, answer["token"].as_str().unwrap(), NOW).unwrap();
+    assert_eq!(claims.issued, ahead);
+}
+
+#[tokio::test]
+async fn what_a_token_request_says_of_its_user_is_stored_or_it_fails() {
+    let backend = Backend::new();
+    backend.fakes.refuses("alice", Status::UNAVAILABLE);
+    for said in ["name=Alice", "portraitUri=p", "name="] {
+        let reply = backend.post("/user/getToken", &format!("userId=alice&{said}")).await;
+        assert_eq!(reply.codes(), (503, 1000), "{said}");
+        assert_eq!(reply.body.get("token"), None);
+    }
 }
 
 #[tokio::test]
