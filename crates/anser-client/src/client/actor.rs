@@ -29,9 +29,11 @@ pub enum ClientEvent {
     },
     /// The connection is lost; the client comes back by itself.
     Disconnected(LossReason),
-    /// Everything that the server had was handed out.
+    /// Everything that the server had was handed out. Comes after each sign-in, and again whenever the cursor has moved: within
+    /// five minutes of a message at the latest, as long as the client is connected.
     Synced {
-        /// Up to here. An application that keeps messages keeps this with them, and begins there the next time.
+        /// Up to here. An application that keeps messages keeps this with them, and begins there the next time. What came since
+        /// it was told last comes again then; UIDs tell.
         cursor: Timestamp,
     },
     /// A message came: from somebody else, or from another terminal of the same user.
@@ -171,7 +173,7 @@ impl Application for Actor {
                 }
                 self.done = true;
             }
-            Notice::Synced => self.tell(ClientEvent::Synced { cursor: session.cursor() }),
+            Notice::Synced => self.tell(ClientEvent::Synced { cursor: session.synced_cursor() }),
             Notice::Acked { ticket, client_id, uid, sent } => self.settle(ticket, Ok(Acked { uid, sent, client_id })),
             Notice::Failed { ticket, failure, .. } => self.settle(ticket, Err(failure)),
             // Status messages have no outcome to wait for: the sender is dropped.

@@ -75,6 +75,23 @@ async fn a_message_comes_down_however_its_bytes_are_cut() {
 }
 
 #[tokio::test]
+async fn no_gap_a_cursor_is_told_before_what_comes_after_it() {
+    for transport in TRANSPORTS {
+        let server = Server::listen().await;
+        let (client, _accepted) = tokio::join!(builder(&server, transport).connect(), async {
+            let mut accepted = server.accept(transport).await;
+            accepted.sign_in("me").await;
+            accepted.answer_pull_and_push(10, "hello").await;
+            accepted
+        });
+        let (_client, mut events) = client.expect("the server lets it in");
+        let Some(ClientEvent::Synced { cursor }) = soon(events.next()).await else { panic!("it is not synced") };
+        assert_eq!(cursor.0, 1, "{transport:?}: the message at 10 is still to come");
+        assert_eq!(next_message(&mut events).await.sent.0, 10);
+    }
+}
+
+#[tokio::test]
 async fn nothing_twice_a_lost_connection_resends_under_the_same_id() {
     for transport in TRANSPORTS {
         let (client, _events, server, mut accepted) = connected(transport).await;

@@ -140,6 +140,16 @@ impl Accepted {
 
     /// Waits for a pull, and answers it.
     pub(crate) async fn answer_pull(&mut self, list: &[DownStreamMessage]) {
+        self.answer_pull_and(list, &[]).await;
+    }
+
+    /// Waits for a pull, answers it with nothing, and pushes a message; all of it in one write.
+    pub(crate) async fn answer_pull_and_push(&mut self, time: u64, text: &str) {
+        let pushed = self.pushed(time, text);
+        self.answer_pull_and(&[], &pushed).await;
+    }
+
+    async fn answer_pull_and(&mut self, list: &[DownStreamMessage], more: &[u8]) {
         let message_id = loop {
             match self.frame().await {
                 ClientFrame::Query(query) if query.topic == QueryTopic::Pull => {
@@ -150,14 +160,17 @@ impl Accepted {
         };
         let page = DownStreamMessages { list: list.to_vec(), sync_time: 1, finished: true, broadcast_sync_time: 0 };
         let body = page.encode_to_vec();
-        self.send(ServerFrameRef::QueryAck(QueryAckRef {
+        let answer = ServerFrameRef::QueryAck(QueryAckRef {
             qos: Qos::AtLeastOnce,
             message_id,
             seconds: 1,
             status: Status::OK,
             body: Body::One(&body),
-        }))
-        .await;
+        });
+        let mut bytes = Vec::new();
+        encode_server_frame(&answer, self.transport, &mut bytes).unwrap();
+        bytes.extend_from_slice(more);
+        self.stream.write_all(&bytes).await.unwrap();
         while !matches!(self.frame().await, ClientFrame::QueryCon { message_id: id } if id == message_id) {}
     }
 

@@ -53,8 +53,10 @@ pub struct SessionConfig {
     pub pull_every_max_ms: u64,
     /// How long addresses from navigation are used before they are asked for again. Default 2 h.
     pub addresses_life_ms: u64,
-    /// How many messages are remembered as already handed out, and how many own ones as sent from here: more than come between an ack and
-    /// the late copy of a message. Default 4,096.
+    /// How many messages are remembered as already handed out, and how many own ones as sent from here: the newest by sent time. When a
+    /// mailbox is rebuilt and everything comes again, what is older than these is handed out a second time. A UID takes 10
+    /// bytes and its share of a tree 13 to 18 more: 1.5 to 1.8 MiB for each of the two when full, nothing when empty. With 0
+    /// every message is new. Default 65,536.
     pub seen_max: usize,
 }
 
@@ -86,7 +88,7 @@ impl SessionConfig {
             pull_every_min_ms: 3 * MINUTE_MS,
             pull_every_max_ms: 5 * MINUTE_MS,
             addresses_life_ms: 120 * MINUTE_MS,
-            seen_max: 4096,
+            seen_max: 64 * 1024,
         }
     }
 }

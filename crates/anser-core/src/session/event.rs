@@ -139,7 +139,8 @@ pub enum Notice {
     Disconnected(LossReason),
     /// The session has ended and does not reconnect. It may be started again.
     Stopped(StopReason),
-    /// Everything that the server had was handed out.
+    /// A pull has finished: everything that the server had was handed out, up to [`super::Session::synced_cursor`]. Told when
+    /// something had been missing, and when the cursor has moved since it was told last.
     Synced,
     /// A message that was sent is durable.
     Acked {

@@ -3,6 +3,10 @@
 //! The cursor stands where everything before was handed out, and moves only over what was handed out: with the answer to a
 //! pull, and with a direct message while nothing is missing before it. While a pull is open, or was announced to be needed,
 //! a direct message is confirmed and left to the pull.
+//!
+//! It goes back where an answer says so. That is how a server says that it knows nothing of such a cursor, because its store
+//! is an older one, or because the cursor was never one of its own: it answers from the beginning. To stay ahead would mean
+//! to ask for that page again and again, and to take no notice of what is announced below.
 
 use std::collections::VecDeque;
 
@@ -16,7 +20,7 @@ use super::link::{Change, Link};
 use super::outbox::Outbox;
 use super::requests::write_query;
 use super::seen::Seen;
-use super::{Effect, Notice, Received, Turn, Via, Waiting};
+use super::{Effect, Notice, Received, Session, Turn, Via, Waiting};
 
 /// Copies whose ack has not come. The ack follows at once; more than a few would be a fault of the server.
 const COPIES_MAX: usize = 256;
@@ -24,7 +28,8 @@ const COPIES_MAX: usize = 256;
 const STATUS_MESSAGE: i64 = 64;
 /// The type of a notify that concerns the timeline.
 const NOTIFY_TIMELINE: i32 = 1;
-/// Answers in a row that are not finished and move nothing; then the pull is put off.
+/// Answers of one pull that are not finished and lead no further; then the pull is put off. One is in order: the first page
+/// from the beginning, for a cursor that the server knows nothing of.
 const STANDSTILLS_MAX: u32 = 3;
 /// The first pause after a failed pull; it doubles.
 const RETRY_MS: u64 = 1_000;
@@ -48,6 +53,8 @@ struct Copy {
 #[derive(Debug)]
 pub(super) struct Inbox {
     cursor: Timestamp,
+    /// The cursor when [`Notice::Synced`] was told last.
+    synced_cursor: Timestamp,
     /// The largest sent time of own messages in answers, and the cursor of broadcasts: asked with, as the protocol wants it.
     sent_cursor: i64,
     broadcast_cursor: i64,
@@ -66,6 +73,7 @@ impl Inbox {
     pub(super) fn new(cursor: Timestamp, seen_max: usize) -> Self {
         Self {
             cursor,
+            synced_cursor: cursor,
             sent_cursor: 0,
             broadcast_cursor: 1,
             pull: Pull::At(Timestamp::ZERO),
@@ -188,15 +196,16 @@ impl Inbox {
             return self.pull_failed(turn);
         };
         self.failures = 0;
-        let before = self.cursor;
-        let is_empty = page.list.is_empty();
         for down in page.list {
             self.pulled(down, me, outbox, turn);
         }
-        self.cursor = self.cursor.max(Timestamp(unsigned(page.sync_time)));
+        let asked = std::mem::replace(&mut self.cursor, Timestamp(unsigned(page.sync_time)));
         self.broadcast_cursor = self.broadcast_cursor.max(page.broadcast_sync_time);
-        let stands_still = !page.finished && is_empty && self.cursor == before;
-        self.standstills = if stands_still { self.standstills + 1 } else { 0 };
+        if page.finished {
+            self.standstills = 0;
+        } else if self.cursor <= asked {
+            self.standstills += 1;
+        }
         if self.standstills > STANDSTILLS_MAX {
             return self.pull_failed(turn);
         }
@@ -207,8 +216,10 @@ impl Inbox {
         let config = turn.config;
         let pause = turn.random.between(config.pull_every_min_ms, config.pull_every_max_ms);
         self.pull = Pull::At(turn.now.plus(pause));
-        if !self.synced {
+        // Direct messages and copies move the cursor silently; the application is not to keep one that is days old.
+        if !self.synced || self.synced_cursor != self.cursor {
             self.synced = true;
+            self.synced_cursor = self.cursor;
             turn.tell(Notice::Synced);
         }
     }
@@ -297,6 +308,14 @@ impl Inbox {
         };
         let body = request.encode_to_vec().into();
         write_query(message_id, QueryTopic::Pull, me.clone().into(), body, turn);
+    }
+}
+
+impl Session {
+    /// The cursor as [`Notice::Synced`] was told last: what a shell passes on with that notice. [`Self::cursor`] may be further
+    /// by then, over messages that are told behind it, when several events were handled at once.
+    pub const fn synced_cursor(&self) -> Timestamp {
+        self.inbox.synced_cursor
     }
 }
 

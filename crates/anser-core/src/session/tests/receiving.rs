@@ -1,6 +1,6 @@
 //! Pulling, direct messages, copies.
 
-use anser_rmtp::body::DownStreamMessage;
+use anser_rmtp::body::{DownStreamMessage, DownStreamMessages};
 use anser_rmtp::frame::PubAck;
 use anser_rmtp::{ClientFrame, PublishTopic, ServerFrame};
 use anser_types::{Status, Timestamp};
@@ -14,6 +14,21 @@ fn t(offset: u64) -> u64 {
 
 fn at(offset: u64) -> i64 {
     i64::try_from(t(offset)).unwrap()
+}
+
+/// How often the application was told since somebody looked that everything is there.
+fn synced(rig: &Rig) -> usize {
+    rig.notices().filter(|notice| matches!(notice, Notice::Synced)).count()
+}
+
+/// Lets time pass until a pull goes out. How many seconds that took.
+fn wait_for_pull(rig: &mut Rig) -> u64 {
+    let mut waited = 0;
+    while rig.pulls().is_empty() {
+        rig.pass_alive(5_000);
+        waited += 5;
+    }
+    waited
 }
 
 #[test]
@@ -153,13 +168,82 @@ fn nothing_twice_a_resend_that_became_a_message_of_its_own_is_known_by_its_ack()
 }
 
 #[test]
-fn a_cursor_never_goes_back() {
+fn nothing_twice_a_timeline_that_comes_again_is_known_as_far_back_as_is_remembered() {
+    let mut rig = Rig::synced(|config| config.seen_max = 4);
+    for offset in 1..=10 {
+        rig.direct(&from_peer(t(offset)));
+    }
+    rig.take();
+    rig.notify(at(50));
+    let list: Vec<DownStreamMessage> = (1..=11).map(|offset| from_peer(t(offset))).collect();
+    rig.answer_pull(&list[..5], at(25), false);
+    rig.answer_pull(&list[5..], at(50), true);
+    assert_eq!(rig.times_shown(), [t(1), t(2), t(3), t(4), t(5), t(6), t(11)]);
+}
+
+#[test]
+fn a_cursor_that_the_server_knows_nothing_of_is_given_up() {
+    // Microseconds, say.
+    let mut rig = Rig::new(|config| config.cursor = Timestamp(t(0) * 1000));
+    rig.event(super::Event::Start);
+    rig.event(super::Event::Navigated(vec!["a:1".into()]));
+    rig.sign_in();
+    rig.answer_pull(&[from_peer(t(10)), from_peer(t(20))], at(20), false);
+    assert_eq!(rig.pulls().last().map(|p| p.1), Some(at(20)));
+    rig.answer_pull(&[from_peer(t(30))], at(30), true);
+    assert_eq!(rig.times_shown(), [t(10), t(20), t(30)]);
+    assert_eq!(rig.pulls().len(), 2);
+    assert_eq!((synced(&rig), rig.session.synced_cursor()), (1, Timestamp(t(30))));
+    rig.take();
+    rig.notify(at(40));
+    assert_eq!(rig.pulls().iter().map(|p| p.1).collect::<Vec<_>>(), [at(30)]);
+}
+
+#[test]
+fn no_gap_a_cursor_ahead_of_a_short_timeline_hides_no_notify() {
+    let mut rig = Rig::synced(|config| config.cursor = Timestamp(t(1_000)));
+    rig.notify(at(10));
+    assert_eq!(rig.pulls().len(), 1);
+}
+
+#[test]
+fn nothing_twice_what_was_handed_out_is_known_again_when_the_server_begins_at_the_beginning() {
     let mut rig = Rig::synced(|_| {});
-    rig.notify(at(20));
+    rig.direct(&from_peer(t(10)));
+    rig.direct(&from_peer(t(30)));
+    rig.notify(at(40));
+    rig.answer_pull(&[from_peer(t(10)), from_peer(t(20))], at(20), false);
+    rig.answer_pull(&[from_peer(t(30)), from_peer(t(40))], at(40), true);
+    assert_eq!(rig.pulls().iter().map(|p| p.1).collect::<Vec<_>>(), [at(30), at(20)]);
+    assert_eq!(rig.times_shown(), [t(10), t(30), t(20), t(40)]);
+    assert_eq!(rig.session.cursor(), Timestamp(t(40)));
+}
+
+#[test]
+fn an_application_learns_of_a_cursor_that_pushes_moved_with_the_next_pull() {
+    let mut rig = Rig::synced(|_| {});
+    rig.direct(&from_peer(t(10)));
+    wait_for_pull(&mut rig);
+    rig.answer_pull(&[], at(10), true);
+    assert_eq!((synced(&rig), rig.session.synced_cursor()), (1, Timestamp(t(10))));
+    rig.take();
+    wait_for_pull(&mut rig);
+    rig.answer_pull(&[], at(10), true);
+    assert_eq!(synced(&rig), 0, "it knows");
+    rig.take();
+    wait_for_pull(&mut rig);
     rig.answer_pull(&[from_peer(t(20))], at(20), true);
-    rig.notify(at(30));
-    rig.answer_pull(&[], at(5), true);
+    assert_eq!((synced(&rig), rig.session.synced_cursor()), (1, Timestamp(t(20))));
+}
+
+#[test]
+fn no_gap_the_cursor_that_is_told_covers_nothing_that_is_handed_out_later() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(10));
+    rig.answer_pull(&[from_peer(t(10))], at(10), true);
+    rig.direct(&from_peer(t(20)));
     assert_eq!(rig.session.cursor(), Timestamp(t(20)));
+    assert_eq!((synced(&rig), rig.session.synced_cursor()), (1, Timestamp(t(10))));
 }
 
 #[test]
@@ -190,21 +274,34 @@ fn a_server_that_never_finishes_does_not_make_the_client_spin() {
         asked += 1;
         let (id, _) = rig.pulls()[0];
         rig.take();
-        let body = prost::Message::encode_to_vec(&anser_rmtp::body::DownStreamMessages::default());
+        let body = prost::Message::encode_to_vec(&DownStreamMessages::default());
         rig.answer(id, Status::OK, body);
     }
     assert_eq!(asked, 4);
 }
 
 #[test]
+fn a_server_that_leads_in_a_circle_does_not_make_the_client_spin() {
+    let mut rig = Rig::synced(|_| {});
+    rig.notify(at(50));
+    let mut asked = 0;
+    while !rig.pulls().is_empty() && asked < 50 {
+        asked += 1;
+        let offset = [20, 10][asked % 2];
+        let (id, _) = rig.pulls()[0];
+        rig.take();
+        let list = vec![from_peer(t(offset))];
+        let page = DownStreamMessages { list, sync_time: at(offset), finished: false, broadcast_sync_time: 0 };
+        rig.answer(id, Status::OK, prost::Message::encode_to_vec(&page));
+    }
+    assert!(asked < 10, "{asked} pulls");
+}
+
+#[test]
 fn without_any_cause_it_pulls_every_three_to_five_minutes() {
     for seed in 0..20 {
         let mut rig = Rig::synced(|config| config.seed = seed);
-        let mut waited = 0;
-        while rig.pulls().is_empty() {
-            rig.pass_alive(5_000);
-            waited += 5;
-        }
+        let waited = wait_for_pull(&mut rig);
         assert!((180..=300).contains(&waited), "{waited} s");
     }
 }
@@ -255,6 +352,5 @@ fn a_pull_that_the_application_asks_for_goes_out_at_once() {
     rig.answer_pull(&[], 0, true);
     assert_eq!(rig.pulls().len(), 2);
     rig.answer_pull(&[], 0, true);
-    let synced = rig.notices().filter(|n| matches!(n, Notice::Synced)).count();
-    assert_eq!(synced, 1, "the application hears when everything is there");
+    assert_eq!(synced(&rig), 1, "the application hears when everything is there");
 }
