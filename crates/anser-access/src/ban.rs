@@ -1,18 +1,20 @@
 //! Why a user may not be here: judged when a client wants to come in, and again and again while it is in.
 //!
 //! Whoever is blocked, or has a token that was made void, is told by all access nodes at once. Such a word can be lost: a node is
-//! not in the list of members while it is cut off, and a process may die between its answer and the word. So all who are here
-//! are looked at again, in turn (one-way-in).
+//! not in the list of members while it is cut off, and a process may die between its answer and the word. It can also be late, when
+//! the block is over. So the word of a block is a reason to look, and all who are here are looked at again, in turn (one-way-in).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_cluster::SignInView;
+use anser_cluster::{Refusal, SignInView};
 use anser_rmtp::{ConnAckStatus, DisconnectStatus};
 use anser_types::{Timestamp, UserKey};
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::mpsc;
 
 use crate::outbox::End;
+use crate::presence::{self, AGAIN_MAX, AGAIN_MIN};
 use crate::registry::PARTS;
 use crate::services::Services;
 
@@ -60,15 +62,40 @@ pub(crate) async fn look_again(services: Arc<Services>, every: Duration) {
         loop {
             turns.tick().await;
             let Some(part) = parts.next() else { break };
-            stream::iter(part).for_each_concurrent(AT_ONCE, |(user, _)| look_at(&services, user)).await;
+            stream::iter(part)
+                .for_each_concurrent(AT_ONCE, async |(user, _)| {
+                    // Nobody is ended for what cannot be read; the next turn comes.
+                    if let Err(refusal) = look_at(&services, &user).await {
+                        tracing::debug!(%user, %refusal, "a user who is here could not be looked at again");
+                    }
+                })
+                .await;
         }
     }
 }
 
-async fn look_at(services: &Services, user: UserKey) {
-    match services.directory.sign_in_view(&user).await {
-        Ok(view) => services.registry.hold_to(&user, &view, services.clock.now()),
-        // Nobody is ended for what cannot be read; the next turn comes.
-        Err(refusal) => tracing::debug!(%user, %refusal, "a user who is here could not be looked at again"),
+/// Looks at users of whom it is not sure any more that they may be here, until it is cut off. `doubted` ends with the registry.
+pub(crate) async fn look_at_doubted(services: Arc<Services>, doubted: mpsc::Receiver<UserKey>) {
+    let doubted = stream::unfold(doubted, async |mut doubted| doubted.recv().await.map(|user| (user, doubted)));
+    doubted
+        .for_each_concurrent(AT_ONCE, async |user| {
+            let mut pause = AGAIN_MIN;
+            while let Err(refusal) = look_at(&services, &user).await {
+                tracing::debug!(%user, %refusal, "a user of whom it is not sure could not be looked at yet");
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(AGAIN_MAX);
+            }
+        })
+        .await;
+}
+
+/// Ends what may not be here, and sees to it that the other nodes know of the rest.
+async fn look_at(services: &Services, user: &UserKey) -> Result<(), Refusal> {
+    let Some(newest) = services.registry.newest(user) else { return Ok(()) };
+    let view = services.directory.sign_in_view(user).await?;
+    services.registry.hold_to(user, &view, services.clock.now());
+    match &services.cluster {
+        Some(_) => presence::tell_again_of(services, user, newest).await,
+        None => Ok(()),
     }
 }

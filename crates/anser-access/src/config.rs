@@ -106,6 +106,19 @@ impl Default for AccessConfig {
 }
 
 impl AccessConfig {
+    /// Whether a node can work with these settings; the text says which is wrong.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let at_least_one = [
+            (self.connections_max == 0, "connections_max: at least 1"),
+            (self.handshakes_per_address_max == 0, "handshakes_per_address_max: at least 1"),
+            (self.handshake_timeout_seconds == 0, "handshake_timeout_seconds: at least 1, or nobody gets in"),
+            (self.idle_timeout_seconds == 0, "idle_timeout_seconds: at least 1"),
+            (self.tcp_idle_timeout_seconds == 0, "tcp_idle_timeout_seconds: at least 1"),
+            (self.write_timeout_seconds == 0, "write_timeout_seconds: at least 1"),
+        ];
+        at_least_one.into_iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
     /// The limits of the terminals.
     pub(crate) fn terminal(&self) -> TerminalConfig {
         TerminalConfig {

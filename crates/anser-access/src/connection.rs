@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use anser_cluster::Newcomer;
 use anser_rmtp::{Generation, Platform};
 use anser_types::{ConnectionId, DeviceId, Timestamp, UserKey};
 
@@ -20,6 +21,8 @@ pub(crate) struct Connection {
     pub(crate) device: Option<DeviceId>,
     /// When it signed in.
     pub(crate) entered: Timestamp,
+    /// Whether its user has one terminal per platform.
+    pub(crate) one_per_platform: bool,
     /// When the token was issued that signed it in.
     pub(crate) token_issued: Timestamp,
     pub(crate) generation: &'static Generation,
@@ -27,6 +30,20 @@ pub(crate) struct Connection {
     pub(crate) silent_max: u64,
     pub(crate) outbox: Outbox,
     pub(crate) stamps: Stamps,
+}
+
+impl Connection {
+    /// As terminals of other nodes see it that may have to give way.
+    pub(crate) fn newcomer(&self) -> Newcomer {
+        Newcomer {
+            user: self.user.clone(),
+            connection: self.id,
+            time: self.entered,
+            platform: self.platform.clone(),
+            device: self.device.clone(),
+            one_per_platform: self.one_per_platform,
+        }
+    }
 }
 
 /// What the sweeper looks at. Seconds are those of [`crate::sweeper::Seconds`].

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anser_runtime::{TaskCount, Tasks};
+use anser_runtime::{Seldom, TaskCount, Tasks};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +23,7 @@ use crate::tls::Certificate;
 const TOLD_MAX: usize = 256;
 /// How long to wait after a failed accept: usually there are too few file descriptors, and waiting frees some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+static NOT_ACCEPTED: Seldom = Seldom::new();
 
 /// After how long of silence the kernel asks whether the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -58,7 +59,9 @@ pub(crate) async fn accept(port: Port, services: Arc<Services>, tasks: Tasks, do
         match accepted {
             Ok((stream, from)) => admit(&port, stream, from.ip(), &services, &tasks, &doors),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(unsaid) = NOT_ACCEPTED.due() {
+                    tracing::warn!(%error, unsaid, "a connection could not be accepted");
+                }
                 services.registry.metrics.turned_away("not_accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_cluster::{AccessService, Newcomer, Online};
-use anser_types::{ConnectionId, UserKey};
+use anser_cluster::{AccessService, Online, Refusal};
+use anser_types::{ConnectionId, NodeId, UserKey};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
@@ -21,13 +21,15 @@ use crate::sign_in::Denial;
 
 /// Departures that may wait. When it is full the rest is not told: a hint stays behind that is in vain.
 pub(crate) const DEPARTURES_MAX: usize = 65_536;
+/// Users who are to be looked at and may wait.
+pub(crate) const DOUBTS_MAX: usize = 65_536;
 /// Departures that are told at the same time, and users who are told of again.
 const AT_ONCE: usize = 64;
 /// How long it takes at least to tell of so many users again: 3,200 a second. There may be a million.
 const PACE: Duration = Duration::from_millis(20);
 /// Between two tries to tell of a user again, at first and at most.
-const AGAIN_MIN: Duration = Duration::from_millis(50);
-const AGAIN_MAX: Duration = Duration::from_secs(2);
+pub(crate) const AGAIN_MIN: Duration = Duration::from_millis(50);
+pub(crate) const AGAIN_MAX: Duration = Duration::from_secs(2);
 
 /// A user's last terminal has gone.
 #[derive(Debug)]
@@ -42,21 +44,33 @@ pub(crate) async fn announce(
     services: &Services,
     cluster: &dyn AccessService,
     connection: &Connection,
-    one_per_platform: bool,
 ) -> Result<(), Denial> {
     let here = services.ids.node();
     let online = services.messages.signed_in(&connection.user, here, connection.id).await;
-    let elsewhere: Online = online.map_err(|_| Denial::NotNow)?.into_iter().filter(|node| *node != here).collect();
+    let elsewhere = except(here, online.map_err(|_| Denial::NotNow)?);
     if !elsewhere.is_empty() {
-        let newcomer = Newcomer {
-            user: connection.user.clone(),
-            connection: connection.id,
-            time: connection.entered,
-            platform: connection.platform.clone(),
-            device: connection.device.clone(),
-            one_per_platform,
-        };
-        cluster.gives_way(&newcomer, &elsewhere);
+        cluster.gives_way(&connection.newcomer(), &elsewhere);
+    }
+    Ok(())
+}
+
+fn except(here: NodeId, online: Online) -> Online {
+    online.into_iter().filter(|node| *node != here).collect()
+}
+
+/// Tells again that a user is here, as that may have been forgotten, and has older terminals elsewhere give way, as they may not have
+/// heard of it.
+pub(crate) async fn tell_again_of(services: &Services, user: &UserKey, newest: ConnectionId) -> Result<(), Refusal> {
+    let here = services.ids.node();
+    let elsewhere = except(here, services.messages.signed_in(user, here, newest).await?);
+    if let Some(cluster) = services.cluster.as_ref().filter(|_| !elsewhere.is_empty()) {
+        for newcomer in services.registry.newcomers(user) {
+            cluster.gives_way(&newcomer, &elsewhere);
+        }
+    }
+    if !services.registry.has(user) {
+        // They have gone meanwhile, and that may have been told before this.
+        services.messages.signed_out(user, here, newest).await.ok();
     }
     Ok(())
 }
@@ -95,15 +109,11 @@ pub(crate) async fn tell_again(services: Arc<Services>, mut forgotten: watch::Re
 
 /// Tells that a user is here, as often as it takes, and then the user's terminals that they may have been overlooked.
 async fn tell_of(services: &Services, (user, newest): &(UserKey, ConnectionId)) {
-    let (registry, here) = (&services.registry, services.ids.node());
     let mut pause = AGAIN_MIN;
-    while registry.has(user) {
-        match services.messages.signed_in(user, here, *newest).await {
-            Ok(_) => {
-                if !registry.overlooked(user) {
-                    // They have gone meanwhile, and that may have been told before this.
-                    services.messages.signed_out(user, here, *newest).await.ok();
-                }
+    while services.registry.has(user) {
+        match tell_again_of(services, user, *newest).await {
+            Ok(()) => {
+                services.registry.overlooked(user);
                 return;
             }
             Err(refusal) => tracing::debug!(%user, %refusal, "who is here was not noted"),

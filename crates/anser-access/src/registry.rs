@@ -19,7 +19,7 @@ use crate::ban::Ban;
 use crate::connection::Connection;
 use crate::metrics::AccessMetrics;
 use crate::outbox::End;
-use crate::presence::{DEPARTURES_MAX, Departure};
+use crate::presence::{DEPARTURES_MAX, DOUBTS_MAX, Departure};
 
 /// The parts of the registry, each with a lock of its own.
 pub(crate) const PARTS: u32 = 64;
@@ -44,6 +44,8 @@ pub struct Registry {
     bounds: Bounds,
     /// Where to tell that the last terminal of a user has gone, if anybody wants to know.
     departures: OnceLock<mpsc::Sender<Departure>>,
+    /// Where to tell of users who are to be looked at, if anybody does.
+    doubts: OnceLock<mpsc::Sender<UserKey>>,
     pub(crate) metrics: AccessMetrics,
 }
 
@@ -62,6 +64,7 @@ impl Default for Registry {
             count: AtomicUsize::new(0),
             bounds: Bounds::default(),
             departures: OnceLock::new(),
+            doubts: OnceLock::new(),
             metrics: AccessMetrics::default(),
         }
     }
@@ -148,6 +151,19 @@ impl Registry {
         departed
     }
 
+    /// From now on it is told which users are to be looked at. To be called once.
+    pub(crate) fn report_doubts(&self) -> mpsc::Receiver<UserKey> {
+        let (doubts, doubted) = mpsc::channel(DOUBTS_MAX);
+        // A second receiver would hear nothing, and end.
+        self.doubts.set(doubts).ok();
+        doubted
+    }
+
+    /// Has a user looked at. Returns whether somebody does.
+    fn doubt(&self, user: &UserKey) -> bool {
+        self.doubts.get().is_some_and(|doubts| doubts.try_send(user.clone()).is_ok())
+    }
+
     fn users(&self, user: &UserKey) -> &Mutex<HashMap<UserKey, Present>> {
         let place = usize::try_from(self.hasher.hash_one(user) % u64::from(PARTS)).unwrap_or(0);
         &self.by_user[place % SHARDS]
@@ -160,12 +176,13 @@ impl Registry {
     /// Adds a connection. Where a user has one terminal per platform, the older ones of its platform are told to end: the
     /// same installation silently, another one with the word that it was replaced. So is the oldest of all, where a user has too
     /// many. The connection stays for as long as the entry lives.
-    pub(crate) fn insert(self: &Arc<Self>, connection: Connection, one_per_platform: bool) -> Entry {
+    pub(crate) fn insert(self: &Arc<Self>, connection: Connection) -> Entry {
         let connection = &Arc::new(connection);
         let entry = Entry { connection: Arc::clone(connection), registry: Arc::clone(self) };
         self.ids(connection.id).lock().insert(connection.id.0, Arc::clone(connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         self.metrics.came(connection.transport);
+        let one_per_platform = connection.one_per_platform;
         let rival = Rival { platform: &connection.platform, device: connection.device.as_ref(), one_per_platform };
         let terminals_max = self.bounds.terminals_max.load(Ordering::Relaxed).max(1);
         let older = {
@@ -237,6 +254,18 @@ impl Registry {
         })
     }
 
+    /// The newest connection that a user has here.
+    pub(crate) fn newest(&self, user: &UserKey) -> Option<ConnectionId> {
+        self.users(user).lock().get(user).map(|present| present.newest)
+    }
+
+    /// The terminals of a user, as those of other nodes may have to give way to them.
+    pub(crate) fn newcomers(&self, user: &UserKey) -> Vec<Newcomer> {
+        let mut newcomers = Vec::new();
+        self.with_user(user, |connection| newcomers.push(connection.newcomer()));
+        newcomers
+    }
+
     /// The terminals of a user hear that they were overlooked. Whether there are any.
     pub(crate) fn overlooked(&self, user: &UserKey) -> bool {
         let mut is_here = false;
@@ -293,7 +322,7 @@ impl Rival<'_> {
 type Older = SmallVec<[(Arc<Connection>, End); 1]>;
 
 /// Takes out those that end. From then on they hear of nothing any more; by their ids they are known until they are gone.
-fn take_older(present: &mut Present, ends: impl Fn(&Connection) -> Option<End>) -> Older {
+fn take_older(present: &mut Present, mut ends: impl FnMut(&Connection) -> Option<End>) -> Older {
     let mut older = Older::new();
     present.connections.retain(|other| match ends(other) {
         Some(end) => {
@@ -355,6 +384,8 @@ impl AccessService for Registry {
 
     fn sign_out(&self, user: &UserKey, why: SignOut) {
         let view = match why {
+            // The word may be late, and the block over.
+            SignOut::Blocked if self.doubt(user) => return,
             SignOut::Blocked => SignInView { blocked_until: Timestamp(u64::MAX), ..SignInView::default() },
             SignOut::TokensVoid { before } => SignInView { tokens_from: before, ..SignInView::default() },
         };
@@ -364,17 +395,25 @@ impl AccessService for Registry {
     fn gives_way(&self, newcomer: &Newcomer, _: &[NodeId]) {
         let one_per_platform = newcomer.one_per_platform;
         let rival = Rival { platform: &newcomer.platform, device: newcomer.device.as_ref(), one_per_platform };
+        let mut is_older = false;
         let older = {
             let mut users = self.users(&newcomer.user).lock();
             let Some(present) = users.get_mut(&newcomer.user) else { return };
             let older = take_older(present, |other| {
-                let is_older = other.id != newcomer.connection && other.entered <= newcomer.time;
-                rival.ends(other).filter(|_| is_older)
+                let end = rival.ends(other).filter(|_| other.id != newcomer.connection)?;
+                // By the clocks of two nodes, so that both judge alike: one of two goes, and one stays.
+                let is_newer = (other.entered, other.id) > (newcomer.time, newcomer.connection);
+                is_older |= is_newer;
+                (!is_newer).then_some(end)
             });
             self.forget_absent(&mut users, &newcomer.user);
             older
         };
         self.end_all(older);
+        if is_older {
+            // Then it is the other one that has to go, and may not have heard of it. Untold, that is seen the next time all are looked at.
+            self.doubt(&newcomer.user);
+        }
     }
 
     fn is_online(&self, user: &UserKey) -> BoxFuture<'_, Result<bool, Refusal>> {

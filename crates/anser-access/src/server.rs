@@ -101,15 +101,17 @@ impl AccessServer {
         let doors = Arc::new(Doors::default());
         if services.cluster.is_some() {
             let departed = services.registry.report_departures();
-            tasks.spawn("departures", Fate::CutOff, presence::tell_departures(Arc::clone(&services), departed));
+            tasks.spawn("departures", Fate::VitalCutOff, presence::tell_departures(Arc::clone(&services), departed));
         }
+        let doubted = services.registry.report_doubts();
+        tasks.spawn("doubts", Fate::VitalCutOff, ban::look_at_doubted(Arc::clone(&services), doubted));
         if let Some(forgotten) = forgotten {
-            tasks.spawn("presence", Fate::CutOff, presence::tell_again(Arc::clone(&services), forgotten));
+            tasks.spawn("presence", Fate::VitalCutOff, presence::tell_again(Arc::clone(&services), forgotten));
         }
         if let Some(every) = services.config.look_again() {
-            tasks.spawn("look again", Fate::CutOff, ban::look_again(Arc::clone(&services), every));
+            tasks.spawn("look again", Fate::VitalCutOff, ban::look_again(Arc::clone(&services), every));
         }
-        tasks.spawn("access sweeper", Fate::CutOff, sweeper::sweep(Arc::clone(&services)));
+        tasks.spawn("access sweeper", Fate::VitalCutOff, sweeper::sweep(Arc::clone(&services)));
         for port in ports {
             let accepting = accept(port, Arc::clone(&services), tasks.clone(), Arc::clone(&doors));
             tasks.spawn("access listener", Fate::Vital, accepting);

@@ -32,7 +32,7 @@ pub(crate) async fn sign_in(services: &Services, asked: &SignIn, transport: Tran
     if services.registry.len() >= services.config.connections_max {
         return Err(Denial::NotNow);
     }
-    let entry = enter(services, &app, connection(services, asked, transport, (user, &claims))).await?;
+    let entry = enter(services, connection(services, asked, transport, (user, &claims), &app)).await?;
     tracing::debug!(conn = %entry.connection.id, user = %entry.connection.user, ?asked, "signed in");
     Ok(entry)
 }
@@ -42,6 +42,7 @@ fn connection(
     asked: &SignIn,
     transport: Transport,
     (user, claims): (UserKey, &TokenClaims),
+    app: &App,
 ) -> Connection {
     Connection {
         id: services.ids.next(),
@@ -50,6 +51,7 @@ fn connection(
         transport,
         platform: asked.platform.clone(),
         device: asked.device_id.clone(),
+        one_per_platform: app.options.one_terminal_per_platform,
         token_issued: claims.issued,
         generation: asked.generation,
         silent_max: match asked.transport {
@@ -63,15 +65,14 @@ fn connection(
 
 /// Enters a connection into the registry, tells the other nodes, and looks once more: whoever was blocked in between was
 /// not told so there.
-async fn enter(services: &Services, app: &App, connection: Connection) -> Result<Entry, Denial> {
-    let one_per_platform = app.options.one_terminal_per_platform;
-    let entry = services.registry.insert(connection, one_per_platform);
+async fn enter(services: &Services, connection: Connection) -> Result<Entry, Denial> {
+    let entry = services.registry.insert(connection);
     let now = services.clock.now();
     let connection = &entry.connection;
     let view = match &services.cluster {
         None => view(services, &connection.user).await,
         Some(cluster) => {
-            let announced = presence::announce(services, cluster.as_ref(), connection, one_per_platform);
+            let announced = presence::announce(services, cluster.as_ref(), connection);
             let (announced, view) = tokio::join!(announced, view(services, &connection.user));
             announced?;
             view

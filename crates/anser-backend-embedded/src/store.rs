@@ -43,7 +43,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use anser_backend::StoreError;
 use anser_types::LogId;
@@ -83,6 +83,8 @@ struct Inner {
     flusher: Flusher,
     room: Room,
     bell: Bell,
+    /// Whether the store's thread died of a defect.
+    is_dead: watch::Sender<bool>,
     disk_turns: Arc<Semaphore>,
 }
 
@@ -101,6 +103,12 @@ impl EmbeddedStore {
         let inner = Arc::new(Inner::load(disk, options, expiries).map_err(failed)?);
         let thread = thread::start(Arc::clone(&inner))?;
         Ok(Arc::new(Self { inner, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// Returns when the store can write nothing any more, by a defect of its own. Cancel-safe.
+    pub async fn failed(&self) {
+        // The sender lives as long as the store.
+        self.inner.is_dead.subscribe().wait_for(|is_dead| *is_dead).await.ok();
     }
 
     /// Makes everything durable that was applied before the call. Blocks. The store does this by itself all the time; a
@@ -150,6 +158,7 @@ impl Inner {
             flusher: Flusher::default(),
             room: Room::new(options.dirty_bytes_max),
             bell: Bell::default(),
+            is_dead: watch::Sender::new(false),
             disk_turns: Arc::new(Semaphore::new(options.disk_reads_max.max(1))),
             gate: RwLock::default(),
             disk: Arc::new(disk),

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// A Redis that writes its file every second may have lost that when it comes back.
+const SAFE_MS_MIN: u64 = 1_000;
+
 /// How Redis is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,10 +63,10 @@ pub struct RedisConfig {
     /// The most entries that a timeline keeps; the oldest go first. They stay in history. Since 0.2.
     pub timeline_entries_max: u32,
     /// How long Redis may take to make a write safe, in milliseconds: a partition is never replayed from a place that was
-    /// reached more recently than this. Since 0.2.
+    /// reached more recently than this. At least 1000. Since 0.2.
     pub forget_window_ms: u64,
     /// How far ahead of now timelines go on after Redis came back without its newest writes, in milliseconds. More than
-    /// positions ever run ahead and clocks differ. Since 0.2.
+    /// positions ever run ahead and clocks differ; at least 1000. Since 0.2.
     pub rollback_lead_ms: u64,
     /// How long a node counts as alive after it last said so, in milliseconds. Since 0.2.
     pub lease_ms: u64,
@@ -122,6 +125,9 @@ impl RedisConfig {
         if self.calls_max == 0 || self.timeline_entries_max == 0 || self.lease_ms == 0 {
             return Err("calls_max, timeline_entries_max and lease_ms may not be 0");
         }
+        if self.forget_window_ms < SAFE_MS_MIN || self.rollback_lead_ms < SAFE_MS_MIN {
+            return Err("forget_window_ms and rollback_lead_ms are at least 1000: Redis writes its file once a second");
+        }
         Ok(())
     }
 
@@ -160,6 +166,8 @@ mod tests {
             RedisConfig { mode: RedisMode::Cluster, database: 1, ..config() },
             RedisConfig { prefix: "{a}".into(), ..config() },
             RedisConfig { calls_max: 0, ..config() },
+            RedisConfig { forget_window_ms: 0, ..config() },
+            RedisConfig { rollback_lead_ms: 999, ..config() },
         ];
         for config in wrong {
             assert!(config.check().is_err(), "{config:?}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anser_backend::{BoxFuture, Member, Membership, Missing, StoreError};
+use anser_runtime::Seldom;
 use anser_types::NodeId;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,6 +17,9 @@ use crate::store::{RedisStore, parse};
 const MISSED_MS: &[u8] = b"86400000";
 /// How many names are kept beside those of the living.
 const NAMES_MAX: &[u8] = b"1024";
+
+/// Members of which nothing is known but their bytes, read several times a second.
+static UNREADABLE: Seldom = Seldom::new();
 
 /// A [`Membership`] in Redis.
 #[derive(Debug)]
@@ -77,7 +81,11 @@ impl RedisMembership {
             match member::read(Bytes::from(bytes)) {
                 Ok(member) => members.push(member),
                 // Most likely of a newer program, with which this one could not talk anyway.
-                Err(error) => tracing::warn!(%error, "a member cannot be read"),
+                Err(error) => {
+                    if let Some(unsaid) = UNREADABLE.due() {
+                        tracing::warn!(%error, unsaid, "a member cannot be read");
+                    }
+                }
             }
         }
         if is_complete {

@@ -271,7 +271,7 @@ impl Applier {
         for (partition, mark) in derived.into_marks() {
             // Of a partition that was rolled back meanwhile, not everything is applied.
             if !self.is_suspended(partition) && !self.parked.holds(partition) {
-                until_written("mailbox", || mailbox.applied(partition, mark)).await?;
+                until_written("mailbox", &self.metrics, || mailbox.applied(partition, mark)).await?;
             }
             if !self.is_suspended(partition) {
                 self.progress.note_applied(partition, mark.next);
@@ -412,7 +412,7 @@ impl Applier {
 
     /// The newest position of a user; `None` where it cannot be read.
     async fn head_of(&self, user: &UserKey) -> Result<Option<Position>, StoreError> {
-        match until_written("mailbox", || self.backends.mailbox.head(user)).await {
+        match until_written("mailbox", &self.metrics, || self.backends.mailbox.head(user)).await {
             Err(error) if is_of_bucket(&error) => Ok(None),
             head => head.map(Some),
         }

@@ -284,14 +284,17 @@ impl ArchiverTask {
     }
 
     fn begin(&mut self, effect: Effect) -> Option<Doing> {
-        let backends = self.wires.backends.clone();
+        let (backends, progress) = (self.wires.backends.clone(), self.wires.progress.clone());
         Some(match effect {
             Effect::Place(seat) => Box::pin(async move {
-                let placed = placed(&backends, seat.partition).await;
-                placed.map_or_else(
-                    |error| Done::Failed(seat, error),
-                    |(mark, from)| Done::Event(Event::Placed(seat, mark, from)),
-                )
+                match placed(&backends, seat.partition).await {
+                    Ok((mark, from)) => {
+                        // From here on the lag counts, and not from the beginning of the log.
+                        progress.note_archived(seat.partition, mark.next);
+                        Done::Event(Event::Placed(seat, mark, from))
+                    }
+                    Err(error) => Done::Failed(seat, error),
+                }
             }),
             Effect::Read(number, from) => {
                 let kept = self.reader.take();

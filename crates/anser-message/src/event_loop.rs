@@ -296,6 +296,7 @@ impl MessageLoop {
         self.tick_replays();
         self.look_at_ends();
         self.note_asked_tick();
+        self.note_share();
         if self.reclaims.tick() && !self.unowned.is_empty() {
             self.reclaims.done();
             self.reclaim();

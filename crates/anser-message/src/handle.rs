@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use anser_cluster::{
-    AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem, MessageService, Online,
-    Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall, Refusal, ServerPublish, Way,
+    Accepted, AccessService, BoxFuture, Command, Forward, Forwarded, HistoryRead, HistoryReply, ListItem,
+    MessageService, Online, Outcome, OwnerService, Owners, PeerService, Publish, PullReply, PullRequest, Recall,
+    Refusal, ServerPublish, Way,
 };
 use anser_core::draft::{Draft, Ticket};
 use anser_types::record::{Body, RosterRecord, UserRecord};
@@ -20,8 +22,8 @@ use anser_types::{
 use crate::event_loop::{Answer, Input};
 use crate::metrics::MessageMetrics;
 use crate::ownership::{FromPeer, PeerInbox};
-use crate::progress::{PartitionState, Progress};
-use crate::reads::unavailable;
+use crate::progress::{PartitionState, Progress, Share};
+use crate::reads::{StoredMessage, unavailable};
 use crate::role::{Backends, Clock};
 use crate::sign_in_views::SignInViews;
 use crate::troubles::Trouble;
@@ -85,6 +87,11 @@ impl MessageHandle {
         self.progress.served().collect()
     }
 
+    /// What it serves of the partitions that are its own.
+    pub fn share(&self) -> Share {
+        self.progress.share()
+    }
+
     /// The buckets of the mailbox that cannot be written, and why: what comes for their users waits.
     pub fn parked(&self) -> Vec<(BucketId, String)> {
         self.progress.parked()
@@ -119,16 +126,15 @@ impl MessageHandle {
     /// Asks the loop until it has decided. While the partition is being taken over, or the log is full, it is asked again, for a while: nothing
     /// of it is in the log then.
     async fn ask_with_patience(&self, input: impl Fn(oneshot::Sender<Answer>) -> Input) -> Result<Answer, Refusal> {
-        let mut waited = Duration::ZERO;
+        let until = Instant::now() + TRIES;
         loop {
             let (answer, outcome) = oneshot::channel();
             self.put(input(answer)).await?;
             let answer = outcome.await.map_err(|_| Refusal::UNAVAILABLE)?;
-            if answer.outcome != Err(Refusal::UNAVAILABLE) || waited >= TRIES {
+            if answer.outcome != Err(Refusal::UNAVAILABLE) || Instant::now() >= until {
                 return Ok(answer);
             }
             tokio::time::sleep(PAUSE).await;
-            waited += PAUSE;
         }
     }
 
@@ -189,9 +195,13 @@ impl MessageHandle {
             self.wait_archived(&subject).await?;
             first = self.find_message(&subject, target.uid).await?;
         }
-        let first = first.ok_or(Refusal::new(Status::RECALL_PARAMETER))?;
+        let StoredMessage { message: first, recalled_by } = first.ok_or(Refusal::new(Status::RECALL_PARAMETER))?;
         if target.by_sender_only && first.sender != command.sender {
             return Err(Refusal::new(Status::NOT_YOUR_MESSAGE));
+        }
+        if let Some(uid) = recalled_by {
+            // Nobody needs to hear of it twice.
+            return Ok(Accepted { uid, sent: uid.sent_time() });
         }
         let extras = command.extras.get_or_insert_default();
         extras.effect = Some(Effect::Recall { uid: target.uid, sent: first.sent });

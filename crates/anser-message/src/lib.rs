@@ -34,7 +34,7 @@ mod troubles;
 pub use config::MessageConfig;
 pub use handle::MessageHandle;
 pub use metrics::MessageMetrics;
-pub use progress::PartitionState;
+pub use progress::{PartitionState, Share};
 pub use retention::LogRetention;
 pub use role::{Backends, Clock, Cluster, MessageRole, Outside, RoleError, RoleTask, RoleTasks};
 pub use troubles::Trouble;

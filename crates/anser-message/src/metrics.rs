@@ -30,6 +30,7 @@ pub struct MessageMetrics {
     delivery_seconds: Histogram,
     pub(crate) notices: Counter,
     pub(crate) take_overs: Counter,
+    pub(crate) take_overs_failed: Counter,
     pub(crate) claims_lost: Counter,
     pub(crate) overflows: Counter,
     tries: Counters,
@@ -49,6 +50,7 @@ impl MessageMetrics {
             delivery_seconds: durations(),
             notices: Counter::default(),
             take_overs: Counter::default(),
+            take_overs_failed: Counter::default(),
             claims_lost: Counter::default(),
             overflows: Counter::default(),
             tries: Counters::default(),
@@ -77,6 +79,7 @@ impl MessageMetrics {
         );
         to.register("replay_notices", "Users who were told to look after a replay", self.notices.clone());
         to.register("take_overs", "Partitions that were taken over", self.take_overs.clone());
+        to.register("take_overs_failed", "Take-overs that failed and are repeated", self.take_overs_failed.clone());
         to.register("claims_lost", "Partitions whose claim was lost or in doubt", self.claims_lost.clone());
         to.register(
             "overflows",

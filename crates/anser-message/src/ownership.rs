@@ -43,6 +43,8 @@ pub(crate) struct PeerInbox {
     changed: Notify,
     /// Whether what was told last of the owners holds, as of a moment ago.
     listed: AtomicBool,
+    /// Whether this node was in the list of members, as far as what was told last of the owners.
+    was_listed: AtomicBool,
     /// How many partitions are here.
     owned: watch::Sender<usize>,
 }
@@ -61,6 +63,12 @@ impl PeerInbox {
     /// What was told last of the owners holds.
     pub(crate) fn note_listed(&self) {
         self.listed.store(true, Ordering::Relaxed);
+        self.was_listed.store(true, Ordering::Release);
+    }
+
+    /// Whether it was ever told with this node among the members.
+    pub(crate) fn was_listed(&self) -> bool {
+        self.was_listed.load(Ordering::Acquire)
     }
 
     /// Whether that was said since it was asked last.
@@ -150,6 +158,15 @@ impl MessageLoop {
         }
         self.take_over(adopted);
         self.claim_what_is_free();
+    }
+
+    /// Shows operators which partitions are this node's. One of several is told so by the list of members.
+    pub(crate) fn note_share(&mut self) {
+        if self.is_alone() || self.peer_inbox.was_listed() {
+            // Which they are was said before.
+            self.take_from_peers();
+            self.progress.note_own(self.node.partitions().filter(|partition| !self.node.is_leaving(*partition)));
+        }
     }
 
     /// Lets a partition go, if it is not on its way out already.

@@ -19,6 +19,20 @@ pub(crate) struct Progress {
     /// The buckets that cannot be written, and why.
     parked: Arc<Mutex<BTreeMap<BucketId, String>>>,
     pub(crate) troubles: Troubles,
+    share: Arc<Mutex<Share>>,
+}
+
+/// What is served here of the partitions that are this node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Share {
+    /// Whether it is known which these are.
+    pub is_known: bool,
+    /// Whether each of those that the node had at a moment was served, or cannot be until a store is mended.
+    pub has_come: bool,
+    /// How many there are.
+    pub own: usize,
+    /// How many are served.
+    pub served: usize,
 }
 
 /// How far a partition that is served here has got.
@@ -94,7 +108,26 @@ impl Progress {
             hurried: Arc::default(),
             parked: Arc::default(),
             troubles: Troubles::default(),
+            share: Arc::default(),
         }
+    }
+
+    /// Notes which partitions are this node's.
+    pub(crate) fn note_own(&self, own: impl Iterator<Item = PartitionId>) {
+        let mut share = Share { is_known: true, ..self.share() };
+        let (mut count, mut waits) = (0, false);
+        for partition in own {
+            count += 1;
+            waits |= self.term(partition).is_none() && !self.troubles.has(Trouble::NotTakenOver, partition);
+        }
+        share.own = count;
+        share.has_come |= !waits;
+        *self.share.lock() = share;
+    }
+
+    /// What is served here of the partitions that are this node's.
+    pub(crate) fn share(&self) -> Share {
+        Share { served: self.served().count(), ..*self.share.lock() }
     }
 
     fn of(&self, partition: PartitionId) -> Option<&Partition> {

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use anser_backend::{HistoryQuery, ListQuery, ListRow, Order, Page, RangeQuery, StoreError, StoredEntry, StoredRow};
+use anser_backend::{
+    HistoryCell, HistoryQuery, ListQuery, ListRow, Order, Page, RangeQuery, StoreError, StoredEntry, StoredRow,
+};
 use anser_cluster::{HistoryRead, HistoryReply, LIST_BYTES_MAX, ListItem, PullItem, PullReply, PullRequest, Refusal};
 use anser_core::history::Reader;
 use anser_runtime::Seldom;
@@ -21,6 +23,13 @@ const LOOKS_MAX: usize = 20;
 
 /// How many rows of a conversation list are read together: each may bring a large message.
 const LIST_ROWS_AT_ONCE: usize = 100;
+
+/// A message as history has it.
+pub(crate) struct StoredMessage {
+    pub(crate) message: Message,
+    /// The message that took it back.
+    pub(crate) recalled_by: Option<MessageUid>,
+}
 
 /// A page of history that is being filled.
 struct Filling {
@@ -147,9 +156,15 @@ impl MessageHandle {
         Ok(Some(Reader { user: user.user.clone(), from, hidden }))
     }
 
-    pub(crate) async fn find_message(&self, subject: &Subject, uid: MessageUid) -> Result<Option<Message>, Refusal> {
+    pub(crate) async fn find_message(
+        &self,
+        subject: &Subject,
+        uid: MessageUid,
+    ) -> Result<Option<StoredMessage>, Refusal> {
         let found = self.backends.history.find(subject, uid.sent_time(), uid).await.map_err(storage)?;
-        found.map(|stored| decode_message(stored.row.record)).transpose().map_err(damaged)
+        let Some(stored) = found else { return Ok(None) };
+        let recalled_by = stored.cells.first().map(|HistoryCell::Recalled { by }| *by);
+        Ok(Some(StoredMessage { message: decode_message(stored.row.record).map_err(damaged)?, recalled_by }))
     }
 
     pub(crate) async fn read_list(

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, MessageLog, ReadError, StoreError};
 use anser_core::node::Append;
 use anser_core::owner::Loaded;
+use anser_runtime::Seldom;
 use anser_types::record::Body;
 use anser_types::{NodeId, Offset, PartitionId, Subject};
 use futures_util::stream::{self, StreamExt as _};
@@ -48,6 +49,9 @@ pub(crate) const TAKE_OVERS_AT_ONCE: usize = 3;
 
 /// For how many ticks of the loop the present owners are asked to let go. Then they are cut off or dead, or see it otherwise.
 const ASKED_TICKS_MAX: u32 = 5;
+
+/// Partitions that cannot be taken over now.
+static TRIED_AGAIN: Seldom = Seldom::new();
 
 /// Names a take-over among those of this life of the node.
 type Id = u64;
@@ -226,7 +230,11 @@ impl MessageLoop {
     fn try_again(&mut self, partition: PartitionId, error: RoleError) -> Result<(), RoleError> {
         let source = std::error::Error::source(&error);
         if error.is_retryable() {
-            tracing::warn!(%partition, %error, ?source, "the partition cannot be taken over now, it is tried again");
+            self.metrics.take_overs_failed.inc();
+            // There may be hundreds of them, twice a second.
+            if let Some(unsaid) = TRIED_AGAIN.due() {
+                tracing::warn!(%partition, %error, ?source, unsaid, "a partition cannot be taken over now, it is tried again");
+            }
         } else if !self.outlives(&error) {
             return Err(error);
         } else {
@@ -308,6 +316,9 @@ impl MessageLoop {
         let found = present.into_iter().map(|(epoch, partition, place)| (partition, place.map(|place| (epoch, place))));
         let log = self.backends.log.id();
         let found = self.sort_out(found.collect())?;
+        for (partition, (_, place)) in &found {
+            self.progress.note_applied(*partition, place.replay_from);
+        }
         let reading: BTreeMap<_, _> =
             found.into_iter().map(|(partition, (epoch, place))| (partition, Reading::new(epoch, place, log))).collect();
         if reading.is_empty() {

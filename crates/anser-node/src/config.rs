@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anser_access::AccessConfig;
 use anser_api::ApiConfig;
+use anser_backend::Role;
 use anser_backend_embedded::{LogConfig, StoreOptions};
 use anser_message::MessageConfig;
 use anser_navi::NaviConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::apps::{Judgement, judge};
 pub use crate::wiring::HttpPortConfig;
 
 mod address;
@@ -25,6 +27,9 @@ pub use load::{ConfigError, Loaded, Sources};
 
 /// The commented reference of all settings with their defaults, as `anser config reference` prints it.
 pub const REFERENCE: &str = include_str!("../../../config/reference.toml");
+
+/// What a frame holds at most beside the content of a message.
+const FRAME_BYTES_AROUND: usize = 64 * 1024;
 
 /// All settings of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -117,6 +122,26 @@ pub struct AppConfig {
     /// given as ANSER_APP_SECRET than in a file. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+}
+
+impl AppConfig {
+    /// Whether an app may be like that; the text says why not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (Some(key), Some(secret)) = (&self.key, &self.secret) else {
+            let is_none = self.key.is_none() && self.secret.is_none();
+            return if is_none {
+                Ok(())
+            } else {
+                Err("app: key and secret go together; give both or neither".to_owned())
+            };
+        };
+        anser_types::AppKey::new(key).map_err(|error| format!("app.key: {error}"))?;
+        if judge(key, secret) == Judgement::Obvious {
+            let advice = "choose one of 20 characters or more by chance, for example with: openssl rand -hex 20";
+            return Err(format!("app.secret: this secret is easily guessed; {advice}"));
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for AppConfig {
@@ -224,9 +249,7 @@ impl NodeConfig {
         if !self.http.is_on() {
             return Err("http: navigation and the server API cannot be off".to_owned());
         }
-        if self.app.key.is_some() != self.app.secret.is_some() {
-            return Err("app: key and secret go together; give both or neither".to_owned());
-        }
+        self.app.check()?;
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("tls: certificate and key go together; give both or neither".to_owned());
         }
@@ -234,8 +257,44 @@ impl NodeConfig {
             return Err("tls: a port with TLS needs tls.certificate and tls.key".to_owned());
         }
         self.message.check().map_err(|wrong| format!("message.{wrong}"))?;
+        self.access.check().map_err(|wrong| format!("access.{wrong}"))?;
+        self.check_sizes()?;
         self.cluster.check(self.message.limits().offline_retention_ms)?;
+        self.check_advertised()?;
         self.check_ports()
+    }
+
+    /// A message that one part takes and another does not is sent again and again.
+    fn check_sizes(&self) -> Result<(), String> {
+        let message = self.message.message_bytes_max;
+        let (frame, body) = (message.saturating_add(FRAME_BYTES_AROUND), self.api.body_bytes_max);
+        if usize::try_from(self.access.frame_bytes_max).is_ok_and(|most| most < frame) {
+            return Err(format!("access.frame_bytes_max: at least {frame} with message.message_bytes_max = {message}"));
+        }
+        if body < message {
+            return Err(format!("api.body_bytes_max: at least the {message} of message.message_bytes_max"));
+        }
+        Ok(())
+    }
+
+    /// Of several nodes another one tells clients where this one is, and does not know by which name they reach all of its addresses.
+    fn check_advertised(&self) -> Result<(), String> {
+        if !self.cluster.is_on() || !self.cluster.roles().has(Role::Access) {
+            return Ok(());
+        }
+        let AdvertiseConfig { tcp, tls_tcp, ws, tls_ws } = &self.advertise;
+        let ports = [
+            ("tcp", &self.tcp, tcp),
+            ("tls_tcp", &self.tls.tcp, tls_tcp),
+            ("ws", &self.ws, ws),
+            ("tls_ws", &self.tls.ws, tls_ws),
+        ];
+        match ports.into_iter().find(|(_, listen, told)| listen.is_everywhere() && told.is_empty()) {
+            Some((name, listen, _)) => Err(format!(
+                "advertise.{name} is not set: clients would be told to connect to {listen}; say by which HOST:PORT they reach it"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Two listeners on one port would fail later, with a message that blames another process.

@@ -110,7 +110,7 @@ impl Health {
         let seen = Arc::new(Mutex::new(None));
         let shown = Arc::clone(&seen);
         self.add(name, weight, move || shown.lock().clone());
-        tasks.spawn("health", Fate::CutOff, async move {
+        tasks.spawn("health", Fate::VitalCutOff, async move {
             let mut ticks = interval(ASK_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {

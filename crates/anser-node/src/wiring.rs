@@ -70,11 +70,18 @@ async fn serve_shown(
     signals: &mut signals::Signals,
 ) -> Result<(), ServeError> {
     let started = tokio::select! {
-        started = start(config, options, tasks, (shown, admin)) => started,
-        () = signals.end() => Err(ServeError::CutOff),
+        started = start(config, options, tasks, (shown, admin)) => started.map(Some),
+        // Something that the start waits for may have failed for good.
+        task = failed(tasks.drain()) => Err(ServeError::Failed(task)),
+        () = signals.end() => Ok(None),
     };
     let running = match started {
-        Ok(running) => running,
+        Ok(Some(running)) => running,
+        Ok(None) => {
+            tracing::info!("asked to end before it was ready: nothing was accepted");
+            finish(tasks).await;
+            return Ok(());
+        }
         Err(error) => {
             finish(tasks).await;
             return Err(error);
@@ -85,6 +92,15 @@ async fn serve_shown(
     tokio::select! {
         ended = running.end(tasks) => ended,
         () = signals.end() => Err(ServeError::CutOff),
+    }
+}
+
+/// Returns once a task has failed that the node cannot do without.
+async fn failed(drain: &Drain) -> &'static str {
+    drain.draining().await;
+    match drain.failure() {
+        Some(task) => task,
+        None => std::future::pending().await,
     }
 }
 
@@ -110,6 +126,10 @@ async fn start(
 ) -> Result<Running, ServeError> {
     let clock = if config.cluster.is_on() { Clock::system().steady() } else { Clock::system() };
     let lock = Arc::new(FolderLock::take(&config.data)?);
+    if let Some(path) = &options.ready_file {
+        // Whoever waits for it is not to find that of an earlier run.
+        std::fs::remove_file(path).ok();
+    }
     let http_listener = http::bind(&config.http)?;
     let apps = apps::open(config, tasks)?;
     let registry = Registry::new();
@@ -230,8 +250,8 @@ enum Base {
 }
 
 impl Base {
-    /// Returns when the storage has failed for good.
-    async fn failed(&self) {
+    /// Returns which part of the storage has failed for good, once one has.
+    async fn failed(&self) -> &'static str {
         match self {
             Self::Alone(alone) => alone.storage.failed().await,
             // What is away comes back; what is wrong ends the task that meets it.

@@ -18,6 +18,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 const CONNECTIONS_MAX: usize = 1_024;
 /// How long to wait after a failed accept: usually there are too few file descriptors, and waiting frees some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+static NOT_ACCEPTED: Seldom = Seldom::new();
 /// What every connection begins with: the preface of HTTP/2 (RFC 9113, 3.4), or a greeting of TLS that is longer.
 const GREETING_BYTES: usize = 24;
 
@@ -61,7 +62,9 @@ impl Stream for Incoming {
                     return Poll::Ready(Some(Ok(Caller::new(stream, place, this.patience))));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection of a node could not be accepted");
+                    if let Some(unsaid) = NOT_ACCEPTED.due() {
+                        tracing::warn!(%error, unsaid, "a connection of a node could not be accepted");
+                    }
                     this.pause = Some(Box::pin(sleep(ACCEPT_PAUSE)));
                 }
             }

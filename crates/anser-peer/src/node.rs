@@ -249,9 +249,9 @@ impl PeerNode {
             }
         };
         let tasks = &self.hub.tasks;
-        tasks.spawn("peer server", Fate::CutOff, serving);
-        tasks.spawn("members", Fate::CutOff, members::watch(Arc::clone(&self.hub), Arc::clone(&self.membership)));
-        tasks.spawn("unsettled publishes", Fate::CutOff, members::sweep(Arc::clone(&self.hub)));
+        tasks.spawn("peer server", Fate::VitalCutOff, serving);
+        tasks.spawn("members", Fate::VitalCutOff, members::watch(Arc::clone(&self.hub), Arc::clone(&self.membership)));
+        tasks.spawn("unsettled publishes", Fate::VitalCutOff, members::sweep(Arc::clone(&self.hub)));
         Ok(address)
     }
 
@@ -264,7 +264,7 @@ impl PeerNode {
             self.clock.clone(),
             Arc::clone(&self.word),
         );
-        self.hub.tasks.spawn("announcing", Fate::CutOff, announcing);
+        self.hub.tasks.spawn("announcing", Fate::VitalCutOff, announcing);
     }
 
     /// Gets nothing new any more: others learn that it drains.

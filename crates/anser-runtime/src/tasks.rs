@@ -16,10 +16,23 @@ pub enum Fate {
     /// The process cannot do without it: when it ends or panics before draining began, draining begins. It ends by itself
     /// once it sees the drain, and is waited for.
     Vital,
+    /// The process cannot do without it: when it ends or panics before draining began, draining begins. It is cut off when
+    /// draining ends.
+    VitalCutOff,
     /// It ends by itself, and is waited for. A panic is logged.
     Finished,
     /// It is cut off when draining ends. A panic is logged.
     CutOff,
+}
+
+impl Fate {
+    const fn is_vital(self) -> bool {
+        matches!(self, Self::Vital | Self::VitalCutOff)
+    }
+
+    const fn is_cut_off(self) -> bool {
+        matches!(self, Self::CutOff | Self::VitalCutOff)
+    }
 }
 
 /// How many tasks are alive. Cheap to clone.
@@ -95,7 +108,7 @@ impl Tasks {
         let drain = self.drain.clone();
         let task = async move {
             let (mut guard, _alive) = (guard, alive);
-            if fate == Fate::CutOff {
+            if fate.is_cut_off() {
                 tokio::select! {
                     () = future => {}
                     () = drain.stopping() => {}
@@ -156,7 +169,7 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let running = self.drain.phase() == Phase::Running;
         match (self.returned, self.fate) {
-            (true, Fate::Vital) if running => {
+            (true, fate) if fate.is_vital() && running => {
                 tracing::error!(task = self.name, "a vital task ended");
                 self.drain.fail(self.name);
             }
@@ -164,7 +177,7 @@ impl Drop for Ending {
             (false, fate) => {
                 // Not returned: it panicked, or the runtime was torn down under it.
                 tracing::error!(task = self.name, ?fate, "a task did not end by itself");
-                if fate == Fate::Vital {
+                if fate.is_vital() {
                     self.drain.fail(self.name);
                 }
             }
@@ -178,9 +191,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_vital_task_that_ends_or_panics_begins_the_drain() {
-        for panics in [false, true] {
+        for (fate, panics) in
+            [Fate::Vital, Fate::VitalCutOff].into_iter().flat_map(|fate| [(fate, false), (fate, true)])
+        {
             let tasks = Tasks::new(Drain::new());
-            tasks.spawn("vital", Fate::Vital, async move { assert!(!panics, "on purpose") });
+            tasks.spawn("vital", fate, async move { assert!(!panics, "on purpose") });
             tasks.drain().draining().await;
             assert_eq!(tasks.drain().failure(), Some("vital"));
             tasks.finished().await;
@@ -191,6 +206,7 @@ mod tests {
     async fn all_tasks_are_waited_for_and_some_are_cut_off() {
         let tasks = Tasks::new(Drain::new());
         tasks.spawn("for ever", Fate::CutOff, std::future::pending());
+        tasks.spawn("to the end", Fate::VitalCutOff, std::future::pending());
         let drain = tasks.drain().clone();
         tasks.spawn("finishes", Fate::Finished, async move { drain.draining().await });
         let count = TaskCount::default();

@@ -97,6 +97,41 @@ async fn a_terminal_gives_way_to_a_newer_one_at_another_node_and_stays_before_an
     until(|| !world.messages.signed_out.lock().is_empty()).await;
 }
 
+#[tokio::test]
+async fn an_older_terminal_that_shows_up_elsewhere_is_told_to_give_way() {
+    let cluster = Arc::new(Cluster::default());
+    let world = World::among(config(), Arc::clone(&cluster) as _);
+    let mut alice = world.ours("alice", "web-1").await;
+    // It came earlier, and was noted later: it was not there to be told.
+    world.messages.online.lock().push(THERE);
+    let older = Newcomer {
+        user: world.key("alice"),
+        connection: ConnectionId::of_node(THERE, 1),
+        time: Timestamp(1),
+        platform: Platform::Web,
+        device: None,
+        one_per_platform: true,
+    };
+    world.registry.gives_way(&older, &[]);
+    until(|| !cluster.0.lock().is_empty()).await;
+    let here = world.messages.signed_in.lock()[0].1;
+    let (told, nodes) = cluster.0.lock()[0].clone();
+    assert_eq!((told.connection, &nodes[..]), (here, &[THERE][..]));
+    alice.ping().await;
+}
+
+#[tokio::test]
+async fn a_kick_that_was_lost_is_said_again() {
+    let cluster = Arc::new(Cluster::default());
+    let settings = anser_access::AccessConfig { look_again_seconds: 1, ..config() };
+    let world = World::among(settings, Arc::clone(&cluster) as _);
+    let mut alice = world.ours("alice", "web-1").await;
+    world.messages.online.lock().push(THERE);
+    until(|| !cluster.0.lock().is_empty()).await;
+    assert_eq!(cluster.0.lock()[0].1, [THERE]);
+    alice.ping().await;
+}
+
 /// Nothing-lost: whoever was forgotten is told of again, and hears of what came meanwhile.
 #[tokio::test]
 async fn who_was_forgotten_is_announced_again_and_told_to_look() {

@@ -138,9 +138,26 @@ async fn blocked_and_revoked_users_are_signed_out() {
     world.registry.sign_out(&world.key("alice"), SignOut::TokensVoid { before: Timestamp(u64::MAX) });
     assert_eq!(alice.next().await, Some(ServerFrame::Disconnect { code: 7 }));
     let mut bob = world.native("bob", "d").await;
+    let blocked = SignInView { blocked_until: Timestamp(u64::MAX), ..SignInView::default() };
+    world.directory.views.lock().insert(world.key("bob"), blocked);
+    world.directory.is_away.store(true, Relaxed);
+    let asked = world.directory.asked();
     world.registry.sign_out(&world.key("bob"), SignOut::Blocked);
+    // It is asked again until it answers.
+    until(|| world.directory.asked() > asked + 1).await;
+    world.directory.is_away.store(false, Relaxed);
     assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 5 }));
     assert_eq!(bob.next().await, None);
+}
+
+#[tokio::test]
+async fn a_late_word_of_a_block_that_is_over_ends_nobody() {
+    let world = World::new();
+    let mut alice = world.ours("alice", "web-1").await;
+    let asked = world.directory.asked();
+    world.registry.sign_out(&world.key("alice"), SignOut::Blocked);
+    until(|| world.directory.asked() > asked).await;
+    alice.ping().await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
 
 use super::Inner;
 use super::error::StoreOpenError;
@@ -65,11 +66,23 @@ impl Bell {
     }
 }
 
+/// Tells when the thread dies of a defect: nothing would be flushed any more, and whoever waits for room would wait for ever.
+struct TellsDeath(watch::Sender<bool>);
+
+impl Drop for TellsDeath {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send_replace(true);
+        }
+    }
+}
+
 /// Starts the thread. It ends after [`Bell::stop`], without a last flush.
 pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, StoreOpenError> {
     std::thread::Builder::new()
         .name("anser-store".to_owned())
         .spawn(move || {
+            let _told = TellsDeath(inner.is_dead.clone());
             let mut turn = 0;
             let mut is_failing = false;
             while inner.bell.wait(inner.options.flush_interval) {
@@ -116,6 +129,24 @@ impl Inner {
             if users + history <= most - most / 8 {
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_dies_is_told_of_and_one_that_ends_is_not() {
+        for dies in [false, true] {
+            let (told, is_dead) = watch::channel(false);
+            let thread = std::thread::spawn(move || {
+                let _told = TellsDeath(told);
+                assert!(!dies, "on purpose");
+            });
+            assert_eq!(thread.join().is_err(), dies);
+            assert_eq!(*is_dead.borrow(), dies);
         }
     }
 }

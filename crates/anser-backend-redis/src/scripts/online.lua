@@ -26,8 +26,10 @@ if is_on then
 end
 if kept == '' then
   redis.call('HDEL', KEYS[1], 'online')
-elseif kept ~= known then
-  redis.call('HSET', KEYS[1], 'online', kept)
+else
+  if kept ~= known then
+    redis.call('HSET', KEYS[1], 'online', kept)
+  end
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
 return kept

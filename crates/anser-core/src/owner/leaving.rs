@@ -3,10 +3,12 @@
 use bytes::Bytes;
 
 use anser_types::Offset;
+use anser_types::Status;
 use anser_types::codec::Reader;
 use anser_types::record::{Header, Record};
 
 use super::{Effect, Fence, Owner};
+use crate::draft::Ticket;
 
 /// What reading the log has told about records on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,11 @@ impl Owner {
                 return Resolved::Known;
             }
             if fence.admits(*offset, record.header, &record.body) && is_ours {
-                self.settle_found(&record.body, effects);
+                let ticket = self.settle_found(&record.body, effects);
+                if ticket != Ticket::None {
+                    // Tables get it from the next owner. Whoever asks for it again changes nothing.
+                    effects.push(super::refuse_call(ticket, Status::UNAVAILABLE));
+                }
             }
         }
         Resolved::Open

@@ -128,12 +128,16 @@ impl Tries {
 /// Does something with a table until it can be done. A repeated write changes nothing.
 pub(super) async fn until_written<'a, T>(
     table: &'static str,
+    metrics: &MessageMetrics,
     write: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     let mut tries = Tries::default();
     loop {
         match write().await {
-            Err(error) if error.is_retryable() => tries.wait(table, &error).await,
+            Err(error) if error.is_retryable() => {
+                metrics.tries_again(table);
+                tries.wait(table, &error).await;
+            }
             other => return other,
         }
     }

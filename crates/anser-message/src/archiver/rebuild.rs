@@ -186,9 +186,7 @@ impl ArchiverTask {
             }
             Err(error) if error.is_retryable() || self.outlives(&error) => {
                 let pause = if error.is_retryable() { super::TICK } else { anew::PAUSE };
-                if !error.is_retryable() {
-                    self.note_failure(partition, &error);
-                }
+                self.note_failure(partition, &error);
                 let backends = self.wires.backends.clone();
                 self.doing.push(Box::pin(async move {
                     tokio::time::sleep(pause).await;

@@ -42,6 +42,18 @@ async fn what_was_recalled_can_be_read_nowhere_and_only_its_sender_may_recall_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recall_that_is_asked_for_again_is_answered_as_before() {
+    let world = World::started().await;
+    let slip = world.say("alice", PRIVATE, "bob", "a slip").await.unwrap();
+    let recall = || recall_by("alice", PRIVATE, "bob", slip.uid);
+    let first = world.handle().recall(recall()).await.unwrap();
+    assert_eq!(world.history("bob", PRIVATE, "alice").await, [""; 0]);
+    assert_eq!(world.handle().recall(recall()).await, Ok(first));
+    world.applied().await;
+    assert_eq!(world.timeline("bob").await, ["recall"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_of_which_everything_was_recalled_leads_on() {
     let world = World::started().await;
     let mut uids = Vec::new();

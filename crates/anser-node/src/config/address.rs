@@ -1,6 +1,7 @@
 //! Where a listener listens, as it is written in the configuration. Opens nothing.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ impl Listen {
     /// Host and port, in the form that the system's resolver takes; `None` when it is off.
     pub fn target(&self) -> Option<(&str, u16)> {
         self.0.as_ref().map(|(host, port)| (host.as_str(), *port))
+    }
+
+    /// Whether it listens at all addresses of the machine, so that the setting does not say by which one others reach it.
+    pub(crate) fn is_everywhere(&self) -> bool {
+        let host = self.0.as_ref().and_then(|(host, _)| host.parse::<IpAddr>().ok());
+        host.is_some_and(|host| host.is_unspecified())
     }
 
     /// Whether there is a listener at all.

@@ -24,7 +24,8 @@ pub struct ClusterConfig {
     pub roles: Vec<String>,
     /// Where other nodes reach this one, as HOST:PORT. Keep it in a private network, or set the certificates below. Since 0.2.
     pub listen: Listen,
-    /// Where other nodes are told to reach this one, if not as it is bound: HOST:PORT. Since 0.2.
+    /// Where other nodes are told to reach this one, if not as it is bound: HOST:PORT. Has to be given where it is bound to all
+    /// addresses. Since 0.2.
     pub advertise: String,
     /// How many terminals this node takes in proportion to other access nodes. Since 0.2.
     pub weight: u32,
@@ -109,6 +110,12 @@ impl ClusterConfig {
         }
         if !self.listen.is_on() {
             return Err("cluster.listen: a node among others has to be reached by them".to_owned());
+        }
+        if self.listen.is_everywhere() && self.advertise.is_empty() {
+            return Err(format!(
+                "cluster.advertise is not set: other nodes would be told to connect to {}; say by which HOST:PORT they reach it",
+                self.listen
+            ));
         }
         let files = [&self.tls.authority, &self.tls.certificate, &self.tls.key];
         if files.iter().any(|file| file.is_empty()) && !files.iter().all(|file| file.is_empty()) {

@@ -27,11 +27,19 @@ fn settings_that_do_not_fit_together_are_refused_by_name() {
         ("[tls]\ncertificate = \"a.pem\"", "tls: certificate and key"),
         ("[tls]\ntcp = \"127.0.0.1:1\"", "tls.certificate"),
         ("[message]\nmessage_bytes_max = 15728641", "message.message_bytes_max: at most 15728640"),
+        ("[message]\nmessage_bytes_max = 262144", "access.frame_bytes_max: at least 327680"),
+        ("[access]\nhandshake_timeout_seconds = 0", "access.handshake_timeout_seconds: at least 1"),
+        ("[app]\nkey = \"k\"\nsecret = \"secret\"", "app.secret: this secret is easily guessed"),
+        ("[app]\nkey = \"\"\nsecret = \"dwq8hnZr3cPm51cLxTb0\"", "app.key: "),
+        ("[cluster]\nname = \"one\"\nlisten = \":8083\"", "cluster.advertise is not set"),
+        ("tcp = \":8081\"\n[cluster]\nname = \"one\"", "advertise.tcp is not set"),
     ] {
         let refused = check(text).unwrap_err();
         assert!(refused.contains(names), "{text}: {refused}");
     }
-    assert_eq!(check("[message]\nmessage_bytes_max = 15728640"), Ok(()));
+    let large = "[message]\nmessage_bytes_max = 15728640\n[access]\nframe_bytes_max = 15794176";
+    assert!(check(large).unwrap_err().contains("api.body_bytes_max: at least"));
+    assert_eq!(check(&format!("{large}\n[api]\nbody_bytes_max = 15728640")), Ok(()));
     assert_eq!(check("http = \":0\"\ntcp = \":0\"\nws = \":0\""), Ok(()));
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn open(config: &NodeConfig, tasks: &Tasks) -> Result<Apps, ServeErro
     let secret_file = std::path::absolute(&secret_file).unwrap_or(secret_file);
     let registry = Arc::new(FileRegistry::open(file, given)?);
     let followed = Arc::clone(&registry);
-    tasks.spawn("app follower", Fate::CutOff, async move {
+    tasks.spawn("app follower", Fate::VitalCutOff, async move {
         let mut ticks = tokio::time::interval(FOLLOW_EVERY);
         loop {
             ticks.tick().await;
@@ -68,17 +68,10 @@ fn first_app(file: &AppFile, given: Option<&StoredApp>, is_among: bool) -> Resul
 }
 
 fn given_app(config: &NodeConfig) -> Result<Option<StoredApp>, ServeError> {
+    config.app.check().map_err(ServeError::Unfit)?;
     let (Some(key), Some(secret)) = (&config.app.key, &config.app.secret) else { return Ok(None) };
-    anser_types::AppKey::new(key).map_err(|error| ServeError::Unfit(format!("app.key: {error}")))?;
-    match judge(key, secret) {
-        Judgement::Good => {}
-        Judgement::Short => {
-            tracing::warn!(app = key, "the app secret is short, 20 characters or more by chance are advised")
-        }
-        Judgement::Obvious => {
-            let advice = "choose one of 20 characters or more by chance, for example with: openssl rand -hex 20";
-            return Err(ServeError::Unfit(format!("app.secret: this secret is easily guessed; {advice}")));
-        }
+    if judge(key, secret) == Judgement::Short {
+        tracing::warn!(app = key, "the app secret is short, 20 characters or more by chance are advised");
     }
     Ok(Some(StoredApp::new(key.clone(), secret.clone())))
 }

@@ -89,7 +89,11 @@ pub(crate) async fn prepare(
     let redis = Arc::new(redis);
     clock::check(cluster, &redis, clock).await?;
     clock::watch(show, tasks, Arc::clone(&redis), clock.clone());
-    let forgotten = if roles.has(Role::Access) { Some(presence::watch(&redis, tasks).await?) } else { None };
+    let forgotten = if roles.has(Role::Access) {
+        Some(presence::watch(&redis, Duration::from_millis(cluster.redis.lease_ms), tasks).await?)
+    } else {
+        None
+    };
     show.health.starts("the log on kafka");
     let log = open_log(config, &redis).await?;
     let ids = Arc::new(ConnectionIds::new(access::draw_node()?));

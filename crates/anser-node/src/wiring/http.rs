@@ -101,7 +101,7 @@ pub(crate) fn start(
     let router = routes(config, parts);
     let settings = HttpPortConfig { drain_seconds, ..config.http_port };
     let serving = connections::serve(listener, router, settings, tasks.clone());
-    let answering = tasks.spawn("http listener", Fate::CutOff, serving);
+    let answering = tasks.spawn("http listener", Fate::VitalCutOff, serving);
     Ok(Http { address, answering, drain: Duration::from_secs(drain_seconds) })
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_cluster::AccessService;
-use anser_message::{Backends, Cluster, MessageHandle, MessageRole, Outside, RoleError, Trouble};
-use anser_runtime::{Clock, Fate, Tasks};
+use anser_message::{Backends, Cluster, MessageHandle, MessageRole, Outside, RoleError, Share, Trouble};
+use anser_runtime::{Clock, Drain, Fate, Tasks};
 use anser_types::{BucketId, PartitionId};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -53,19 +53,26 @@ pub(crate) async fn start(
     let (role, handle) = MessageRole::new(name, &config.message, outside);
     let (ready, is_ready) = oneshot::channel();
     let role = role.into_tasks(ready);
+    let drain = tasks.drain();
     let tasks = [
-        tasks.spawn("message loop", Fate::Vital, tell("message loop", role.deciding)),
-        tasks.spawn("applier", Fate::Vital, tell("applier", role.applying)),
-        tasks.spawn("archiver", Fate::Vital, tell("archiver", role.archiving)),
+        tasks.spawn("message loop", Fate::Vital, tell("message loop", drain.clone(), role.deciding)),
+        tasks.spawn("applier", Fate::Vital, tell("applier", drain.clone(), role.applying)),
+        tasks.spawn("archiver", Fate::Vital, tell("archiver", drain.clone(), role.archiving)),
     ];
     is_ready.await.map_err(|_| ServeError::NotReady)?;
     Ok(Message { handle, tasks })
 }
 
-/// Logs why a task of the role ended; that it ended is seen by its fate.
-async fn tell(task: &'static str, running: impl Future<Output = Result<(), RoleError>>) {
-    if let Err(error) = running.await {
-        tracing::error!(task, error = &error as &dyn std::error::Error, "message role failed");
+/// Says why a task of the role failed, also while the node drains: then what was accepted may not be stored.
+async fn tell(task: &'static str, drain: Drain, running: impl Future<Output = Result<(), RoleError>>) {
+    match running.await {
+        Ok(()) => {}
+        // Another task has failed, and says so itself.
+        Err(RoleError::Ended) => tracing::debug!(task, "ends as another task of the message role has ended"),
+        Err(error) => {
+            tracing::error!(task, error = &error as &dyn std::error::Error, "message role failed");
+            drain.fail(task);
+        }
     }
 }
 
@@ -73,6 +80,8 @@ impl Message {
     /// Lets operators see how the role is.
     pub(crate) fn show(&self, shown: &Shown) {
         shown.metrics.add(|to| self.handle.metrics().register(to));
+        let handle = Arc::clone(&self.handle);
+        shown.health.add("its partitions", Weight::Needed, move || not_served(handle.share()));
         let handle = Arc::clone(&self.handle);
         shown.health.add("mailbox", Weight::Wished, move || parked(&handle.parked()));
         let handle = Arc::clone(&self.handle);
@@ -113,6 +122,18 @@ impl Message {
     }
 }
 
+/// Why the role decides nothing, if it does not.
+fn not_served(share: Share) -> Option<String> {
+    let Share { is_known, has_come, own, served } = share;
+    if !is_known {
+        return Some("it is not known yet which they are".to_owned());
+    }
+    if !has_come {
+        return Some(format!("{served} of {own} are taken over"));
+    }
+    (own > 0 && served == 0).then(|| format!("none of {own} takes anything in"))
+}
+
 /// What to say of buckets that wait, if there are any.
 fn parked(buckets: &[(BucketId, String)]) -> Option<String> {
     let (first, why) = buckets.first()?;
@@ -141,6 +162,17 @@ fn troubled(troubles: &[(Trouble, PartitionId, String)]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_without_its_partitions_is_not_ready() {
+        let share = |is_known, has_come, own, served| not_served(Share { is_known, has_come, own, served });
+        assert_eq!(share(false, false, 0, 0).as_deref(), Some("it is not known yet which they are"));
+        assert_eq!(share(true, false, 86, 40).as_deref(), Some("40 of 86 are taken over"));
+        assert_eq!(share(true, true, 86, 0).as_deref(), Some("none of 86 takes anything in"));
+        // Some are tried again, or wait for a store to be mended: the others are served.
+        assert_eq!(share(true, true, 86, 1), None);
+        assert_eq!(share(true, true, 0, 0), None, "there are more nodes than partitions");
+    }
 
     #[test]
     fn troubles_are_said_by_what_waits_with_the_first_reason() {

@@ -23,7 +23,7 @@ pub(crate) enum Retention {
 
 impl Retention {
     pub(crate) fn start(self, tasks: &Tasks) {
-        tasks.spawn("retention", Fate::CutOff, async move {
+        tasks.spawn("retention", Fate::VitalCutOff, async move {
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {

@@ -44,8 +44,8 @@ impl Signals {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
                 () = drain.draining() => break,
-                () = running.base.failed() => {
-                    drain.fail("log");
+                part = running.base.failed() => {
+                    drain.fail(part);
                     break;
                 }
                 _ = self.hangup.recv() => reload(running.ports.access.as_ref(), &running.apps),

@@ -45,10 +45,18 @@ pub(crate) async fn open(config: &NodeConfig, lock: Arc<FolderLock>, clock: &Clo
 }
 
 impl Storage {
-    /// Returns when the storage has failed for good. Cancel-safe.
-    pub(crate) async fn failed(&self) {
-        let failure = self.log.failed().await;
-        tracing::error!(error = &failure as &dyn std::error::Error, "the log has failed");
+    /// Returns which part has failed for good, once one has. Cancel-safe.
+    pub(crate) async fn failed(&self) -> &'static str {
+        tokio::select! {
+            failure = self.log.failed() => {
+                tracing::error!(error = &failure as &dyn std::error::Error, "the log has failed");
+                "log"
+            }
+            () = self.store.failed() => {
+                tracing::error!("the store has failed, by a defect of its own");
+                "store"
+            }
+        }
     }
 
     /// Writes what is to be written and closes the files. What the store cannot write, the next start makes from the log.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use anser_cluster::{Forward, Forwarded, NodeByPartition, Owners, Way};
+use anser_cluster::{Forward, Forwarded, NodeByPartition, Outcome, Owners, Way};
 use anser_types::NodeId;
 
 use super::*;
@@ -27,6 +27,7 @@ struct Cluster {
     settled: Vec<Settled>,
     committed: Vec<(NodeId, Committed)>,
     released: Vec<(NodeId, PartitionId)>,
+    answered: Vec<(u64, Outcome)>,
     now: Timestamp,
     publishes: u64,
 }
@@ -43,6 +44,7 @@ impl Cluster {
             settled: Vec::new(),
             committed: Vec::new(),
             released: Vec::new(),
+            answered: Vec::new(),
             now: Timestamp(1_000_000),
             publishes: 0,
         };
@@ -143,7 +145,8 @@ impl Cluster {
                         self.ways.entry((id, to)).or_default().push_back(Sent::Answer(forward, answer));
                     }
                     Effect::Reclaim(partition) => self.find_out(id, partition),
-                    Effect::Answer(..) | Effect::Pass(..) => {}
+                    Effect::Answer(call, outcome) => self.answered.push((call, outcome)),
+                    Effect::Pass(..) => {}
                 }
             }
         }
@@ -298,6 +301,26 @@ fn acked_is_durable_what_lands_behind_another_claim_is_decided_by_the_new_owner(
     assert_eq!(cluster.counted(), 2, "the second counts once, where B put it");
     let applied_by_a = cluster.committed.iter().filter(|(node, c)| *node == A && matches!(*c.body, Body::Message(_)));
     assert_eq!(applied_by_a.count(), 0, "the effects of what was found are the new owner's");
+}
+
+#[test]
+fn whoever_asked_for_a_change_that_was_found_in_the_log_on_the_way_out_hears_of_it() {
+    let mut cluster = Cluster::new();
+    let subject = Subject::private(app(), user("alice"), user("bob"));
+    let change = RosterChange::Block { by: user("bob") };
+    let block = Body::Roster(RosterRecord { subject, time: Timestamp::ZERO, change });
+    cluster.with(A, |node, now, effects| node.command(7, block, now, effects));
+    let (_, landed) = cluster.appending.remove(0);
+    let Append { partition: p, epoch, expected, ref records } = landed;
+    cluster.log.get_mut(&p).unwrap().extend(records.iter().cloned());
+    cluster.tell_owner(B);
+    cluster.take_over(B, p);
+    cluster.with(A, |node, now, effects| node.release(p, now, effects));
+    assert_eq!(cluster.answered, []);
+    let outcome = AppendOutcome { partition: p, epoch, expected, landed: Landed::Unknown, count: records.len() };
+    cluster.with(A, |node, now, effects| node.appended(outcome, now, effects));
+    // Only its new owner knows when tables have it: to ask once more changes nothing.
+    assert_eq!(cluster.answered, [(7, Err(Refusal::UNAVAILABLE))]);
 }
 
 #[test]

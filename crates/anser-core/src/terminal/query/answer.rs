@@ -28,7 +28,8 @@ impl Terminal {
             (About::Change, Reply::Done(_)) => Vec::new(),
             (About::SetSettings, Reply::Done(time)) => {
                 out.announce_settings(time);
-                SessionStateModifyResp { version: millis(time), update_version: true }.encode_to_vec()
+                // The client is not to take this for what it has: others may have set something just before, of which it has not heard.
+                SessionStateModifyResp { version: millis(time), update_version: false }.encode_to_vec()
             }
             (about, _) => {
                 // An answer to another question: a fault of the shell, told as something to be tried again.

@@ -41,6 +41,8 @@ impl Terminal {
             return Ok(vec![UserChange::RemoveConversation { conversation: Conversation::new(kind, target.clone()) }]);
         }
         self.demand_self(query)?;
+        // Messages may be stamped ahead of the clock of this node, and what was shown was read.
+        let now = now.max(self.floor);
         match query.topic {
             QueryTopic::RemoveConversations => removals(&read(query)?),
             QueryTopic::SetConversationStates => settings(&read(query)?),

@@ -4,8 +4,8 @@ use anser_cluster::{Command, HistoryItem, HistoryReply, LIST_BYTES_MAX, ListItem
 use anser_rmtp::body::{
     CleanHisMsgInput, CleanMsgBatchReq, DeleteMsg, DeleteMsgInput, HistoryMsgInput, HistoryMsgOuput,
     PullUserSettingInput, PullUserSettingOutput, RelationDelBatchReq, RelationOpInput, RelationQryInput,
-    RelationsOutput, ReportSdkInput, SessionReq, SessionState, SessionStateItem, SessionStateModifyReq,
-    SessionStateModifyResp, SessionStates,
+    RelationsOutput, ReportSdkInput, SessionMsgReadInput, SessionReq, SessionState, SessionStateItem,
+    SessionStateModifyReq, SessionStateModifyResp, SessionStates,
 };
 use anser_types::Conversation;
 use anser_types::record::UserChange;
@@ -162,7 +162,8 @@ fn settings_are_set_announced_and_read_by_conversation() {
     assert_eq!(commands.len(), 2);
     bench.event(Event::Answered { ticket, result: Box::new(Ok(Reply::Done(Timestamp(77)))) });
     assert!(matches!(bench.out.first(), Some(Effect::AnnounceSettings(Timestamp(77)))));
-    assert_eq!(SessionStateModifyResp::decode(the_answer(&mut bench).body).unwrap().version, 77);
+    let set = SessionStateModifyResp::decode(the_answer(&mut bench).body).unwrap();
+    assert_eq!((set.version, set.update_version), (77, false), "others may have set something before that");
 
     ask(&mut bench, QueryTopic::ConversationStates, &SessionReq { time: 5 });
     let (ticket, Request::Settings { version, .. }) = question(&mut bench) else { panic!("no settings") };
@@ -178,6 +179,22 @@ fn settings_are_set_announced_and_read_by_conversation() {
     let states = SessionStates::decode(answer.body).unwrap();
     assert_eq!((states.version, states.state.len(), states.state[0].state_item.len()), (9, 1, 2));
     assert_eq!(states.state[0].time, Some(9));
+}
+
+#[test]
+fn what_was_shown_can_be_read_and_cleared_however_far_ahead_it_is_stamped() {
+    let mut bench = Bench::synced(new_web());
+    let (shown, at) = (Timestamp(START + 10), i64::try_from(START + 900).unwrap());
+    let read = SessionMsgReadInput { kind: 1, channel_id: "bob".into(), msg_time: at, ..Default::default() };
+    ask(&mut bench, QueryTopic::SetReadTime, &read);
+    let (_, Request::Commands(changes)) = question(&mut bench) else { panic!("no change") };
+    let is_read = |change: &Command| matches!(change, Command::User { change: UserChange::Read { until, .. }, .. } if *until == shown);
+    assert!(changes.iter().all(is_read), "{changes:?}");
+    let clean = CleanHisMsgInput { target_id: "bob".into(), data_time: 0, ..Default::default() };
+    ask(&mut bench, QueryTopic::CleanPrivate, &clean);
+    let (_, Request::Commands(changes)) = question(&mut bench) else { panic!("no change") };
+    let is_hidden = |change: &Command| matches!(change, Command::User { change: UserChange::HideUntil { until, .. }, .. } if *until == shown);
+    assert!(changes.iter().all(is_hidden), "{changes:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What operators see of a node among others: whether what it needs answers, and its numbers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use anser_backend::{Directory, Membership as _, MessageLog as _, Role};
 use anser_backend_hbase::HbaseStore;
@@ -10,11 +11,15 @@ use anser_peer::PeerNode;
 use anser_runtime::Tasks;
 use anser_runtime::metrics::Looked;
 use anser_types::PartitionId;
+use futures_util::future::select_ok;
 
 use crate::health::Weight;
 use crate::metrics::count;
 use crate::status::PeerStatus;
 use crate::wiring::admin::Shown;
+
+/// How many partitions are asked about at a time.
+const ASKED: u64 = 3;
 
 /// Every node needs the list of members; message nodes need timelines as well.
 pub(super) fn redis(show: &Shown, tasks: &Tasks, members: Arc<RedisMembership>) {
@@ -24,12 +29,17 @@ pub(super) fn redis(show: &Shown, tasks: &Tasks, members: Arc<RedisMembership>) 
     });
 }
 
-/// A message node accepts nothing without it.
+/// A message node accepts nothing without it. Of one partition alone nothing follows for the others, so several are asked, each time
+/// others; whether this node can write to its own is said of these.
 pub(super) fn kafka(show: &Shown, tasks: &Tasks, log: Arc<KafkaLog>) {
-    let asked = Arc::clone(&log);
+    let (asked, turn) = (Arc::clone(&log), AtomicU8::new(0));
     show.health.watch("kafka", Weight::Needed, tasks, move || {
-        let log = Arc::clone(&asked);
-        async move { log.bounds(PartitionId(0)).await.map(drop) }
+        let (log, first) = (Arc::clone(&asked), turn.fetch_add(1, Ordering::Relaxed));
+        async move {
+            let count = log.partitions();
+            let asked = (0..ASKED).map(|at| count.of_hash(u64::from(first) + at * u64::from(count.get()) / ASKED));
+            select_ok(asked.map(|partition| log.bounds(partition))).await.map(drop)
+        }
     });
     show.metrics.add(|to| {
         to.register_collector(Box::new(Looked(move |looks| {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anser_runtime::{Drain, Fate, Phase, Tasks};
+use anser_runtime::{Drain, Fate, Phase, Seldom, Tasks};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// How long to wait after a failed accept: usually there are too few file descriptors, and waiting frees some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+static NOT_ACCEPTED: Seldom = Seldom::new();
 
 /// The connections of the HTTP port, on which navigation and the server API are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +78,9 @@ async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStr
         match listener.accept().await {
             Ok((stream, _)) => return Some((stream, place)),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(unsaid) = NOT_ACCEPTED.due() {
+                    tracing::warn!(%error, unsaid, "a connection could not be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
