@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A Redis that writes its file every second may have lost that when it comes back.
-const SAFE_MS_MIN: u64 = 1_000;
-
 /// How Redis is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -125,9 +122,6 @@ impl RedisConfig {
         if self.calls_max == 0 || self.timeline_entries_max == 0 || self.lease_ms == 0 {
             return Err("calls_max, timeline_entries_max and lease_ms may not be 0");
         }
-        if self.forget_window_ms < SAFE_MS_MIN || self.rollback_lead_ms < SAFE_MS_MIN {
-            return Err("forget_window_ms and rollback_lead_ms are at least 1000: Redis writes its file once a second");
-        }
         Ok(())
     }
 
@@ -166,8 +160,6 @@ mod tests {
             RedisConfig { mode: RedisMode::Cluster, database: 1, ..config() },
             RedisConfig { prefix: "{a}".into(), ..config() },
             RedisConfig { calls_max: 0, ..config() },
-            RedisConfig { forget_window_ms: 0, ..config() },
-            RedisConfig { rollback_lead_ms: 999, ..config() },
         ];
         for config in wrong {
             assert!(config.check().is_err(), "{config:?}");

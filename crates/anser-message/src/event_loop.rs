@@ -206,6 +206,7 @@ impl MessageLoop {
         let mut inputs = Vec::with_capacity(TURN_INPUTS_MAX);
         while self.turn(&mut inputs, &mut ticks).await? {
             if let Some(ready) = ready.take_if(|_| self.node.is_serving()) {
+                self.note_share();
                 self.tell_ready(ready);
             }
         }

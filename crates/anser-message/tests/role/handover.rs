@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_cluster::{Claims, OwnerService, Owners};
+use anser_message::Share;
 use anser_types::{Claim, NodeId, Offset};
 use tokio::time::{Instant, timeout};
 
@@ -68,6 +69,23 @@ async fn taken_for_dead() -> World {
     world.lay_claim(1).await;
     world.lay_said(1, 1).await;
     world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_says_that_its_share_is_there_when_it_serves_it_and_knows_which_it_is() {
+    let world = newcomer();
+    // The list of members, before this node is in it.
+    world.handle().owners_changed(owners(OTHER, OTHER));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!world.handle().share().is_known);
+    world.handle().owners_changed(owners(ME, ME));
+    world.handle().listed();
+    let share = async || world.handle().share();
+    world.until(async || share().await.has_come).await;
+    assert_eq!(share().await, Share { is_known: true, has_come: true, own: 1, served: 1 });
+    world.handle().owners_changed(owners(OTHER, OTHER));
+    world.until(async || share().await.own == 0).await;
+    assert_eq!(share().await, Share { is_known: true, has_come: true, own: 0, served: 0 });
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use anser_backend::memory::MemoryLog;
 use anser_backend::{BucketBatch, Mailbox, PartitionRows};
 use anser_cluster::{MessageService, Outcome};
-use anser_message::RoleError;
+use anser_message::{RoleError, Share};
 use anser_types::{Claim, ClientMessageId, ConversationType, Mark, Offset, Origin, PartitionCount, Timestamp};
 
 use crate::log::{claim_of_another, said};
@@ -33,6 +33,12 @@ async fn with_a_zombie(world: &World) {
     world.lay(2, 1, said(2, now.minus(70))).await;
     world.lay_claim(5).await;
     world.lay(5, 1, said(3, now.minus(60))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_by_itself_that_is_ready_has_all_of_its_share() {
+    let share = started().await.handle().share();
+    assert_eq!(share, Share { is_known: true, has_come: true, own: 1, served: 1 });
 }
 
 #[tokio::test(start_paused = true)]

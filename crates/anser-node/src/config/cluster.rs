@@ -11,6 +11,8 @@ use super::Listen;
 
 /// The shortest lease: twice what may pass between two words of a node.
 const LEASE_MS_MIN: u64 = 1_000;
+/// A Redis that writes its file every second may have lost that when it comes back.
+const SAFE_MS_MIN: u64 = 1_000;
 
 /// A node that is one of several, on Kafka, Redis and HBase. Without a name, a node is by itself, on its embedded store, and
 /// nothing in these sections counts.
@@ -126,6 +128,11 @@ impl ClusterConfig {
         if self.redis.lease_ms < LEASE_MS_MIN {
             return Err(format!(
                 "cluster.redis.lease_ms: at least {LEASE_MS_MIN}, as a node says twice a second that it is there"
+            ));
+        }
+        if self.redis.forget_window_ms < SAFE_MS_MIN || self.redis.rollback_lead_ms < SAFE_MS_MIN {
+            return Err(format!(
+                "cluster.redis: forget_window_ms and rollback_lead_ms are at least {SAFE_MS_MIN}, as Redis writes its file once a second"
             ));
         }
         self.hbase.check().map_err(|error| format!("cluster.hbase: {error}"))

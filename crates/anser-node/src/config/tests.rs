@@ -33,6 +33,10 @@ fn settings_that_do_not_fit_together_are_refused_by_name() {
         ("[app]\nkey = \"\"\nsecret = \"dwq8hnZr3cPm51cLxTb0\"", "app.key: "),
         ("[cluster]\nname = \"one\"\nlisten = \":8083\"", "cluster.advertise is not set"),
         ("tcp = \":8081\"\n[cluster]\nname = \"one\"", "advertise.tcp is not set"),
+        (
+            "[cluster]\nname = \"one\"\n[cluster.redis]\nforget_window_ms = 0",
+            "forget_window_ms and rollback_lead_ms are at least",
+        ),
     ] {
         let refused = check(text).unwrap_err();
         assert!(refused.contains(names), "{text}: {refused}");
