@@ -76,7 +76,7 @@ async fn a_node_says_that_its_share_is_there_when_it_serves_it_and_knows_which_i
     let world = newcomer();
     // The list of members, before this node is in it.
     world.handle().owners_changed(owners(OTHER, OTHER));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert!(!world.handle().share().is_known);
     world.handle().owners_changed(owners(ME, ME));
     world.handle().listed();
