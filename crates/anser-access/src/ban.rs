@@ -20,6 +20,8 @@ use crate::services::Services;
 
 /// Users who are looked at again at the same time.
 const AT_ONCE: usize = 16;
+/// The same of those of whom it is not sure: so many that those who cannot be looked at now do not keep the others from it.
+const DOUBTED_AT_ONCE: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ban {
@@ -78,7 +80,7 @@ pub(crate) async fn look_again(services: Arc<Services>, every: Duration) {
 pub(crate) async fn look_at_doubted(services: Arc<Services>, doubted: mpsc::Receiver<UserKey>) {
     let doubted = stream::unfold(doubted, async |mut doubted| doubted.recv().await.map(|user| (user, doubted)));
     doubted
-        .for_each_concurrent(AT_ONCE, async |user| {
+        .for_each_concurrent(DOUBTED_AT_ONCE, async |user| {
             let mut pause = AGAIN_MIN;
             while let Err(refusal) = look_at(&services, &user).await {
                 tracing::debug!(%user, %refusal, "a user of whom it is not sure could not be looked at yet");

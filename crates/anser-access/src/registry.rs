@@ -395,7 +395,7 @@ impl AccessService for Registry {
     fn gives_way(&self, newcomer: &Newcomer, _: &[NodeId]) {
         let one_per_platform = newcomer.one_per_platform;
         let rival = Rival { platform: &newcomer.platform, device: newcomer.device.as_ref(), one_per_platform };
-        let mut is_older = false;
+        let mut has_to_go = false;
         let older = {
             let mut users = self.users(&newcomer.user).lock();
             let Some(present) = users.get_mut(&newcomer.user) else { return };
@@ -403,15 +403,15 @@ impl AccessService for Registry {
                 let end = rival.ends(other).filter(|_| other.id != newcomer.connection)?;
                 // By the clocks of two nodes, so that both judge alike: one of two goes, and one stays.
                 let is_newer = (other.entered, other.id) > (newcomer.time, newcomer.connection);
-                is_older |= is_newer;
+                has_to_go |= is_newer;
                 (!is_newer).then_some(end)
             });
             self.forget_absent(&mut users, &newcomer.user);
             older
         };
         self.end_all(older);
-        if is_older {
-            // Then it is the other one that has to go, and may not have heard of it. Untold, that is seen the next time all are looked at.
+        if has_to_go {
+            // It is the newcomer that has to go, and may not have heard of it. Untold, that is seen the next time all are looked at.
             self.doubt(&newcomer.user);
         }
     }

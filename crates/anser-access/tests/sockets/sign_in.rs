@@ -202,6 +202,23 @@ async fn slow_is_alone_a_user_who_cannot_be_looked_at_keeps_nobody_else_from_it(
 }
 
 #[tokio::test]
+async fn slow_is_alone_a_block_is_heeded_while_many_others_cannot_be_looked_at() {
+    let world = World::new();
+    let mut ill = Vec::new();
+    for number in 0..40 {
+        let name = format!("ill{number}");
+        ill.push(world.ours(&name, "web-1").await);
+        world.directory.damaged.lock().insert(world.key(&name));
+        world.registry.sign_out(&world.key(&name), SignOut::Blocked);
+    }
+    let mut bob = world.ours("bob", "web-1").await;
+    let blocked = SignInView { blocked_until: Timestamp(u64::MAX), ..SignInView::default() };
+    world.directory.views.lock().insert(world.key("bob"), blocked);
+    world.registry.sign_out(&world.key("bob"), SignOut::Blocked);
+    assert_eq!(bob.next().await, Some(ServerFrame::Disconnect { code: 5 }));
+}
+
+#[tokio::test]
 async fn a_sign_in_that_is_given_up_half_way_leaves_nobody_online() {
     let world = World::with(anser_access::AccessConfig { handshake_timeout_seconds: 1, ..config() });
     world.directory.answers_max.store(1, Relaxed);
