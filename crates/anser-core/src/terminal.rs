@@ -11,7 +11,7 @@
 //!   before it; everybody else is notified, and pulls. A notice that a client forgot is repeated; a pull that failed is
 //!   tried again on the client's behalf until there is something to tell; the cursor in an answer covers exactly what was
 //!   read, and never names a position that a later entry could still get.
-//! * *nothing-twice*: what this connection sent is left out of its pulls; what was pushed is never pushed again.
+//! * *nothing-twice*: what this connection sent, and was not refused, is left out of its pulls; what was pushed is never pushed again.
 //! * *one-way-in*: a terminal reads and changes only what is its own user's.
 //! * *told-why*: what is refused is answered with a status.
 //!
@@ -157,6 +157,9 @@ impl Terminal {
 
     fn on_settled(&mut self, publish: u64, outcome: Outcome, now: Timestamp, out: &mut impl Output) {
         if let Some(message_id) = self.publishes.settle(publish) {
+            if outcome.is_err() {
+                self.publishes.note_refused(publish);
+            }
             self.acknowledge(message_id, outcome, now, out);
         }
     }
@@ -167,6 +170,12 @@ impl Terminal {
     fn found(&mut self, message: &Message, now: Timestamp, out: &mut impl Output) {
         let accepted = Accepted { uid: message.uid, sent: message.sent };
         self.on_settled(message.origin.publish, Ok(accepted), now, out);
+    }
+
+    /// Whether the client knows a message, because it sent it on this connection and was not told that it failed. What was refused for
+    /// want of an outcome may have been accepted after all: to the client that is a message of another terminal.
+    fn knows(&self, message: &Message, sent_on: Option<ConnectionId>) -> bool {
+        sent_on == Some(self.identity.connection) && !self.publishes.was_refused(message.origin.publish)
     }
 
     fn on_settings_changed(&mut self, time: Timestamp, by: ConnectionId, now: Timestamp, out: &mut impl Output) {

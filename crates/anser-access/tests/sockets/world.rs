@@ -35,9 +35,10 @@ impl AppRegistry for OneApp {
     }
 }
 
+/// Nobody is looked at again, as that is told as well: tests that are about it say how often.
 pub(crate) fn config() -> AccessConfig {
     let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-    AccessConfig { tcp: any, websocket: any, drain_seconds: 0, ..AccessConfig::default() }
+    AccessConfig { tcp: any, websocket: any, drain_seconds: 0, look_again_seconds: 0, ..AccessConfig::default() }
 }
 
 impl World {

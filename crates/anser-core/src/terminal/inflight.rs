@@ -1,24 +1,29 @@
 //! What a terminal waits for: outcomes of publishes, and answers to questions. Both are bounded, and hold no memory while
 //! there is nothing to wait for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use anser_types::{Position, Timestamp};
 
 use super::{Asked, Ticket};
 
-/// The publishes whose outcome is open, by their numbers 1, 2, 3 …
+/// How many refused publishes are remembered: the newest. One of them can be in the timeline all the same for as long as it may be on
+/// its way, which is seconds.
+const REFUSED_MAX: usize = 1024;
+
+/// The publishes whose outcome is open, and those that were refused, by their numbers 1, 2, 3 …
 #[derive(Debug)]
 pub(super) struct Publishes {
     /// The number of the first entry.
     first: u64,
     /// The message ids to acknowledge; `None` for what is settled, or is not to be acknowledged.
     waiting: VecDeque<Option<u16>>,
+    refused: BTreeSet<u64>,
 }
 
 impl Default for Publishes {
     fn default() -> Self {
-        Self { first: 1, waiting: VecDeque::new() }
+        Self { first: 1, waiting: VecDeque::new(), refused: BTreeSet::new() }
     }
 }
 
@@ -56,6 +61,18 @@ impl Publishes {
         message_id
     }
 
+    /// The client was told that a publish failed.
+    pub(super) fn note_refused(&mut self, number: u64) {
+        self.refused.insert(number);
+        if self.refused.len() > REFUSED_MAX {
+            self.refused.pop_first();
+        }
+    }
+
+    pub(super) fn was_refused(&self, number: u64) -> bool {
+        self.refused.contains(&number)
+    }
+
     pub(super) fn waits_for(&self, message_id: u16) -> bool {
         self.waiting.contains(&Some(message_id))
     }
@@ -90,8 +107,8 @@ pub(super) enum About {
     Change,
     /// Changed settings.
     SetSettings,
-    /// A recall: answered like a publish.
-    Recall,
+    /// A recall: answered like a publish, of which it has the number.
+    Recall { publish: u64 },
 }
 
 /// What the answer of a pull depends on.
@@ -178,5 +195,12 @@ mod tests {
         assert_eq!(publishes.settle(0), None);
         assert_eq!(publishes.add(None), 5, "what is not acknowledged holds no memory");
         assert_eq!((publishes.len(), publishes.add(Some(8))), (0, 6));
+    }
+
+    #[test]
+    fn the_newest_that_were_refused_are_remembered() {
+        let mut publishes = Publishes::default();
+        (1..=1 + REFUSED_MAX as u64).for_each(|number| publishes.note_refused(number));
+        assert_eq!([1, 2, 1 + REFUSED_MAX as u64].map(|number| publishes.was_refused(number)), [false, true, true]);
     }
 }

@@ -180,7 +180,8 @@ impl Terminal {
             target: content.recalled,
         };
         let asked = Asked { message_id: publish.message_id, qos: publish.qos };
-        let ticket = self.questions.add(asked, now.plus(self.config.question_timeout_ms), About::Recall);
+        let ticket =
+            self.questions.add(asked, now.plus(self.config.question_timeout_ms), About::Recall { publish: number });
         out.ask(ticket, Request::Recall(Box::new(recall)));
         Ok(())
     }
@@ -188,11 +189,15 @@ impl Terminal {
     pub(super) fn on_recalled(
         &mut self,
         question: &Question,
+        publish: u64,
         outcome: Result<Accepted, Refusal>,
         now: Timestamp,
         out: &mut impl Output,
     ) {
         if question.asked.qos != Qos::AtMostOnce {
+            if outcome.is_err() {
+                self.publishes.note_refused(publish);
+            }
             self.acknowledge(question.asked.message_id, outcome, now, out);
         }
     }

@@ -19,7 +19,7 @@ impl Terminal {
     pub(super) fn on_arrived(&mut self, arrived: &Arrived, now: Timestamp, out: &mut impl Output) {
         let sender = match arrived.sent_on {
             None => Sender::Other,
-            Some(connection) if connection == self.identity.connection => Sender::Here,
+            sent_on if self.knows(&arrived.message, sent_on) => Sender::Here,
             Some(_) => Sender::Elsewhere,
         };
         let message = &*arrived.message;
@@ -183,9 +183,10 @@ impl Terminal {
             return self.refuse_pull(&question, pull.after, Refusal::UNAVAILABLE, now, out);
         }
         let read = Read { last, head: reply.head, finished: reply.finished };
-        let here = Some(self.identity.connection);
-        for item in reply.items.iter().filter(|item| item.sent_on == here) {
-            self.found(&item.message, now, out);
+        for item in &reply.items {
+            if self.knows(&item.message, item.sent_on) {
+                self.found(&item.message, now, out);
+            }
         }
         let shown = self.shown_items(reply);
         if shown.is_empty() && !read.finished {
@@ -218,7 +219,7 @@ impl Terminal {
         let mut shown: Vec<_> = reply
             .items
             .iter()
-            .filter(|item| item.sent_on != Some(self.identity.connection))
+            .filter(|item| !self.knows(&item.message, item.sent_on))
             .map(|item| {
                 let direction = if item.sent_on.is_some() { Direction::Sent } else { Direction::Received };
                 (&item.message, direction)

@@ -181,7 +181,7 @@ impl Terminal {
         match &question.about {
             About::Pull(pull) => self.refuse_pull(question, pull.after, refusal, now, out),
             About::Probe { after } => self.on_probed(*after, None, now, out),
-            About::Recall => self.on_recalled(question, Err(refusal), now, out),
+            About::Recall { publish } => self.on_recalled(question, *publish, Err(refusal), now, out),
             _ => self.answer_status(question.asked, refusal.status, now, out),
         }
     }

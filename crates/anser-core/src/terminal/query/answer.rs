@@ -21,7 +21,9 @@ impl Terminal {
         let body = match (about, reply) {
             (About::Pull(pull), Reply::Pull(reply)) => return self.on_pull_read(question, pull, &reply, now, out),
             (About::Probe { after }, Reply::Pull(reply)) => return self.on_probed(after, Some(&reply), now, out),
-            (About::Recall, Reply::Recalled(accepted)) => return self.on_recalled(&question, Ok(accepted), now, out),
+            (About::Recall { publish }, Reply::Recalled(accepted)) => {
+                return self.on_recalled(&question, publish, Ok(accepted), now, out);
+            }
             (About::History { time }, Reply::History(reply)) => self.history_page(time, &reply),
             (About::Conversations { count }, Reply::Conversations(list)) => self.conversation_list(count, &list),
             (About::Settings { version }, Reply::Settings(page)) => settings_page(version, &page),

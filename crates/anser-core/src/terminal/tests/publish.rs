@@ -75,6 +75,24 @@ fn one_order_what_is_in_the_timeline_is_acked_before_what_comes_after_it_is_show
 }
 
 #[test]
+fn one_order_what_was_refused_for_want_of_an_outcome_and_accepted_after_all_is_shown_in_its_place() {
+    let mut bench = Bench::synced(new_web());
+    bench.frame(publish(PublishTopic::Private, "bob", 5, &text("x")));
+    bench.out.clear();
+    bench.event(Event::Settled { publish: 1, outcome: Err(Refusal::UNAVAILABLE) });
+    assert_eq!(bench.ack().status, Status::UNAVAILABLE);
+    let origin = Origin { connection: HERE, publish: 1, client_id: None };
+    let own = |offset| Message { origin, ..own_message(offset) };
+    bench.arrives_at(own(11), 11, 10, Some(HERE));
+    assert_eq!(bench.pushes(), [Pushed::Notice(11)]);
+    let sent = PullItem { position: at(11), sent_on: Some(HERE), message: own(11) };
+    bench.pulls(10, read(10, vec![sent, item(12)], 12));
+    let shown: Vec<_> = bench.answer().1.list.iter().map(|m| (m.data_time, m.direction)).collect();
+    let at = |offset| i64::try_from(START + offset).unwrap();
+    assert_eq!(shown, [(at(11), Some(1)), (at(12), None)]);
+}
+
+#[test]
 fn causal_a_publish_sorts_after_everything_that_the_connection_was_shown() {
     let mut bench = Bench::synced(old_web());
     let floor = |bench: &mut Bench| {
