@@ -61,7 +61,7 @@ struct Arguments {
     /// Where SDKs are installed.
     #[arg(long)]
     sdk_packages: PathBuf,
-    /// Where stack and cluster are.
+    /// Where stack and cluster are to be; nothing of an earlier run may be there.
     #[arg(long)]
     folder: PathBuf,
     /// Where the jars of the servers are.

@@ -76,6 +76,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 
 async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {
     let (folder, jars, shape) = (arguments.folder.clone(), arguments.jars.clone(), arguments.shape()?);
+    let is_new = ["cluster", "stack"].iter().all(|part| !folder.join(part).exists());
+    anyhow::ensure!(is_new, "{} holds an earlier run, whose messages would be judged as well", folder.display());
     let up = ClusterUp {
         folder: folder.join("cluster"),
         program: arguments.program.clone(),

@@ -58,8 +58,8 @@ impl Scripts {
         // nodes vanish.
         let small = |name, text: &str| NamedScript::new(name, format!("#!lua flags=allow-oom\n{first}{text}"));
         Self {
-            apply: script("apply", text!("anew", "apply")),
-            range: script("range", text!("range")),
+            apply: script("apply", text!("anew", "raise", "apply")),
+            range: script("range", text!("raise", "range")),
             head: script("head", text!("head")),
             lift: script("lift", text!("lift")),
             list: script("list", text!("list")),

@@ -14,8 +14,12 @@ impl RedisMailbox {
     pub(super) async fn read_range(&self, query: RangeQuery) -> Result<Page, StoreError> {
         let user = &query.user;
         let keys = [self.keys.bucket(user.bucket()), self.keys.state(user), self.keys.timeline(user)];
-        let limits = [number(query.after.0), query.entries_max.to_string(), query.bytes_max.to_string()];
-        let answer = self.reads.eval(&self.scripts.range, &keys, &limits.each_ref().map(String::as_bytes)).await?;
+        let shown = self.seen.lock().shown(user.bucket());
+        let [floor, ahead_max, forget_ms] = self.raise_limits(shown);
+        let (after, entries_max, bytes_max) =
+            (number(query.after.0), query.entries_max.to_string(), query.bytes_max.to_string());
+        let args = [after, entries_max, bytes_max, floor, ahead_max, forget_ms];
+        let answer = self.reads.eval(&self.scripts.range, &keys, &args.each_ref().map(String::as_bytes)).await?;
         let page = read_page(answer)?;
         self.seen.lock().show(user.bucket(), page.head);
         Ok(page)

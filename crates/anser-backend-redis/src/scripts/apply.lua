@@ -1,17 +1,18 @@
 -- Applies one batch to one bucket, as a whole or not at all.
 --
 -- KEYS: the bucket, then for each user of the batch: state, timeline, list.
--- ARGV: 1 the floor for a bucket that came back without its newest writes, 2 the server's life as the caller last saw it or
---   '', 3 for how long keys are kept after their last entry (ms), 4 the most entries of a timeline, 5 how far an entry that was shown and
---   is forgotten may lie ahead of the newest one that is not, where entries lie ahead of the time, 6 the parts and rows, then
---   the strings that rows refer to by number.
+-- ARGV: 1 the server's life as the caller last saw it or '', 2 for how long keys are kept after their last entry (ms), 3 the most
+--   entries of a timeline; for a bucket that came back without its newest writes: 4 the floor, 5 how far an entry that was shown and is
+--   forgotten may lie ahead of the newest one that is not, where entries lie ahead of the time, 6 for how long writes may be
+--   forgotten (ms); 7 the parts and rows, then the strings that rows refer to by number.
 -- Returns the server's life, then for each row: '' if it was skipped or is no entry; else 8 bytes of previous position, 8 bytes
 --   of position, and where the user is online.
 --
 -- Everything is read before anything is written, so that what goes wrong changes nothing.
 
-local bucket_key, keep_ms, entries_max, ahead_max = KEYS[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local STRINGS_BEFORE = 6
+local bucket_key, known_life, keep_ms, entries_max = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local limits = { floor = tonumber(ARGV[4]), ahead_max = tonumber(ARGV[5]), forget_ms = tonumber(ARGV[6]) }
+local STRINGS_BEFORE = 7
 local ROW_VERSION = 1
 -- Of how many unread messages the times are kept, and the bytes of one of them.
 local TIMES_MAX, TIME_BYTES = 128, 6
@@ -19,8 +20,6 @@ local TIMES_MAX, TIME_BYTES = 128, 6
 local TIDY_MS, TIDY_CHANGES = 3600000, 64
 -- The bytes of a UID, and of how many messages it is kept that they were taken back.
 local UID_BYTES, RECALLED_MAX = 10, 1000
--- More entries than any bucket gets in a millisecond.
-local ENTRIES_PER_MS = 20
 -- So many entries are trimmed at once, and so many conversations.
 local TRIM_MAX = 1000
 -- The conversations of a list. Older ones leave it, until something is said in them again.
@@ -129,13 +128,7 @@ local function recall_unread(row, time)
   end
 end
 
--- How many choices of a primary lie between two lives: at least one. Without choices nobody counts.
-local function choices_between(before, now)
-  local number = '%-(%d+)$'
-  return math.max((tonumber(string.match(now, number)) or 1) - (tonumber(string.match(before or '', number)) or 0), 1)
-end
-
-local parts = read_parts(ARGV[6])
+local parts = read_parts(ARGV[STRINGS_BEFORE])
 local bucket = read_bucket(parts)
 local life = server_life()
 local now = server_time()
@@ -154,7 +147,7 @@ end
 if rebuild > bucket.rebuilt then
   is_anew = true
   bucket.rebuilt = rebuild
-  bucket.floor = begin_anew(bucket_key, rebuild, raised(tonumber(ARGV[1])))
+  bucket.floor = begin_anew(bucket_key, rebuild, raised(limits.floor))
   for _, mark in pairs(bucket.marks) do
     mark.next = NOTHING_APPLIED
   end
@@ -174,16 +167,8 @@ local is_behind = false
 for _, part in ipairs(parts) do
   is_behind = is_behind or bucket.marks[part.partition].next < part.written
 end
-if is_behind or bucket.life ~= life or (ARGV[2] ~= '' and ARGV[2] ~= life) then
-  local floor = tonumber(ARGV[1])
-  if bucket.newest > floor then
-    -- It may have been raised since, by this rule, and that was lost as well, with what was shown above it: so each choice counts, and all
-    -- time that has passed, with more entries than come in it.
-    local passed = math.max(now - (bucket.newest_at or now), 0)
-    floor = bucket.newest + ahead_max * choices_between(bucket.life, life) + ENTRIES_PER_MS * passed
-  end
-  bucket.floor = math.max(bucket.floor, raised(floor))
-  redis.call('HSET', bucket_key, 'life', life, 'floor', digits(bucket.floor))
+if is_behind or bucket.life ~= life or (known_life ~= '' and known_life ~= life) then
+  raise(bucket_key, bucket, life, now, limits)
 end
 if is_lost then
   return redis.error_reply('LOST the store came back without anything of the bucket')

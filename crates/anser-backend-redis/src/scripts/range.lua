@@ -1,6 +1,8 @@
 -- Reads a timeline after a position: entries, head and whether that was all, as of one moment.
 --
--- KEYS: bucket, state, timeline. ARGV: after, the most entries, the most bytes of records.
+-- KEYS: bucket, state, timeline. ARGV: after, the most entries, the most bytes of records; for a bucket that came back without its newest
+--   writes: the floor, how far an entry that was shown and is forgotten may lie ahead of the newest one that is not, where entries lie
+--   ahead of the time, for how long writes may be forgotten (ms).
 -- Returns the head, 1 if nothing came after the last entry, else 0, the UIDs of what was taken back, and the entries, oldest
 --   first.
 
@@ -12,16 +14,24 @@ local function record_bytes(entry)
   return #entry - (string.byte(entry, 10) == 0 and INBOX_BYTES or OUTBOX_BYTES)
 end
 
-server_life()
-local bucket = redis.call('HMGET', KEYS[1], 'floor', 'expired', 'rebuilt')
+local life = server_life()
+local fields = redis.call('HMGET', KEYS[1], 'life', 'floor', 'newest', 'newest_at', 'expired', 'rebuilt')
+local bucket = { life = fields[1], floor = tonumber(fields[2] or 0), newest = tonumber(fields[3] or 0) }
+local expired, rebuilt = tonumber(fields[5] or 0), fields[6]
+bucket.newest_at = tonumber(fields[4])
 local state = redis.call('HMGET', KEYS[2], 'last', 'recalled', 'rebuilt')
-local expired = tonumber(bucket[2] or 0)
-local head = math.max(tonumber(state[1] or 0), tonumber(bucket[1] or 0))
-local after = math.max(tonumber(ARGV[1]), expired - 1)
+local last, asked = tonumber(state[1] or 0), tonumber(ARGV[1])
+if asked > math.max(last, bucket.floor) and bucket.life and bucket.life ~= life then
+  -- The reader was shown what is gone, and nobody has written since: what it has must not be taken for a cursor of another timeline.
+  local limits = { floor = tonumber(ARGV[4]), ahead_max = tonumber(ARGV[5]), forget_ms = tonumber(ARGV[6]) }
+  raise(KEYS[1], bucket, life, server_time(), limits)
+end
+local head = math.max(last, bucket.floor)
+local after = math.max(asked, expired - 1)
 local entries_max, bytes_max = tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local answer, count, bytes = { head, 1, kept_recalled(state[2] or '', expired) }, 0, 0
-if is_older(state[3], bucket[3]) then
+if is_older(state[3], rebuilt) then
   return answer
 end
 while true do

@@ -4,9 +4,9 @@ use std::fs::OpenOptions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_backend::{Mailbox, ReplayFrom, StoreError};
+use anser_backend::{Mailbox, RangeQuery, ReplayFrom, StoreError};
 use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMode};
-use anser_types::{Claim, Mark, Offset};
+use anser_types::{Claim, Mark, Offset, PartitionId, Position};
 
 use crate::server::{Server, can_start};
 use crate::{P0, P1, apply, config, entries, mailbox, positions, until_answered};
@@ -95,6 +95,92 @@ async fn whoever_writes_after_another_loss_is_above_what_others_have_shown_ahead
     let rows = until_answered(|| third.apply(entries("bob", P1, 5, 1, &[100]))).await.unwrap();
     let above = rows[0][0].as_ref().unwrap().position.0;
     assert!(above > position, "{above} is not above {position}");
+}
+
+/// Nothing-lost, nothing-twice: whoever reads after a loss, before anybody has written, keeps the cursor that it was given, however far
+/// ahead of the time; and what comes next is above that.
+#[tokio::test]
+async fn who_reads_before_anybody_writes_keeps_its_cursor() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    // The time is zero.
+    let config = RedisConfig { rollback_lead_ms: 2_000, ..config(vec![server.address()]) };
+    let (one, other) = (mailbox(&config).await, mailbox(&config).await);
+    placed(&one, P0, 1, &[9_000]).await;
+    let kept = log_file(&server);
+    let cursor = *placed(&one, P0, 2, &[9_000; 5]).await.last().unwrap();
+    restart_with(&mut server, &kept);
+    let query = RangeQuery {
+        user: crate::user("bob"),
+        after: Position(cursor),
+        entries_max: usize::MAX,
+        bytes_max: usize::MAX,
+    };
+    let page = until_answered(|| other.range(query.clone())).await.unwrap();
+    assert!(page.head.0 >= cursor && page.entries.is_empty(), "{page:?}");
+    let third = mailbox(&config).await;
+    let next = placed(&third, P1, 1, &[100]).await[0];
+    assert!(next > page.head.0, "{next} is not above {}", page.head);
+}
+
+/// A bucket is raised once for each loss, of however many partitions it took something: else each loss would bring positions further ahead
+/// of the time than passes until the next one.
+#[tokio::test]
+async fn a_loss_raises_a_bucket_once() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    // The time is zero.
+    let config = RedisConfig { rollback_lead_ms: 2_000, forget_window_ms: 1_000, ..config(vec![server.address()]) };
+    placed(&*mailbox(&config).await, P0, 1, &[9_000]).await;
+    // The other owners have seen nothing that is so far ahead of the time.
+    let owners = futures_util::future::join_all((1..9).map(|_| mailbox(&config))).await;
+    let beside = (0..).map(|number| format!("user-{number}"));
+    let beside = beside.into_iter().find(|name| crate::user(name).bucket() == crate::user("bob").bucket()).unwrap();
+    let kept = log_file(&server);
+    let partitions = || (1..9).map(PartitionId).zip(&owners);
+    for (partition, owner) in partitions() {
+        apply(&**owner, entries(&beside, partition, 5, 1, &[100])).await;
+    }
+    restart_with(&mut server, &kept);
+    for (partition, owner) in partitions() {
+        let next = || owner.apply(entries(&beside, partition, 5, 2, &[100]));
+        assert!(matches!(until_answered(next).await, Err(StoreError::RolledBack)));
+        owner.begin_replay(partition).await.unwrap();
+        apply(&**owner, entries(&beside, partition, 5, 1, &[100; 2])).await;
+    }
+    // A raise of twenty leads, the time that has passed, and up to a second of it nineteen times more.
+    let raised = owners[0].head(&crate::user(&beside)).await.unwrap().0 - 9_000;
+    assert!((40_000..40_000 + 19_000 + 40_000).contains(&raised), "{raised} ms");
+}
+
+/// Where nothing was written for long while positions lay ahead of the time, the time that has passed counts as it is.
+#[tokio::test]
+async fn a_long_rest_brings_positions_no_further_ahead_of_the_time() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    // The time is zero.
+    let config = RedisConfig { rollback_lead_ms: 2_000, forget_window_ms: 1_000, ..config(vec![server.address()]) };
+    placed(&*mailbox(&config).await, P0, 1, &[9_000]).await;
+    const DAY_MS: u64 = 86_400_000;
+    let bucket = bucket_key(&config);
+    let noted: u64 = server.ask(&["HGET", &bucket, "newest_at"]);
+    server.ask::<u64>(&["HSET", &bucket, "newest_at", &(noted - DAY_MS).to_string()]);
+    let kept = log_file(&server);
+    restart_with(&mut server, &kept);
+    let mailbox = mailbox(&config).await;
+    let ahead = placed(&mailbox, P1, 1, &[100]).await[0] - 9_000;
+    assert!((DAY_MS..DAY_MS + 40_000 + 19_000 + 40_000).contains(&ahead), "{ahead} ms");
+}
+
+/// Where the bucket of bob is.
+fn bucket_key(config: &RedisConfig) -> String {
+    format!("{}{{b:{:03}}}", config.prefix, crate::user("bob").bucket().0)
 }
 
 /// A torn write at the end of the file is one batch that is missing as a whole.
