@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for SECONDS, as many at once as there are cores. No cargo-fuzz and no nightly toolchain
-# needed.
+# needed: fuzz/rustc adds the instruments.
 #
 #   fuzz/run.sh SECONDS [TARGET...]
 #
@@ -28,15 +28,13 @@ for target in "${targets[@]}"; do
     fi
 done
 
-export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$here/target}
-export RUSTC_BOOTSTRAP=1
-export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
--Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
-# With --target, build scripts and macros are left without the instruments, which they could not link.
-host=$(rustc -vV | sed -n 's/^host: //p')
-cargo build --quiet --release --manifest-path "$here/Cargo.toml" --target "$host" \
-    $(printf -- '--bin %s ' "${targets[@]}")
+cd "$here/.."
+built=${CARGO_TARGET_DIR:-$PWD/target}
+# What comes from elsewhere is built as it is for the server, and so once for both. That depends on who else is built: these are the packages
+# that `cargo xtask build` builds.
+beside=(anser anser-chaos anser-sim anser-tests)
+RUSTC_WORKSPACE_WRAPPER=$here/rustc cargo build --quiet --profile fast --package anser-fuzz \
+    $(printf -- '--package %s ' "${beside[@]}") $(printf -- '--bin %s ' "${targets[@]}")
 
 mkdir -p "$here/artifacts"
 max=${CORPUS_FILES_MAX:-2000}
@@ -44,8 +42,8 @@ max=${CORPUS_FILES_MAX:-2000}
 # Fuzzes one target. What it says comes in one piece, when it ends.
 fuzz_one() {
     local target=$1
-    local binary=$CARGO_TARGET_DIR/$host/release/$target
-    local found=$CARGO_TARGET_DIR/corpus/$target
+    local binary=$built/fast/$target
+    local found=$built/fuzz/$target
     mkdir -p "$found" "$here/corpus/$target"
     if (($(find "$found" -type f | wc -l) > max)); then
         rm -rf "$found.less" && mkdir "$found.less"

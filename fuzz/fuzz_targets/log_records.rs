@@ -43,44 +43,24 @@ impl Script {
         }
         let crc = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
-        Self {
-            log,
-            bytes,
-            frames: Vec::new(),
-            next: [0; PARTITIONS],
-        }
+        Self { log, bytes, frames: Vec::new(), next: [0; PARTITIONS] }
     }
 
     fn frame(&mut self, partition: usize, body: &[u8], same_commit: bool) {
         let position = self.bytes.len();
-        let commit_start = self
-            .frames
-            .last()
-            .filter(|_| same_commit)
-            .map_or(position, |frame| frame.commit_start);
+        let commit_start = self.frames.last().filter(|_| same_commit).map_or(position, |frame| frame.commit_start);
         let mut head = vec![1, 0, partition as u8, 0];
         head.extend_from_slice(&(body.len() as u32).to_le_bytes());
         head.extend_from_slice(&crc32c::crc32c(body).to_le_bytes());
         head.extend_from_slice(&self.next[partition].to_le_bytes());
         head.extend_from_slice(&1000_u64.to_le_bytes());
         head.extend_from_slice(&(commit_start as u32).to_le_bytes());
-        let place = [
-            &self.log.to_le_bytes()[..],
-            &SEGMENT.to_le_bytes(),
-            &(position as u32).to_le_bytes(),
-        ]
-        .concat();
-        self.bytes
-            .extend_from_slice(&crc32c::crc32c_append(crc32c::crc32c(&place), &head).to_le_bytes());
+        let place = [&self.log.to_le_bytes()[..], &SEGMENT.to_le_bytes(), &(position as u32).to_le_bytes()].concat();
+        self.bytes.extend_from_slice(&crc32c::crc32c_append(crc32c::crc32c(&place), &head).to_le_bytes());
         self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(body);
         self.next[partition] += 1;
-        self.frames.push(Frame {
-            position,
-            end: self.bytes.len(),
-            commit_start,
-            partition,
-        });
+        self.frames.push(Frame { position, end: self.bytes.len(), commit_start, partition });
     }
 
     /// Runs the script; returns what was written and what a disk made of it.
@@ -121,37 +101,21 @@ impl Script {
     /// Checks the verdict on what the disk made of the segment.
     fn check(&self, found: &[u8]) {
         let verdict = inspect_segment(found);
-        let changed = self
-            .bytes
-            .iter()
-            .zip(found)
-            .position(|(a, b)| a != b)
-            .unwrap_or(found.len());
+        let changed = self.bytes.iter().zip(found).position(|(a, b)| a != b).unwrap_or(found.len());
         if changed < HEAD_LEN {
             assert!(verdict.is_err(), "a changed header was accepted");
             return;
         }
-        let whole: Vec<&Frame> = self
-            .frames
-            .iter()
-            .take_while(|frame| frame.end <= changed)
-            .collect();
+        let whole: Vec<&Frame> = self.frames.iter().take_while(|frame| frame.end <= changed).collect();
         let bad = whole.last().map_or(HEAD_LEN, |frame| frame.end);
-        let proof = self
-            .frames
-            .iter()
-            .filter(|frame| frame.commit_start > bad)
-            .any(|frame| {
-                let head = frame.position..frame.position + FRAME_HEAD_LEN;
-                found.get(head.clone()) == self.bytes.get(head)
-            });
+        let proof = self.frames.iter().filter(|frame| frame.commit_start > bad).any(|frame| {
+            let head = frame.position..frame.position + FRAME_HEAD_LEN;
+            found.get(head.clone()) == self.bytes.get(head)
+        });
         match verdict {
             Ok(report) => {
                 assert!(!proof, "durable records are missing, and nobody was told");
-                assert_eq!(
-                    report.end_bytes as usize, bad,
-                    "another end than that of the whole records"
-                );
+                assert_eq!(report.end_bytes as usize, bad, "another end than that of the whole records");
                 self.check_counts(&report, &whole);
             }
             Err(error) => assert!(proof, "a torn end was refused: {error}"),
@@ -160,10 +124,7 @@ impl Script {
 
     fn check_counts(&self, report: &SegmentReport, whole: &[&Frame]) {
         for (partition, (_, start, end)) in report.partitions.iter().enumerate() {
-            let count = whole
-                .iter()
-                .filter(|frame| frame.partition == partition)
-                .count() as u64;
+            let count = whole.iter().filter(|frame| frame.partition == partition).count() as u64;
             assert_eq!((start.0, end.0), (0, count));
         }
     }

@@ -6,7 +6,8 @@
 
 use anser_rmtp::frame::{ConnAckForm, Connect};
 use anser_rmtp::{
-    ClientFrame, ClientTransport, ObfuscationKey, RawFrame, ServerFrame, TcpDecoder, TcpError, TcpLimits, encode_client_frame,
+    ClientFrame, ClientTransport, ObfuscationKey, RawFrame, ServerFrame, TcpDecoder, TcpError, TcpLimits,
+    encode_client_frame,
 };
 use libfuzzer_sys::fuzz_target;
 

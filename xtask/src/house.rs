@@ -12,13 +12,14 @@ struct Rule {
     broken: fn() -> anyhow::Result<Vec<String>>,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule { name: "crates depend on each other only as xtask/layers.toml allows", broken: layers::dependencies },
     Rule { name: "every crate takes the lints of the workspace", broken: layers::lints },
     Rule { name: "every file says on top what it is for", broken: sources::undocumented },
     Rule { name: "no file has more than 500 lines, tests aside", broken: sources::long },
     Rule { name: "no unwrap outside tests", broken: sources::unwraps },
     Rule { name: "no ignored test, no sleep in a test, no unfinished mark, no bare allow", broken: sources::forbidden },
+    Rule { name: "examples in documentation are tested", broken: layers::untested },
     Rule { name: "every link between documents leads somewhere", broken: links::dead },
 ];
 

@@ -92,10 +92,10 @@ pub(crate) fn scenarios() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// The tests of all packages but the black-box scenarios and the simulator, whose own tests are run with them, where it is fast;
-/// always of all, as the server is built with what tests it.
+/// The tests of all packages but the black-box scenarios and the simulator, whose own tests are run with them, where it is fast, and
+/// the fuzz targets, which are no tests; always of all, as the server is built with what tests it.
 pub(crate) fn cargo_test() -> Command {
-    cargo(&["test", "--workspace", "--exclude", "anser-tests", "--exclude", "anser-sim"])
+    cargo(&["test", "--workspace", "--exclude", "anser-tests", "--exclude", "anser-sim", "--exclude", "anser-fuzz"])
 }
 
 /// A program of tests, of which target of which package.

@@ -62,15 +62,17 @@ fn except(here: NodeId, online: Online) -> Online {
 /// heard of it.
 pub(crate) async fn tell_again_of(services: &Services, user: &UserKey, newest: ConnectionId) -> Result<(), Refusal> {
     let here = services.ids.node();
-    let elsewhere = except(here, services.messages.signed_in(user, here, newest).await?);
+    let told = services.messages.signed_in(user, here, newest).await;
+    if !services.registry.has(user) {
+        // They have gone meanwhile, and that may have been told before this, which may have been done though it was not answered.
+        services.messages.signed_out(user, here, newest).await.ok();
+        return Ok(());
+    }
+    let elsewhere = except(here, told?);
     if let Some(cluster) = services.cluster.as_ref().filter(|_| !elsewhere.is_empty()) {
         for newcomer in services.registry.newcomers(user) {
             cluster.gives_way(&newcomer, &elsewhere);
         }
-    }
-    if !services.registry.has(user) {
-        // They have gone meanwhile, and that may have been told before this.
-        services.messages.signed_out(user, here, newest).await.ok();
     }
     Ok(())
 }

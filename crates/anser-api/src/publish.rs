@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anser_cluster::{Accepted, Outcome, Refusal, ServerPublish};
 use anser_rmtp::body::PushExtra;
-use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, TargetId, UserId};
+use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, Subject, TargetId, UserId};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
@@ -171,7 +171,8 @@ impl FanOut<'_> {
         if let Some(refusal) = self.end() {
             return Err(refusal);
         }
-        let _room = self.room.enter(publish.payload_bytes()).await;
+        let subject = Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target);
+        let _room = self.room.enter(&subject, publish.payload_bytes()).await;
         if let Some(refusal) = self.end() {
             return Err(refusal);
         }

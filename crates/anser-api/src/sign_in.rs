@@ -54,12 +54,15 @@ async fn change(
     Ok(done())
 }
 
-/// A change that was refused for now may be durable all the same. So the access nodes are told of it too, to which that is no
-/// more than a reason to look.
+/// A change that was refused for now may be durable all the same. So the access nodes are told of a block too, to which that is no
+/// more than a reason to look; not of void tokens, which they would take at its word.
 async fn change_one(api: &Api, user: UserKey, change: UserChange, sign_out: Option<SignOut>) -> Result<(), ApiError> {
     let changed = api.messages.command(Command::User { user: user.clone(), change }).await;
-    let may_be_durable = changed.err().is_none_or(|refusal| refusal.status.is_retryable());
-    if let Some(why) = sign_out.filter(|_| may_be_durable) {
+    let told = sign_out.filter(|why| match changed {
+        Ok(_) => true,
+        Err(refusal) => *why == SignOut::Blocked && refusal.status.is_retryable(),
+    });
+    if let Some(why) = told {
         api.access.sign_out(&user, why);
     }
     changed.map(drop).map_err(ApiError::from)

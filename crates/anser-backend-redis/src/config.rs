@@ -63,7 +63,7 @@ pub struct RedisConfig {
     /// reached more recently than this. At least 1000. Since 0.2.
     pub forget_window_ms: u64,
     /// How far ahead of now timelines go on after Redis came back without its newest writes, in milliseconds. More than
-    /// positions ever run ahead and clocks differ; at least 1000. Since 0.2.
+    /// positions ever run ahead and clocks differ, which is two seconds and one; at least 3000. Since 0.2.
     pub rollback_lead_ms: u64,
     /// How long a node counts as alive after it last said so, in milliseconds. Since 0.2.
     pub lease_ms: u64,
@@ -84,7 +84,7 @@ impl Default for RedisConfig {
             calls_max: 256,
             timeline_entries_max: 100_000,
             forget_window_ms: 60_000,
-            rollback_lead_ms: 2_000,
+            rollback_lead_ms: 4_000,
             lease_ms: 2_000,
         }
     }

@@ -102,7 +102,7 @@ impl RedisMailbox {
 
     /// Begins a bucket that Redis does not have, above all that it may have shown if it ever was there.
     pub(crate) async fn begin_bucket(&self, bucket: BucketId) -> Result<(), CallError> {
-        let floor = self.floor(Position::START).to_string();
+        let floor = self.floor().to_string();
         self.writes.eval(&self.scripts.birth, &[self.keys.bucket(bucket)], &[floor.as_bytes()]).await.map(drop)
     }
 

@@ -235,6 +235,19 @@ struct Identity<'a> {
     content: &'a Bytes,
 }
 
+/// The hash of a publish, by which its message is known again.
+pub(crate) fn duplicate_hash_of_publish(publish: &Publish) -> Option<u64> {
+    duplicate_hash(Identity {
+        app: &publish.sender.app,
+        sender: &publish.sender.user,
+        kind: publish.kind,
+        target: &publish.target,
+        origin: publish.origin,
+        object_name: &publish.object_name,
+        content: &publish.content,
+    })
+}
+
 /// The hash of an accepted message, for rebuilding the window from the log.
 pub fn duplicate_hash_of(message: &Message) -> Option<u64> {
     duplicate_hash(Identity {

@@ -156,11 +156,9 @@ impl Terminal {
     }
 
     fn on_settled(&mut self, publish: u64, outcome: Outcome, now: Timestamp, out: &mut impl Output) {
-        if let Some(message_id) = self.publishes.settle(publish) {
-            if outcome.is_err() {
-                self.publishes.note_refused(publish);
-            }
-            self.acknowledge(message_id, outcome, now, out);
+        if let Some(open) = self.publishes.settle(publish) {
+            self.note_refused(publish, open.hash, outcome);
+            self.acknowledge(open.message_id, outcome, now, out);
         }
     }
 
@@ -169,13 +167,25 @@ impl Terminal {
     /// terminal when it comes back, and show it behind those (**one-order**).
     fn found(&mut self, message: &Message, now: Timestamp, out: &mut impl Output) {
         let accepted = Accepted { uid: message.uid, sent: message.sent };
-        self.on_settled(message.origin.publish, Ok(accepted), now, out);
+        let number = self.publishes.attempt(message);
+        match self.questions.take_recall(number) {
+            Some(question) => self.on_recalled(&question, number, Ok(accepted), now, out),
+            None => self.on_settled(number, Ok(accepted), now, out),
+        }
     }
 
-    /// Whether the client knows a message, because it sent it on this connection and was not told that it failed. What was refused for
-    /// want of an outcome may have been accepted after all: to the client that is a message of another terminal.
+    /// Remembers what the client is told to try again. It may have been accepted, or be on its way still.
+    fn note_refused(&mut self, publish: u64, hash: Option<u64>, outcome: Outcome) {
+        if outcome.is_err_and(|refusal| refusal.status.is_retryable()) {
+            self.publishes.note_refused(publish, hash);
+        }
+    }
+
+    /// Whether the client knows a message, or is about to, because it sent it on this connection and was not told that it failed; or was, and
+    /// sent it again. What was refused for want of an outcome may have been accepted after all: to a client that leaves it at that it is a
+    /// message of another terminal.
     fn knows(&self, message: &Message, sent_on: Option<ConnectionId>) -> bool {
-        sent_on == Some(self.identity.connection) && !self.publishes.was_refused(message.origin.publish)
+        sent_on == Some(self.identity.connection) && !self.publishes.was_refused(self.publishes.attempt(message))
     }
 
     fn on_settings_changed(&mut self, time: Timestamp, by: ConnectionId, now: Timestamp, out: &mut impl Output) {

@@ -33,6 +33,8 @@ pub struct Share {
     pub own: usize,
     /// How many are served.
     pub served: usize,
+    /// How many of those take anything in: neither timelines nor history are too far behind.
+    pub open: usize,
 }
 
 /// How far a partition that is served here has got.
@@ -127,7 +129,12 @@ impl Progress {
 
     /// What is served here of the partitions that are this node's.
     pub(crate) fn share(&self) -> Share {
-        Share { served: self.served().count(), ..*self.share.lock() }
+        let mut share = Share { served: 0, open: 0, ..*self.share.lock() };
+        for partition in self.served() {
+            share.served += 1;
+            share.open += usize::from(!partition.is_stopped && !partition.is_held_back);
+        }
+        share
     }
 
     fn of(&self, partition: PartitionId) -> Option<&Partition> {

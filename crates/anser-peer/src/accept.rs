@@ -22,6 +22,9 @@ use crate::wire::{self, Frame, Hello};
 pub(crate) use session::Session;
 use session::SessionStream;
 
+/// What a node says of itself is no longer. A batch is worth much more memory than it has bytes, and nobody knows yet who sent this one.
+const HELLO_BYTES_MAX: usize = 4 * 1024;
+
 /// The service that other nodes dial.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerService {
@@ -107,7 +110,7 @@ async fn listen(hub: Arc<Hub>, session: Arc<Session>, mut stream: Streaming<Byte
 async fn greet(hub: &Hub, session: &Session, stream: &mut Streaming<Bytes>) -> Option<Hello> {
     let first = tokio::time::timeout(hub.config.connect_timeout, stream.message()).await;
     let frames = match first {
-        Ok(Ok(Some(batch))) => wire::read(&batch).unwrap_or_default(),
+        Ok(Ok(Some(batch))) if batch.len() <= HELLO_BYTES_MAX => wire::read(&batch).unwrap_or_default(),
         _ => Vec::new(),
     };
     let judged = match frames.into_iter().next() {

@@ -17,6 +17,8 @@ pub struct PartitionCount(u16);
 impl PartitionCount {
     /// What the embedded store is born with.
     pub const EMBEDDED: Self = Self(16);
+    /// The most that there can be.
+    pub const MAX: Self = Self(256);
 
     /// Checks a count.
     pub const fn new(count: u16) -> Option<Self> {

@@ -46,14 +46,37 @@ fn against(allowed: &BTreeMap<String, Vec<String>>, found: &BTreeMap<String, BTr
     broken
 }
 
-/// Crates without the workspace's lints. The fuzz targets are a workspace of their own.
+/// Crates without the workspace's lints.
 pub(super) fn lints() -> anyhow::Result<Vec<String>> {
-    let takes = |manifest: &Table| {
-        manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool).unwrap_or_default()
-    };
-    let without =
-        manifests()?.into_iter().filter(|(_, manifest)| !manifest.contains_key("workspace") && !takes(manifest));
+    let takes = |manifest: &Table| flag(manifest, "lints", "workspace").unwrap_or_default();
+    let without = manifests()?.into_iter().filter(|(_, manifest)| !takes(manifest));
     Ok(without.map(|(path, _)| tools::shown(&path)).collect())
+}
+
+/// Examples in the documentation of crates that do not test them. Looking for some takes as long as a crate's other tests together.
+pub(super) fn untested() -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (path, _) in manifests()?.iter().filter(|(_, manifest)| flag(manifest, "lib", "doctest") == Some(false)) {
+        for source in tools::files(&path.with_file_name("src"), "rs")? {
+            if has_example(&std::fs::read_to_string(&source)?) {
+                found.push(tools::shown(&source));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether there is code in the documentation that could be run: in a block that is not said to be something else.
+fn has_example(text: &str) -> bool {
+    let fences = text.lines().filter_map(|line| {
+        let documentation = line.trim_start().strip_prefix("//!").or_else(|| line.trim_start().strip_prefix("///"));
+        documentation?.trim().strip_prefix("```")
+    });
+    fences.step_by(2).any(|kind| kind != "text")
+}
+
+fn flag(manifest: &Table, section: &str, name: &str) -> Option<bool> {
+    manifest.get(section)?.get(name)?.as_bool()
 }
 
 fn name(manifest: &Table) -> Option<&str> {
@@ -63,6 +86,13 @@ fn name(manifest: &Table) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_example_is_told_from_a_drawing() {
+        assert!(has_example("//! ```\n//! let a = 1;\n//! ```\n"));
+        assert!(has_example("    /// ```text\n    /// a\n    /// ```\n    /// ```no_run\n"));
+        assert!(!has_example("//! ```text\n//! a → b\n//! ```\nfn a() {}\n"));
+    }
 
     #[test]
     fn an_arrow_that_points_up_is_found() {

@@ -227,9 +227,10 @@ impl Primary {
         if field(&info, "role") != Some("master") {
             return Ok(Seen::Replica);
         }
-        let (term, life, next, base): (Option<u64>, Option<String>, Option<String>, Option<u64>) = redis::cmd("HMGET")
+        type Note = (Option<u64>, Option<String>, Option<String>, Option<u64>, Option<u64>);
+        let (term, life, next, base, top): Note = redis::cmd("HMGET")
             .arg(key)
-            .arg(&["term", "life", "next", "base"])
+            .arg(&["term", "life", "next", "base", "top"])
             .query_async(&mut connection)
             .await
             .map_err(of_redis)?;
@@ -242,7 +243,7 @@ impl Primary {
                 term: term.unwrap_or(0),
                 life: life.unwrap_or_default(),
                 next: next.unwrap_or_default(),
-                base: base.unwrap_or(0),
+                base: base.max(top).unwrap_or(0),
             },
         }))
     }

@@ -16,10 +16,6 @@ static LOST: Seldom = Seldom::new();
 
 type Rows = Vec<Vec<Option<Placed>>>;
 
-/// How far ahead of what a bucket still has its users may have been shown entries where a replay has placed them ahead of the time, in
-/// leads: with 2 s forty thousand entries of one user within what Redis forgets at once.
-const AHEAD_LEADS: u64 = 20;
-
 impl RedisMailbox {
     pub(super) async fn apply_batch(&self, batch: &BucketBatch) -> Result<Rows, StoreError> {
         let bucket = batch.bucket;
@@ -34,17 +30,13 @@ impl RedisMailbox {
             keys.extend([self.keys.state(user), self.keys.timeline(user), self.keys.list(user)]);
         }
         let entries_max = self.config.timeline_entries_max.to_string();
-        let [floor, ahead_max, forget_ms] = &self.raise_limits(shown);
-        let fixed = [
-            &life,
-            self.keep_ms.as_bytes(),
-            entries_max.as_bytes(),
-            floor.as_bytes(),
-            ahead_max.as_bytes(),
-            forget_ms.as_bytes(),
-            &packed.rows,
-        ];
-        let args: Vec<&[u8]> = fixed.into_iter().chain(packed.strings.iter().map(Vec::as_slice)).collect();
+        let limits = self.raise_limits(shown);
+        let args: Vec<&[u8]> = [&life, self.keep_ms.as_bytes(), entries_max.as_bytes()]
+            .into_iter()
+            .chain(limits.iter().map(String::as_bytes))
+            .chain([&*packed.rows])
+            .chain(packed.strings.iter().map(Vec::as_slice))
+            .collect();
         let answer = match self.writes.eval(&self.scripts.apply, &keys, &args).await {
             Err(error) if matches!(error.code(), "ROLLED" | "LOST") => {
                 if error.code() == "LOST" {
@@ -66,14 +58,13 @@ impl RedisMailbox {
 
     /// Above whatever a bucket has shown: positions run no further ahead of the time than the lead, clocks included. Where they do, because
     /// much was replayed, the bucket itself says so.
-    pub(super) fn floor(&self, shown: Position) -> u64 {
-        (self.clock)().plus(self.config.rollback_lead_ms).0.max(shown.0).min(EXACT_MAX)
+    pub(super) fn floor(&self) -> u64 {
+        (self.clock)().plus(self.config.rollback_lead_ms).0.min(EXACT_MAX)
     }
 
-    /// To where a bucket is raised that came back without its newest writes, as its scripts take it.
-    pub(super) fn raise_limits(&self, shown: Position) -> [String; 3] {
-        let ahead_max = self.config.rollback_lead_ms.saturating_mul(AHEAD_LEADS);
-        [self.floor(shown), ahead_max, self.config.forget_window_ms].map(number)
+    /// How a bucket is raised that came back without its newest writes, as its scripts take it.
+    pub(super) fn raise_limits(&self, shown: Position) -> [String; 4] {
+        [self.floor(), shown.0, self.config.rollback_lead_ms, self.config.forget_window_ms].map(number)
     }
 
     /// A server that comes back empty has nothing to replay from either, so that owners begin far enough back. Of a Redis Cluster they

@@ -15,11 +15,10 @@ impl RedisMailbox {
         let user = &query.user;
         let keys = [self.keys.bucket(user.bucket()), self.keys.state(user), self.keys.timeline(user)];
         let shown = self.seen.lock().shown(user.bucket());
-        let [floor, ahead_max, forget_ms] = self.raise_limits(shown);
-        let (after, entries_max, bytes_max) =
-            (number(query.after.0), query.entries_max.to_string(), query.bytes_max.to_string());
-        let args = [after, entries_max, bytes_max, floor, ahead_max, forget_ms];
-        let answer = self.reads.eval(&self.scripts.range, &keys, &args.each_ref().map(String::as_bytes)).await?;
+        let page = [number(query.after.0), query.entries_max.to_string(), query.bytes_max.to_string()];
+        let limits = self.raise_limits(shown);
+        let args: Vec<&[u8]> = page.iter().chain(&limits).map(String::as_bytes).collect();
+        let answer = self.reads.eval(&self.scripts.range, &keys, &args).await?;
         let page = read_page(answer)?;
         self.seen.lock().show(user.bucket(), page.head);
         Ok(page)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anser_backend::{ReplayFrom, StoreError};
-use anser_types::{BUCKETS, BucketId, Mark, PartitionId, Position, Timestamp};
+use anser_types::{BUCKETS, BucketId, Mark, PartitionId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::{BUCKETS_AT_ONCE, RedisMailbox};
@@ -46,7 +46,7 @@ impl RedisMailbox {
     /// Lets go of what a rebuild did not touch, because the log says nothing of it any more. To be called when all partitions
     /// have been replayed for it.
     pub async fn end_rebuild(&self, rebuild: Timestamp) -> Result<(), StoreError> {
-        let args = [number(rebuild.0), self.floor(Position::START).to_string()];
+        let args = [number(rebuild.0), self.floor().to_string()];
         let buckets = (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()).map(BucketId);
         let sweeps = futures_util::stream::iter(buckets).map(async |bucket| {
             let args = args.each_ref().map(String::as_bytes);

@@ -2,17 +2,16 @@
 --
 -- KEYS: the bucket, then for each user of the batch: state, timeline, list.
 -- ARGV: 1 the server's life as the caller last saw it or '', 2 for how long keys are kept after their last entry (ms), 3 the most
---   entries of a timeline; for a bucket that came back without its newest writes: 4 the floor, 5 how far an entry that was shown and is
---   forgotten may lie ahead of the newest one that is not, where entries lie ahead of the time, 6 for how long writes may be
---   forgotten (ms); 7 the parts and rows, then the strings that rows refer to by number.
+--   entries of a timeline, 4 to 7 how a bucket is raised that came back without its newest writes, 8 the parts and rows, then the
+--   strings that rows refer to by number.
 -- Returns the server's life, then for each row: '' if it was skipped or is no entry; else 8 bytes of previous position, 8 bytes
 --   of position, and where the user is online.
 --
 -- Everything is read before anything is written, so that what goes wrong changes nothing.
 
 local bucket_key, known_life, keep_ms, entries_max = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
-local limits = { floor = tonumber(ARGV[4]), ahead_max = tonumber(ARGV[5]), forget_ms = tonumber(ARGV[6]) }
-local STRINGS_BEFORE = 7
+local limits = raise_limits(4)
+local STRINGS_BEFORE = 8
 local ROW_VERSION = 1
 -- Of how many unread messages the times are kept, and the bytes of one of them.
 local TIMES_MAX, TIME_BYTES = 128, 6
@@ -51,13 +50,13 @@ local function read_parts(packed)
 end
 
 local function read_bucket(parts)
-  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest', 'newest_at' }, {}
+  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest', 'newest_at', 'ahead' }, {}
   for _, part in ipairs(parts) do
     fields[#fields + 1] = part.partition
   end
   local values = redis.call('HMGET', bucket_key, unpack(fields))
   for number, part in ipairs(parts) do
-    local mark = values[number + 6] or NO_MARK
+    local mark = values[number + 7] or NO_MARK
     marks[part.partition] = { claim = string.sub(mark, 1, 20), next = string.sub(mark, 21) }
   end
   return {
@@ -69,6 +68,8 @@ local function read_bucket(parts)
     newest = tonumber(values[5]) or 0,
     -- When it was noted; nil if that was by an older program.
     newest_at = tonumber(values[6]),
+    -- In which life it was last raised above what lay ahead of the time.
+    ahead = values[7],
     marks = marks,
   }
 end
@@ -147,7 +148,7 @@ end
 if rebuild > bucket.rebuilt then
   is_anew = true
   bucket.rebuilt = rebuild
-  bucket.floor = begin_anew(bucket_key, rebuild, raised(limits.floor))
+  bucket.floor = begin_anew(bucket_key, rebuild, raised(math.max(limits.floor, limits.shown)))
   for _, mark in pairs(bucket.marks) do
     mark.next = NOTHING_APPLIED
   end

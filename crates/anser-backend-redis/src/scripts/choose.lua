@@ -11,7 +11,7 @@ if ARGV[3] then
   if tonumber(noted[1] or 0) >= tonumber(ARGV[2]) then
     return 0
   end
-  redis.call('HSET', KEYS[1], 'term', ARGV[2], 'life', '', 'next', ARGV[1], 'base', ARGV[3])
+  redis.call('HSET', KEYS[1], 'term', ARGV[2], 'life', '', 'next', ARGV[1], 'base', ARGV[3], 'top', ARGV[3])
   return 1
 end
 if noted[1] ~= ARGV[2] or noted[2] ~= ARGV[1] then

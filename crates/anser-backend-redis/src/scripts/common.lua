@@ -37,14 +37,15 @@ local function digits(number)
 end
 
 -- To where a bucket is raised: above `floor`, and above all that was in any bucket in the lives before the last choice. The highest is
--- noted, for the next choice.
+-- noted, for the next choice; until then it is no matter of other buckets.
 local function raised(floor)
   if not CHOICE then
     return floor
   end
-  local base = tonumber(redis.call('HGET', CHOICE, 'base') or 0)
-  if floor > base then
-    redis.call('HSET', CHOICE, 'base', digits(floor))
+  local noted = redis.call('HMGET', CHOICE, 'base', 'top')
+  local base = tonumber(noted[1] or 0)
+  if floor > (tonumber(noted[2] or 0)) then
+    redis.call('HSET', CHOICE, 'top', digits(floor))
   end
   return math.max(floor, base)
 end

@@ -1,8 +1,7 @@
 -- Reads a timeline after a position: entries, head and whether that was all, as of one moment.
 --
--- KEYS: bucket, state, timeline. ARGV: after, the most entries, the most bytes of records; for a bucket that came back without its newest
---   writes: the floor, how far an entry that was shown and is forgotten may lie ahead of the newest one that is not, where entries lie
---   ahead of the time, for how long writes may be forgotten (ms).
+-- KEYS: bucket, state, timeline. ARGV: after, the most entries, the most bytes of records, then how a bucket is raised that came back
+--   without its newest writes.
 -- Returns the head, 1 if nothing came after the last entry, else 0, the UIDs of what was taken back, and the entries, oldest
 --   first.
 
@@ -15,16 +14,15 @@ local function record_bytes(entry)
 end
 
 local life = server_life()
-local fields = redis.call('HMGET', KEYS[1], 'life', 'floor', 'newest', 'newest_at', 'expired', 'rebuilt')
-local bucket = { life = fields[1], floor = tonumber(fields[2] or 0), newest = tonumber(fields[3] or 0) }
-local expired, rebuilt = tonumber(fields[5] or 0), fields[6]
-bucket.newest_at = tonumber(fields[4])
+local fields = redis.call('HMGET', KEYS[1], 'life', 'ahead', 'floor', 'newest', 'newest_at', 'expired', 'rebuilt')
+local bucket = { life = fields[1], ahead = fields[2], floor = tonumber(fields[3] or 0), newest = tonumber(fields[4] or 0) }
+local expired, rebuilt = tonumber(fields[6] or 0), fields[7]
+bucket.newest_at = tonumber(fields[5])
 local state = redis.call('HMGET', KEYS[2], 'last', 'recalled', 'rebuilt')
 local last, asked = tonumber(state[1] or 0), tonumber(ARGV[1])
 if asked > math.max(last, bucket.floor) and bucket.life and bucket.life ~= life then
   -- The reader was shown what is gone, and nobody has written since: what it has must not be taken for a cursor of another timeline.
-  local limits = { floor = tonumber(ARGV[4]), ahead_max = tonumber(ARGV[5]), forget_ms = tonumber(ARGV[6]) }
-  raise(KEYS[1], bucket, life, server_time(), limits)
+  raise(KEYS[1], bucket, life, server_time(), raise_limits(4))
 end
 local head = math.max(last, bucket.floor)
 local after = math.max(asked, expired - 1)

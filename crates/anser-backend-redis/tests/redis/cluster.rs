@@ -70,7 +70,7 @@ async fn buckets_are_spread_over_a_cluster() {
     }
     for (name, batch) in batches(2) {
         until_answered(|| mailbox.apply(batch.clone())).await.unwrap();
-        assert_eq!(positions(&*mailbox, &name).await, [101, 102]);
+        assert!(matches!(positions(&*mailbox, &name).await[..], [101, next] if next > 101));
     }
     assert!(until_answered(|| mailbox.rollbacks()).await.unwrap() > before, "one of the primaries lives anew");
 }

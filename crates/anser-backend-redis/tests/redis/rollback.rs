@@ -63,11 +63,12 @@ async fn a_restart_without_the_last_second_loses_nothing() {
 
     // Whoever asks learns of it, and a writer of which nothing was lost goes on above what was shown.
     assert!(until_answered(|| mailbox.rollbacks()).await.unwrap() > before);
-    assert_eq!(placed(&mailbox, P1, 2, &[150]).await, [202]);
+    let next = placed(&mailbox, P1, 2, &[150]).await[0];
+    assert!(next > 201, "{next}");
     assert_refused(&mailbox, 5).await;
-    assert_eq!(replay(&mailbox, &[100, 101, 200, 201]).await, [203, 204]);
-    assert_eq!(placed(&mailbox, P0, 5, &[900]).await, [900]);
-    assert_eq!(positions(&*mailbox, "bob").await, [100, 101, 102, 202, 203, 204, 900]);
+    assert_eq!(replay(&mailbox, &[100, 101, 200, 201]).await, [next + 1, next + 2]);
+    assert_eq!(placed(&mailbox, P0, 5, &[next + 9]).await, [next + 9]);
+    assert_eq!(positions(&*mailbox, "bob").await, [100, 101, 102, next, next + 1, next + 2, next + 9]);
 }
 
 /// No-gap where much was replayed, so that positions lie ahead of the time, and the newest of them are lost again: whoever writes next
@@ -125,6 +126,50 @@ async fn who_reads_before_anybody_writes_keeps_its_cursor() {
     assert!(next > page.head.0, "{next} is not above {}", page.head);
 }
 
+/// No-gap: who writes first after a loss has seen the newest of what is left, and nothing of what others were shown behind it.
+#[tokio::test]
+async fn who_knows_all_that_is_left_is_above_what_others_have_shown() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    // The time is zero.
+    let config = RedisConfig { rollback_lead_ms: 2_000, ..config(vec![server.address()]) };
+    let (one, other) = (mailbox(&config).await, mailbox(&config).await);
+    placed(&one, P0, 1, &[9_000]).await;
+    let kept = log_file(&server);
+    let shown = *placed(&other, P1, 1, &[9_000; 5]).await.last().unwrap();
+    restart_with(&mut server, &kept);
+    let rows = until_answered(|| one.apply(entries("bob", P0, 5, 2, &[100]))).await.unwrap();
+    let position = rows[0][0].as_ref().unwrap().position.0;
+    assert!(position > shown, "{position} is not above {shown}");
+}
+
+/// A bucket that is ahead of the time takes no other one with it in the life in which it is raised.
+#[tokio::test]
+async fn a_bucket_is_raised_alone() {
+    if !can_start() {
+        return;
+    }
+    let mut server = Server::start();
+    // The time is zero.
+    let addresses = vec![server.address()];
+    let config = RedisConfig { mode: RedisMode::Replicated, rollback_lead_ms: 1_000, ..config(addresses) };
+    let first = mailbox(&config).await;
+    apply(&*first, entries("bob", P0, 5, 1, &[50_000])).await;
+    apply(&*first, entries("eve", P0, 5, 1, &[100])).await;
+    drop(first);
+    server.kill();
+    server.restart();
+    let second = mailbox(&config).await;
+    let next = async |owner| {
+        let rows = until_answered(|| second.apply(entries(owner, P0, 5, 2, &[100]))).await.unwrap();
+        rows[0][0].as_ref().unwrap().position.0
+    };
+    let (ahead, other) = (next("bob").await, next("eve").await);
+    assert!(ahead > 55_000 && other < 50_000, "{ahead} and {other}");
+}
+
 /// A bucket is raised once for each loss, of however many partitions it took something: else each loss would bring positions further ahead
 /// of the time than passes until the next one.
 #[tokio::test]
@@ -152,9 +197,9 @@ async fn a_loss_raises_a_bucket_once() {
         owner.begin_replay(partition).await.unwrap();
         apply(&**owner, entries(&beside, partition, 5, 1, &[100; 2])).await;
     }
-    // A raise of twenty leads, the time that has passed, and up to a second of it nineteen times more.
+    // Five leads, the time that has passed, and up to a lead of it four times more.
     let raised = owners[0].head(&crate::user(&beside)).await.unwrap().0 - 9_000;
-    assert!((40_000..40_000 + 19_000 + 40_000).contains(&raised), "{raised} ms");
+    assert!((10_000..10_000 + 8_000 + 30_000).contains(&raised), "{raised} ms");
 }
 
 /// Where nothing was written for long while positions lay ahead of the time, the time that has passed counts as it is.
@@ -175,7 +220,7 @@ async fn a_long_rest_brings_positions_no_further_ahead_of_the_time() {
     restart_with(&mut server, &kept);
     let mailbox = mailbox(&config).await;
     let ahead = placed(&mailbox, P1, 1, &[100]).await[0] - 9_000;
-    assert!((DAY_MS..DAY_MS + 40_000 + 19_000 + 40_000).contains(&ahead), "{ahead} ms");
+    assert!((DAY_MS..DAY_MS + 10_000 + 8_000 + 30_000).contains(&ahead), "{ahead} ms");
 }
 
 /// Where the bucket of bob is.
@@ -217,7 +262,7 @@ async fn a_restart_that_loses_nothing_goes_on() {
     assert!(failed.is_retryable(), "{failed:?}");
     server.restart();
     let rows = until_answered(|| mailbox.apply(entries("bob", P0, 5, 2, &[101]))).await.unwrap();
-    assert_eq!(rows[0][0].as_ref().unwrap().position.0, 101);
+    assert!(rows[0][0].as_ref().unwrap().position.0 > 100);
 }
 
 /// A process that starts after the loss knows nothing of it: it replays from a place that is old enough.

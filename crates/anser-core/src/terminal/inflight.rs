@@ -1,14 +1,14 @@
 //! What a terminal waits for: outcomes of publishes, and answers to questions. Both are bounded, and hold no memory while
 //! there is nothing to wait for.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use anser_types::{Position, Timestamp};
+use anser_types::{Message, Position, Timestamp};
 
 use super::{Asked, Ticket};
+use crate::draft::duplicate_hash_of;
 
-/// How many refused publishes are remembered: the newest. One of them can be in the timeline all the same for as long as it may be on
-/// its way, which is seconds.
+/// How many runs of refused publishes are remembered, and of how many it is known which of them were sent again: the newest.
 const REFUSED_MAX: usize = 1024;
 
 /// The publishes whose outcome is open, and those that were refused, by their numbers 1, 2, 3 …
@@ -16,14 +16,31 @@ const REFUSED_MAX: usize = 1024;
 pub(super) struct Publishes {
     /// The number of the first entry.
     first: u64,
-    /// The message ids to acknowledge; `None` for what is settled, or is not to be acknowledged.
-    waiting: VecDeque<Option<u16>>,
-    refused: BTreeSet<u64>,
+    /// `None` for what is settled, or is not to be acknowledged.
+    waiting: VecDeque<Option<Open>>,
+    refused: Refused,
+}
+
+/// A publish whose outcome is to be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Open {
+    pub(super) message_id: u16,
+    /// By which it is known again if it is sent again; `None` where the client names nothing by which it could be.
+    pub(super) hash: Option<u64>,
+}
+
+/// Publishes that the client was told to try again. Any of them may have been accepted all the same.
+#[derive(Debug, Default)]
+struct Refused {
+    /// The first and the last of each run of numbers.
+    runs: BTreeMap<u64, u64>,
+    /// The newest attempt at each that can be known again.
+    newest: BTreeMap<u64, u64>,
 }
 
 impl Default for Publishes {
     fn default() -> Self {
-        Self { first: 1, waiting: VecDeque::new(), refused: BTreeSet::new() }
+        Self { first: 1, waiting: VecDeque::new(), refused: Refused::default() }
     }
 }
 
@@ -32,25 +49,28 @@ impl Publishes {
         self.waiting.len()
     }
 
-    /// Gives the next number. The outcome is to be acknowledged under `message_id`, if there is one.
-    pub(super) fn add(&mut self, message_id: Option<u16>) -> u64 {
-        let number = self.next();
-        if message_id.is_none() && self.waiting.is_empty() {
-            self.first = number + 1;
-        } else {
-            self.waiting.push_back(message_id);
-        }
-        number
-    }
-
-    fn next(&self) -> u64 {
+    /// The number of the next publish.
+    pub(super) fn next(&self) -> u64 {
         self.first + u64::try_from(self.waiting.len()).unwrap_or(0)
     }
 
-    /// Closes a publish; its message id, if it was open and is to be acknowledged.
-    pub(super) fn settle(&mut self, number: u64) -> Option<u16> {
+    /// The next publish goes on. Its outcome is to be acknowledged, if `open` says how.
+    pub(super) fn add(&mut self, open: Option<Open>) {
+        let number = self.next();
+        if open.is_none() && self.waiting.is_empty() {
+            self.first = number + 1;
+        } else {
+            self.waiting.push_back(open);
+        }
+        if let Some(newest) = open.and_then(|open| self.refused.newest.get_mut(&open.hash?)) {
+            *newest = number;
+        }
+    }
+
+    /// Closes a publish; how it is to be acknowledged, if it was open and is to be.
+    pub(super) fn settle(&mut self, number: u64) -> Option<Open> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        let message_id = self.waiting.get_mut(place)?.take();
+        let open = self.waiting.get_mut(place)?.take();
         while self.waiting.front().is_some_and(Option::is_none) {
             self.waiting.pop_front();
             self.first += 1;
@@ -58,23 +78,55 @@ impl Publishes {
         if self.waiting.is_empty() && self.waiting.capacity() > 16 {
             self.waiting = VecDeque::new();
         }
-        message_id
+        open
     }
 
-    /// The client was told that a publish failed.
-    pub(super) fn note_refused(&mut self, number: u64) {
-        self.refused.insert(number);
-        if self.refused.len() > REFUSED_MAX {
-            self.refused.pop_first();
+    /// The client was told to try a publish again.
+    pub(super) fn note_refused(&mut self, number: u64, hash: Option<u64>) {
+        self.refused.note(number, hash);
+    }
+
+    /// Which attempt a message of this connection stands for: the newest, if the client was told to try it again, and did.
+    pub(super) fn attempt(&self, message: &Message) -> u64 {
+        let number = message.origin.publish;
+        if message.origin.client_id.is_none() || !self.was_refused(number) {
+            return number;
         }
+        let newest = duplicate_hash_of(message).and_then(|hash| self.refused.newest.get(&hash));
+        newest.copied().unwrap_or(number)
     }
 
     pub(super) fn was_refused(&self, number: u64) -> bool {
-        self.refused.contains(&number)
+        self.refused.has(number)
     }
 
     pub(super) fn waits_for(&self, message_id: u16) -> bool {
-        self.waiting.contains(&Some(message_id))
+        self.waiting.iter().flatten().any(|open| open.message_id == message_id)
+    }
+}
+
+impl Refused {
+    fn note(&mut self, number: u64, hash: Option<u64>) {
+        let first = match self.runs.range(..=number).next_back() {
+            Some((_, &last)) if last >= number => return,
+            Some((&first, &last)) if last + 1 == number => first,
+            _ => number,
+        };
+        let last = self.runs.remove(&(number + 1)).unwrap_or(number);
+        self.runs.insert(first, last);
+        if self.runs.len() > REFUSED_MAX {
+            self.runs.pop_first();
+        }
+        if let Some(hash) = hash {
+            self.newest.insert(hash, number);
+            if self.newest.len() > REFUSED_MAX {
+                self.newest.pop_first();
+            }
+        }
+    }
+
+    fn has(&self, number: u64) -> bool {
+        self.runs.range(..=number).next_back().is_some_and(|(_, &last)| number <= last)
     }
 }
 
@@ -158,6 +210,12 @@ impl Questions {
         Some(self.remove(place))
     }
 
+    /// Ends the question about a recall with this number.
+    pub(super) fn take_recall(&mut self, number: u64) -> Option<Question> {
+        let place = self.open.iter().position(|q| q.about == About::Recall { publish: number })?;
+        Some(self.remove(place))
+    }
+
     fn remove(&mut self, place: usize) -> Question {
         let question = self.open.remove(place);
         if self.open.is_empty() {
@@ -179,28 +237,38 @@ impl Questions {
 mod tests {
     use super::*;
 
-    #[test]
-    fn outcomes_find_their_publishes_in_any_order() {
-        let mut publishes = Publishes::default();
-        let numbers: Vec<u64> = [Some(5), Some(6), None, Some(7)].map(|id| publishes.add(id)).to_vec();
-        assert_eq!(numbers, [1, 2, 3, 4]);
-        assert!(publishes.waits_for(6));
-        assert_eq!(publishes.settle(2), Some(6));
-        assert_eq!(publishes.settle(2), None, "an outcome counts once");
-        assert_eq!(publishes.settle(1), Some(5));
-        assert_eq!(publishes.len(), 1);
-        assert_eq!(publishes.settle(3), None);
-        assert_eq!(publishes.settle(4), Some(7));
-        assert_eq!(publishes.settle(99), None);
-        assert_eq!(publishes.settle(0), None);
-        assert_eq!(publishes.add(None), 5, "what is not acknowledged holds no memory");
-        assert_eq!((publishes.len(), publishes.add(Some(8))), (0, 6));
+    fn open(message_id: u16) -> Option<Open> {
+        Some(Open { message_id, hash: None })
     }
 
     #[test]
-    fn the_newest_that_were_refused_are_remembered() {
+    fn outcomes_find_their_publishes_in_any_order() {
         let mut publishes = Publishes::default();
-        (1..=1 + REFUSED_MAX as u64).for_each(|number| publishes.note_refused(number));
-        assert_eq!([1, 2, 1 + REFUSED_MAX as u64].map(|number| publishes.was_refused(number)), [false, true, true]);
+        [open(5), open(6), None, open(7)].into_iter().for_each(|open| publishes.add(open));
+        assert_eq!(publishes.next(), 5);
+        assert!(publishes.waits_for(6));
+        assert_eq!(publishes.settle(2), open(6));
+        assert_eq!(publishes.settle(2), None, "an outcome counts once");
+        assert_eq!(publishes.settle(1), open(5));
+        assert_eq!(publishes.len(), 1);
+        assert_eq!(publishes.settle(3), None);
+        assert_eq!(publishes.settle(4), open(7));
+        assert_eq!(publishes.settle(99), None);
+        assert_eq!(publishes.settle(0), None);
+        publishes.add(None);
+        assert_eq!((publishes.len(), publishes.next()), (0, 6), "what is not acknowledged holds no memory");
+    }
+
+    #[test]
+    fn refused_numbers_that_follow_each_other_are_one_run_and_runs_are_bounded() {
+        let mut refused = Refused::default();
+        for number in [4, 6, 5, 5, 9] {
+            refused.note(number, None);
+        }
+        assert_eq!(refused.runs, BTreeMap::from([(4, 6), (9, 9)]));
+        assert_eq!((3..=10).filter(|number| refused.has(*number)).collect::<Vec<_>>(), [4, 5, 6, 9]);
+        (0..REFUSED_MAX as u64).for_each(|number| refused.note(20 + 2 * number, Some(number)));
+        assert_eq!((refused.runs.len(), refused.newest.len()), (REFUSED_MAX, REFUSED_MAX));
+        assert!(!refused.has(4) && refused.has(20));
     }
 }

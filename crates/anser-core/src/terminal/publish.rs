@@ -10,8 +10,9 @@ use anser_types::{
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::inflight::{About, Question};
+use super::inflight::{About, Open, Question};
 use super::{Asked, Output, Request, Terminal, text};
+use crate::draft::duplicate_hash_of_publish;
 
 /// What may surround the content in the body of a publish.
 const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
@@ -109,8 +110,8 @@ impl Terminal {
     fn publish_of(&mut self, body: UpStreamMessage, to: Addressed, message_id: Option<u16>) -> Result<Publish, Status> {
         let extras = self.extras_of(&body, to.kind)?;
         let client_id = client_id(&body);
-        let number = self.publishes.add(message_id);
-        Ok(Publish {
+        let number = self.publishes.next();
+        let publish = Publish {
             sender: self.identity.user.clone(),
             kind: to.kind,
             target: to.target,
@@ -121,7 +122,10 @@ impl Terminal {
             origin: Origin { connection: self.identity.connection, publish: number, client_id },
             floor: self.floor,
             extras,
-        })
+        };
+        let hash = client_id.and_then(|_| duplicate_hash_of_publish(&publish));
+        self.publishes.add(message_id.map(|message_id| Open { message_id, hash }));
+        Ok(publish)
     }
 
     fn extras_of(&self, body: &UpStreamMessage, kind: ConversationType) -> Result<Option<Box<Extras>>, Status> {
@@ -161,7 +165,8 @@ impl Terminal {
         }
         let extras = self.extras_of(&body, ConversationType::Private)?;
         let client_id = client_id(&body);
-        let number = self.publishes.add(None);
+        let number = self.publishes.next();
+        self.publishes.add(None);
         let recall = Recall {
             command: ServerPublish {
                 app: self.identity.user.app.clone(),
@@ -195,9 +200,7 @@ impl Terminal {
         out: &mut impl Output,
     ) {
         if question.asked.qos != Qos::AtMostOnce {
-            if outcome.is_err() {
-                self.publishes.note_refused(publish);
-            }
+            self.note_refused(publish, None, outcome);
             self.acknowledge(question.asked.message_id, outcome, now, out);
         }
     }

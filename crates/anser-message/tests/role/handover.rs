@@ -82,10 +82,10 @@ async fn a_node_says_that_its_share_is_there_when_it_serves_it_and_knows_which_i
     world.handle().listed();
     let share = async || world.handle().share();
     world.until(async || share().await.has_come).await;
-    assert_eq!(share().await, Share { is_known: true, has_come: true, own: 1, served: 1 });
+    assert_eq!(share().await, Share { is_known: true, has_come: true, own: 1, served: 1, open: 1 });
     world.handle().owners_changed(owners(OTHER, OTHER));
     world.until(async || share().await.own == 0).await;
-    assert_eq!(share().await, Share { is_known: true, has_come: true, own: 0, served: 0 });
+    assert_eq!(share().await, Share { is_known: true, has_come: true, own: 0, served: 0, open: 0 });
 }
 
 #[tokio::test(start_paused = true)]

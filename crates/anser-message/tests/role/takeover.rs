@@ -38,7 +38,7 @@ async fn with_a_zombie(world: &World) {
 #[tokio::test(start_paused = true)]
 async fn a_node_by_itself_that_is_ready_has_all_of_its_share() {
     let share = started().await.handle().share();
-    assert_eq!(share, Share { is_known: true, has_come: true, own: 1, served: 1 });
+    assert_eq!(share, Share { is_known: true, has_come: true, own: 1, served: 1, open: 1 });
 }
 
 #[tokio::test(start_paused = true)]

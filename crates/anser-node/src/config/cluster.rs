@@ -12,7 +12,9 @@ use super::Listen;
 /// The shortest lease: twice what may pass between two words of a node.
 const LEASE_MS_MIN: u64 = 1_000;
 /// A Redis that writes its file every second may have lost that when it comes back.
-const SAFE_MS_MIN: u64 = 1_000;
+const FORGET_MS_MIN: u64 = 1_000;
+/// By so much messages may be ahead of the clock of their node, and that of another clock.
+const LEAD_MS_MIN: u64 = 3_000;
 
 /// A node that is one of several, on Kafka, Redis and HBase. Without a name, a node is by itself, on its embedded store, and
 /// nothing in these sections counts.
@@ -130,9 +132,14 @@ impl ClusterConfig {
                 "cluster.redis.lease_ms: at least {LEASE_MS_MIN}, as a node says twice a second that it is there"
             ));
         }
-        if self.redis.forget_window_ms < SAFE_MS_MIN || self.redis.rollback_lead_ms < SAFE_MS_MIN {
+        if self.redis.forget_window_ms < FORGET_MS_MIN {
             return Err(format!(
-                "cluster.redis: forget_window_ms and rollback_lead_ms are at least {SAFE_MS_MIN}, as Redis writes its file once a second"
+                "cluster.redis.forget_window_ms: at least {FORGET_MS_MIN}, as Redis writes its file once a second"
+            ));
+        }
+        if self.redis.rollback_lead_ms < LEAD_MS_MIN {
+            return Err(format!(
+                "cluster.redis.rollback_lead_ms: at least {LEAD_MS_MIN}, as messages may be two seconds ahead of the time, and clocks differ by one"
             ));
         }
         self.hbase.check().map_err(|error| format!("cluster.hbase: {error}"))

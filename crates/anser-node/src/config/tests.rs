@@ -35,7 +35,7 @@ fn settings_that_do_not_fit_together_are_refused_by_name() {
         ("tcp = \":8081\"\n[cluster]\nname = \"one\"", "advertise.tcp is not set"),
         (
             "[cluster]\nname = \"one\"\n[cluster.redis]\nforget_window_ms = 0",
-            "forget_window_ms and rollback_lead_ms are at least",
+            "cluster.redis.forget_window_ms: at least 1000",
         ),
     ] {
         let refused = check(text).unwrap_err();

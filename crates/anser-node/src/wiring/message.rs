@@ -124,14 +124,14 @@ impl Message {
 
 /// Why the role decides nothing, if it does not.
 fn not_served(share: Share) -> Option<String> {
-    let Share { is_known, has_come, own, served } = share;
+    let Share { is_known, has_come, own, served, open } = share;
     if !is_known {
         return Some("it is not known yet which they are".to_owned());
     }
     if !has_come {
         return Some(format!("{served} of {own} are taken over"));
     }
-    (own > 0 && served == 0).then(|| format!("none of {own} takes anything in"))
+    (own > 0 && open == 0).then(|| format!("none of {own} takes anything in"))
 }
 
 /// What to say of buckets that wait, if there are any.
@@ -165,12 +165,15 @@ mod tests {
 
     #[test]
     fn a_role_without_its_partitions_is_not_ready() {
-        let share = |is_known, has_come, own, served| not_served(Share { is_known, has_come, own, served });
+        let share =
+            |is_known, has_come, own, served| not_served(Share { is_known, has_come, own, served, open: served });
         assert_eq!(share(false, false, 0, 0).as_deref(), Some("it is not known yet which they are"));
         assert_eq!(share(true, false, 86, 40).as_deref(), Some("40 of 86 are taken over"));
         assert_eq!(share(true, true, 86, 0).as_deref(), Some("none of 86 takes anything in"));
         // Some are tried again, or wait for a store to be mended: the others are served.
         assert_eq!(share(true, true, 86, 1), None);
+        let full = Share { is_known: true, has_come: true, own: 86, served: 86, open: 0 };
+        assert_eq!(not_served(full).as_deref(), Some("none of 86 takes anything in"));
         assert_eq!(share(true, true, 0, 0), None, "there are more nodes than partitions");
     }
 

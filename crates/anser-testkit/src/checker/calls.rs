@@ -79,12 +79,16 @@ impl Checker {
         let terminal = self.tables.terminal_of(connection);
         let message = &mut self.tables.messages[msg];
         message.acked.get_or_insert(at);
-        let (sender, attempts) = (message.sender, message.attempts.len());
+        let sender = message.sender;
+        let is_first_there = message.attempts.iter().all(|attempt| attempt.connection == connection);
+        let tried_again = message.tried_again;
         if let Some(terminal) = terminal.filter(|_| !is_given_up) {
             message.acked_to.push(terminal);
-            // A client that sent again may have been shown the message meanwhile: it came from a connection that is gone.
+            // A client that sent again may have been shown the message meanwhile: it came from a connection that is gone, or the client had
+            // been told that it failed.
             if let Some(&shown) = self.tables.terminals[terminal].shown.get(&msg)
-                && attempts == 1
+                && is_first_there
+                && tried_again.is_none_or(|refused| refused > shown)
             {
                 self.blame(
                     Promise::NothingTwice,
@@ -106,7 +110,11 @@ impl Checker {
         };
         row.never = never;
         let msg = row.msg;
-        self.tables.messages[msg].refused += usize::from(never);
+        let message = &mut self.tables.messages[msg];
+        message.refused += usize::from(never);
+        if !never {
+            message.tried_again.get_or_insert(at);
+        }
         self.judge_status(at, status);
     }
 
@@ -208,6 +216,7 @@ impl MessageRow {
             acked_to: Vec::new(),
             seen: None,
             refused: 0,
+            tried_again: None,
         }
     }
 }

@@ -142,6 +142,8 @@ pub(super) struct MessageRow {
     pub(super) seen: Option<At>,
     /// How many attempts were refused for good.
     pub(super) refused: usize,
+    /// When the client was first told to try again.
+    pub(super) tried_again: Option<At>,
 }
 
 /// Everything.

@@ -77,19 +77,62 @@ fn one_order_what_is_in_the_timeline_is_acked_before_what_comes_after_it_is_show
 #[test]
 fn one_order_what_was_refused_for_want_of_an_outcome_and_accepted_after_all_is_shown_in_its_place() {
     let mut bench = Bench::synced(new_web());
-    bench.frame(publish(PublishTopic::Private, "bob", 5, &text("x")));
-    bench.out.clear();
-    bench.event(Event::Settled { publish: 1, outcome: Err(Refusal::UNAVAILABLE) });
-    assert_eq!(bench.ack().status, Status::UNAVAILABLE);
-    let origin = Origin { connection: HERE, publish: 1, client_id: None };
-    let own = |offset| Message { origin, ..own_message(offset) };
-    bench.arrives_at(own(11), 11, 10, Some(HERE));
+    let own = try_again(&mut bench, 5);
+    bench.arrives_at(own.clone(), 11, 10, Some(HERE));
     assert_eq!(bench.pushes(), [Pushed::Notice(11)]);
-    let sent = PullItem { position: at(11), sent_on: Some(HERE), message: own(11) };
+    let sent = PullItem { position: at(11), sent_on: Some(HERE), message: own };
     bench.pulls(10, read(10, vec![sent, item(12)], 12));
     let shown: Vec<_> = bench.answer().1.list.iter().map(|m| (m.data_time, m.direction)).collect();
     let at = |offset| i64::try_from(START + offset).unwrap();
     assert_eq!(shown, [(at(11), Some(1)), (at(12), None)]);
+}
+
+/// The client publishes and is told to try again. Returns the message, as it may turn up in the timeline at 11.
+fn try_again(bench: &mut Bench, message_id: u16) -> Message {
+    bench.frame(publish(PublishTopic::Private, "bob", message_id, &named()));
+    let sent = bench.publishes().pop().unwrap();
+    bench.event(Event::Settled { publish: sent.origin.publish, outcome: Err(Refusal::UNAVAILABLE) });
+    assert_eq!(bench.ack().status, Status::UNAVAILABLE);
+    Message { origin: sent.origin, content: sent.content, ..own_message(11) }
+}
+
+fn named() -> UpStreamMessage {
+    UpStreamMessage { client_unique_id: Some(7), ..text("x") }
+}
+
+#[test]
+fn nothing_twice_what_is_sent_again_and_was_accepted_at_first_is_acked_and_not_shown() {
+    // The message turns up before the outcome of the second attempt, and after it.
+    let mut bench = Bench::synced(new_web());
+    let own = try_again(&mut bench, 5);
+    bench.frame(publish(PublishTopic::Private, "bob", 6, &named()));
+    bench.out.clear();
+    bench.arrives_at(own.clone(), 11, 10, Some(HERE));
+    let ack = bench.ack();
+    assert_eq!((ack.message_id, ack.uid), (6, Some(own.uid)));
+    bench.event(Event::Settled { publish: 2, outcome: accepted(11) });
+    assert!(bench.frames().is_empty(), "an outcome counts once");
+
+    let mut bench = Bench::synced(new_web());
+    let own = try_again(&mut bench, 5);
+    bench.frame(publish(PublishTopic::Private, "bob", 6, &named()));
+    bench.out.clear();
+    bench.event(Event::Settled { publish: 2, outcome: accepted(11) });
+    assert_eq!(bench.ack().message_id, 6);
+    bench.arrives_at(own.clone(), 11, 10, Some(HERE));
+    assert!(bench.frames().is_empty());
+    let sent = PullItem { position: at(11), sent_on: Some(HERE), message: own };
+    bench.pulls(10, read(10, vec![sent, item(12)], 12));
+    assert_eq!(bench.answer().1.list.len(), 1);
+
+    // Refused twice, it is shown. Another message under the same id is no second attempt.
+    let mut bench = Bench::synced(new_web());
+    let own = try_again(&mut bench, 5);
+    try_again(&mut bench, 6);
+    bench.frame(publish(PublishTopic::Private, "bob", 7, &UpStreamMessage { client_unique_id: Some(7), ..text("y") }));
+    bench.out.clear();
+    bench.arrives_at(own, 11, 10, Some(HERE));
+    assert_eq!(bench.pushes(), [Pushed::Notice(11)]);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::ServeError;
 
-/// How often it is looked.
-const PERIOD: Duration = Duration::from_secs(1);
+/// How often it is looked: well within the shortest lease, which a look that takes its time must not look like.
+const PERIOD: Duration = Duration::from_millis(500);
 
 /// Counts from now on how often something may have been lost.
 pub(super) async fn watch(
