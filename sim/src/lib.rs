@@ -29,4 +29,4 @@ mod wires;
 mod workload;
 mod world;
 
-pub use run::{Run, run, run_many};
+pub use run::{Run, on_all_processors, run, run_many};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anser_sim::switch::{Switch, Trial};
-use anser_sim::{Run, run, run_many};
+use anser_sim::{Run, on_all_processors, run, run_many};
 use clap::Parser;
 
 /// Runs the server's machines in virtual time, with everything around them fake and nasty, and judges what clients saw.
@@ -102,15 +102,16 @@ fn run_seeds(from: u64, count: u64, trial: Trial) -> bool {
 /// rule is whole.
 fn visit_zoo(from: u64, seeds_max: u64, only: Option<Switch>) -> bool {
     let (mut passed, mut failed) = (0, 0);
-    for &switch in Switch::ALL.iter().filter(|s| only.is_none_or(|only| only == **s)) {
-        let (is_good, line) = visit(switch, from..from.saturating_add(seeds_max));
+    let switches = Switch::ALL.iter().copied().filter(|switch| only.is_none_or(|only| only == *switch));
+    let visited = |switch| (switch, visit(switch, from..from.saturating_add(seeds_max)));
+    on_all_processors(switches, visited, |(switch, (is_good, line))| {
         println!("{:24} {line}", switch.name());
         if is_good {
             passed += 1;
         } else {
             failed += 1;
         }
-    }
+    });
     println!("{passed} passed, {failed} failed");
     failed == 0
 }

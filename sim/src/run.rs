@@ -4,6 +4,7 @@ use anser_cluster::{HistoryRead, MessageService};
 use anser_testkit::checker::{Checker, Options, Report, Violation};
 use anser_testkit::trace::{Event, Line, PageItem};
 use anser_types::{Conversation, ConversationType, PartitionCount, TargetId, Timestamp, UserId};
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::oracle::{self, body_key};
@@ -73,24 +74,33 @@ pub fn run(seed: u64, trial: Trial) -> Run {
 }
 
 /// Runs seeds on all processors, and hands each run to `each`, in the order in which they end.
-pub fn run_many(seeds: std::ops::Range<u64>, trial: Trial, mut each: impl FnMut(Run)) {
+pub fn run_many(seeds: std::ops::Range<u64>, trial: Trial, each: impl FnMut(Run)) {
+    on_all_processors(seeds, |seed| run(seed, trial), each);
+}
+
+/// Does some work for each item on all processors, and hands what comes of it to `each`, in the order in which it is done.
+pub fn on_all_processors<I: Send, T: Send>(
+    items: impl Iterator<Item = I> + Send,
+    work: impl Fn(I) -> T + Sync,
+    each: impl FnMut(T),
+) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = std::sync::atomic::AtomicU64::new(seeds.start);
+    let (items, work) = (&Mutex::new(items), &work);
     let (sender, receiver) = std::sync::mpsc::sync_channel(threads);
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, end) = (sender.clone(), &next, seeds.end);
+            let sender = sender.clone();
+            let take = || items.lock().next();
             scope.spawn(move || {
-                loop {
-                    let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if seed >= end || sender.send(run(seed, trial)).is_err() {
+                while let Some(item) = take() {
+                    if sender.send(work(item)).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        receiver.into_iter().for_each(&mut each);
+        receiver.into_iter().for_each(each);
     });
 }
 

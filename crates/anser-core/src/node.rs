@@ -224,6 +224,8 @@ impl Node {
             owned.epoch += 1;
             effects.push(Effect::Reclaim(partition));
         }
+        // What waited for this may go now.
+        self.dirty.insert(partition);
         self.settle_down(now, effects);
         self.finish_release(partition, effects);
     }

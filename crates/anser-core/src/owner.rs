@@ -45,6 +45,9 @@ use spin::Spin;
 pub use takeover::Replayed;
 use waiting::Waiting;
 
+/// With so many records on their way into the log, what else is decided waits. Kafka's library sends no more of a partition meanwhile, and
+/// where something waits inside it, its thread takes a whole core for as long.
+const ON_ITS_WAY_MAX: usize = 5;
 /// Bytes of records that may be on their way into the log before the partition refuses more.
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Publishes and commands that may wait for one conversation to be loaded.
@@ -227,9 +230,11 @@ impl Owner {
         }
     }
 
-    /// Takes what was decided in this turn to the log. Call it once after a batch of calls.
+    /// Takes what was decided to the log. Call it once after a batch of calls, and again when the log has answered. While much is on
+    /// its way there, the rest waits, and then goes together: a log that is slow is asked less often.
     pub fn flush(&mut self, effects: &mut Vec<Effect>) {
-        if self.outgoing.is_empty() {
+        let on_its_way = self.in_flight.len().saturating_sub(self.outgoing.len());
+        if self.outgoing.is_empty() || on_its_way >= ON_ITS_WAY_MAX {
             return;
         }
         let records = std::mem::take(&mut self.outgoing);

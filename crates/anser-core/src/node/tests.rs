@@ -433,6 +433,42 @@ fn contiguity_after_a_failed_append_nothing_behind_it_is_acked_and_order_holds()
 }
 
 #[test]
+fn a_log_that_is_slow_is_asked_less_often_and_what_waits_goes_together_and_in_order() {
+    let mut world = World::new();
+    let numbers: Vec<u64> = (0..9).map(|n| world.say("alice", "bob", &n.to_string())).collect();
+    assert_eq!(world.appending.len(), 5, "each turn has its append, until so many are on their way");
+    let first = world.appending.remove(0);
+    let expected = first.expected;
+    world.log.entry(first.partition).or_default().extend(first.records.iter().cloned());
+    world.answer(&first, Landed::At(expected));
+    let together = world.appending.last().unwrap();
+    assert_eq!((together.records.len(), together.expected), (4, Offset(expected.0 + 5)));
+    world.sync();
+    let sent: Vec<_> = numbers.iter().map(|number| world.accepted(*number).sent).collect();
+    assert!(sent.is_sorted());
+}
+
+/// Nothing-lost: what waited when an append was lost goes back with it, and is sent again in order.
+#[test]
+fn what_waits_goes_the_way_of_what_is_before_it() {
+    let mut world = World::new();
+    let numbers: Vec<u64> = (0..9).map(|n| world.say("alice", "bob", &n.to_string())).collect();
+    for append in std::mem::take(&mut world.appending) {
+        world.answer(&append, Landed::Nowhere);
+    }
+    for _ in 0..3 {
+        world.now = world.now.plus(1_000);
+        world.node.tick(world.now, &mut world.effects);
+        world.perform();
+        world.sync();
+    }
+    let sent: Vec<_> = numbers.iter().map(|number| world.accepted(*number).sent).collect();
+    assert!(sent.is_sorted());
+    let messages = world.committed.iter().filter(|c| matches!(*c.body, Body::Message(_))).count();
+    assert_eq!(messages, 9);
+}
+
+#[test]
 fn an_append_with_unknown_outcome_that_is_in_the_log_is_acked_once() {
     let mut world = World::new();
     let one = world.say("alice", "bob", "1");
