@@ -20,6 +20,11 @@ pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<bool> {
     let server = tools::build_server()?;
     let (scripts, packages) = sdk::installed()?;
     end(Leave::Nothing)?;
+    if let Err(error) = std::fs::remove_dir_all(folder())
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove {}", tools::shown(&folder())));
+    }
     let mut command = Command::new(program()?);
     command.arg("--folder").arg(folder()).arg("--jars").arg(backends::cache()).arg("--program").arg(server);
     command.arg("--sdk-scripts").arg(scripts).arg("--sdk-packages").arg(packages);
