@@ -32,6 +32,17 @@ async fn placed(mailbox: &RedisMailbox, partition: anser_types::PartitionId, fir
     rows.into_iter().flatten().map(|placed| placed.position.0).collect()
 }
 
+/// Settings under which what is sent at 9,000 lies ahead of the time, which is zero.
+fn ahead_of_the_time(server: &Server) -> RedisConfig {
+    RedisConfig { rollback_lead_ms: 2_000, forget_window_ms: 1_000, ..config(vec![server.address()]) }
+}
+
+/// Where the next entry goes, once the server is there.
+async fn next(mailbox: &RedisMailbox, owner: &str, partition: PartitionId, offset: u64) -> u64 {
+    let rows = until_answered(|| mailbox.apply(entries(owner, partition, 5, offset, &[100]))).await.unwrap();
+    rows[0][0].as_ref().unwrap().position.0
+}
+
 /// The next answer, which says that rows are missing.
 async fn assert_refused(mailbox: &Arc<RedisMailbox>, first: u64) {
     let call = || mailbox.apply(entries("bob", P0, 5, first, &[900]));
@@ -79,22 +90,19 @@ async fn whoever_writes_after_another_loss_is_above_what_others_have_shown_ahead
         return;
     }
     let mut server = Server::start();
-    // The time is zero.
-    let config = RedisConfig { rollback_lead_ms: 2_000, ..config(vec![server.address()]) };
+    let config = ahead_of_the_time(&server);
     let (one, other) = (mailbox(&config).await, mailbox(&config).await);
     placed(&one, P0, 1, &[9_000; 100]).await;
     let kept = log_file(&server);
     let shown = placed(&one, P0, 101, &[9_000; 5]).await;
     assert_eq!(shown, [9_100, 9_101, 9_102, 9_103, 9_104]);
     restart_with(&mut server, &kept);
-    let rows = until_answered(|| other.apply(entries("bob", P1, 5, 1, &[100]))).await.unwrap();
-    let position = rows[0][0].as_ref().unwrap().position.0;
+    let position = next(&other, "bob", P1, 1).await;
     assert!(position > 9_104, "{position}");
     // That is lost, too, and who writes next knows nothing of it.
     restart_with(&mut server, &kept);
     let third = mailbox(&config).await;
-    let rows = until_answered(|| third.apply(entries("bob", P1, 5, 1, &[100]))).await.unwrap();
-    let above = rows[0][0].as_ref().unwrap().position.0;
+    let above = next(&third, "bob", P1, 1).await;
     assert!(above > position, "{above} is not above {position}");
 }
 
@@ -106,8 +114,7 @@ async fn who_reads_before_anybody_writes_keeps_its_cursor() {
         return;
     }
     let mut server = Server::start();
-    // The time is zero.
-    let config = RedisConfig { rollback_lead_ms: 2_000, ..config(vec![server.address()]) };
+    let config = ahead_of_the_time(&server);
     let (one, other) = (mailbox(&config).await, mailbox(&config).await);
     placed(&one, P0, 1, &[9_000]).await;
     let kept = log_file(&server);
@@ -133,15 +140,13 @@ async fn who_knows_all_that_is_left_is_above_what_others_have_shown() {
         return;
     }
     let mut server = Server::start();
-    // The time is zero.
-    let config = RedisConfig { rollback_lead_ms: 2_000, ..config(vec![server.address()]) };
+    let config = ahead_of_the_time(&server);
     let (one, other) = (mailbox(&config).await, mailbox(&config).await);
     placed(&one, P0, 1, &[9_000]).await;
     let kept = log_file(&server);
     let shown = *placed(&other, P1, 1, &[9_000; 5]).await.last().unwrap();
     restart_with(&mut server, &kept);
-    let rows = until_answered(|| one.apply(entries("bob", P0, 5, 2, &[100]))).await.unwrap();
-    let position = rows[0][0].as_ref().unwrap().position.0;
+    let position = next(&one, "bob", P0, 2).await;
     assert!(position > shown, "{position} is not above {shown}");
 }
 
@@ -162,11 +167,7 @@ async fn a_bucket_is_raised_alone() {
     server.kill();
     server.restart();
     let second = mailbox(&config).await;
-    let next = async |owner| {
-        let rows = until_answered(|| second.apply(entries(owner, P0, 5, 2, &[100]))).await.unwrap();
-        rows[0][0].as_ref().unwrap().position.0
-    };
-    let (ahead, other) = (next("bob").await, next("eve").await);
+    let (ahead, other) = (next(&second, "bob", P0, 2).await, next(&second, "eve", P0, 2).await);
     assert!(ahead > 55_000 && other < 50_000, "{ahead} and {other}");
 }
 
@@ -178,8 +179,7 @@ async fn a_loss_raises_a_bucket_once() {
         return;
     }
     let mut server = Server::start();
-    // The time is zero.
-    let config = RedisConfig { rollback_lead_ms: 2_000, forget_window_ms: 1_000, ..config(vec![server.address()]) };
+    let config = ahead_of_the_time(&server);
     placed(&*mailbox(&config).await, P0, 1, &[9_000]).await;
     // The other owners have seen nothing that is so far ahead of the time.
     let owners = futures_util::future::join_all((1..9).map(|_| mailbox(&config))).await;
@@ -209,8 +209,7 @@ async fn a_long_rest_brings_positions_no_further_ahead_of_the_time() {
         return;
     }
     let mut server = Server::start();
-    // The time is zero.
-    let config = RedisConfig { rollback_lead_ms: 2_000, forget_window_ms: 1_000, ..config(vec![server.address()]) };
+    let config = ahead_of_the_time(&server);
     placed(&*mailbox(&config).await, P0, 1, &[9_000]).await;
     const DAY_MS: u64 = 86_400_000;
     let bucket = bucket_key(&config);

@@ -8,7 +8,7 @@ use anser_types::{Message, Position, Timestamp};
 use super::{Asked, Ticket};
 use crate::draft::duplicate_hash_of;
 
-/// How many runs of refused publishes are remembered, and of how many it is known which of them were sent again: the newest.
+/// How many runs of refused publishes are remembered, the newest, and of how many it is known whether they were sent again.
 const REFUSED_MAX: usize = 1024;
 
 /// The publishes whose outcome is open, and those that were refused, by their numbers 1, 2, 3 …

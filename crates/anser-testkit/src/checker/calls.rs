@@ -80,14 +80,14 @@ impl Checker {
         let message = &mut self.tables.messages[msg];
         message.acked.get_or_insert(at);
         let sender = message.sender;
-        let is_first_there = message.attempts.iter().all(|attempt| attempt.connection == connection);
+        let is_all_here = message.attempts.iter().all(|attempt| attempt.connection == connection);
         let tried_again = message.tried_again;
         if let Some(terminal) = terminal.filter(|_| !is_given_up) {
             message.acked_to.push(terminal);
             // A client that sent again may have been shown the message meanwhile: it came from a connection that is gone, or the client had
             // been told that it failed.
             if let Some(&shown) = self.tables.terminals[terminal].shown.get(&msg)
-                && is_first_there
+                && is_all_here
                 && tried_again.is_none_or(|refused| refused > shown)
             {
                 self.blame(

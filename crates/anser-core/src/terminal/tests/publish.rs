@@ -307,3 +307,17 @@ fn a_recall_that_fails_is_refused_like_a_publish() {
     bench.event(Event::Answered { ticket, result: Box::new(Err(refusal(Status::NOT_YOUR_MESSAGE))) });
     assert_eq!(bench.ack().status, Status::NOT_YOUR_MESSAGE);
 }
+
+#[test]
+fn one_order_a_recall_that_is_in_the_timeline_is_acked_before_its_answer() {
+    let mut bench = Bench::synced(new_web());
+    let content = r#"{"conversationType":1,"targetId":"bob","messageUId":"D203-MKTG-G004-2VDL","sentTime":1}"#;
+    bench.frame(publish(PublishTopic::Recall, "", 5, &text(content)));
+    let Some(Effect::Ask(ticket, Request::Recall(recall))) = bench.out.pop() else { panic!("no recall") };
+    let command = Message { origin: recall.origin, ..own_message(11) };
+    bench.arrives_at(command.clone(), 11, 10, Some(HERE));
+    let ack = bench.ack();
+    assert_eq!((ack.message_id, ack.uid), (5, Some(command.uid)));
+    bench.event(Event::Answered { ticket, result: Box::new(Err(Refusal::UNAVAILABLE)) });
+    assert!(bench.frames().is_empty(), "an outcome counts once");
+}
