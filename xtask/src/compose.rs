@@ -86,6 +86,7 @@ fn whole(folder: &Path, engine_folder: &Path, steps: &Steps) -> anyhow::Result<(
     if checked.is_err() {
         // What the containers said stays among the logs.
         project.run("containers", &["logs", "--no-color", "--timestamps"], DOWN_LIMIT, steps).ok();
+        project.note_states(steps).ok();
     }
     steps.tell("taking all down");
     let down = project.run("compose", &["down", "--volumes", "--timeout", "5"], DOWN_LIMIT, steps);
@@ -139,7 +140,12 @@ fn up(project: &Project<'_>, steps: &Steps) -> anyhow::Result<()> {
 
 /// Sends all the time, and meanwhile lets one after the other die or leave. On a slow machine that takes longer than one load.
 fn faults(clients: &Clients<'_>, steps: &Steps) -> anyhow::Result<()> {
-    let send = || clients.send("127.0.0.1:8080", SECONDS, &["--rate", RATE, "--pairs", "10", "--both"], steps);
+    let send = || -> anyhow::Result<Load> {
+        let load = clients.send("127.0.0.1:8080", SECONDS, &["--rate", RATE, "--pairs", "10", "--both"], steps)?;
+        // Whoever signs in for the first time needs all of it.
+        steps.pause(Duration::from_secs(10));
+        Ok(load)
+    };
     let judge = |load: Load| -> anyhow::Result<()> {
         let found = load.judge(steps)?;
         steps.tell(&format!("over TCP, asking navi-1: {found}"));
@@ -153,7 +159,6 @@ fn faults(clients: &Clients<'_>, steps: &Steps) -> anyhow::Result<()> {
         send()
     };
     let mut load = send()?;
-    steps.pause(Duration::from_secs(10));
     for service in CRASHES {
         load = go_on(load)?;
         let begun = steps.passed();
@@ -166,6 +171,9 @@ fn faults(clients: &Clients<'_>, steps: &Steps) -> anyhow::Result<()> {
         let took = clients.project.restart(service, steps)?;
         steps.tell(&format!("{service} was stopped in order, which took {took} s, and started again"));
     }
+    load = go_on(load)?;
+    clients.project.upgrade(steps)?;
+    steps.tell("every node runs an image of another name, by deploy/upgrade");
     clients.project.wait_healthy(UP_LIMIT, steps)?;
     judge(load)
 }

@@ -32,6 +32,8 @@ pub(super) struct Project<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Container {
     pub(super) service: String,
+    pub(super) id: String,
+    pub(super) image: String,
     /// Its first process, among those of the engine.
     pub(super) pid: u32,
     pub(super) running: bool,
@@ -134,7 +136,7 @@ impl<'a> Project<'a> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let form = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.State.Pid}} {{.State.Running}} \
+        let form = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.Id}} {{.Config.Image}} {{.State.Pid}} {{.State.Running}} \
                     {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.RestartCount}}";
         let told = self.ask(&[&["inspect", "--format", form], &ids[..]].concat())?;
         let mut containers = told.lines().map(container).collect::<anyhow::Result<Vec<_>>>()?;
@@ -166,11 +168,12 @@ impl<'a> Project<'a> {
     pub(super) fn crash(&self, service: &str, steps: &Steps) -> anyhow::Result<()> {
         let before = self.container(service)?;
         self.engine.kill(before.pid)?;
-        let what = format!("{service} is started again");
-        // A broker on a busy machine takes its time to read its files.
-        steps.until(&what, Duration::from_secs(240), || {
-            let now = self.container(service)?;
-            Ok((now.restarts > before.restarts && now.healthy).then_some(()))
+        steps.until(&format!("{service} is started again"), Duration::from_secs(60), || {
+            Ok((self.container(service)?.restarts > before.restarts).then_some(()))
+        })?;
+        // A broker on a busy machine takes its time to read its files, and HBase to start at all.
+        steps.until(&format!("{service}, started again, is healthy"), Duration::from_secs(600), || {
+            Ok(self.container(service)?.healthy.then_some(()))
         })
     }
 
@@ -188,6 +191,28 @@ impl<'a> Project<'a> {
         Ok(took)
     }
 
+    /// Has the nodes run the program of this checkout under a new name, one after the other.
+    pub(super) fn upgrade(&self, steps: &Steps) -> anyhow::Result<()> {
+        let image = |node: &str| Ok::<_, anyhow::Error>(self.container(node)?.image);
+        let before = image("message-1")?;
+        let mut script = self.script("upgrade");
+        steps.run("upgrade", script.env("ENV_FILE", self.folder.join("variables")), SCRIPT_LIMIT)?;
+        for node in super::RESTARTS {
+            ensure!(image(node)? != before, "{node} still runs {before}");
+        }
+        Ok(())
+    }
+
+    /// Writes down all that the engine knows of the containers.
+    pub(super) fn note_states(&self, steps: &Steps) -> anyhow::Result<()> {
+        for container in self.containers()? {
+            let mut command =
+                self.engine.docker(&["inspect", "--format", "{{.Name}} {{.RestartCount}} {{json .State}}"]);
+            steps.run("states", command.arg(container.id), Duration::from_secs(30))?;
+        }
+        Ok(())
+    }
+
     fn ask(&self, words: &[&str]) -> anyhow::Result<String> {
         let said = self.engine.docker(words).output().context("cannot run docker")?;
         let error = String::from_utf8_lossy(&said.stderr);
@@ -198,11 +223,13 @@ impl<'a> Project<'a> {
 
 fn container(line: &str) -> anyhow::Result<Container> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let [service, pid, running, health, exit_code, restarts] = words[..] else {
+    let [service, id, image, pid, running, health, exit_code, restarts] = words[..] else {
         anyhow::bail!("docker told of a container: {line}");
     };
     Ok(Container {
         service: service.to_owned(),
+        id: id.to_owned(),
+        image: image.to_owned(),
         pid: pid.parse()?,
         running: running == "true",
         healthy: running == "true" && health == "healthy",
@@ -232,9 +259,9 @@ mod tests {
 
     #[test]
     fn what_docker_tells_of_a_container_is_read() {
-        let known = container("message-1 4711 true healthy 0 2").unwrap();
-        assert!(known.healthy && known.running && known.pid == 4711 && known.restarts == 2);
-        let ended = container("init 0 false none 0 0").unwrap();
+        let known = container("message-1 cafe anser:1 4711 true healthy 0 2").unwrap();
+        assert!(known.healthy && known.running && known.image == "anser:1" && known.pid == 4711 && known.restarts == 2);
+        let ended = container("init beef anser:1 0 false none 0 0").unwrap();
         assert!(!ended.healthy && !ended.running && ended.exit_code == 0);
         assert!(container("message-1").is_err());
     }
