@@ -42,7 +42,7 @@ pub use leaving::Resolved;
 use refused::Refused;
 use renewal::Writing;
 use spin::Spin;
-pub use takeover::Replayed;
+pub use takeover::{Replayed, claim_record};
 use waiting::Waiting;
 
 /// With so many records on their way into the log, what else is decided waits. Kafka's library sends no more of a partition meanwhile, and
@@ -80,8 +80,9 @@ struct InFlight {
     recipients: Arc<[UserId]>,
     hash: Option<u64>,
     ticket: Ticket,
-    /// What had to be allowed, should it have to be decided again.
+    /// What had to be allowed, and since when it is tried, should it have to be decided again.
     check: Check,
+    submitted_ms: Option<u64>,
     /// Resends that came before the first send was durable.
     also: Vec<Ticket>,
 }

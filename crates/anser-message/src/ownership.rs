@@ -195,6 +195,7 @@ impl MessageLoop {
     }
 
     fn find_out(&mut self, partition: PartitionId, from: Offset) {
+        let Some(epoch) = self.node.epoch(partition) else { return };
         let log = self.backends.log.clone();
         self.steps.push(Box::pin(async move {
             let mut reader = log.reader(vec![(partition, from)]);
@@ -202,22 +203,26 @@ impl MessageLoop {
             loop {
                 let entries = match reader.next(READ_BYTES).await {
                     Ok(entries) => entries,
-                    Err(error) => return Step::Found(partition, Err(error)),
+                    Err(error) => return Step::Found(partition, epoch, Err(error)),
                 };
                 // Behind another claim nothing of ours counts.
                 let is_end = entries.is_empty() || entries.iter().any(|entry| is_claim(&entry.bytes));
                 found.extend(entries.into_iter().map(|entry| (entry.offset, entry.bytes)));
                 if is_end {
-                    return Step::Found(partition, Ok(found));
+                    return Step::Found(partition, epoch, Ok(found));
                 }
             }
         }));
     }
 
-    pub(crate) fn found(&mut self, partition: PartitionId, found: Result<Vec<(Offset, Bytes)>, ReadError>) {
+    pub(crate) fn found(&mut self, partition: PartitionId, epoch: u64, found: Result<Vec<(Offset, Bytes)>, ReadError>) {
+        if self.node.epoch(partition) != Some(epoch) {
+            // It was given up, or taken over anew meanwhile, and what is on its way now is not what this is about.
+            return;
+        }
         let now = (self.clock)();
         // It was on its way out when this was asked, and has come back.
-        let is_back = self.node.epoch(partition).is_some() && !self.node.is_leaving(partition);
+        let is_back = !self.node.is_leaving(partition);
         match found {
             Ok(entries) => {
                 let resolved = self.node.resolve(partition, &entries, now, &mut self.effects);

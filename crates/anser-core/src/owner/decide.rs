@@ -20,6 +20,7 @@ struct Decided {
     hash: Option<u64>,
     ticket: Ticket,
     check: Check,
+    submitted_ms: Option<u64>,
 }
 
 impl Owner {
@@ -82,9 +83,9 @@ impl Owner {
             conversation.note(sent);
         }
         turn.horizon.note(&draft, &recipients, sent);
-        let (ticket, check) = (draft.ticket, draft.check);
+        let (ticket, check, submitted_ms) = (draft.ticket, draft.check, draft.submitted_ms);
         let body = Body::Message(draft.into_message(sent, uid));
-        self.enqueue(Decided { body, recipients, hash, ticket, check });
+        self.enqueue(Decided { body, recipients, hash, ticket, check, submitted_ms });
     }
 
     /// Passes a status message on. It has no place in any order, so it takes none: the next message of its sender is stamped as
@@ -152,11 +153,12 @@ impl Owner {
             conversation.note(time);
             conversation.apply(offset, &body);
         }
-        self.enqueue(Decided { body, recipients: Arc::from([]), hash: None, ticket, check: Check::Existence });
+        let (recipients, check) = (Arc::from([]), Check::Existence);
+        self.enqueue(Decided { body, recipients, hash: None, ticket, check, submitted_ms: None });
     }
 
     fn enqueue(&mut self, decided: Decided) {
-        let Decided { body, recipients, hash, ticket, check } = decided;
+        let Decided { body, recipients, hash, ticket, check, submitted_ms } = decided;
         if !self.is_serving() {
             return;
         }
@@ -164,7 +166,8 @@ impl Owner {
         let Writing { claim, sequence, .. } = self.writing;
         let record = body.encode(Header { log: self.log, claim, sequence });
         let body = Arc::new(body);
-        self.put_in_flight(InFlight { body, record, claim, recipients, hash, ticket, check, also: Vec::new() });
+        let also = Vec::new();
+        self.put_in_flight(InFlight { body, record, claim, recipients, hash, ticket, check, submitted_ms, also });
         if let Some(hash) = hash {
             self.duplicates.begin(hash, self.decided);
         }

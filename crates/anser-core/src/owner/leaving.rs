@@ -7,7 +7,7 @@ use anser_types::Status;
 use anser_types::codec::Reader;
 use anser_types::record::{Header, Record};
 
-use super::{Effect, Fence, Owner};
+use super::{Effect, Fence, Owner, Phase};
 use crate::draft::Ticket;
 
 /// What reading the log has told about records on their way.
@@ -38,8 +38,11 @@ impl Owner {
     }
 
     /// Reads on from where the oldest record on its way was to land: what is there before another claim is acked, and its effects
-    /// are for the next owner; what is not there goes back.
+    /// are for the next owner; what is not there goes back. Nothing is done once it claims again: its reading tells the same, and more.
     pub fn resolve(&mut self, entries: &[(Offset, Bytes)], effects: &mut Vec<Effect>) -> Resolved {
+        if self.phase != Phase::Idle {
+            return Resolved::Known;
+        }
         let Some(mut fence) = self.in_flight.front().and_then(|first| self.fence_before(&first.record)) else {
             return Resolved::Known;
         };

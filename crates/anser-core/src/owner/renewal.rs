@@ -55,6 +55,7 @@ impl Owner {
             hash: None,
             ticket: Ticket::None,
             check: Check::Existence,
+            submitted_ms: None,
             also: Vec::new(),
         });
     }

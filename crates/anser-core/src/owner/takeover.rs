@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use anser_cluster::Accepted;
 use anser_types::record::{Body, Header, Record};
-use anser_types::{Claim, Offset, Status, Subject, UserId};
+use anser_types::{Claim, LogId, Offset, Status, Subject, Timestamp, UserId};
 
 use super::conversation::named_recipients;
 use super::{Committed, Effect, Owner, Phase, Writing};
@@ -21,6 +21,11 @@ pub enum Replayed {
     Done,
     /// Its conversation first: load it, call [`Owner::loaded`], and replay it again.
     Needs(Subject),
+}
+
+/// The record of a claim that is to land at `offset`.
+pub fn claim_record(log: LogId, offset: Offset, node: &str, time: Timestamp) -> Bytes {
+    Body::Claim { node: node.to_owned(), time }.encode(Header { log, claim: Claim(offset), sequence: 0 })
 }
 
 impl Owner {
@@ -40,9 +45,7 @@ impl Owner {
         let time = self.advance(now);
         self.expected = end.next();
         node.clone_into(&mut self.node);
-        let header = Header { log: self.log, claim: Claim(end), sequence: 0 };
-        let record = Body::Claim { node: node.to_owned(), time }.encode(header);
-        Effect::Append { expected: end, records: vec![record] }
+        Effect::Append { expected: end, records: vec![claim_record(self.log, end, node, time)] }
     }
 
     /// The claim is in the log at `offset`. From now on records up to there are replayed into [`Owner::remember`] and
@@ -252,7 +255,8 @@ impl Owner {
             match &*lost.body {
                 Body::Message(message) => {
                     for ticket in std::iter::once(lost.ticket).chain(lost.also) {
-                        effects.push(Effect::Return(Box::new(Draft::from_message(message, lost.check, ticket))));
+                        let draft = Draft::from_message(message, lost.check, ticket);
+                        effects.push(Effect::Return(Box::new(Draft { submitted_ms: lost.submitted_ms, ..draft })));
                     }
                 }
                 Body::Claim { .. } => {}

@@ -34,7 +34,7 @@ pub(super) struct Open {
 struct Refused {
     /// The first and the last of each run of numbers.
     runs: BTreeMap<u64, u64>,
-    /// The newest attempt at each that can be known again.
+    /// The newest attempt at each that can be known again, by its hash.
     newest: BTreeMap<u64, u64>,
 }
 
@@ -83,7 +83,15 @@ impl Publishes {
 
     /// The client was told to try a publish again.
     pub(super) fn note_refused(&mut self, number: u64, hash: Option<u64>) {
-        self.refused.note(number, hash);
+        let newest = hash.map(|hash| (hash, self.newest_open(hash).unwrap_or(number).max(number)));
+        self.refused.note(number, newest);
+    }
+
+    /// The newest publish with a hash whose outcome is open.
+    fn newest_open(&self, hash: u64) -> Option<u64> {
+        let has_it = |open: &Option<Open>| open.is_some_and(|open| open.hash == Some(hash));
+        let place = self.waiting.iter().rposition(has_it)?;
+        Some(self.first + u64::try_from(place).ok()?)
     }
 
     /// Which attempt a message of this connection stands for: the newest, if the client was told to try it again, and did.
@@ -106,7 +114,7 @@ impl Publishes {
 }
 
 impl Refused {
-    fn note(&mut self, number: u64, hash: Option<u64>) {
+    fn note(&mut self, number: u64, newest: Option<(u64, u64)>) {
         let first = match self.runs.range(..=number).next_back() {
             Some((_, &last)) if last >= number => return,
             Some((&first, &last)) if last + 1 == number => first,
@@ -117,10 +125,13 @@ impl Refused {
         if self.runs.len() > REFUSED_MAX {
             self.runs.pop_first();
         }
-        if let Some(hash) = hash {
-            self.newest.insert(hash, number);
-            if self.newest.len() > REFUSED_MAX {
-                self.newest.pop_first();
+        if let Some((hash, attempt)) = newest {
+            let known = self.newest.entry(hash).or_default();
+            *known = attempt.max(*known);
+            if self.newest.len() > REFUSED_MAX
+                && let Some((&oldest, _)) = self.newest.iter().min_by_key(|(_, attempt)| **attempt)
+            {
+                self.newest.remove(&oldest);
             }
         }
     }
@@ -267,8 +278,25 @@ mod tests {
         }
         assert_eq!(refused.runs, BTreeMap::from([(4, 6), (9, 9)]));
         assert_eq!((3..=10).filter(|number| refused.has(*number)).collect::<Vec<_>>(), [4, 5, 6, 9]);
-        (0..REFUSED_MAX as u64).for_each(|number| refused.note(20 + 2 * number, Some(number)));
+        let max = REFUSED_MAX as u64;
+        (0..=max).for_each(|number| refused.note(20 + 2 * number, Some((max - number, 20 + 2 * number))));
         assert_eq!((refused.runs.len(), refused.newest.len()), (REFUSED_MAX, REFUSED_MAX));
-        assert!(!refused.has(4) && refused.has(20));
+        assert!(!refused.has(4) && refused.has(22));
+        assert_eq!(
+            (refused.newest.get(&0), refused.newest.get(&max)),
+            (Some(&(20 + 2 * max)), None),
+            "the oldest goes"
+        );
+    }
+
+    #[test]
+    fn a_refusal_that_comes_after_the_next_attempt_hides_it_not() {
+        let mut publishes = Publishes::default();
+        let same = |message_id| Some(Open { message_id, hash: Some(7) });
+        publishes.add(same(1));
+        publishes.add(same(2));
+        publishes.settle(1);
+        publishes.note_refused(1, Some(7));
+        assert_eq!(publishes.refused.newest, BTreeMap::from([(7, 2)]));
     }
 }

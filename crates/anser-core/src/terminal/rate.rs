@@ -3,6 +3,8 @@
 use anser_types::Timestamp;
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
+/// How many count of what comes at once: more than there is room for in a frame.
+const AT_ONCE_MAX: u64 = 8_192;
 
 /// The time at which the bucket will be empty again, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,7 +18,7 @@ impl Gcra {
         self.take_many(1, now, rate, burst)
     }
 
-    /// Takes so many. Those beyond the burst wait for nothing: they pass if any would.
+    /// Takes so many. All of them pass if one would; what was beyond the burst is waited for before the next.
     pub(super) fn take_many(&mut self, count: usize, now: Timestamp, rate: u32, burst: u32) -> bool {
         if rate == 0 || count == 0 {
             return true;
@@ -24,7 +26,8 @@ impl Gcra {
         let now = now.0.saturating_mul(1000);
         let each = MICROS_PER_SECOND / u64::from(rate);
         let room = each.saturating_mul(u64::from(burst.max(1)));
-        if self.empty_at > now.saturating_add(room).saturating_add(MICROS_PER_SECOND) {
+        let debt_max = room.saturating_add(each.saturating_mul(AT_ONCE_MAX));
+        if self.empty_at > now.saturating_add(debt_max).saturating_add(MICROS_PER_SECOND) {
             // The clock went back. What was counted in another time says nothing about this one.
             self.empty_at = now;
         }
@@ -33,8 +36,8 @@ impl Gcra {
         if from.saturating_add(each) > full {
             return false;
         }
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.empty_at = from.saturating_add(each.saturating_mul(count)).min(full);
+        let count = u64::try_from(count).unwrap_or(u64::MAX).min(AT_ONCE_MAX);
+        self.empty_at = from.saturating_add(each.saturating_mul(count));
         true
     }
 }
@@ -53,14 +56,16 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_take_what_is_left() {
+    fn many_at_once_pass_and_are_waited_for_afterwards() {
         let mut rate = Gcra::default();
         let now = Timestamp(1_000_000);
         assert!(rate.take_many(50, now, 100, 200));
         assert!(rate.take_many(1_000, now, 100, 200), "there is room for some of them");
-        assert!(!rate.take_many(1, now, 100, 200));
-        assert!(rate.take_many(1_000, now.plus(10), 100, 200));
-        assert!(!rate.take(now.plus(10), 100, 200));
+        assert!(!rate.take_many(1, now.plus(8_500), 100, 200), "850 of them were too many");
+        assert!(rate.take(now.plus(8_510), 100, 200));
+        assert!(!rate.take(now.plus(8_510), 100, 200));
+        assert!(rate.take_many(usize::MAX, now.plus(20_000), 100, 200), "whatever their number is");
+        assert!(!rate.take(now.plus(90_000), 100, 200) && rate.take(now.plus(110_000), 100, 200));
     }
 
     #[test]

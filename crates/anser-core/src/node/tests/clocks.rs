@@ -160,6 +160,28 @@ fn told_why_a_publish_is_tried_for_twenty_seconds_whatever_the_clock_does() {
 }
 
 #[test]
+fn told_why_a_publish_whose_append_is_lost_again_and_again_is_tried_for_twenty_seconds() {
+    let mut world = World::new();
+    world.pass(1_000);
+    let number = world.say("alice", "bob", "hello");
+    // Claims land, and what is decided under them never does.
+    let lose_all_for = |world: &mut World, seconds: u64| {
+        for _ in 0..10 * seconds {
+            for append in std::mem::take(&mut world.appending) {
+                world.answer(&append, Landed::Nowhere);
+            }
+            world.now = world.now.plus(100);
+            world.node.tick(world.now, &mut world.effects);
+            world.perform();
+        }
+    };
+    lose_all_for(&mut world, 15);
+    assert_eq!(world.outcome(number), None, "it is still tried");
+    lose_all_for(&mut world, 10);
+    assert!(world.outcome(number).is_some_and(|outcome| outcome.is_err()));
+}
+
+#[test]
 fn a_burst_of_typing_moves_no_sent_time_of_messages() {
     let mut world = World::new();
     for _ in 0..5_000 {

@@ -342,6 +342,19 @@ fn an_unknown_outcome_of_a_leaving_partition_that_nobody_has_claimed_is_ended_by
     assert_eq!(cluster.counted(), 1);
 }
 
+#[test]
+fn acked_is_durable_what_was_read_of_a_partition_on_its_way_out_says_nothing_of_what_is_decided_since() {
+    let mut cluster = Cluster::new();
+    // Where it was read there was a claim of somebody else. By now the partition has come back, and is claimed anew.
+    let entries: Vec<_> = (0..).map(Offset).zip(cluster.log[&partition()].iter().cloned()).collect();
+    let number = cluster.say(A, "one");
+    cluster.with(A, |node, now, effects| {
+        assert_eq!(node.resolve(partition(), &entries, now, effects), Resolved::Known);
+    });
+    cluster.run();
+    assert_eq!(cluster.accepted(), [number]);
+}
+
 /// B has forwarded three messages to A, which cannot decide the first: it has lost its claim at that moment. By the time the others
 /// arrive it has a new one. Returns their numbers.
 fn gave_the_first_back() -> (Cluster, Vec<u64>) {
