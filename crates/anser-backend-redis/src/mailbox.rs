@@ -21,8 +21,10 @@ use anser_backend::{
     BoxFuture, BucketBatch, ListQuery, ListRow, Mailbox, Online, Page, Placed, RangeQuery, ReplayFrom, StoreError,
 };
 use anser_runtime::Clock;
-use anser_types::{BUCKETS, BucketId, ConnectionId, DeviceId, Mark, NodeId, PartitionId, Position, Timestamp, UserKey};
-use futures_util::TryStreamExt;
+use anser_types::{
+    BUCKETS, BucketId, ConnectionId, DeviceId, Mark, NodeId, Offset, PartitionId, Position, Timestamp, UserKey,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -179,6 +181,28 @@ impl RedisMailbox {
         stored.map_or(Ok(Mark::default()), |stored| mark::read(&stored).map_err(damaged("commits")))
     }
 
+    async fn read_written(&self, partitions: &[PartitionId]) -> Result<Vec<Offset>, StoreError> {
+        let read = |bucket: BucketId| async move {
+            let mut command = redis::cmd("HMGET");
+            command.arg(self.keys.bucket(bucket));
+            for partition in partitions {
+                command.arg(partition.0);
+            }
+            let marks: Vec<Option<Vec<u8>>> = parse("HMGET", self.reads.call("HMGET", &command).await?)?;
+            Ok::<_, StoreError>(marks)
+        };
+        let mut written = vec![Offset::START; partitions.len()];
+        let mut buckets = futures_util::stream::iter(all_buckets()).map(read).buffer_unordered(BUCKETS_AT_ONCE);
+        while let Some(marks) = buckets.next().await {
+            for (newest, stored) in written.iter_mut().zip(marks?) {
+                // A bucket with a mark that cannot be read waits alone.
+                let next = stored.and_then(|stored| Some(mark::read(&stored).ok()?.next));
+                *newest = next.map_or(*newest, |next| next.max(*newest));
+            }
+        }
+        Ok(written)
+    }
+
     /// Runs a small script on the state of a user.
     async fn on_state(&self, script: &NamedScript, user: &UserKey, args: &[&str]) -> Result<redis::Value, CallError> {
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
@@ -217,8 +241,7 @@ impl RedisMailbox {
 
     async fn expire_all(&self, time: Timestamp) -> Result<(), StoreError> {
         let (time, retention_ms) = (number(time.0), number(self.retention_ms));
-        let buckets = (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()).map(|bucket| Ok(BucketId(bucket)));
-        futures_util::stream::iter(buckets)
+        futures_util::stream::iter(all_buckets().map(Ok))
             .try_for_each_concurrent(BUCKETS_AT_ONCE, |bucket| {
                 let (key, args) = ([self.keys.bucket(bucket)], [time.as_bytes(), retention_ms.as_bytes()]);
                 async move { self.writes.eval(&self.scripts.expire, &key, &args).await.map(drop) }
@@ -226,6 +249,10 @@ impl RedisMailbox {
             .await
             .map_err(StoreError::from)
     }
+}
+
+fn all_buckets() -> impl Iterator<Item = BucketId> {
+    (0..BUCKETS).filter_map(|number| u8::try_from(number).ok()).map(BucketId)
 }
 
 impl Mailbox for RedisMailbox {
@@ -278,6 +305,10 @@ impl Mailbox for RedisMailbox {
             drop(seen);
             Ok(from)
         })
+    }
+
+    fn written<'a>(&'a self, partitions: &'a [PartitionId]) -> BoxFuture<'a, Result<Vec<Offset>, StoreError>> {
+        Box::pin(self.read_written(partitions))
     }
 
     fn rebuilds(&self) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -304,6 +304,12 @@ pub trait Mailbox: Send + Sync + std::fmt::Debug + 'static {
         Box::pin(async move { self.replay_from(partition).await.map(ReplayFrom::Mark) })
     }
 
+    /// Below which offsets the store contains something of partitions, in any bucket and whoever wrote it: what is below is skipped
+    /// there. [`Offset::START`] for each from a store that is not to be asked, as it has nothing that the log can lose.
+    fn written<'a>(&'a self, partitions: &'a [PartitionId]) -> BoxFuture<'a, Result<Vec<Offset>, StoreError>> {
+        Box::pin(std::future::ready(Ok(vec![Offset::START; partitions.len()])))
+    }
+
     /// How many times this handle has found that the store came back, perhaps without its newest writes. It looks, so it is
     /// to be asked about once a second, and after [`StoreError::RolledBack`]. When the number has risen, every partition
     /// that this node applies is replayed. It may rise without need; a replay changes nothing where nothing is missing.

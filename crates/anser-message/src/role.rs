@@ -108,6 +108,19 @@ pub enum RoleError {
         /// Where the mailbox stands.
         applied: anser_types::Offset,
     },
+    /// The log ends far before what tables contain: it was replaced by an old copy, or they are of another one.
+    #[error(
+        "partition {partition} of the log ends at {end}, but tables contain everything below {applied}: restore log and tables from one \
+         backup"
+    )]
+    WentBack {
+        /// The partition.
+        partition: PartitionId,
+        /// Where the log ends.
+        end: anser_types::Offset,
+        /// Where the tables stand.
+        applied: anser_types::Offset,
+    },
     /// The archiver cannot go on.
     #[error("failed to archive")]
     Archive(#[from] ArchiverError),
@@ -126,15 +139,18 @@ impl RoleError {
                 matches!(error, AppendError::Full | AppendError::NotExpected { .. } | AppendError::Unknown(_))
             }
             Self::Store(error) => error.is_retryable(),
-            Self::Record { .. } | Self::Lost { .. } | Self::MailboxLost { .. } | Self::Archive(_) | Self::Ended => {
-                false
-            }
+            Self::Record { .. } | Self::Lost { .. } | Self::MailboxLost { .. } | Self::WentBack { .. } => false,
+            Self::Archive(_) | Self::Ended => false,
         }
     }
 
     /// Whether whoever owns the partition meets the same until somebody mends a store.
     pub(crate) const fn meets_every_owner(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::MailboxLost { .. } | Self::Store(StoreError::Damaged { .. }))
+        match self {
+            Self::Lost { .. } | Self::MailboxLost { .. } | Self::WentBack { .. } => true,
+            Self::Store(error) => matches!(error, StoreError::Damaged { .. }),
+            _ => false,
+        }
     }
 }
 

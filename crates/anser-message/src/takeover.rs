@@ -7,6 +7,7 @@
 //! The loop goes on serving meanwhile: whatever waits for a backend is a [`Step`] that comes back to it, and what was read is
 //! taken in piece by piece.
 
+mod lost_end;
 mod place;
 mod read;
 
@@ -82,8 +83,8 @@ pub(crate) enum Step {
     Applied(Id),
     /// Whoever waited for this node was told that it serves.
     Ready,
-    /// What the log holds of a partition that was lost on its way out.
-    Found(PartitionId, Result<Vec<(Offset, bytes::Bytes)>, ReadError>),
+    /// What the log holds of a partition that was lost on its way out, in which attempt to own it.
+    Found(PartitionId, u64, Result<Vec<(Offset, bytes::Bytes)>, ReadError>),
     /// What the mailbox says of itself.
     Rollbacks(Result<Seen, StoreError>),
     /// Where partitions end of which nothing is on its way.
@@ -214,8 +215,8 @@ impl MessageLoop {
                 self.compare_ends(ends);
                 Ok(())
             }
-            Step::Found(partition, found) => {
-                self.found(partition, found);
+            Step::Found(partition, epoch, found) => {
+                self.found(partition, epoch, found);
                 Ok(())
             }
         }
@@ -288,14 +289,18 @@ impl MessageLoop {
         let (done, suspended) = oneshot::channel();
         let partitions: Vec<_> = attempts.iter().map(|(partition, _)| *partition).collect();
         self.placing.extend(&partitions);
-        self.to_applier.send(ToApply::Suspend(partitions, done))?;
+        self.to_applier.send(ToApply::Suspend(partitions.clone(), done))?;
         let (backends, limits, asks) = (self.backends.clone(), self.limits, Arc::clone(&self.asks));
+        let is_alone = self.is_alone();
         self.steps.push(Box::pin(async move {
             // If the applier has gone, the role ends anyway.
             suspended.await.ok();
+            // The log of a node by itself loses nothing that its tables have.
+            let written = if is_alone { None } else { Some(lost_end::written(&backends, partitions).await) };
             let ask = |(partition, epoch)| {
                 let backends = backends.clone();
-                async move { (epoch, partition, place::find(&backends, &limits, now, partition).await) }
+                let written = written.as_ref().map(|known| known.get(&partition).copied().unwrap_or(Offset::START));
+                async move { (epoch, partition, place::find(&backends, &limits, now, partition, written).await) }
             };
             Step::Places(of_each_bounded(&asks, attempts, ask).await, permit)
         }));

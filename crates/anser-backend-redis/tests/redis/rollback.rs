@@ -57,6 +57,21 @@ async fn replay(mailbox: &RedisMailbox, times: &[u64]) -> Vec<u64> {
     placed(mailbox, P0, mark.next.0.max(1), &times[first - 1..]).await
 }
 
+#[tokio::test]
+async fn up_to_where_any_bucket_was_written_is_told_to_whoever_asks() {
+    if !can_start() {
+        return;
+    }
+    let server = Server::start();
+    let settings = config(vec![server.address()]);
+    let writer = mailbox(&settings).await;
+    placed(&writer, P0, 1, &[100, 101]).await;
+    apply(&*writer, entries("carol", P0, 5, 7, &[102])).await;
+    placed(&writer, P0, 3, &[103]).await;
+    let reader = mailbox(&settings).await;
+    assert_eq!(reader.written(&[P1, P0]).await.unwrap(), [Offset::START, Offset(8)]);
+}
+
 /// Nothing-lost, nothing-twice and no-gap over a restart that loses the last second.
 #[tokio::test]
 async fn a_restart_without_the_last_second_loses_nothing() {

@@ -73,6 +73,14 @@ impl MemoryLog {
         }
     }
 
+    /// Loses the records of a partition from `end` on.
+    pub fn lose(&self, partition: PartitionId, end: Offset) {
+        let mut state = self.state.lock();
+        if let Some(held) = state.partitions.get_mut(usize::from(partition.0)) {
+            held.entries.retain(|entry| entry.offset < end);
+        }
+    }
+
     fn append_now(
         &self,
         partition: PartitionId,

@@ -382,6 +382,16 @@ impl Mailbox for MemoryMailbox {
         })
     }
 
+    fn written<'a>(&'a self, partitions: &'a [PartitionId]) -> BoxFuture<'a, Result<Vec<Offset>, StoreError>> {
+        self.ready(|tables| {
+            let newest = |partition: &PartitionId| {
+                let marks = tables.marks.iter().filter(|((_, of), _)| of == partition);
+                marks.map(|(_, mark)| mark.next).max().unwrap_or(Offset::START)
+            };
+            partitions.iter().map(newest).collect()
+        })
+    }
+
     fn rollbacks(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.ready(|tables| tables.seen.rollbacks)
     }

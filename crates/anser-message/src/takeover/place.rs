@@ -8,6 +8,7 @@ use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
 use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
 
+use super::lost_end::pass_over;
 use super::{READ_BYTES, decode};
 use crate::role::{Backends, RoleError};
 
@@ -47,16 +48,21 @@ pub(crate) async fn replay_place(
     search.replay_place(backends, limits, now).await.map(|(_, place)| place)
 }
 
-/// Where reading begins.
+/// Where reading begins. `written` is up to where the mailbox of one of several nodes contains something, if that is known.
 pub(super) async fn find(
     backends: &Backends,
     limits: &Limits,
     now: Timestamp,
     partition: PartitionId,
+    written: Option<Offset>,
 ) -> Result<Place, RoleError> {
     let search = Search { log: Arc::clone(&backends.log), partition };
-    let (bounds, mailbox) = search.replay_place(backends, limits, now).await?;
     let directory = backends.directory.replay_from(partition).await?;
+    if let Some(written) = written {
+        let history = backends.history.replay_from(partition).await?;
+        pass_over(backends, partition, written.max(directory.next).max(history.next), now).await?;
+    }
+    let (bounds, mailbox) = search.replay_place(backends, limits, now).await?;
     let changes = match search.needed(bounds, directory).await? {
         Some(needed) => needed,
         None if is_rebuilt(backends, partition).await? => bounds.start,

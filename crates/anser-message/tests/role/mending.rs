@@ -7,7 +7,7 @@ use anser_backend::MessageLog as _;
 use anser_backend::memory::{Answers, SavedMailbox};
 use anser_cluster::OwnerService as _;
 use anser_message::Trouble;
-use anser_types::{Offset, PartitionCount, PartitionId, Subject};
+use anser_types::{Claim, Mark, Offset, PartitionCount, PartitionId, Subject};
 
 use crate::handover::{ME, owning};
 use crate::replay::{KnowingNoGroup, all_mine};
@@ -166,4 +166,38 @@ async fn never_skip_silently_a_group_that_cannot_be_read_holds_up_the_replay_of_
     world.directory.set_answers(Answers::Yes);
     world.both_have(3).await;
     world.until(async || world.troubled().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_lost_what_is_said_after_the_log_lost_its_newest_records_is_not_taken_for_them() {
+    let mut world = heard_one().await;
+    for text in ["2", "3", "4"] {
+        world.says("bob", text).await;
+    }
+    world.until(async || world.history("bob", PRIVATE, "alice").await == ["4", "3", "2", "1"]).await;
+    world.stop().await;
+    world.log.lose(P, Offset(2));
+    world.start_as(ME);
+    world.handle().owners_changed(all_mine(&world.log));
+    for text in ["5", "6"] {
+        world.says("bob", text).await;
+    }
+    world.until_timeline("bob", &["1", "2", "3", "4", "5", "6"]).await;
+    world.until(async || world.history("bob", PRIVATE, "alice").await == ["6", "5", "4", "3", "2", "1"]).await;
+    assert!(world.troubled().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_a_partition_of_which_the_log_is_an_old_copy_takes_nothing_in() {
+    let mut world = World::new();
+    let partition = partition_with("bob");
+    let far = Mark { claim: Claim(Offset(0)), next: Offset(5_000_000) };
+    world.backends.history.write(partition, far, Vec::new()).await.unwrap();
+    world.start_as(ME);
+    world.handle().owners_changed(all_mine(&world.log));
+    world.until(async || world.troubled() == [(Trouble::NotTakenOver, partition)]).await;
+    assert!(world.handle().troubles()[0].2.contains("from one backup"));
+    let other = another_than("bob");
+    world.says(other, "1").await;
+    world.until_timeline(other, &["1"]).await;
 }
