@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anser_cluster::{Accepted, Outcome, Refusal, ServerPublish};
 use anser_rmtp::body::PushExtra;
-use anser_types::{ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, Subject, TargetId, UserId};
+use anser_types::{
+    ConversationType, Extras, MessageClass, MessageFlags, Origin, Status, Subject, TargetId, UserId, UserKey,
+};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
@@ -171,8 +173,7 @@ impl FanOut<'_> {
         if let Some(refusal) = self.end() {
             return Err(refusal);
         }
-        let subject = Subject::of_message(&publish.app, publish.kind, &publish.sender, &publish.target);
-        let _room = self.room.enter(&subject, publish.payload_bytes()).await;
+        let _room = self.room.enter(&waits_with(&publish), publish.payload_bytes()).await;
         if let Some(refusal) = self.end() {
             return Err(refusal);
         }
@@ -191,6 +192,16 @@ impl FanOut<'_> {
     fn end(&self) -> Option<Refusal> {
         let late = || (Instant::now() >= self.deadline).then_some(Refusal::UNAVAILABLE);
         self.failure.get().copied().or_else(late)
+    }
+}
+
+/// Whose messages one waits with. With a copy for its sender it passes the sender's queue, where one conversation that nothing is
+/// accepted in holds up all others: so it takes no room of theirs.
+fn waits_with(publish: &ServerPublish) -> Subject {
+    let ServerPublish { app, kind, sender, target, sender_copy, .. } = publish;
+    match sender_copy {
+        true => Subject::User(UserKey::new(app.clone(), sender.clone())),
+        false => Subject::of_message(app, *kind, sender, target),
     }
 }
 

@@ -59,14 +59,13 @@ pub(crate) async fn refresh(api: &Api, call: &Call<'_>) -> Result<Answer, ApiErr
 async fn store_profile(api: &Api, call: &Call<'_>, user: &UserKey) -> Result<(), ApiError> {
     let (name, portrait) = (call.name("name")?, call.portrait("portraitUri")?);
     let known = api.directory.user(user).await?.filter(|known| known.created != Timestamp::ZERO);
-    let is_known = known.is_some();
-    let known = known.unwrap_or_default();
-    let name = name.unwrap_or(&known.name);
-    let portrait = portrait.unwrap_or(&known.portrait);
-    if is_known && name == known.name && portrait == known.portrait {
+    let is_old = |known: &UserProfile| {
+        name.is_none_or(|name| name == known.name) && portrait.is_none_or(|portrait| portrait == known.portrait)
+    };
+    if known.as_ref().is_some_and(is_old) {
         return Ok(());
     }
-    let change = UserChange::Profile { name: name.to_owned(), portrait: portrait.to_owned() };
+    let change = UserChange::Profile { name: name.map(str::to_owned), portrait: portrait.map(str::to_owned) };
     api.messages.command(Command::User { user: user.clone(), change }).await?;
     Ok(())
 }

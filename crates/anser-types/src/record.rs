@@ -121,12 +121,12 @@ pub struct UserRecord {
 /// What changes in a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserChange {
-    /// Name and portrait; makes the user known.
+    /// Name and portrait, as far as they are given; makes the user known.
     Profile {
         /// The name to show.
-        name: String,
+        name: Option<String>,
         /// The address of a portrait.
-        portrait: String,
+        portrait: Option<String>,
     },
     /// No sign-in until a time.
     Blocked {

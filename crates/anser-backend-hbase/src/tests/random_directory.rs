@@ -115,7 +115,8 @@ fn user_change() -> impl Strategy<Value = UserChange> {
         value: vec![value].into(),
     };
     prop_oneof![
-        Just(UserChange::Profile { name: "name".into(), portrait: "portrait".into() }),
+        Just(UserChange::Profile { name: Some("name".into()), portrait: Some("portrait".into()) }),
+        Just(UserChange::Profile { name: Some("other".into()), portrait: None }),
         (1000_u64..1050).prop_map(|until| UserChange::Blocked { until: Timestamp(until) }),
         Just(UserChange::Unblocked),
         (1000_u64..1050).prop_map(|before| UserChange::TokensVoid { before: Timestamp(before) }),

@@ -212,7 +212,7 @@ pub async fn blocks_and_users_are_changed_again(fixture: &impl RebuildFixture) {
         DirectoryChange::Roster(RosterRecord { subject: chat(), time: Timestamp(50), change })
     };
     let of_bob = |time, change| DirectoryChange::User(UserRecord { user: user("bob"), time: Timestamp(time), change });
-    let profile = |name: &str| UserChange::Profile { name: name.to_owned(), portrait: String::new() };
+    let profile = |name: &str| UserChange::Profile { name: Some(name.to_owned()), portrait: None };
     let setting =
         |value: &'static str| UserChange::Setting { conversation: with("alice"), item: 1, value: value.into() };
     // Only what came last is there.

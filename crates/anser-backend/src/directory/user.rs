@@ -30,8 +30,11 @@ impl UserView {
         self.next = offset.next();
         match &record.change {
             UserChange::Profile { name, portrait } => {
-                self.name.clone_from(name);
-                self.portrait.clone_from(portrait);
+                for (known, new) in [(&mut self.name, name), (&mut self.portrait, portrait)] {
+                    if let Some(new) = new {
+                        known.clone_from(new);
+                    }
+                }
                 // Later only where the view was taken back.
                 if self.created == Timestamp::ZERO || self.created > record.time {
                     self.created = record.time;
@@ -73,7 +76,7 @@ mod tests {
     #[test]
     fn a_user_is_what_its_records_say() {
         let mut view = UserView::default();
-        let profile = |name: &str| UserChange::Profile { name: name.into(), portrait: "p".into() };
+        let profile = |name: &str| UserChange::Profile { name: Some(name.into()), portrait: Some("p".into()) };
         assert!(view.apply(Offset(3), &record(10, UserChange::Blocked { until: Timestamp(99) })));
         assert_eq!((view.created, view.blocked_until), (Timestamp::ZERO, Timestamp(99)));
         assert!(view.apply(Offset(4), &record(11, profile("Bob"))));
@@ -83,6 +86,23 @@ mod tests {
         assert_eq!((view.name.as_str(), view.next), ("Bobby", Offset(8)));
         assert!(view.apply(Offset(8), &record(13, UserChange::Unblocked)));
         assert_eq!(view.blocked_until, Timestamp::ZERO);
+    }
+
+    #[test]
+    fn what_a_profile_leaves_out_stays_as_it_was() {
+        let mut view = UserView::default();
+        let profile = |name: Option<&str>, portrait: Option<&str>| UserChange::Profile {
+            name: name.map(str::to_owned),
+            portrait: portrait.map(str::to_owned),
+        };
+        view.apply(Offset(0), &record(1, profile(None, None)));
+        assert_eq!((view.name.as_str(), view.portrait.as_str(), view.created), ("", "", Timestamp(1)));
+        view.apply(Offset(1), &record(2, profile(Some("Bob"), None)));
+        view.apply(Offset(2), &record(3, profile(None, Some("p"))));
+        view.apply(Offset(3), &record(4, profile(None, None)));
+        assert_eq!((view.name.as_str(), view.portrait.as_str(), view.created), ("Bob", "p", Timestamp(1)));
+        view.apply(Offset(4), &record(5, profile(Some(""), None)));
+        assert_eq!((view.name.as_str(), view.portrait.as_str()), ("", "p"));
     }
 
     #[test]

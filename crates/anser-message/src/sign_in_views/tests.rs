@@ -87,7 +87,7 @@ fn what_is_read_counts_only_when_the_directory_has_all_changes() {
     views.accept(10, &change("u", UserChange::Blocked { until: Timestamp(70) }));
     assert_eq!(views.begin(&user("u")), None);
     // What changes nobody's right to be here is not waited for.
-    views.accept(11, &change("u", UserChange::Profile { name: "U".to_owned(), portrait: String::new() }));
+    views.accept(11, &change("u", UserChange::Profile { name: Some("U".to_owned()), portrait: None }));
     progress.note_archived(ONE, Offset(11));
     assert!(views.begin(&user("u")).is_some());
 }

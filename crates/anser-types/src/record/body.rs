@@ -320,10 +320,17 @@ fn write_user(user: &UserRecord, w: &mut Writer<'_>) {
     w.text(user.user.app.as_str());
     w.text(user.user.user.as_str());
     match &user.change {
-        UserChange::Profile { name, portrait } => {
+        UserChange::Profile { name: Some(name), portrait: Some(portrait) } => {
             w.u8(1);
             w.text(name);
             w.text(portrait);
+        }
+        UserChange::Profile { name, portrait } => {
+            w.u8(10);
+            for text in [name, portrait] {
+                w.u8(u8::from(text.is_some()));
+                w.text(text.as_deref().unwrap_or_default());
+            }
         }
         UserChange::Blocked { until } => {
             w.u8(2);
@@ -371,7 +378,7 @@ fn read_user(r: &mut Reader) -> Result<UserRecord, DecodeError> {
     let time = Timestamp(r.u64()?);
     let user = UserKey::new(r.text(AppKey::new)?, r.text(UserId::new)?);
     let change = match r.u8()? {
-        1 => UserChange::Profile { name: r.string()?, portrait: r.string()? },
+        1 => UserChange::Profile { name: Some(r.string()?), portrait: Some(r.string()?) },
         2 => UserChange::Blocked { until: Timestamp(r.u64()?) },
         3 => UserChange::Unblocked,
         4 => UserChange::TokensVoid { before: Timestamp(r.u64()?) },
@@ -387,6 +394,11 @@ fn read_user(r: &mut Reader) -> Result<UserRecord, DecodeError> {
         7 => UserChange::HideUntil { conversation: read_conversation(r)?, until: Timestamp(r.u64()?) },
         8 => UserChange::RemoveConversation { conversation: read_conversation(r)? },
         9 => UserChange::Read { conversation: read_conversation(r)?, until: Timestamp(r.u64()?) },
+        10 => {
+            let mut given = || Ok::<_, DecodeError>((r.u8()?, r.string()?));
+            let [name, portrait] = [given()?, given()?].map(|(is_given, text)| (is_given != 0).then_some(text));
+            UserChange::Profile { name, portrait }
+        }
         other => return Err(DecodeError::Kind(other)),
     };
     Ok(UserRecord { user, time, change })

@@ -129,6 +129,16 @@ async fn slow_is_alone_messages_under_way_are_bounded_for_each_conversation_over
     assert!((64..=4 * 64).contains(&under_way), "{under_way}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn slow_is_alone_what_waits_in_a_senders_queue_takes_no_room_of_conversations() {
+    let backend = Backend::new();
+    (0..64).for_each(|i| backend.fakes.hangs(&format!("u{i}")));
+    let reply = backend.post("/message/private/publish", &format!("{}&isIncludeSender=1", to_many(64))).await;
+    assert_eq!(reply.codes(), (503, 1000));
+    // It goes through that queue one conversation at a time, however many ask.
+    assert_eq!(backend.fakes.published().len(), 4);
+}
+
 #[tokio::test]
 async fn a_group_message_may_be_for_some_members() {
     let backend = Backend::new();

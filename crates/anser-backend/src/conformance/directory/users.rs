@@ -11,7 +11,7 @@ use crate::conformance::sample::{app, group as in_group, user, user_id, with};
 /// Profile, sign-in block and void tokens; settings make no user known.
 pub async fn users_are_the_fold_of_their_records(fixture: &impl DirectoryFixture) {
     let mut directory = fixture.create().await;
-    let profile = UserChange::Profile { name: "Bob".into(), portrait: "http://p".into() };
+    let profile = UserChange::Profile { name: Some("Bob".into()), portrait: Some("http://p".into()) };
     let setting = UserChange::Setting { conversation: with("bob"), item: 1, value: Bytes::from_static(b"1") };
     let changes = vec![
         of_user("bob", 100, UserChange::TokensVoid { before: Timestamp(90) }),
