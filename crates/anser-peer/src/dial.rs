@@ -212,7 +212,13 @@ async fn listen(hub: &Hub, link: &Link, stream: &mut Streaming<Bytes>) -> Broken
     loop {
         let batch = tokio::select! {
             batch = stream.message() => batch,
-            () = link.interrupt.notified() => return Broken::Ended,
+            () = link.interrupt.notified() => {
+                // It may be about a stream before this one.
+                if link.is_over() {
+                    return Broken::Ended;
+                }
+                continue;
+            }
         };
         let taken = match batch {
             Ok(Some(batch)) => take(hub, link, &batch),

@@ -237,7 +237,7 @@ impl State {
             if group.last().is_none_or(|last| last.sender != publish.sender) {
                 self.send_new(node, std::mem::take(&mut group), ways);
                 node = ways.node_of(&publish.sender);
-                is_held = self.is_elsewhere(&publish.sender, node);
+                is_held = self.is_held_up(&publish.sender, node, ways);
             }
             if publish.class == MessageClass::Status {
                 group.push(publish);
@@ -275,6 +275,16 @@ impl State {
     /// Whether another node than this one has publishes of the user.
     fn is_elsewhere(&self, user: &UserKey, node: Option<NodeId>) -> bool {
         self.places.get(user).is_some_and(|(place, _)| node != Some(*place))
+    }
+
+    /// Whether what is new of a user waits for what came before. What need not wait any more goes out first: whoever had the rest may have
+    /// settled it just now.
+    fn is_held_up(&mut self, user: &UserKey, node: Option<NodeId>, ways: &impl Ways) -> bool {
+        if self.held.contains_key(user) && !self.is_elsewhere(user, node) {
+            self.free.push(user.clone());
+            self.release(ways);
+        }
+        self.held.contains_key(user) || self.is_elsewhere(user, node)
     }
 
     /// A publish of a user went to a node.

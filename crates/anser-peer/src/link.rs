@@ -4,10 +4,10 @@
 //! stream breaks depends on its kind: publishes are kept elsewhere ([`crate::kept`]) and come again; questions fail; forwards
 //! are lost as a whole and told so; hints become positions ([`hints`]). Every kind has its bound.
 
+mod calls;
 mod chunks;
 mod hints;
 
-use std::collections::HashMap;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use tokio::time::Instant;
 use crate::PeerConfig;
 use crate::wire::{Answer, Frame, Request};
 
+use calls::{Answering, Calls};
+pub(crate) use calls::{CALLS_MAX, SLOW_CALLS_MAX};
 pub(crate) use chunks::Chunks;
 use hints::Hints;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// Questions to one node that may be open. More are refused.
-const CALLS_MAX: usize = 8_192;
 /// Forwards in one frame.
 const FORWARDS_AT_ONCE: usize = 64;
 /// Bytes of messages in one frame, if that are several: far less than the other side reads.
@@ -76,8 +76,7 @@ struct State {
     /// Frames put since the greeting.
     frames: u64,
     waker: Option<Waker>,
-    calls: HashMap<u64, Open>,
-    last_call: u64,
+    calls: Calls,
     hints: Hints,
     /// Forwards up to this id were lost with a stream.
     lost_through: u64,
@@ -85,14 +84,6 @@ struct State {
     newest_forward: u64,
     /// Forwards were lost, and the owner has not been told.
     tell_lost: bool,
-}
-
-/// A question that waits for its answer.
-#[derive(Debug)]
-struct Open {
-    answer: oneshot::Sender<Result<Result<Answer, Refusal>, CallError>>,
-    /// The question, as long as there is no stream.
-    waits: Option<(Request, Instant)>,
 }
 
 impl Link {
@@ -239,9 +230,9 @@ impl Link {
             if let Some(waker) = state.waker.take() {
                 waker.wake();
             }
-            (std::mem::take(&mut state.tell_lost), std::mem::take(&mut state.calls))
+            (std::mem::take(&mut state.tell_lost), state.calls.take_all())
         };
-        for open in calls.into_values() {
+        for open in calls {
             // Whoever asked may have gone.
             open.answer.send(Err(CallError::Broken)).ok();
         }
@@ -263,7 +254,7 @@ impl Link {
 
     /// An answer has come.
     pub(crate) fn answered(&self, id: u64, result: Result<Answer, Refusal>) {
-        let open = self.state.lock().calls.remove(&id);
+        let open = self.state.lock().calls.remove(id);
         if let Some(open) = open {
             // Whoever asked may have gone.
             open.answer.send(Ok(result)).ok();
@@ -278,6 +269,12 @@ impl Link {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.state.lock().ended
+    }
+
+    /// Whether the present stream is to end.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.ended || state.broken
     }
 
     /// Takes the next batch for the stream with this number. `Ready(None)`: it is over.
@@ -335,7 +332,7 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.link.state.lock().calls.remove(&self.id);
+        self.link.state.lock().calls.remove(self.id);
     }
 }
 
@@ -362,18 +359,11 @@ impl State {
         self.tell_lost = true;
     }
 
-    fn open(
-        &mut self,
-        request: Request,
-        deadline: Instant,
-        answer: oneshot::Sender<Result<Result<Answer, Refusal>, CallError>>,
-    ) -> Option<u64> {
-        if self.calls.len() >= CALLS_MAX || self.ended {
+    fn open(&mut self, request: Request, deadline: Instant, answer: Answering) -> Option<u64> {
+        if self.ended {
             return None;
         }
-        self.last_call += 1;
-        let id = self.last_call;
-        self.calls.insert(id, Open { answer, waits: Some((request, deadline)) });
+        let id = self.calls.add(request, deadline, answer)?;
         if self.up {
             self.send_call(id);
         }
@@ -381,17 +371,13 @@ impl State {
     }
 
     fn send_call(&mut self, id: u64) {
-        let waiting = self.calls.get_mut(&id).and_then(|open| open.waits.take());
-        if let Some((request, deadline)) = waiting {
+        if let Some((request, deadline)) = self.calls.take_waiting(id) {
             let wait = deadline.saturating_duration_since(Instant::now());
             self.put(&Frame::Call { id, wait, request });
         }
     }
 
     fn send_waiting_calls(&mut self) {
-        let mut waiting: Vec<u64> =
-            self.calls.iter().filter(|(_, open)| open.waits.is_some()).map(|(id, _)| *id).collect();
-        waiting.sort_unstable();
-        waiting.into_iter().for_each(|id| self.send_call(id));
+        self.calls.waiting().into_iter().for_each(|id| self.send_call(id));
     }
 }

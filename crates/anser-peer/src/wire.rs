@@ -112,6 +112,32 @@ pub(crate) enum Request {
     Archived(PartitionId),
 }
 
+impl Request {
+    /// Whether its answer waits where history or the directory is away. Who may sign in is mostly known without them.
+    pub(crate) const fn needs_tables(&self) -> bool {
+        match self {
+            Self::PublishForServer { .. }
+            | Self::Pull(_)
+            | Self::Conversations { .. }
+            | Self::SignedIn { .. }
+            | Self::SignedOut { .. }
+            | Self::Online(_)
+            | Self::SignInView(_)
+            | Self::IsOnline(_) => false,
+            Self::Command(_)
+            | Self::History(_)
+            | Self::Recall(_)
+            | Self::User(_)
+            | Self::Group { .. }
+            | Self::GroupsOf { .. }
+            | Self::Blacklist(_)
+            | Self::BlockedUsers { .. }
+            | Self::Settings { .. }
+            | Self::Archived(_) => true,
+        }
+    }
+}
+
 /// What a question was answered with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {

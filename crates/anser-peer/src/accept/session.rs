@@ -16,12 +16,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::hub::{Hub, take_publishes};
-use crate::link::Chunks;
+use crate::link::{CALLS_MAX, Chunks, SLOW_CALLS_MAX};
 use crate::serve::serve;
 use crate::wire::{Answer, Frame, Request};
 
-/// Questions of one node that are worked on at a time. More are refused.
-const CALLS_MAX: usize = 8_192;
 /// Bytes beyond which an answer waits for those before it to be sent.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes beyond which the stream is given up. Outcomes and answers are as many as the other side keeps open.
@@ -36,7 +34,10 @@ const FORWARDS_MAX: usize = 1_048_576;
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     state: Mutex<State>,
+    /// Questions that are worked on, and how many of them wait where history or the directory is away. More than the other side may
+    /// have open are refused.
     calls: AtomicUsize,
+    slow_calls: AtomicUsize,
     /// Told when something was sent, and at the end.
     room: Notify,
     end: Notify,
@@ -172,8 +173,8 @@ impl Session {
     }
 
     fn call(self: &Arc<Self>, hub: &Arc<Hub>, id: u64, wait: Duration, request: Request) {
-        if self.calls.fetch_add(1, Ordering::AcqRel) >= CALLS_MAX {
-            self.calls.fetch_sub(1, Ordering::AcqRel);
+        let is_slow = request.needs_tables();
+        if !self.begin_call(is_slow) {
             self.put(&Frame::Reply { id, result: Err(Refusal::UNAVAILABLE) });
             return;
         }
@@ -190,9 +191,25 @@ impl Session {
         let counted = Arc::clone(self);
         let working = async move {
             working.await;
-            counted.calls.fetch_sub(1, Ordering::AcqRel);
+            counted.end_call(is_slow);
         };
         tasks.spawn("peer call", Fate::CutOff, working);
+    }
+
+    /// Whether there is room for one more question.
+    fn begin_call(&self, is_slow: bool) -> bool {
+        let calls = self.calls.fetch_add(1, Ordering::AcqRel);
+        let slow = self.slow_calls.fetch_add(usize::from(is_slow), Ordering::AcqRel);
+        let has_room = calls < CALLS_MAX && (!is_slow || slow < SLOW_CALLS_MAX);
+        if !has_room {
+            self.end_call(is_slow);
+        }
+        has_room
+    }
+
+    fn end_call(&self, is_slow: bool) {
+        self.calls.fetch_sub(1, Ordering::AcqRel);
+        self.slow_calls.fetch_sub(usize::from(is_slow), Ordering::AcqRel);
     }
 
     /// Puts an answer once there is room for it; for as long as somebody waits.

@@ -13,11 +13,20 @@ const ONE: NodeId = NodeId(1 << 32);
 const OTHER: NodeId = NodeId(2 << 32);
 
 #[derive(Debug, Default)]
-struct Access(Mutex<Vec<Settled>>);
+struct Access {
+    told: Mutex<Vec<Settled>>,
+    /// Whoever is told of an outcome sends the next message at once.
+    next: Mutex<Option<Next>>,
+}
+
+type Next = (Arc<Kept>, Arc<World>, Publish);
 
 impl AccessService for Access {
     fn settle(&self, settled: Vec<Settled>) {
-        self.0.lock().extend(settled);
+        self.told.lock().extend(settled);
+        if let Some((kept, world, publish)) = self.next.lock().take() {
+            kept.publish(vec![publish], &*world, Instant::now());
+        }
     }
     fn arrive(&self, _: Arrival) {}
     fn settings_changed(&self, _: &UserKey, _: Timestamp, _: ConnectionId, _: Option<&[NodeId]>) {}
@@ -29,7 +38,7 @@ impl AccessService for Access {
 }
 
 /// Where users are, which ways are open, and what was sent: to whom, which attempt, which publish.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct World {
     users: Mutex<BTreeMap<String, NodeId>>,
     open: Mutex<Vec<NodeId>>,
@@ -119,7 +128,7 @@ async fn in_order_after_a_break_everything_comes_again_before_what_is_new() {
     assert_eq!(sent, [(ONE, 0, 1), (ONE, 0, 2), (ONE, 0, 3), (ONE, 1, 1), (ONE, 1, 3), (ONE, 0, 4), (ONE, 0, 5)]);
     kept.settled(ONE, (1..=5).map(accepted).collect(), &world);
     kept.settled(ONE, (1..=5).map(accepted).collect(), &world);
-    let settled: Vec<_> = access.0.lock().iter().map(|one| one.publish).collect();
+    let settled: Vec<_> = access.told.lock().iter().map(|one| one.publish).collect();
     assert_eq!(settled, [2, 1, 3, 4, 5], "each once");
     assert_eq!(kept.len(), 0);
 }
@@ -151,7 +160,7 @@ async fn in_order_with_another_node_everything_goes_there_and_old_refusals_count
     assert_eq!(*world.broken.lock(), [ONE], "the old one must not pass on what it has");
     kept.settled(ONE, vec![refused(1), accepted(2)], &world);
     kept.settled(OTHER, vec![accepted(1), refused(3)], &world);
-    let settled: Vec<_> = access.0.lock().iter().map(|one| (one.publish, one.outcome.is_ok())).collect();
+    let settled: Vec<_> = access.told.lock().iter().map(|one| (one.publish, one.outcome.is_ok())).collect();
     assert_eq!(settled, [(2, true), (1, true), (3, false)]);
 }
 
@@ -168,6 +177,20 @@ async fn in_order_what_is_newer_waits_until_the_old_node_has_settled_what_it_has
     assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (ONE, 0, 2)], "one of them is not settled");
     kept.settled(ONE, vec![accepted(2)], &world);
     assert_eq!(world.sent.lock()[2..], [(OTHER, 0, 3)]);
+}
+
+#[tokio::test]
+async fn in_order_nothing_overtakes_what_is_held_when_the_old_node_has_settled_all() {
+    let (access, kept, world) = setting(&PeerConfig::default());
+    let (world, now) = (Arc::new(world), Instant::now());
+    kept.publish(vec![publish(1, "bob")], &*world, now);
+    world.users.lock().insert("alice".into(), OTHER);
+    world.open.lock().push(OTHER);
+    kept.reroute(&*world, || true);
+    kept.publish(vec![publish(2, "bob")], &*world, now);
+    *access.next.lock() = Some((Arc::clone(&kept), Arc::clone(&world), publish(3, "bob")));
+    kept.settled(ONE, vec![accepted(1)], &*world);
+    assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (OTHER, 0, 2), (OTHER, 0, 3)]);
 }
 
 #[tokio::test]
@@ -238,9 +261,9 @@ async fn told_why_without_an_outcome_a_conversation_is_refused_together() {
     kept.publish(vec![publish(3, "bob"), publish(4, "dave")], &world, start + Duration::from_secs(10));
     kept.settled(ONE, vec![accepted(2)], &world);
     kept.expire(start + Duration::from_secs(19), &world);
-    assert_eq!(access.0.lock().len(), 1);
+    assert_eq!(access.told.lock().len(), 1);
     kept.expire(start + Duration::from_secs(20), &world);
-    assert_eq!(access.0.lock()[1..], [refused(1), refused(3)], "what follows would stand before what comes again");
+    assert_eq!(access.told.lock()[1..], [refused(1), refused(3)], "what follows would stand before what comes again");
     assert_eq!(kept.len(), 1);
 }
 
@@ -254,11 +277,11 @@ async fn in_order_nothing_goes_elsewhere_while_the_old_node_has_what_was_given_u
     world.open.lock().push(OTHER);
     kept.publish(vec![publish(3, "carol")], &world, start + Duration::from_secs(10));
     kept.expire(start + Duration::from_secs(20), &world);
-    assert_eq!(*access.0.lock(), [refused(1), refused(2)]);
+    assert_eq!(*access.told.lock(), [refused(1), refused(2)]);
     assert_eq!((world.sent.lock().len(), kept.len()), (2, 1), "it may be accepted there still");
     kept.settled(ONE, vec![refused(1), accepted(2)], &world);
     assert_eq!(world.sent.lock()[2..], [(OTHER, 0, 3)]);
-    assert_eq!(access.0.lock().len(), 2, "nobody is told twice");
+    assert_eq!(access.told.lock().len(), 2, "nobody is told twice");
 }
 
 #[tokio::test]
@@ -290,13 +313,13 @@ async fn slow_is_alone_a_full_node_refuses_only_its_own() {
     world.open.lock().push(OTHER);
     let now = Instant::now();
     kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, now);
-    assert_eq!(*access.0.lock(), [refused(3)]);
+    assert_eq!(*access.told.lock(), [refused(3)]);
     let mut other = publish(7, "bob");
     other.sender.user = UserId::new("zoe").unwrap();
     kept.publish(vec![other], &world, now);
     kept.settled(ONE, vec![accepted(1)], &world);
     kept.publish(vec![publish(4, "bob")], &world, now);
-    assert_eq!(access.0.lock().len(), 2, "room again, and another node's was never taken");
+    assert_eq!(access.told.lock().len(), 2, "room again, and another node's was never taken");
     let mut typing = publish(5, "bob");
     typing.class = MessageClass::Status;
     kept.publish(vec![typing], &world, now);
@@ -309,7 +332,7 @@ async fn an_outcome_that_comes_at_once_and_from_within_is_told() {
     let (access, kept, world) = setting(&PeerConfig::default());
     *world.answers.lock() = Some(Arc::clone(&kept));
     kept.publish((1..=3).map(|n| publish(n, "bob")).collect(), &world, Instant::now());
-    assert_eq!(access.0.lock().len(), 3);
+    assert_eq!(access.told.lock().len(), 3);
     assert_eq!(kept.len(), 0);
 }
 
@@ -321,5 +344,5 @@ async fn while_nobody_is_known_publishes_wait() {
     world.users.lock().insert("alice".into(), ONE);
     kept.reroute(&world, || true);
     assert_eq!(*world.sent.lock(), [(ONE, 0, 1), (ONE, 0, 2)]);
-    assert!(access.0.lock().is_empty());
+    assert!(access.told.lock().is_empty());
 }

@@ -175,7 +175,7 @@ async fn told_why_a_question_is_answered_or_fails_in_time() {
         link.closed();
     });
     assert_eq!(broken, Err(CallError::Broken));
-    assert!(link.state.lock().calls.is_empty());
+    assert_eq!(link.state.lock().calls.len(), 0);
 }
 
 #[test]
@@ -221,8 +221,12 @@ fn in_order_a_way_that_is_broken_off_carries_nothing_more_until_it_is_open_again
     link.greet(&moved("bob", 1));
     link.open();
     assert!(link.publish(0, Vec::new()));
+    link.break_off();
+    link.break_off();
+    assert!(link.is_over());
     link.closed();
     link.break_off();
+    link.greet(&moved("bob", 1));
     link.open();
-    assert!(link.is_up(), "where there is no stream, none is broken");
+    assert!(link.is_up() && !link.is_over(), "where there is no stream, none is broken");
 }
