@@ -11,7 +11,6 @@ use std::time::Duration;
 use anser_cluster::{AccessService, Online, Refusal};
 use anser_types::{ConnectionId, NodeId, UserKey};
 use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -27,6 +26,8 @@ pub(crate) const DOUBTS_MAX: usize = 65_536;
 const AT_ONCE: usize = 64;
 /// How long it takes at least to tell of so many users again: 3,200 a second. There may be a million.
 const PACE: Duration = Duration::from_millis(20);
+/// How often in a row a user is tried to be told of: over some five seconds.
+const TRIES: u32 = 8;
 /// Between two tries to tell of a user again, at first and at most.
 pub(crate) const AGAIN_MIN: Duration = Duration::from_millis(50);
 pub(crate) const AGAIN_MAX: Duration = Duration::from_secs(2);
@@ -95,32 +96,50 @@ pub(crate) async fn tell_departures(services: Arc<Services>, mut departed: mpsc:
 /// Tells of all who are here again whenever it may have been forgotten, until it is cut off. `forgotten` is how often that was.
 pub(crate) async fn tell_again(services: Arc<Services>, mut forgotten: watch::Receiver<u64>) {
     while forgotten.changed().await.is_ok() {
-        let (began, mut users) = (Instant::now(), 0);
+        let (began, mut users, mut late) = (Instant::now(), 0, Vec::new());
         for present in services.registry.present() {
-            for some in present.chunks(AT_ONCE) {
-                users += some.len();
-                let earliest_end = Instant::now() + PACE;
-                stream::iter(some).for_each_concurrent(AT_ONCE, |user| tell_of(&services, user)).await;
-                tokio::time::sleep_until(earliest_end).await;
-            }
+            users += present.len();
+            late.extend(tell_all(&services, present).await);
+        }
+        // They have held up nobody. If all was forgotten once more meanwhile, it begins anew with everybody.
+        while !late.is_empty() && matches!(forgotten.has_changed(), Ok(false)) {
+            late = tell_all(&services, late).await;
         }
         let millis = began.elapsed().as_millis();
         tracing::info!(users, millis, "who is here was told again, because it may have been forgotten");
     }
 }
 
-/// Tells that a user is here, as often as it takes, and then the user's terminals that they may have been overlooked.
-async fn tell_of(services: &Services, (user, newest): &(UserKey, ConnectionId)) {
+type Present = (UserKey, ConnectionId);
+
+/// Tells of users again, some at a time. Returns those of whom it cannot be told now.
+async fn tell_all(services: &Services, users: Vec<Present>) -> Vec<Present> {
+    let mut late = Vec::new();
+    for some in users.chunks(AT_ONCE) {
+        let earliest_end = Instant::now() + PACE;
+        let told = join_all(some.iter().map(|user| tell_of(services, user))).await;
+        late.extend(some.iter().zip(told).filter(|(_, is_told)| !is_told).map(|(user, _)| user.clone()));
+        tokio::time::sleep_until(earliest_end).await;
+    }
+    late
+}
+
+/// Tells that a user is here, and then the user's terminals that they may have been overlooked. Whether nothing is left to tell.
+async fn tell_of(services: &Services, (user, newest): &Present) -> bool {
     let mut pause = AGAIN_MIN;
-    while services.registry.has(user) {
+    for _ in 0..TRIES {
+        if !services.registry.has(user) {
+            return true;
+        }
         match tell_again_of(services, user, *newest).await {
             Ok(()) => {
                 services.registry.overlooked(user);
-                return;
+                return true;
             }
             Err(refusal) => tracing::debug!(%user, %refusal, "who is here was not noted"),
         }
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(AGAIN_MAX);
     }
+    false
 }

@@ -24,7 +24,8 @@ pub struct HbaseConfig {
     /// How long a gateway may be silent during a call, in milliseconds; 6,000 by default. It should be longer than the gateways
     /// themselves try (`hbase.client.operation.timeout`, `hbase.client.retries.number`), so that they answer with a reason.
     pub call_timeout_ms: u64,
-    /// How long a call may wait for its turn, in milliseconds; 3,000 by default. Then it fails as retryable.
+    /// How long a call may wait for room in its queue, and a read then for its turn, in milliseconds; 3,000 by default. Then it fails as
+    /// retryable.
     pub queue_timeout_ms: u64,
     /// How many bytes of writes may wait or be under way, 64 MiB by default; reads have a queue of the same size. Each call
     /// counts one KiB beside its content.

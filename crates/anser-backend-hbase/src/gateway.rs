@@ -62,7 +62,8 @@ impl Gateways {
     }
 
     /// Runs a call that carries about `bytes` of content. The closure may run twice: a connection that turns out to be closed
-    /// is made anew. A caller that goes away before its turn is skipped; later the call goes on without it.
+    /// is made anew. A caller that goes away before its turn is skipped, and so is a read that waits for it too long; later the call goes
+    /// on without it.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         lane: Lane,
@@ -77,17 +78,23 @@ impl Gateways {
         let room = timeout(self.queue_timeout, self.queue.room(lane, bytes)).await;
         let room = room.map_err(|_| GatewayError::Full)?.ok_or(GatewayError::Closed)?;
         let (answer, answered) = oneshot::channel();
+        let (begin, mut begun) = oneshot::channel();
         self.queue.push(
             lane,
             Box::new(move |link| {
                 let _room = room;
-                if !answer.is_closed() {
-                    // Whoever asked may have gone meanwhile.
+                // Whoever asked may have gone meanwhile, or wait no more.
+                if begin.send(()).is_ok() {
                     answer.send(link.call(&mut work)).ok();
                     link.tidy();
                 }
             }),
         )?;
+        // Nobody waits for writes, and they would only come again.
+        if lane == Lane::Read && timeout(self.queue_timeout, &mut begun).await.is_err() {
+            begun.close();
+            begun.try_recv().map_err(|_| GatewayError::Full)?;
+        }
         match timeout(self.answer_timeout, answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(GatewayError::Closed),

@@ -267,14 +267,22 @@ impl Base {
         }
     }
 
+    /// Nobody counts on the node any more: what it has not answered goes elsewhere at once.
+    async fn give_up(&self) {
+        match self {
+            Self::Alone(_) => {}
+            Self::AmongOthers(serving) => serving.give_up().await,
+        }
+    }
+
     /// What was accepted is decided, what was decided is stored.
-    async fn finish(self) {
+    async fn finish(self, has_failed: bool) {
         match self {
             Self::Alone(alone) => {
                 alone.message.finish().await;
                 alone.storage.close().await;
             }
-            Self::AmongOthers(serving) => serving.finish().await,
+            Self::AmongOthers(serving) => serving.finish(has_failed).await,
         }
     }
 }
@@ -291,11 +299,15 @@ impl Running {
     async fn end(self, tasks: &Tasks) -> Result<(), ServeError> {
         self.base.drain();
         tasks.drain().begin();
+        let has_failed = tasks.drain().failure().is_some();
+        if has_failed {
+            self.base.give_up().await;
+        }
         if let Some(access) = &self.ports.access {
             access.drain().await;
         }
         self.ports.http.finish().await;
-        self.base.finish().await;
+        self.base.finish(has_failed).await;
         finish(tasks).await;
         match tasks.drain().failure() {
             None => Ok(()),

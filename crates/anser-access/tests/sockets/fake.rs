@@ -30,6 +30,8 @@ pub(crate) struct FakeMessages {
     pub(crate) overlooks: AtomicBool,
     /// While set, nobody can be announced.
     pub(crate) refuses: AtomicBool,
+    /// Who cannot be announced.
+    pub(crate) stuck: Mutex<Option<UserKey>>,
     pub(crate) signed_in: Mutex<Vec<(UserKey, ConnectionId)>>,
     pub(crate) signed_out: Mutex<Vec<(UserKey, ConnectionId)>>,
     /// Where every user is.
@@ -53,6 +55,7 @@ impl FakeMessages {
             lists_begun: AtomicUsize::new(0),
             overlooks: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            stuck: Mutex::default(),
             signed_in: Mutex::default(),
             signed_out: Mutex::default(),
             online: Mutex::default(),
@@ -170,7 +173,7 @@ impl MessageService for FakeMessages {
     }
 
     fn signed_in(&self, user: &UserKey, _: NodeId, connection: ConnectionId) -> BoxFuture<'_, Result<Online, Refusal>> {
-        if self.refuses.load(Ordering::Relaxed) {
+        if self.refuses.load(Ordering::Relaxed) || self.stuck.lock().as_ref() == Some(user) {
             return Box::pin(async { Err(Refusal::UNAVAILABLE) });
         }
         self.signed_in.lock().push((user.clone(), connection));

@@ -157,3 +157,18 @@ async fn who_was_forgotten_is_announced_again_and_told_to_look() {
     });
     assert!(world.messages.signed_out.lock().is_empty());
 }
+
+#[tokio::test]
+async fn slow_is_alone_who_cannot_be_announced_again_keeps_nobody_from_it() {
+    let world = World::among(config(), Arc::new(Cluster::default()));
+    let mut here = Vec::new();
+    for number in 0..9 {
+        here.push(world.ours(&format!("user-{number}"), "web-1").await);
+    }
+    *world.messages.stuck.lock() = Some(world.key("user-0"));
+    world.messages.signed_in.lock().clear();
+    world.forgotten.send_modify(|count| *count += 1);
+    until(|| world.messages.signed_in.lock().len() == 8).await;
+    *world.messages.stuck.lock() = None;
+    until(|| world.messages.signed_in.lock().len() == 9).await;
+}

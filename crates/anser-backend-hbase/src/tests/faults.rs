@@ -220,6 +220,29 @@ async fn a_silent_hbase_is_given_up_on_and_its_queue_is_bounded() {
     assert_eq!(numbers(&store).await.unwrap(), [1, 2, 3]);
 }
 
+#[tokio::test]
+async fn slow_is_alone_a_read_that_gets_no_turn_is_refused_and_never_begun() {
+    let hbase = FakeHbase::default();
+    let gateway = FakeGateway::start(&hbase);
+    let config = HbaseConfig { workers: 1, queue_timeout_ms: 50, ..FakeGateway::config(&[&gateway]) };
+    let store = open(&config).await;
+    write(&store, 1, 3).await.unwrap();
+    hbase.plan([Fate::Silent]);
+    let occupied = write(&store, 4, 5);
+    let refused = async {
+        while hbase.silent() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = numbers(&store).await.unwrap_err();
+        hbase.speak();
+        refused
+    };
+    let (occupied, refused) = tokio::join!(occupied, refused);
+    assert!(text(&refused).starts_with("too many calls wait"), "{refused:?}");
+    occupied.unwrap();
+    assert_eq!(numbers(&store).await.unwrap(), [1, 2, 3, 4, 5]);
+}
+
 /// Whoever closes waits for what was asked before, and nothing is taken afterwards.
 #[tokio::test]
 async fn closing_waits_for_writes_under_way() {

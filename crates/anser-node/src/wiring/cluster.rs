@@ -254,17 +254,24 @@ impl Serving {
         self.peer.drain();
     }
 
+    /// A role has failed, which may hold up whatever waits for it: nobody is to wait until the rest has ended in order.
+    pub(crate) async fn give_up(&self) {
+        self.peer.leave().await;
+    }
+
     /// Ends what is left when the terminals have gone: the partitions leave, what was accepted is decided and applied.
-    pub(crate) async fn finish(self) {
+    pub(crate) async fn finish(self, has_failed: bool) {
         let Self { storage, peer, message } = self;
         if let Some(message) = message {
-            // Where nobody is left who could take them over, partitions stay until the end.
-            if peer.has_successor() {
+            // Where nobody is left who could take them over, or whom to tell, partitions stay until the end.
+            if peer.has_successor() && !has_failed {
                 message.hand_over().await;
             }
             message.finish().await;
         }
-        peer.leave().await;
+        if !has_failed {
+            peer.leave().await;
+        }
         storage.close().await;
     }
 }
