@@ -389,9 +389,11 @@ impl World {
         self.stack.follow(old, new)
     }
 
-    /// The primary, and its replica.
+    /// The primary, and its replica, once that has its copy: one that is promoted before is as far behind as the copy is old.
     fn pair(&self) -> anyhow::Result<(&'static str, &'static str)> {
-        Ok(if self.stack.is_primary("redis-1")? { ("redis-1", "redis-2") } else { ("redis-2", "redis-1") })
+        let pair = if self.stack.is_primary("redis-1")? { ("redis-1", "redis-2") } else { ("redis-2", "redis-1") };
+        self.stack.await_copy(pair.1)?;
+        Ok(pair)
     }
 }
 

@@ -71,6 +71,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     );
     let (recorder, all_came) = users.end().await?;
     let is_good = report.print(&recorder.check(), all_came && everybody_is_there(&world));
+    if !is_good {
+        // With it a verdict can be traced to what was shown to whom, and when.
+        let path = arguments.folder.join("trace");
+        recorder.write(&path)?;
+        println!("what happened to everybody is in {}", path.display());
+    }
     Ok(is_good)
 }
 

@@ -1,12 +1,15 @@
 //! The trace of a run: everybody who takes part writes into one list, in the order in which things happen to them.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anser_client::Timestamp;
 use anser_testkit::checker::{Checker, Options, Report};
-use anser_testkit::trace::{CallId, ClientConnection, Event, Line, Name, Terminal};
+use anser_testkit::trace::{CallId, ClientConnection, Event, Line, Name, Terminal, TraceWriter};
 use tokio::time::Instant;
 
 use crate::met::{Journal, Met};
@@ -157,6 +160,16 @@ impl Recorder {
     pub fn met(&self, since: Duration) -> Met {
         let state = self.state();
         state.journal.met(micros(since), micros(state.begun.elapsed()))
+    }
+
+    /// Writes the trace into a new file.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let mut trace = TraceWriter::new(BufWriter::new(File::create(path)?))?;
+        for line in &self.state().lines {
+            trace.write(line)?;
+        }
+        trace.finish()?;
+        Ok(())
     }
 
     /// The verdict.

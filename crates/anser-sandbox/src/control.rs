@@ -116,10 +116,16 @@ impl Stack {
     pub fn follow(&self, name: &str, primary: &str) -> anyhow::Result<()> {
         let service = self.one_of_a_pair(name)?;
         redis_group::follow(service.port, Some(self.one_of_a_pair(primary)?.port))?;
-        let has_it = wait::until(START_LIMIT, || redis_group::has_its_copy(service.port).then_some(()));
-        has_it.with_context(|| format!("{name} does not get its copy from {primary}"))?;
+        self.await_copy(name)?;
         self.tell(&format!("{name}: follows {primary} now"));
         Ok(())
+    }
+
+    /// Waits until the Redis replica of this name has its copy, as it has not while its primary begins anew.
+    pub fn await_copy(&self, name: &str) -> anyhow::Result<()> {
+        let port = self.one_of_a_pair(name)?.port;
+        let has_it = wait::until(START_LIMIT, || redis_group::has_its_copy(port).then_some(()));
+        has_it.with_context(|| format!("{name} does not get its copy"))
     }
 
     /// Whether the Redis server of this name is a primary.
