@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let whole = if arguments.several { Trial::Several } else { Trial::Plain };
     let trial = switch.map_or(whole, if arguments.whole { Trial::Whole } else { Trial::Broken });
     let is_good = if arguments.zoo {
-        visit_zoo(arguments.from, arguments.seeds.unwrap_or(60), switch)
+        visit_zoo(arguments.from, arguments.seeds.unwrap_or(1_000), switch)
     } else if let Some(seed) = arguments.seed {
         show(&run(seed, trial), arguments.trace)
     } else {
