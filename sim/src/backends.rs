@@ -118,11 +118,12 @@ pub(crate) struct Fakes {
 
 impl Fakes {
     pub(crate) fn new(plan: &Plan, sky: &Sky) -> Self {
+        let log = NastyLog::new(plan.partitions, sky.clone());
         Self {
-            log: NastyLog::new(plan.partitions, sky.clone()),
+            log: Arc::clone(&log),
             mailbox: Arc::new(NastyMailbox::new(sky.clone())),
             history: Arc::new(NastyHistory::new(sky.clone())),
-            directory: Arc::new(NastyDirectory::new(sky.clone())),
+            directory: Arc::new(NastyDirectory::new(log, sky.clone())),
             sky: sky.clone(),
         }
     }

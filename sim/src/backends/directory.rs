@@ -1,5 +1,7 @@
 //! The fake directory.
 
+use std::sync::Arc;
+
 use anser_backend::memory::MemoryDirectory;
 use anser_backend::{
     BoxFuture, Directory, DirectoryChange, GroupMember, GroupView, PrivateBlocks, Settings, StoreError, UserView,
@@ -8,6 +10,7 @@ use anser_types::{AppKey, Mark, Offset, PartitionId, Subject, TargetId, Timestam
 use parking_lot::Mutex;
 
 use super::Sky;
+use super::log::NastyLog;
 use super::table::{Place, Redo, Table, now, unavailable};
 use crate::switch::Switch;
 
@@ -33,12 +36,13 @@ impl Redo for MemoryDirectory {
 #[derive(Debug)]
 pub(crate) struct NastyDirectory {
     table: Mutex<Table<MemoryDirectory>>,
+    log: Arc<NastyLog>,
     sky: Sky,
 }
 
 impl NastyDirectory {
-    pub(super) fn new(sky: Sky) -> Self {
-        Self { table: Mutex::new(Table::new()), sky }
+    pub(super) fn new(log: Arc<NastyLog>, sky: Sky) -> Self {
+        Self { table: Mutex::new(Table::new()), log, sky }
     }
 
     pub(super) fn flush(&self) {
@@ -94,7 +98,9 @@ impl Directory for NastyDirectory {
     fn replay_from(&self, partition: PartitionId) -> BoxFuture<'_, Result<Mark, StoreError>> {
         let safe = self.table.lock().replay_from(partition, Place::of(self.sky.weather().forget));
         let is_for_owner = self.sky.asked_by_owner() == Some(partition) && self.sky.broken(Switch::ChangesUnread);
-        let next = if is_for_owner { Offset(u64::MAX) } else { safe.next };
+        // All that there is, and no more: a log that ends before its tables has lost something.
+        let end = || Offset(self.log.durable(partition).len() as u64);
+        let next = if is_for_owner { end().max(safe.next) } else { safe.next };
         Box::pin(std::future::ready(Ok(Mark { next, ..safe })))
     }
 

@@ -45,7 +45,8 @@ pub(crate) async fn replay_place(
     partition: PartitionId,
 ) -> Result<ReplayPlace, RoleError> {
     let search = Search { log: Arc::clone(&backends.log), partition };
-    search.replay_place(backends, limits, now).await.map(|(_, place)| place)
+    let mailbox = backends.mailbox.begin_replay(partition).await?;
+    search.replay_place(mailbox, limits, now).await.map(|(_, place)| place)
 }
 
 /// Where reading begins. `written` is up to where the mailbox of one of several nodes contains something, if that is known.
@@ -57,12 +58,13 @@ pub(super) async fn find(
     written: Option<Offset>,
 ) -> Result<Place, RoleError> {
     let search = Search { log: Arc::clone(&backends.log), partition };
+    let mailbox = backends.mailbox.begin_replay(partition).await?;
     let directory = backends.directory.replay_from(partition).await?;
     if let Some(written) = written {
         let history = backends.history.replay_from(partition).await?;
         pass_over(backends, partition, written.max(directory.next).max(history.next), now).await?;
     }
-    let (bounds, mailbox) = search.replay_place(backends, limits, now).await?;
+    let (bounds, mailbox) = search.replay_place(mailbox, limits, now).await?;
     let changes = match search.needed(bounds, directory).await? {
         Some(needed) => needed,
         None if is_rebuilt(backends, partition).await? => bounds.start,
@@ -142,18 +144,16 @@ struct Search {
 }
 
 impl Search {
-    /// What the log has, and from where the mailbox may lack it. From now on a mailbox that came back without its newest writes takes
-    /// rows again.
+    /// What the log has, and from where the mailbox may lack it, which says so itself.
     async fn replay_place(
         &self,
-        backends: &Backends,
+        mailbox: ReplayFrom,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<(Bounds, ReplayPlace), RoleError> {
         let partition = self.partition;
-        let place = backends.mailbox.begin_replay(partition).await?;
         let (bounds, kept_from) = (self.log.bounds(partition).await?, now.minus(limits.offline_retention_ms));
-        let (start, replay_from) = match place {
+        let (start, replay_from) = match mailbox {
             ReplayFrom::Anew => self.what_timelines_keep(bounds, kept_from).await?,
             ReplayFrom::Mark(mark) => match self.needed(bounds, mark).await? {
                 Some(needed) => (needed, mark.next),
