@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 use super::engine::{Engine, socket};
 use super::stand_ins::without_digest;
@@ -136,10 +137,9 @@ impl<'a> Project<'a> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let form = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.Id}} {{.Config.Image}} {{.State.Pid}} {{.State.Running}} \
-                    {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.RestartCount}}";
-        let told = self.ask(&[&["inspect", "--format", form], &ids[..]].concat())?;
-        let mut containers = told.lines().map(container).collect::<anyhow::Result<Vec<_>>>()?;
+        let told: Vec<Value> = serde_json::from_str(&self.ask(&[&["inspect"], &ids[..]].concat())?)?;
+        let read = |told| container(told).with_context(|| format!("docker told of a container: {told}"));
+        let mut containers = told.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
         containers.sort_by(|one, other| one.service.cmp(&other.service));
         Ok(containers)
     }
@@ -221,20 +221,20 @@ impl<'a> Project<'a> {
     }
 }
 
-fn container(line: &str) -> anyhow::Result<Container> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [service, id, image, pid, running, health, exit_code, restarts] = words[..] else {
-        anyhow::bail!("docker told of a container: {line}");
-    };
-    Ok(Container {
-        service: service.to_owned(),
-        id: id.to_owned(),
-        image: image.to_owned(),
-        pid: pid.parse()?,
-        running: running == "true",
-        healthy: running == "true" && health == "healthy",
-        exit_code: exit_code.parse()?,
-        restarts: restarts.parse()?,
+/// A container as `docker inspect` tells of it. One that has no check of its health has nothing of it there, or null.
+fn container(told: &Value) -> Option<Container> {
+    let text = |path: &str| told.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let number = |path: &str| told.pointer(path).and_then(Value::as_i64);
+    let running = told.pointer("/State/Running")?.as_bool()?;
+    Some(Container {
+        service: text("/Config/Labels/com.docker.compose.service")?,
+        id: text("/Id")?,
+        image: text("/Config/Image")?,
+        pid: number("/State/Pid")?.try_into().ok()?,
+        running,
+        healthy: running && text("/State/Health/Status").is_some_and(|health| health == "healthy"),
+        exit_code: number("/State/ExitCode")?.try_into().ok()?,
+        restarts: number("/RestartCount")?.try_into().ok()?,
     })
 }
 
@@ -255,15 +255,27 @@ fn open_files() -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn what_docker_tells_of_a_container_is_read() {
-        let known = container("message-1 cafe anser:1 4711 true healthy 0 2").unwrap();
+        let told = |service: &str, state: Value| {
+            let config = json!({ "Image": "anser:1", "Labels": { "com.docker.compose.service": service } });
+            json!({ "Id": "cafe", "Config": config, "State": state, "RestartCount": 2 })
+        };
+        let health = json!({ "Status": "healthy" });
+        let state = json!({ "Pid": 4711, "Running": true, "ExitCode": 0, "Health": health });
+        let known = container(&told("message-1", state)).unwrap();
         assert!(known.healthy && known.running && known.image == "anser:1" && known.pid == 4711 && known.restarts == 2);
-        let ended = container("init beef anser:1 0 false none 0 0").unwrap();
-        assert!(!ended.healthy && !ended.running && ended.exit_code == 0);
-        assert!(container("message-1").is_err());
+        for health in [json!({}), json!({ "Health": null })] {
+            let mut state = json!({ "Pid": 0, "Running": false, "ExitCode": 0 });
+            state.as_object_mut().unwrap().extend(health.as_object().unwrap().clone());
+            let ended = container(&told("init", state)).unwrap();
+            assert!(!ended.healthy && !ended.running && ended.exit_code == 0);
+        }
+        assert!(container(&json!({ "Id": "cafe" })).is_none());
     }
 
     #[test]
