@@ -17,6 +17,8 @@ const HOUR_MS: i64 = 3_600_000;
 const LOSSES_NOTED: u32 = 20;
 /// Nothing that Redis was told longer ago than this is ever forgotten: more than any fault takes from it, and than a replica is behind.
 const FORGOTTEN_MAX: Duration = Duration::from_secs(10);
+/// The same where a replica steps back to places that are older than a minute, and the older the more Redis was tormented before.
+const STEPPED_BACK_MAX: Duration = Duration::from_secs(600);
 /// How often a node is started before it counts as one that does not start.
 const STARTS_MAX: u32 = 5;
 
@@ -39,6 +41,7 @@ pub(crate) enum FaultKind {
     RedisTwice,
     RedisPaused,
     RedisHung,
+    RedisBranched,
     GatewayKilled,
     HBaseKilled,
     HBasePaused,
@@ -47,7 +50,7 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// All of them: those of nodes first.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::NodeKilled,
         Self::NodePaused,
         Self::NodeCut,
@@ -64,6 +67,7 @@ impl FaultKind {
         Self::RedisTwice,
         Self::RedisPaused,
         Self::RedisHung,
+        Self::RedisBranched,
         Self::GatewayKilled,
         Self::HBaseKilled,
         Self::HBasePaused,
@@ -74,6 +78,12 @@ impl FaultKind {
     /// something may wait for so long that it is refused.
     pub(crate) const fn is_in_order(self) -> bool {
         matches!(self, Self::NodeDrained | Self::AllDrained)
+    }
+
+    /// Whether it is done only where it is named: after it, what was shown in the last minutes may be shown again, so that little is left
+    /// to judge.
+    pub(crate) const fn is_by_name(self) -> bool {
+        matches!(self, Self::RedisBranched)
     }
 
     /// Its name on a command line.
@@ -95,6 +105,7 @@ impl FaultKind {
             Self::RedisTwice => "redis-twice",
             Self::RedisPaused => "redis-pause",
             Self::RedisHung => "redis-hang",
+            Self::RedisBranched => "redis-branch",
             Self::GatewayKilled => "gateway-kill",
             Self::HBaseKilled => "hbase-kill",
             Self::HBasePaused => "hbase-pause",
@@ -124,6 +135,9 @@ impl FaultKind {
             Self::RedisPaused => "SIGSTOP of Redis for 1 to 5 s",
             Self::RedisHung => {
                 "SIGSTOP of Redis for 3 to 10 s, a replica promoted after one of them, the old primary back as one at once"
+            }
+            Self::RedisBranched => {
+                "Redis restarted without its last second, dead again after 5 to 10 s, and its replica promoted, which heard nothing of that"
             }
             Self::GatewayKilled => "kill -9 of the HBase gateway, back after 0 to 5 s",
             Self::HBaseKilled => "kill -9 of HBase, back at once",
@@ -207,11 +221,14 @@ impl World {
             }
             FaultKind::RedisPaused => (self.primaries(), 1_000, 5_000),
             FaultKind::RedisHung if shape.redis == Some(RedisShape::Replica) => (Vec::new(), 3_000, 10_000),
+            FaultKind::RedisBranched if shape.redis == Some(RedisShape::Replica) => (Vec::new(), 5_000, 10_000),
             FaultKind::HBasePaused => ([of(Kind::HBase), of(Kind::Thrift)].concat(), 1_000, 20_000),
             FaultKind::GatewayKilled => (of(Kind::Thrift), 0, 5_000),
             FaultKind::HBaseKilled => (of(Kind::HBase), 0, 0),
             FaultKind::HBaseAway => (Vec::new(), 60_000, 90_000),
-            FaultKind::RedisFailedOver | FaultKind::RedisTwice | FaultKind::RedisHung => return None,
+            FaultKind::RedisFailedOver | FaultKind::RedisTwice | FaultKind::RedisHung | FaultKind::RedisBranched => {
+                return None;
+            }
         };
         if kind == FaultKind::BrokerPaused && shape.kafka != Some(Brokers::Three) {
             return None;
@@ -237,7 +254,8 @@ impl World {
 
     /// Does it, and returns when it is over: whatever was ended is back.
     pub(crate) async fn inflict(self: &Arc<Self>, fault: &Fault) -> anyhow::Result<()> {
-        self.recorder.note_saved(FORGOTTEN_MAX);
+        let steps_back = fault.kind == FaultKind::RedisBranched;
+        self.recorder.note_saved(if steps_back { STEPPED_BACK_MAX } else { FORGOTTEN_MAX });
         let victim = fault.victim.clone().unwrap_or_default();
         if fault.kind == FaultKind::NodeCut {
             self.network.cut(&victim);
@@ -318,6 +336,7 @@ impl World {
             FaultKind::RedisFailedOver => self.fail_over()?,
             FaultKind::RedisTwice => self.promote_beside()?,
             FaultKind::RedisHung => self.promote_for_one_that_hangs(fault.lasts)?,
+            FaultKind::RedisBranched => self.promote_without_a_copy(fault.lasts)?,
         }
         Ok(())
     }
@@ -379,6 +398,22 @@ impl World {
         pass(before / 2);
         self.recorder.note(Event::StoreForgot);
         self.stack.follow(old, new)
+    }
+
+    /// The primary comes back without what the replica has, goes on for a while that the replica hears nothing of, and dies; the replica
+    /// takes its place.
+    fn promote_without_a_copy(&self, lasts: Duration) -> anyhow::Result<()> {
+        let (old, new) = self.pair()?;
+        self.stack.kill_forgetful(old, Duration::from_secs(1))?;
+        self.stack.pause(new)?;
+        self.recorder.note(Event::StoreForgot);
+        self.stack.start(old)?;
+        pass(lasts);
+        self.stack.kill(old)?;
+        self.stack.resume(new)?;
+        self.stack.promote(new)?;
+        self.recorder.note(Event::StoreForgot);
+        self.bring_back(old, new)
     }
 
     /// The old primary is there again for a moment, as one.

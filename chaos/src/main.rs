@@ -78,7 +78,7 @@ struct Arguments {
 impl Arguments {
     fn kinds(&self) -> anyhow::Result<Vec<FaultKind>> {
         let Some(list) = &self.only else {
-            return Ok(FaultKind::ALL.to_vec());
+            return Ok(FaultKind::ALL.into_iter().filter(|kind| !kind.is_by_name()).collect());
         };
         let names = || FaultKind::ALL.map(FaultKind::name).join(", ");
         let find = |name: &str| FaultKind::ALL.into_iter().find(|kind| kind.name() == name);

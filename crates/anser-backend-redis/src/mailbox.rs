@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use self::commits::Commits;
 use self::reads::number;
 use self::seen::Seen;
-use crate::config::RedisConfig;
+use crate::config::{RedisConfig, RedisMode};
 use crate::error::{CallError, damaged};
 use crate::format::{digits, mark, place};
 use crate::keys::Keys;
@@ -129,11 +129,13 @@ impl RedisMailbox {
     pub(crate) async fn begin(&self) -> Result<(), CallError> {
         let newest = self.newest_rebuild().await?;
         self.rebuild.store(newest.0, Ordering::Relaxed);
-        self.look().await
+        self.look().await.map(drop)
     }
 
     /// Looks for signs that Redis lost something.
-    async fn look(&self) -> Result<(), CallError> {
+    ///
+    /// Returns the number of the choice of a primary in which it looked.
+    async fn look(&self) -> Result<u64, CallError> {
         let mut watch = self.watch.lock().await;
         let has_lost = watch.look(&self.writes).await?;
         if self.was_refused.swap(false, Ordering::Relaxed) || has_lost {
@@ -141,7 +143,7 @@ impl RedisMailbox {
             self.rollbacks.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("redis came back, maybe without its newest writes");
         }
-        Ok(())
+        Ok(watch.choice())
     }
 
     fn note_refusal(&self) {
@@ -151,7 +153,7 @@ impl RedisMailbox {
 
     /// Stores the marks that are old enough. Looks first: what they stand for has been there for as long.
     async fn store_commits(&self) -> Result<(), CallError> {
-        self.look().await?;
+        let choice = number(self.look().await?);
         let (ripe, args): (Vec<_>, Vec<String>) = {
             // Both at one time: a mark of before a replay is not to be taken for one of the rebuild that the replay is for.
             let seen = self.seen.lock();
@@ -159,19 +161,33 @@ impl RedisMailbox {
             let of = |(partition, ripe): &(PartitionId, Mark)| {
                 [partition.0.to_string(), mark::write(*ripe), number(seen.replayed(*partition).0)]
             };
-            let args = ripe.iter().flat_map(of).collect();
+            let args = std::iter::once(choice).chain(ripe.iter().flat_map(of)).collect();
             (ripe, args)
         };
         if ripe.is_empty() {
             return Ok(());
         }
         let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
-        self.writes.eval(&self.scripts.commit, &[self.keys.commits()], &args).await?;
+        let stored = self.writes.eval(&self.scripts.commit, &[self.keys.commits()], &args).await?;
+        if parse::<u8>("commit", stored)? == 0 {
+            return Ok(());
+        }
         let mut commits = self.commits.lock();
         for (partition, stored) in ripe {
             commits.note_stored(partition, stored);
         }
         Ok(())
+    }
+
+    /// The newest choice of a primary for which buckets step back; 0 if there was none.
+    async fn newest_step_back(&self) -> Result<u64, CallError> {
+        if self.config.mode != RedisMode::Replicated {
+            return Ok(0);
+        }
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys.choice()).arg("stepped");
+        let stepped: Option<u64> = parse("HGET", self.writes.call("HGET", &command).await?)?;
+        Ok(stepped.unwrap_or(0))
     }
 
     async fn read_commit(&self, partition: PartitionId) -> Result<Mark, StoreError> {
@@ -298,10 +314,11 @@ impl Mailbox for RedisMailbox {
 
     fn begin_replay(&self, partition: PartitionId) -> BoxFuture<'_, Result<ReplayFrom, StoreError>> {
         Box::pin(async move {
+            let stepped = self.newest_step_back().await?;
             let (rebuild, from) = self.find_place(partition).await?;
             let mut seen = self.seen.lock();
             self.commits.lock().begin_replay(partition);
-            seen.begin_replay(partition, rebuild);
+            seen.begin_replay(partition, rebuild, stepped);
             drop(seen);
             Ok(from)
         })

@@ -50,15 +50,15 @@ pub(crate) struct Scripts {
 }
 
 impl Scripts {
-    /// `choice` is where a server notes that it is the primary that was chosen, if one has to be.
-    pub(crate) fn new(choice: Option<&[u8]>) -> Self {
-        let first = first_line(choice);
+    /// `chosen` is for where one of several servers is the primary.
+    pub(crate) fn new(chosen: Option<Chosen<'_>>) -> Self {
+        let first = first_line(chosen);
         let script = |name, text: &str| NamedScript::new(name, format!("{first}{text}"));
         // The few bytes of a lease are written where there is no memory left for anything else: a full server must not make all
         // nodes vanish.
         let small = |name, text: &str| NamedScript::new(name, format!("#!lua flags=allow-oom\n{first}{text}"));
         Self {
-            apply: script("apply", text!("anew", "raise", "apply")),
+            apply: script("apply", text!("anew", "raise", "back", "apply")),
             range: script("range", text!("raise", "range")),
             head: script("head", text!("head")),
             lift: script("lift", text!("lift")),
@@ -78,17 +78,29 @@ impl Scripts {
     }
 }
 
-/// The line that tells a script of the choice. It has the key in itself, byte by byte: whatever the prefix is, it is no code.
-fn first_line(choice: Option<&[u8]>) -> String {
-    let Some(key) = choice else {
-        return "local CHOICE = nil\n".to_owned();
+/// The keys that all scripts know where one of several servers is the primary.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen<'a> {
+    /// Where a server notes that it is the one that was chosen.
+    pub(crate) choice: &'a [u8],
+    /// From where partitions are replayed.
+    pub(crate) places: &'a [u8],
+}
+
+/// The line that tells a script of the choice. It has the keys in itself, byte by byte: whatever the prefix is, it is no code.
+fn first_line(chosen: Option<Chosen<'_>>) -> String {
+    let Some(Chosen { choice, places }) = chosen else {
+        return "local CHOICE, PLACES = nil, nil\n".to_owned();
     };
-    let mut line = "local CHOICE = '".to_owned();
-    for byte in key {
-        // A text takes whatever is written to it.
-        write!(line, "\\{byte:03}").ok();
-    }
-    line + "'\n"
+    let quoted = |key: &[u8]| {
+        let mut text = "'".to_owned();
+        for byte in key {
+            // A text takes whatever is written to it.
+            write!(text, "\\{byte:03}").ok();
+        }
+        text + "'"
+    };
+    format!("local CHOICE, PLACES = {}, {}\n", quoted(choice), quoted(places))
 }
 
 #[cfg(test)]
@@ -97,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_prefix_is_no_code() {
-        assert_eq!(first_line(None), "local CHOICE = nil\n");
-        assert_eq!(first_line(Some(b"a'\n")), "local CHOICE = '\\097\\039\\010'\n");
+        assert_eq!(first_line(None), "local CHOICE, PLACES = nil, nil\n");
+        let chosen = Chosen { choice: b"a'\n", places: b"b" };
+        assert_eq!(first_line(Some(chosen)), "local CHOICE, PLACES = '\\097\\039\\010', '\\098'\n");
     }
 }

@@ -13,7 +13,7 @@ use crate::keys::Keys;
 use crate::link::{Link, Primary};
 use crate::mailbox::RedisMailbox;
 use crate::membership::RedisMembership;
-use crate::script::Scripts;
+use crate::script::{Chosen, Scripts};
 use crate::watch::Watch;
 
 /// A Redis that can be used. Its backends share the settings, and have connections of their own.
@@ -34,8 +34,9 @@ impl RedisStore {
         let primary = Arc::new(Primary::new(&config, &keys));
         let link = Link::new(&config, &primary);
         check::servers(&link, &config).await?;
-        let choice = (config.mode == RedisMode::Replicated).then(|| keys.choice());
-        let scripts = Arc::new(Scripts::new(choice.as_deref()));
+        let chosen = (keys.choice(), keys.commits());
+        let chosen = Chosen { choice: &chosen.0, places: &chosen.1 };
+        let scripts = Arc::new(Scripts::new((config.mode == RedisMode::Replicated).then_some(chosen)));
         Ok(Self { config: Arc::new(config), keys, scripts, primary, link })
     }
 

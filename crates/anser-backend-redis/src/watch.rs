@@ -16,6 +16,7 @@ const BEAT_KEPT_MS: u64 = 24 * 3600 * 1000;
 pub(crate) struct Watch {
     key: Vec<u8>,
     lives: Vec<String>,
+    choice: u64,
     /// The newest number that Redis confirmed; 0 before the first.
     confirmed: u64,
     /// The next number.
@@ -25,12 +26,18 @@ pub(crate) struct Watch {
 impl Watch {
     /// `key` is of this process alone.
     pub(crate) const fn new(key: Vec<u8>) -> Self {
-        Self { key, lives: Vec::new(), confirmed: 0, next: 1 }
+        Self { key, lives: Vec::new(), choice: 0, confirmed: 0, next: 1 }
+    }
+
+    /// The number of the choice of a primary in which we last looked.
+    pub(crate) const fn choice(&self) -> u64 {
+        self.choice
     }
 
     /// Looks. Returns whether Redis may have lost something since it last did.
     pub(crate) async fn look(&mut self, link: &Link) -> Result<bool, CallError> {
         let choice = link.look("look").await?;
+        self.choice = choice;
         let mut info = redis::cmd("INFO");
         info.arg("replication");
         let mut lives = check::lives(link.on_primaries("INFO", &info).await?)?;

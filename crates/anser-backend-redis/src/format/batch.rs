@@ -57,6 +57,8 @@ pub(crate) struct Remembered {
     pub(crate) written: Offset,
     /// The rebuild to which its replay belongs.
     pub(crate) rebuild: Timestamp,
+    /// The newest choice of a primary for which buckets had stepped back when that began.
+    pub(crate) stepped: u64,
 }
 
 /// Packs a batch, with what is remembered of each partition.
@@ -69,13 +71,15 @@ pub(crate) fn pack(batch: &BucketBatch, remembered: impl Fn(PartitionId) -> Reme
 }
 
 impl<'a> Packer<'a> {
-    fn part(&mut self, part: &'a PartitionRows, Remembered { written, rebuild }: Remembered) {
+    fn part(&mut self, part: &'a PartitionRows, Remembered { written, rebuild, stepped }: Remembered) {
         let mut writer = Writer(&mut self.packed.rows);
         writer.u8(part.partition.0);
         for number in [part.claim.0, part.next, written] {
             writer.raw(digits(number.0).as_bytes());
         }
-        writer.u64(rebuild.0.min(EXACT_MAX));
+        for number in [rebuild.0, stepped] {
+            writer.u64(number.min(EXACT_MAX));
+        }
         writer.u32(count(part.rows.len()));
         for (offset, row) in &part.rows {
             let (user, row) = self.row(row);
@@ -196,14 +200,14 @@ mod tests {
             rows: (5..).map(Offset).zip(rows).collect(),
         };
         let batch = BucketBatch { bucket: bob().bucket(), parts: vec![part] };
-        let packed = pack(&batch, |_| Remembered { written: Offset(4), rebuild: Timestamp(258) });
+        let packed = pack(&batch, |_| Remembered { written: Offset(4), rebuild: Timestamp(258), stepped: 3 });
         assert_eq!(packed.users, [&bob()]);
         let strings: [&[u8]; 3] = [b"\x01al", b"\x01\0r", b"\x01\x01\0\0\0\0\0\0\0\x09r"];
         assert_eq!(packed.strings, strings);
-        let head = "\x03000000000000000000010000000000000000000900000000000000000004\0\0\0\0\0\0\x01\x02\0\0\0\x04";
-        assert_eq!(&packed.rows[..73], head.as_bytes());
-        assert_eq!(&packed.rows[73..115], b"E00000000000000000005\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\x02\x01");
-        assert_eq!(packed.rows.len(), 73 + 4 * 42);
+        let head = "\x03000000000000000000010000000000000000000900000000000000000004\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x03\0\0\0\x04";
+        assert_eq!(&packed.rows[..81], head.as_bytes());
+        assert_eq!(&packed.rows[81..123], b"E00000000000000000005\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\x02\x01");
+        assert_eq!(packed.rows.len(), 81 + 4 * 42);
         assert!(packed.rows.ends_with(b"\0\0\0\x01\0\x1f\xff\xff\xff\xff\xff\xff\0\0\0\x01\0\0\0\0\0"));
     }
 }

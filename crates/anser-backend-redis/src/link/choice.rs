@@ -54,6 +54,13 @@ pub(super) struct Noted {
     pub(super) next: String,
     /// The highest floor that any bucket was given in that life.
     pub(super) base: u64,
+    /// The newest choices whose writes it has, or has stepped back behind: [`used`] of each, with spaces between.
+    pub(super) line: String,
+}
+
+/// A choice as all know it that used it.
+pub(super) fn used(life: &str, term: u64) -> String {
+    format!("{life}-{term}")
 }
 
 impl Facts {
@@ -75,6 +82,14 @@ impl Facts {
     fn was_promoted(&self) -> bool {
         !self.before.is_empty()
     }
+
+    /// Whether its data may lie beside those of a choice that was used, and not before or behind them: it has nothing of what was
+    /// written then, and may have what was gone by then, at places that readers have passed since. Of a server that nobody chose, or that
+    /// was chosen by an older program, nothing is known.
+    pub(super) fn is_branch(&self, used: &str) -> bool {
+        let line = &self.noted.line;
+        !used.is_empty() && !line.is_empty() && line.split(' ').all(|choice| choice != used)
+    }
 }
 
 /// What to do.
@@ -95,9 +110,9 @@ pub(super) enum Choice {
     Wait(&'static str),
 }
 
-/// Chooses. `newest` is the newest choice that this process knows of, `mine` the one that it has just noted, `waited` for how long it
-/// has been looking.
-pub(super) fn choose(seen: &[Seen], newest: u64, mine: Option<u64>, waited: Duration) -> Choice {
+/// Chooses. `newest` is the newest choice that this process knows of, `last` the one that it used last, `mine` the one that it has just
+/// noted, `waited` for how long it has been looking.
+pub(super) fn choose(seen: &[Seen], newest: u64, last: &str, mine: Option<u64>, waited: Duration) -> Choice {
     let primaries: Vec<(usize, &Facts)> = seen.iter().enumerate().filter_map(primary).collect();
     let newest = primaries.iter().map(|(_, facts)| facts.noted.term).fold(newest, u64::max);
     // Whoever was promoted takes the place of the primary that it followed, as long as that one is in the same life.
@@ -114,7 +129,8 @@ pub(super) fn choose(seen: &[Seen], newest: u64, mine: Option<u64>, waited: Dura
     let others = || primaries.iter().filter(|(_, other)| other.life != best.life);
     let is_alone = !others().any(|(_, other)| other.stands());
     let is_late = waited >= PATIENCE;
-    if is_alone && best.is_chosen(newest) {
+    let is_branch = best.is_branch(last);
+    if is_alone && best.is_chosen(newest) && !is_branch {
         return Choice::Use(server);
     }
     if is_alone && best.is_next(newest) {
@@ -126,7 +142,7 @@ pub(super) fn choose(seen: &[Seen], newest: u64, mine: Option<u64>, waited: Dura
     }
     let is_complete = !seen.contains(&Seen::Nothing);
     let is_newest = best.is_chosen(newest) || best.is_next(newest);
-    if is_complete || is_newest || best.was_promoted() || is_late {
+    if is_complete || is_newest || best.was_promoted() && !is_branch || is_late {
         return Choice::Take { server, from: others().map(|(at, _)| *at).collect() };
     }
     Choice::Wait(ALONE)
@@ -159,7 +175,7 @@ mod tests {
     }
 
     fn soon(seen: &[Seen]) -> Choice {
-        choose(seen, 0, None, Duration::ZERO)
+        choose(seen, 0, "", None, Duration::ZERO)
     }
 
     #[test]
@@ -187,8 +203,8 @@ mod tests {
         let (old, new) = (primary("a", "", Some(3)), primary("b", "x", Some(4)));
         assert_eq!(soon(&[old.clone(), new]), take(1, &[0]));
         // Whoever knows of the newer one does not use it as it is.
-        assert_eq!(choose(&[old.clone(), Seen::Nothing], 4, None, Duration::ZERO), Choice::Wait(ALONE));
-        assert_eq!(choose(&[old, Seen::Nothing], 4, None, PATIENCE), take(0, &[]));
+        assert_eq!(choose(&[old.clone(), Seen::Nothing], 4, "", None, Duration::ZERO), Choice::Wait(ALONE));
+        assert_eq!(choose(&[old, Seen::Nothing], 4, "", None, PATIENCE), take(0, &[]));
     }
 
     #[test]
@@ -196,24 +212,46 @@ mod tests {
         let again = restarted("b", "a", 7);
         assert_eq!(soon(&[again.clone(), Seen::Replica]), take(0, &[]));
         assert_eq!(soon(&[again.clone(), Seen::Nothing]), Choice::Wait(ALONE));
-        assert_eq!(choose(&[again, Seen::Nothing], 7, None, PATIENCE), take(0, &[]));
-        assert_eq!(choose(&[Seen::Replica, Seen::Nothing], 0, None, PATIENCE), Choice::Wait(NONE));
+        assert_eq!(choose(&[again, Seen::Nothing], 7, "", None, PATIENCE), take(0, &[]));
+        assert_eq!(choose(&[Seen::Replica, Seen::Nothing], 0, "", None, PATIENCE), Choice::Wait(NONE));
     }
 
     #[test]
     fn a_choice_counts_once_whoever_made_it_has_looked_again() {
         let noted = Noted { term: 5, next: "a".into(), ..Noted::default() };
         let next = Seen::Primary(Facts { life: "a".into(), noted, ..Facts::default() });
-        let again = |seen: &[Seen], mine| choose(seen, 0, mine, Duration::ZERO);
+        let again = |seen: &[Seen], mine| choose(seen, 0, "", mine, Duration::ZERO);
         assert_eq!(again(&[next.clone(), restarted("b", "x", 5)], Some(5)), Choice::Confirm(0));
         assert_eq!(again(&[next.clone(), Seen::Replica], None), Choice::Wait(UNDER_WAY));
         assert_eq!(again(&[next.clone(), Seen::Replica], Some(4)), Choice::Wait(UNDER_WAY));
-        assert_eq!(choose(&[next.clone(), Seen::Replica], 0, None, PATIENCE), take(0, &[]), "its maker is gone");
+        assert_eq!(choose(&[next.clone(), Seen::Replica], 0, "", None, PATIENCE), take(0, &[]), "its maker is gone");
         assert_eq!(again(&[next.clone(), primary("b", "", Some(5))], Some(5)), take(1, &[0]));
         assert_eq!(again(&[next.clone(), primary("b", "a", None)], Some(5)), take(1, &[0]));
         let other = Noted { term: 5, next: "b".into(), ..Noted::default() };
         let other = Seen::Primary(Facts { life: "b".into(), noted: other, ..Facts::default() });
         assert_eq!(again(&[next, other], Some(5)), take(1, &[0]), "another one was noted at once");
+    }
+
+    #[test]
+    fn whoever_used_another_line_waits_for_it_and_has_a_branch_chosen_anew() {
+        let with = |seen: Seen, line: &str| match seen {
+            Seen::Primary(facts) => {
+                Seen::Primary(Facts { noted: Noted { line: line.to_owned(), ..facts.noted }, ..facts })
+            }
+            other => other,
+        };
+        let promoted = with(primary("b", "a", None), "x-1 a-2");
+        let look = |seen: &[Seen], last: &str, waited| choose(seen, 0, last, None, waited);
+        assert_eq!(look(&[Seen::Nothing, promoted.clone()], "a-2", Duration::ZERO), take(1, &[]), "no branch");
+        assert_eq!(look(&[Seen::Nothing, promoted.clone()], "c-3", Duration::ZERO), Choice::Wait(ALONE));
+        assert_eq!(look(&[Seen::Nothing, promoted.clone()], "c-3", PATIENCE), take(1, &[]));
+        assert_eq!(look(&[Seen::Replica, promoted], "c-3", Duration::ZERO), take(1, &[]), "the other one follows");
+        // Somebody chose it who knew nothing of the other line.
+        let chosen = with(primary("b", "a", Some(4)), "x-1 a-2 b-4");
+        assert_eq!(look(std::slice::from_ref(&chosen), "b-4", Duration::ZERO), Choice::Use(0));
+        assert_eq!(look(std::slice::from_ref(&chosen), "c-3", Duration::ZERO), take(0, &[]));
+        assert_eq!(look(&[with(chosen, "x-1 a-2 b-4 c-3 b-5")], "c-3", Duration::ZERO), Choice::Use(0));
+        assert_eq!(look(&[primary("b", "a", Some(4))], "c-3", Duration::ZERO), Choice::Use(0), "nothing is known");
     }
 
     #[test]

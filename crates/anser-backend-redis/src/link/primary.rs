@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value};
 use tokio::time::Instant;
 
-use super::choice::{Choice, Facts, Noted, Seen, choose};
+use super::choice::{Choice, Facts, Noted, Seen, choose, used};
 use super::{eval_command, servers};
 use crate::check::field;
 use crate::config::{RedisConfig, RedisMode};
@@ -68,6 +68,8 @@ impl std::fmt::Debug for Server {
 struct Known {
     term: u64,
     base: u64,
+    /// The choice that was used last; empty before the first.
+    last: String,
     /// Since when none could be found.
     since: Option<Instant>,
     /// When the last look began that found one.
@@ -126,11 +128,10 @@ impl Primary {
             let began = Instant::now();
             let mut seen = self.look(key).await;
             self.tell_refused(key, &mut seen).await;
-            let (newest, waited) = self.note(&seen);
-            match choose(&seen, newest, mine.take(), waited) {
+            let (newest, last, waited) = self.note(&seen);
+            match choose(&seen, newest, &last, mine.take(), waited) {
                 Choice::Use(server) => {
-                    let mut known = self.known.lock();
-                    (known.since, known.looked) = (None, Some(began));
+                    self.note_used(seen.get(server), began);
                     self.last.store(server, Ordering::Relaxed);
                     return Ok(server);
                 }
@@ -158,8 +159,9 @@ impl Primary {
         }
     }
 
-    /// Takes note of what is newer than what is known. Returns the newest choice, and for how long none has been found.
-    fn note(&self, seen: &[Seen]) -> (u64, Duration) {
+    /// Takes note of what is newer than what is known. Returns the newest choice, the one that was used last, and for how long none has
+    /// been found.
+    fn note(&self, seen: &[Seen]) -> (u64, String, Duration) {
         let mut known = self.known.lock();
         for seen in seen {
             if let Seen::Primary(facts) = seen {
@@ -168,7 +170,19 @@ impl Primary {
             }
         }
         let now = Instant::now();
-        (known.term, now.duration_since(*known.since.get_or_insert(now)))
+        let waited = now.duration_since(*known.since.get_or_insert(now));
+        (known.term, known.last.clone(), waited)
+    }
+
+    /// A server is used, as it was seen in a look that began then.
+    fn note_used(&self, seen: Option<&Seen>, began: Instant) {
+        let mut known = self.known.lock();
+        (known.since, known.looked) = (None, Some(began));
+        if let Some(Seen::Primary(facts)) = seen {
+            let last = used(&facts.life, facts.noted.term);
+            // An older program chooses, and does not say what a server has of it.
+            known.last = if facts.is_branch(&last) { String::new() } else { last };
+        }
     }
 
     /// Nothing goes into a mailbox on a primary that takes no writes, so it stands in nobody's way. It is told again each time, in case
@@ -227,10 +241,10 @@ impl Primary {
         if field(&info, "role") != Some("master") {
             return Ok(Seen::Replica);
         }
-        type Note = (Option<u64>, Option<String>, Option<String>, Option<u64>, Option<u64>);
-        let (term, life, next, base, top): Note = redis::cmd("HMGET")
+        type Note = (Option<u64>, Option<String>, Option<String>, Option<u64>, Option<u64>, Option<String>);
+        let (term, life, next, base, top, line): Note = redis::cmd("HMGET")
             .arg(key)
-            .arg(&["term", "life", "next", "base", "top"])
+            .arg(&["term", "life", "next", "base", "top", "line"])
             .query_async(&mut connection)
             .await
             .map_err(of_redis)?;
@@ -244,6 +258,7 @@ impl Primary {
                 life: life.unwrap_or_default(),
                 next: next.unwrap_or_default(),
                 base: base.max(top).unwrap_or(0),
+                line: line.unwrap_or_default(),
             },
         }))
     }
@@ -295,9 +310,10 @@ impl Primary {
         from: &[usize],
     ) -> Result<Option<u64>, CallError> {
         let keys = [key.to_vec()];
-        let (number, mut base) = {
+        let (number, mut base, behind) = {
             let known = self.known.lock();
-            (known.term + 1, known.base)
+            let behind = if facts.is_branch(&known.last) { known.last.clone() } else { String::new() };
+            (known.term + 1, known.base, behind)
         };
         let term = number.to_string();
         for from in from {
@@ -314,7 +330,10 @@ impl Primary {
         }
         let Some(next) = self.servers.get(server) else { return Ok(None) };
         let above = base.saturating_add(self.lead_ms).min(EXACT_MAX).to_string();
-        let args = [facts.life.as_bytes(), term.as_bytes(), above.as_bytes()];
+        if !behind.is_empty() {
+            tracing::warn!(redis = %next.address, term, behind, "this primary has nothing of the last one that was used; it steps back");
+        }
+        let args = [facts.life.as_bytes(), term.as_bytes(), above.as_bytes(), behind.as_bytes()];
         Ok((self.run(next, &self.choose, &keys, &args).await? == 1).then_some(number))
     }
 

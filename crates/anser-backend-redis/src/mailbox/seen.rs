@@ -12,8 +12,8 @@ use crate::format::batch::Remembered;
 pub(super) struct Seen {
     buckets: Vec<Bucket>,
     written: HashMap<(BucketId, PartitionId), Offset>,
-    /// The rebuilds for which the replays of partitions were begun.
-    replayed: BTreeMap<PartitionId, Timestamp>,
+    /// The rebuilds for which the replays of partitions were begun, and the choices of a primary for which buckets had stepped back then.
+    replayed: BTreeMap<PartitionId, (Timestamp, u64)>,
     /// The newest rebuild that anything has told of.
     rebuild: Timestamp,
 }
@@ -68,23 +68,24 @@ impl Seen {
         *written = next.max(*written);
     }
 
-    /// Up to where a partition was written in a bucket since its replay began, and to which rebuild that belongs.
+    /// Up to where a partition was written in a bucket since its replay began, and what that belongs to.
     pub(super) fn remembered(&self, bucket: BucketId, partition: PartitionId) -> Remembered {
         let written = self.written.get(&(bucket, partition)).copied().unwrap_or_default();
-        Remembered { written, rebuild: self.replayed(partition) }
+        let (rebuild, stepped) = self.replayed.get(&partition).copied().unwrap_or_default();
+        Remembered { written, rebuild, stepped }
     }
 
     /// To which rebuild the replay of a partition belongs; zero before the first.
     pub(super) fn replayed(&self, partition: PartitionId) -> Timestamp {
-        self.replayed.get(&partition).copied().unwrap_or_default()
+        self.replayed.get(&partition).copied().unwrap_or_default().0
     }
 
     /// A partition is about to be replayed: nothing of it is expected to be there.
-    pub(super) fn begin_replay(&mut self, partition: PartitionId, rebuild: Timestamp) {
+    pub(super) fn begin_replay(&mut self, partition: PartitionId, rebuild: Timestamp, stepped: u64) {
         self.written.retain(|(_, written), _| *written != partition);
         // The answer to an earlier call may come later.
         let replayed = self.replayed.entry(partition).or_default();
-        *replayed = rebuild.max(*replayed);
+        *replayed = (rebuild.max(replayed.0), stepped.max(replayed.1));
     }
 
     /// A rebuild was asked for.
@@ -111,9 +112,10 @@ mod tests {
         seen.write(bucket, other, Offset(5));
         let written = |seen: &Seen, bucket, partition| seen.remembered(bucket, partition).written;
         assert_eq!((written(&seen, bucket, one), written(&seen, BucketId(0), one)), (Offset(9), Offset(0)));
-        seen.begin_replay(one, Timestamp(7));
+        seen.begin_replay(one, Timestamp(7), 2);
         assert_eq!((written(&seen, bucket, one), written(&seen, bucket, other)), (Offset(0), Offset(5)));
-        seen.begin_replay(one, Timestamp(3));
+        seen.begin_replay(one, Timestamp(3), 1);
+        assert_eq!(seen.remembered(bucket, one).stepped, 2);
         assert_eq!((seen.replayed(one), seen.replayed(other)), (Timestamp(7), Timestamp::ZERO));
     }
 

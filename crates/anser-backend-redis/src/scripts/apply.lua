@@ -23,7 +23,6 @@ local UID_BYTES, RECALLED_MAX = 10, 1000
 local TRIM_MAX = 1000
 -- The conversations of a list. Older ones leave it, until something is said in them again.
 local LIST_MAX = 10000
-local NO_MARK = string.rep('0', 40)
 
 local function read_row(packed, at)
   local row = {}
@@ -39,8 +38,8 @@ local function read_parts(packed)
   local parts, at = {}, 1
   while at <= #packed do
     local part, count = { rows = {} }, 0
-    part.partition, part.claim, part.next, part.written, part.rebuild, count, at =
-      struct.unpack('>Bc20c20c20I8I4', packed, at)
+    part.partition, part.claim, part.next, part.written, part.rebuild, part.stepped, count, at =
+      struct.unpack('>Bc20c20c20I8I8I4', packed, at)
     for number = 1, count do
       part.rows[number], at = read_row(packed, at)
     end
@@ -50,14 +49,17 @@ local function read_parts(packed)
 end
 
 local function read_bucket(parts)
-  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest', 'newest_at', 'ahead' }, {}
+  local fields, marks = { 'life', 'floor', 'expired', 'rebuilt', 'newest', 'newest_at', 'ahead', 'stepped', AGAINS }, {}
   for _, part in ipairs(parts) do
     fields[#fields + 1] = part.partition
   end
   local values = redis.call('HMGET', bucket_key, unpack(fields))
   for number, part in ipairs(parts) do
-    local mark = values[number + 7] or NO_MARK
+    local mark = values[number + 9] or NO_MARK
     marks[part.partition] = { claim = string.sub(mark, 1, 20), next = string.sub(mark, 21) }
+    if values[9] and values[9] ~= '0' then
+      marks[part.partition].again = redis.call('HGET', bucket_key, AGAIN .. part.partition)
+    end
   end
   return {
     life = values[1],
@@ -70,6 +72,9 @@ local function read_bucket(parts)
     newest_at = tonumber(values[6]),
     -- In which life it was last raised above what lay ahead of the time.
     ahead = values[7],
+    -- The last choice for which it stepped back.
+    stepped = tonumber(values[8]) or 0,
+    agains = tonumber(values[9]) or 0,
     marks = marks,
   }
 end
@@ -90,9 +95,17 @@ local function write_list_row(row)
   return struct.pack('>BI8I8I2', ROW_VERSION, row.count, row.read_until, #row.times / TIME_BYTES) .. row.times .. row.last
 end
 
--- One more unread message; what is read already does not count.
-local function add_unread(row, time)
-  if time <= row.read_until then
+local function unread_at(row, time)
+  for at = #row.times - TIME_BYTES + 1, 1, -TIME_BYTES do
+    if struct.unpack('>I6', row.times, at) == time then
+      return at
+    end
+  end
+end
+
+-- One more unread message; what is read already does not count, nor does what is counted, which may be asked again.
+local function add_unread(row, time, is_again)
+  if time <= row.read_until or is_again and unread_at(row, time) then
     return
   end
   row.count = row.count + 1
@@ -120,18 +133,16 @@ end
 
 -- A message was taken back: it counts no more.
 local function recall_unread(row, time)
-  for at = #row.times - TIME_BYTES + 1, 1, -TIME_BYTES do
-    if struct.unpack('>I6', row.times, at) == time then
-      row.times = string.sub(row.times, 1, at - 1) .. string.sub(row.times, at + TIME_BYTES)
-      row.count = row.count - 1
-      return
-    end
+  local at = unread_at(row, time)
+  if at then
+    row.times = string.sub(row.times, 1, at - 1) .. string.sub(row.times, at + TIME_BYTES)
+    row.count = row.count - 1
   end
 end
 
 local parts = read_parts(ARGV[STRINGS_BEFORE])
 local bucket = read_bucket(parts)
-local life = server_life()
+local life, stepped = server_life()
 local now = server_time()
 
 for _, part in ipairs(parts) do
@@ -160,6 +171,16 @@ if is_late then
   return redis.error_reply('REBUILT the mailbox is being rebuilt, and the caller has not begun to replay for it')
 end
 
+-- Readers may have passed what the bucket has: it is written again, from where whoever writes it has to begin since.
+if bucket.stepped < stepped then
+  step_back(bucket_key, stepped)
+  bucket = read_bucket(parts)
+end
+local is_early = false
+for _, part in ipairs(parts) do
+  is_early = is_early or part.stepped < bucket.stepped
+end
+
 -- Every bucket is begun with a life, and whatever applies to it notes the present one: one without any came back without anything.
 local is_lost = not (bucket.life or is_anew)
 
@@ -174,7 +195,7 @@ end
 if is_lost then
   return redis.error_reply('LOST the store came back without anything of the bucket')
 end
-if is_behind then
+if is_behind or is_early then
   return redis.error_reply('ROLLED the store came back without its newest writes')
 end
 
@@ -184,7 +205,7 @@ local function open_user(number)
   local user = users[number]
   if not user then
     local at = 3 * number - 1
-    user = { state = KEYS[at], timeline = KEYS[at + 1], list = KEYS[at + 2], changes = 0, added = {}, rows = {} }
+    user = { state = KEYS[at], timeline = KEYS[at + 1], list = KEYS[at + 2], changes = 0, added = {}, moved = {}, rows = {} }
     local values = redis.call('HMGET', user.state, 'last', 'online', 'tidied', 'changes', 'rebuilt')
     user.last = math.max(tonumber(values[1]) or 0, bucket.floor)
     user.online = values[2] or ''
@@ -226,12 +247,15 @@ end
 -- What each kind of row does. Returns the answer for it.
 local kinds = {}
 
--- An entry for the timeline; with a conversation, for the list.
-function kinds.E(user, row)
+-- An entry for the timeline; with a conversation, for the list. It may be there already, from before the bucket stepped back.
+function kinds.E(user, row, is_again)
   local previous = user.last
   local position = math.max(row.time, previous + 1)
   user.last = position
   bucket.newest = math.max(bucket.newest, position)
+  if is_again and not user.is_old then
+    user.moved[#user.moved + 1] = find_again(user.timeline, row.time, row.body)
+  end
   user.added[#user.added + 1] = position
   user.added[#user.added + 1] = struct.pack('>I8', position) .. row.body
   if row.conversation then
@@ -239,7 +263,7 @@ function kinds.E(user, row)
     listed.last = struct.pack('>I8', row.time) .. row.body
     listed.shown_at = row.time
     if row.counts == 1 then
-      add_unread(listed, row.time)
+      add_unread(listed, row.time, is_again)
     end
   end
   return struct.pack('>I8I8', previous, position) .. user.online
@@ -320,6 +344,9 @@ local function write_user(user)
     fields[#fields + 1] = 'recalled'
     fields[#fields + 1] = user.recalled
   end
+  for _, entry in ipairs(user.moved) do
+    redis.call('ZREM', user.timeline, entry)
+  end
   if #user.added > 0 then
     fields[#fields + 1] = 'last'
     fields[#fields + 1] = digits(user.last)
@@ -356,7 +383,7 @@ for _, part in ipairs(parts) do
   for _, row in ipairs(part.rows) do
     local answer = ''
     if row.offset >= from then
-      answer = kinds[row.kind](open_user(row.user), row)
+      answer = kinds[row.kind](open_user(row.user), row, mark.again and row.offset < mark.again)
     end
     answers[#answers + 1] = answer
   end
@@ -370,6 +397,9 @@ local marks = { 'newest', digits(bucket.newest), 'newest_at', digits(now) }
 for partition, mark in pairs(bucket.marks) do
   marks[#marks + 1] = partition
   marks[#marks + 1] = mark.claim .. mark.next
+  if mark.again and mark.again <= mark.next then
+    bucket.agains = end_again(bucket_key, partition, bucket.agains)
+  end
 end
 redis.call('HSET', bucket_key, unpack(marks))
 return answers

@@ -4,11 +4,12 @@
 -- larger. They come as 20 digits and are only ever compared, as texts. No other texts are compared for order, since that
 -- depends on the locale of the server.
 
--- `CHOICE` stands before this: where a server notes that it is the primary that was chosen; nil if there is only one that can be.
+-- `CHOICE` stands before this: where a server notes that it is the primary that was chosen; nil if there is only one that can be. And
+-- `PLACES`: from where partitions are replayed.
 
 -- The life of this server as a primary. It is another one after each restart and each fail-over, which is when writes may be
 -- lost, and each time it is chosen. A replica has no such life, nor has a primary that was not chosen in its life: nothing is
--- read from it, and nothing decided by it.
+-- read from it, and nothing decided by it. Beside it the number of the newest choice for which buckets step back.
 local function server_life()
   local info = redis.call('INFO', 'replication')
   if not string.find(info, 'role:master', 1, true) then
@@ -16,13 +17,13 @@ local function server_life()
   end
   local life = string.match(info, 'master_replid:(%x+)')
   if not CHOICE then
-    return life
+    return life, 0
   end
-  local chosen = redis.call('HMGET', CHOICE, 'life', 'term')
+  local chosen = redis.call('HMGET', CHOICE, 'life', 'term', 'stepped')
   if chosen[1] ~= life then
     error({ err = 'UNCHOSEN this server is not the primary that is used' })
   end
-  return life .. '-' .. chosen[2]
+  return life .. '-' .. chosen[2], tonumber(chosen[3] or 0)
 end
 
 -- The clock of this server, in milliseconds.
@@ -49,6 +50,9 @@ local function raised(floor)
   end
   return math.max(floor, base)
 end
+
+-- The mark of a partition of which nothing was written: no claim, no offset.
+local NO_MARK = string.rep('0', 40)
 
 -- Whether what there is of a user was made before the rebuild for which its bucket was begun anew: then it is not there.
 local function is_older(rebuilt, of_bucket)

@@ -4,6 +4,7 @@
 //! Without them the tests do nothing, and say so; with `ANSER_TEST_BACKENDS=required` they fail instead.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod branch;
 mod cluster;
 mod damage;
 mod faults;

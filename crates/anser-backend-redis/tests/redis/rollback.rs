@@ -12,7 +12,7 @@ use crate::server::{Server, can_start};
 use crate::{P0, P1, apply, config, entries, mailbox, positions, until_answered};
 
 /// The size of the append-only file that is being written.
-fn log_file(server: &Server) -> (std::path::PathBuf, u64) {
+pub(crate) fn log_file(server: &Server) -> (std::path::PathBuf, u64) {
     let folder = server.folder().join("appendonlydir");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let path = files.max_by_key(|path| path.extension().is_some_and(|ext| ext == "aof")).unwrap();
@@ -21,7 +21,7 @@ fn log_file(server: &Server) -> (std::path::PathBuf, u64) {
 }
 
 /// Kills the server and restarts it with no more of its file than this.
-fn restart_with(server: &mut Server, (path, length): &(std::path::PathBuf, u64)) {
+pub(crate) fn restart_with(server: &mut Server, (path, length): &(std::path::PathBuf, u64)) {
     server.kill();
     OpenOptions::new().write(true).open(path).unwrap().set_len(*length).unwrap();
     server.restart();

@@ -1,0 +1,119 @@
+//! A replica is promoted that has what its primary lost, and nothing of what readers were shown since.
+
+use std::sync::Arc;
+
+use anser_backend::{ListQuery, Mailbox, RangeQuery, StoreError};
+use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMode};
+use anser_types::{Position, Timestamp};
+
+use crate::rollback::{follow, in_step, log_file, restart_with};
+use crate::server::{Server, can_start};
+use crate::{P0, P1, config, entries, mailbox, positions, until_answered, user};
+
+/// What bob was sent before the primary lost its newest writes, and after: in P0, at offsets from 1 on.
+const KEPT: [u64; 1] = [100];
+const LOST: [u64; 2] = [200, 201];
+
+/// A primary that came back without [`LOST`], showed bob something else, and died; and its replica, which was promoted before it got a copy.
+struct Branch {
+    config: RedisConfig,
+    /// Who wrote P0.
+    owner: Arc<RedisMailbox>,
+    /// Who knows how it went on.
+    other: Arc<RedisMailbox>,
+    /// What bob has read.
+    cursor: u64,
+    servers: [Server; 2],
+}
+
+async fn branch() -> Branch {
+    let (mut old, new) = (Server::start(), Server::start());
+    follow(&new, &old).await;
+    let addresses = vec![old.address(), new.address()];
+    let config = RedisConfig { mode: RedisMode::Replicated, rollback_lead_ms: 1_000, ..config(addresses) };
+    let (owner, other) = (mailbox(&config).await, mailbox(&config).await);
+    owner.apply(entries("bob", P0, 5, 1, &KEPT)).await.unwrap();
+    let kept = log_file(&old);
+    owner.apply(entries("bob", P0, 5, 2, &LOST)).await.unwrap();
+    in_step(&new, &old).await;
+    new.signal("-STOP");
+    restart_with(&mut old, &kept);
+    let placed = until_answered(|| other.apply(entries("bob", P1, 5, 1, &[150]))).await.unwrap();
+    let cursor = placed[0][0].as_ref().unwrap().position.0;
+    assert_eq!(positions(&*other, "bob").await[1..], [cursor], "the two are gone");
+    old.kill();
+    new.signal("-CONT");
+    new.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    Branch { config, owner, other, cursor, servers: [old, new] }
+}
+
+/// Applies in the order of the log from where the mailbox says, until that is done.
+async fn replay(mailbox: &RedisMailbox, times: &[u64]) {
+    loop {
+        until_answered(|| mailbox.begin_replay(P0)).await.unwrap();
+        match until_answered(|| mailbox.apply(entries("bob", P0, 5, 1, times))).await {
+            Err(StoreError::RolledBack) => {}
+            applied => return drop(applied.unwrap()),
+        }
+    }
+}
+
+async fn read(mailbox: &RedisMailbox, after: u64) -> Vec<String> {
+    let query =
+        RangeQuery { user: user("bob"), after: Position(after), entries_max: usize::MAX, bytes_max: usize::MAX };
+    let page = until_answered(|| mailbox.range(query.clone())).await.unwrap();
+    page.entries.iter().map(|entry| String::from_utf8(entry.record.to_vec()).unwrap()).collect()
+}
+
+/// Nothing-lost: the reader has passed the places at which the replica has the two.
+#[tokio::test]
+async fn what_a_primary_lost_and_its_replica_has_is_shown_to_who_has_read_further() {
+    if !can_start() {
+        return;
+    }
+    let Branch { owner, other, cursor, servers: _servers, .. } = branch().await;
+    assert!(until_answered(|| other.rollbacks()).await.unwrap() > 0);
+    replay(&owner, &[100, 200, 201, 300]).await;
+    let shown = read(&other, cursor).await;
+    assert_eq!(shown, ["record of 100", "record of 200", "record of 201", "record of 300"]);
+    // Each is there once, and counts once.
+    assert_eq!(positions(&*owner, "bob").await.len(), 4);
+    let query = ListQuery { user: user("bob"), kind: None, before: Timestamp::ZERO, count: 10 };
+    let rows = until_answered(|| other.list(query.clone())).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.unread).collect::<Vec<_>>(), [4]);
+    // From now on it is as before.
+    owner.apply(entries("bob", P0, 5, 5, &[cursor + 90_000])).await.unwrap();
+    assert_eq!(read(&other, cursor + 80_000).await.len(), 1);
+}
+
+/// No-gap: whoever began to write behind the two does not write over them.
+#[tokio::test]
+async fn nobody_writes_over_what_is_to_be_placed_again() {
+    if !can_start() {
+        return;
+    }
+    let Branch { config, other, cursor, servers: _servers, .. } = branch().await;
+    until_answered(|| other.rollbacks()).await.unwrap();
+    // It has written nothing, so that nothing of it is missing.
+    let third = mailbox(&config).await;
+    let early = until_answered(|| third.apply(entries("bob", P0, 5, 4, &[300]))).await;
+    assert!(matches!(early, Err(StoreError::RolledBack)), "{early:?}");
+    replay(&third, &[100, 200, 201, 300]).await;
+    assert_eq!(read(&other, cursor).await.len(), 4);
+}
+
+/// Whoever comes new knows nothing of what was shown, and chooses the replica as it is. Those who know have it chosen again.
+#[tokio::test]
+async fn who_knows_more_than_those_who_chose_has_it_chosen_again() {
+    if !can_start() {
+        return;
+    }
+    let Branch { config, owner, other, cursor, servers: _servers } = branch().await;
+    let third = mailbox(&config).await;
+    until_answered(|| third.apply(entries("bob", P1, 6, 9, &[160]))).await.unwrap();
+    let before = until_answered(|| third.rollbacks()).await.unwrap();
+    until_answered(|| other.rollbacks()).await.unwrap();
+    assert!(until_answered(|| third.rollbacks()).await.unwrap() > before, "it notices");
+    replay(&owner, &[100, 200, 201]).await;
+    assert_eq!(read(&other, cursor).await.iter().filter(|record| *record != "record of 160").count(), 3);
+}
