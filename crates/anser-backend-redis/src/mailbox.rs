@@ -33,7 +33,7 @@ use self::reads::number;
 use self::seen::Seen;
 use crate::config::{RedisConfig, RedisMode};
 use crate::error::{CallError, damaged};
-use crate::format::{digits, mark, place};
+use crate::format::{self, digits, mark, place};
 use crate::keys::Keys;
 use crate::link::Link;
 use crate::script::{NamedScript, Scripts};
@@ -202,18 +202,20 @@ impl RedisMailbox {
             let mut command = redis::cmd("HMGET");
             command.arg(self.keys.bucket(bucket));
             for partition in partitions {
-                command.arg(partition.0);
+                command.arg(partition.0).arg(format!("again:{}", partition.0));
             }
-            let marks: Vec<Option<Vec<u8>>> = parse("HMGET", self.reads.call("HMGET", &command).await?)?;
+            let marks: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> =
+                parse("HMGET", self.reads.call("HMGET", &command).await?)?;
             Ok::<_, StoreError>(marks)
         };
         let mut written = vec![Offset::START; partitions.len()];
         let mut buckets = futures_util::stream::iter(all_buckets()).map(read).buffer_unordered(BUCKETS_AT_ONCE);
         while let Some(marks) = buckets.next().await {
-            for (newest, stored) in written.iter_mut().zip(marks?) {
+            for (newest, (stored, before)) in written.iter_mut().zip(marks?) {
                 // A bucket with a mark that cannot be read waits alone.
                 let next = stored.and_then(|stored| Some(mark::read(&stored).ok()?.next));
-                *newest = next.map_or(*newest, |next| next.max(*newest));
+                let before = before.and_then(|before| Some(Offset(format::number(&before).ok()?)));
+                *newest = next.max(before).map_or(*newest, |next| next.max(*newest));
             }
         }
         Ok(written)

@@ -87,8 +87,12 @@ impl Facts {
     /// written then, and may have what was gone by then, at places that readers have passed since. Of a server that nobody chose, or that
     /// was chosen by an older program, nothing is known.
     pub(super) fn is_branch(&self, used: &str) -> bool {
-        let line = &self.noted.line;
-        !used.is_empty() && !line.is_empty() && line.split(' ').all(|choice| choice != used)
+        !used.is_empty() && !self.noted.line.is_empty() && !self.has(used)
+    }
+
+    /// Whether it says that it has the writes of a choice.
+    pub(super) fn has(&self, used: &str) -> bool {
+        self.noted.line.split(' ').any(|choice| choice == used)
     }
 }
 

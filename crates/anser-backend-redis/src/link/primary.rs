@@ -181,7 +181,7 @@ impl Primary {
         if let Some(Seen::Primary(facts)) = seen {
             let last = used(&facts.life, facts.noted.term);
             // An older program chooses, and does not say what a server has of it.
-            known.last = if facts.is_branch(&last) { String::new() } else { last };
+            known.last = if facts.has(&last) { last } else { String::new() };
         }
     }
 
@@ -310,10 +310,9 @@ impl Primary {
         from: &[usize],
     ) -> Result<Option<u64>, CallError> {
         let keys = [key.to_vec()];
-        let (number, mut base, behind) = {
+        let (number, mut base, last) = {
             let known = self.known.lock();
-            let behind = if facts.is_branch(&known.last) { known.last.clone() } else { String::new() };
-            (known.term + 1, known.base, behind)
+            (known.term + 1, known.base, known.last.clone())
         };
         let term = number.to_string();
         for from in from {
@@ -330,10 +329,10 @@ impl Primary {
         }
         let Some(next) = self.servers.get(server) else { return Ok(None) };
         let above = base.saturating_add(self.lead_ms).min(EXACT_MAX).to_string();
-        if !behind.is_empty() {
-            tracing::warn!(redis = %next.address, term, behind, "this primary has nothing of the last one that was used; it steps back");
+        if facts.is_branch(&last) {
+            tracing::warn!(redis = %next.address, term, last, "this primary has nothing of the last one that was used; it steps back");
         }
-        let args = [facts.life.as_bytes(), term.as_bytes(), above.as_bytes(), behind.as_bytes()];
+        let args = [facts.life.as_bytes(), term.as_bytes(), above.as_bytes(), last.as_bytes()];
         Ok((self.run(next, &self.choose, &keys, &args).await? == 1).then_some(number))
     }
 

@@ -11,7 +11,9 @@ local function begin_anew(bucket_key, rebuild, floor)
   local fields = { 'rebuilt', digits(rebuild) }
   for at = 1, #known, 2 do
     local field, value = known[at], known[at + 1]
-    if field == 'floor' then
+    if string.sub(field, 1, #AGAINS) == AGAINS then
+      redis.call('HDEL', bucket_key, field)
+    elseif field == 'floor' then
       floor = math.max(floor, tonumber(value))
     elseif tonumber(field) then
       -- The fields that are numbers are the marks of partitions.

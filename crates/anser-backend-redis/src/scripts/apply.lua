@@ -95,17 +95,9 @@ local function write_list_row(row)
   return struct.pack('>BI8I8I2', ROW_VERSION, row.count, row.read_until, #row.times / TIME_BYTES) .. row.times .. row.last
 end
 
-local function unread_at(row, time)
-  for at = #row.times - TIME_BYTES + 1, 1, -TIME_BYTES do
-    if struct.unpack('>I6', row.times, at) == time then
-      return at
-    end
-  end
-end
-
--- One more unread message; what is read already does not count, nor does what is counted, which may be asked again.
-local function add_unread(row, time, is_again)
-  if time <= row.read_until or is_again and unread_at(row, time) then
+-- One more unread message; what is read already does not count.
+local function add_unread(row, time)
+  if time <= row.read_until then
     return
   end
   row.count = row.count + 1
@@ -133,10 +125,12 @@ end
 
 -- A message was taken back: it counts no more.
 local function recall_unread(row, time)
-  local at = unread_at(row, time)
-  if at then
-    row.times = string.sub(row.times, 1, at - 1) .. string.sub(row.times, at + TIME_BYTES)
-    row.count = row.count - 1
+  for at = #row.times - TIME_BYTES + 1, 1, -TIME_BYTES do
+    if struct.unpack('>I6', row.times, at) == time then
+      row.times = string.sub(row.times, 1, at - 1) .. string.sub(row.times, at + TIME_BYTES)
+      row.count = row.count - 1
+      return
+    end
   end
 end
 
@@ -161,7 +155,7 @@ if rebuild > bucket.rebuilt then
   bucket.rebuilt = rebuild
   bucket.floor = begin_anew(bucket_key, rebuild, raised(math.max(limits.floor, limits.shown)))
   for _, mark in pairs(bucket.marks) do
-    mark.next = NOTHING_APPLIED
+    mark.next, mark.again = NOTHING_APPLIED, nil
   end
 end
 for _, part in ipairs(parts) do
@@ -171,14 +165,15 @@ if is_late then
   return redis.error_reply('REBUILT the mailbox is being rebuilt, and the caller has not begun to replay for it')
 end
 
--- Readers may have passed what the bucket has: it is written again, from where whoever writes it has to begin since.
+-- Readers may have passed what the bucket has: it is written again, from where whoever writes it has to begin since. A number that the
+-- server knows nothing of is of other times: it had no replicas meanwhile, or lost the note of its choices.
 if bucket.stepped < stepped then
   step_back(bucket_key, stepped)
   bucket = read_bucket(parts)
 end
 local is_early = false
 for _, part in ipairs(parts) do
-  is_early = is_early or part.stepped < bucket.stepped
+  is_early = is_early or bucket.stepped == stepped and part.stepped < stepped
 end
 
 -- Every bucket is begun with a life, and whatever applies to it notes the present one: one without any came back without anything.
@@ -247,26 +242,36 @@ end
 -- What each kind of row does. Returns the answer for it.
 local kinds = {}
 
--- An entry for the timeline; with a conversation, for the list. It may be there already, from before the bucket stepped back.
-function kinds.E(user, row, is_again)
+local function add_entry(user, row)
   local previous = user.last
   local position = math.max(row.time, previous + 1)
   user.last = position
   bucket.newest = math.max(bucket.newest, position)
-  if is_again and not user.is_old then
-    user.moved[#user.moved + 1] = find_again(user.timeline, row.time, row.body)
-  end
   user.added[#user.added + 1] = position
   user.added[#user.added + 1] = struct.pack('>I8', position) .. row.body
+  return struct.pack('>I8I8', previous, position) .. user.online
+end
+
+-- A row that was written before the bucket stepped back. An entry goes to another place; all else of it is as it was.
+local function write_again(user, row)
+  if row.kind ~= 'E' then
+    return ''
+  end
+  user.moved[#user.moved + 1] = find_again(user.timeline, row.time, row.body)
+  return add_entry(user, row)
+end
+
+-- An entry for the timeline; with a conversation, for the list.
+function kinds.E(user, row)
   if row.conversation then
     local listed = open_list_row(user, row.conversation)
     listed.last = struct.pack('>I8', row.time) .. row.body
     listed.shown_at = row.time
     if row.counts == 1 then
-      add_unread(listed, row.time, is_again)
+      add_unread(listed, row.time)
     end
   end
-  return struct.pack('>I8I8', previous, position) .. user.online
+  return add_entry(user, row)
 end
 
 -- The user has read a conversation up to a time. Of one that is not listed that is noted too, for what is late: not of any number.
@@ -383,7 +388,8 @@ for _, part in ipairs(parts) do
   for _, row in ipairs(part.rows) do
     local answer = ''
     if row.offset >= from then
-      answer = kinds[row.kind](open_user(row.user), row, mark.again and row.offset < mark.again)
+      local write = mark.again and row.offset < mark.again and write_again or kinds[row.kind]
+      answer = write(open_user(row.user), row)
     end
     answers[#answers + 1] = answer
   end

@@ -1,7 +1,4 @@
 -- How a bucket steps back that may have what was gone when readers were shown other things; it stands before the scripts that find that out.
---
--- Beside the mark of a partition: up to where it was written before the bucket stepped back. And in how many fields that is so.
-local AGAIN, AGAINS = 'again:', 'again'
 
 -- All partitions are written again from where they are replayed. What is written already is moved above what readers were shown. Notes
 -- the choice for which that is done.

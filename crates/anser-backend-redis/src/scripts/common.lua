@@ -54,6 +54,9 @@ end
 -- The mark of a partition of which nothing was written: no claim, no offset.
 local NO_MARK = string.rep('0', 40)
 
+-- Beside the mark of a partition in a bucket that stepped back: up to where it was written before. And in how many fields that is so.
+local AGAIN, AGAINS = 'again:', 'again'
+
 -- Whether what there is of a user was made before the rebuild for which its bucket was begun anew: then it is not there.
 local function is_older(rebuilt, of_bucket)
   return tonumber(rebuilt or 0) < tonumber(of_bucket or 0)

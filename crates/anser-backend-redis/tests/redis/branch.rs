@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use anser_backend::{ListQuery, Mailbox, RangeQuery, StoreError};
+use anser_backend::{BucketBatch, ListQuery, Mailbox, MailboxRow, PartitionRows, RangeQuery, StoreError};
 use anser_backend_redis::{RedisConfig, RedisMailbox, RedisMode};
-use anser_types::{Position, Timestamp};
+use anser_types::{Claim, Offset, Position, Timestamp};
 
 use crate::rollback::{follow, in_step, log_file, restart_with};
 use crate::server::{Server, can_start};
-use crate::{P0, P1, config, entries, mailbox, positions, until_answered, user};
+use crate::{P0, P1, config, entries, mailbox, positions, until_answered, user, with};
 
-/// What bob was sent before the primary lost its newest writes, and after: in P0, at offsets from 1 on.
+/// What bob was sent before the primary lost its newest writes, and after: in P0, at offsets from 1 on. In between he removed the
+/// conversation from his list.
 const KEPT: [u64; 1] = [100];
 const LOST: [u64; 2] = [200, 201];
 
@@ -33,6 +34,7 @@ async fn branch() -> Branch {
     let config = RedisConfig { mode: RedisMode::Replicated, rollback_lead_ms: 1_000, ..config(addresses) };
     let (owner, other) = (mailbox(&config).await, mailbox(&config).await);
     owner.apply(entries("bob", P0, 5, 1, &KEPT)).await.unwrap();
+    other.apply(removal()).await.unwrap();
     let kept = log_file(&old);
     owner.apply(entries("bob", P0, 5, 2, &LOST)).await.unwrap();
     in_step(&new, &old).await;
@@ -47,15 +49,26 @@ async fn branch() -> Branch {
     Branch { config, owner, other, cursor, servers: [old, new] }
 }
 
-/// Applies in the order of the log from where the mailbox says, until that is done.
-async fn replay(mailbox: &RedisMailbox, times: &[u64]) {
+/// What is at offset 0 of P1: bob removes the conversation from the list.
+fn removal() -> BucketBatch {
+    let row = MailboxRow::Remove { user: user("bob"), conversation: with("al") };
+    let part = PartitionRows { partition: P1, claim: Claim(Offset(5)), next: Offset(1), rows: vec![(Offset(0), row)] };
+    BucketBatch { bucket: user("bob").bucket(), parts: vec![part] }
+}
+
+/// Applies a partition in the order of the log from where the mailbox says, until that is done.
+async fn replay_all(mailbox: &RedisMailbox, batch: &BucketBatch) {
     loop {
-        until_answered(|| mailbox.begin_replay(P0)).await.unwrap();
-        match until_answered(|| mailbox.apply(entries("bob", P0, 5, 1, times))).await {
+        until_answered(|| mailbox.begin_replay(batch.parts[0].partition)).await.unwrap();
+        match until_answered(|| mailbox.apply(batch.clone())).await {
             Err(StoreError::RolledBack) => {}
             applied => return drop(applied.unwrap()),
         }
     }
+}
+
+async fn replay(mailbox: &RedisMailbox, times: &[u64]) {
+    replay_all(mailbox, &entries("bob", P0, 5, 1, times)).await;
 }
 
 async fn read(mailbox: &RedisMailbox, after: u64) -> Vec<String> {
@@ -76,14 +89,61 @@ async fn what_a_primary_lost_and_its_replica_has_is_shown_to_who_has_read_furthe
     replay(&owner, &[100, 200, 201, 300]).await;
     let shown = read(&other, cursor).await;
     assert_eq!(shown, ["record of 100", "record of 200", "record of 201", "record of 300"]);
-    // Each is there once, and counts once.
+    // Each is there once, and the list is as it would be, whichever partition is replayed first.
     assert_eq!(positions(&*owner, "bob").await.len(), 4);
+    let mut second = removal();
+    second.parts[0].rows.extend(entries("bob", P1, 5, 1, &[150]).parts.remove(0).rows);
+    second.parts[0].next = Offset(2);
+    replay_all(&other, &second).await;
     let query = ListQuery { user: user("bob"), kind: None, before: Timestamp::ZERO, count: 10 };
     let rows = until_answered(|| other.list(query.clone())).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.unread).collect::<Vec<_>>(), [4]);
     // From now on it is as before.
     owner.apply(entries("bob", P0, 5, 5, &[cursor + 90_000])).await.unwrap();
     assert_eq!(read(&other, cursor + 80_000).await.len(), 1);
+}
+
+/// That a bucket stepped back is no matter of a server that has no replicas any more, or has lost its note.
+#[tokio::test]
+async fn what_stepped_back_is_taken_by_whoever_knows_nothing_of_it() {
+    if !can_start() {
+        return;
+    }
+    let Branch { config, owner, other, servers, .. } = branch().await;
+    until_answered(|| other.rollbacks()).await.unwrap();
+    replay(&owner, &[100, 200, 201, 300]).await;
+    let single = RedisConfig { mode: RedisMode::Single, addresses: vec![servers[1].address()], ..config.clone() };
+    let alone = mailbox(&single).await;
+    replay(&alone, &[100, 200, 201, 300, 400]).await;
+    assert_eq!(positions(&*alone, "bob").await.len(), 5);
+}
+
+/// Neither an upgrade nor a wipe is a branch.
+#[tokio::test]
+async fn a_server_that_knows_of_no_choice_does_not_step_back() {
+    if !can_start() {
+        return;
+    }
+    let (one, other) = (Server::start(), Server::start());
+    follow(&other, &one).await;
+    let addresses = vec![one.address(), other.address()];
+    let config = RedisConfig { mode: RedisMode::Replicated, rollback_lead_ms: 1_000, ..config(addresses) };
+    let mailbox = mailbox(&config).await;
+    let key = format!("{}choice", config.prefix);
+    mailbox.apply(entries("bob", P0, 5, 1, &[100])).await.unwrap();
+    // An older program notes no line.
+    one.ask::<()>(&["HDEL", &key, "line"]);
+    until_answered(|| mailbox.rollbacks()).await.unwrap();
+    in_step(&other, &one).await;
+    drop(one);
+    other.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    until_answered(|| mailbox.rollbacks()).await.unwrap();
+    assert!(other.ask::<String>(&["HGET", &key, "line"]).len() > 40);
+    other.ask::<()>(&["FLUSHALL"]);
+    until_answered(|| mailbox.rollbacks()).await.unwrap();
+    until_answered(|| mailbox.rollbacks()).await.unwrap();
+    assert_eq!(other.ask::<Option<u64>>(&["HGET", &key, "stepped"]), None);
+    assert_eq!(other.ask::<String>(&["HGET", &key, "line"]).split(' ').count(), 2, "that before, and the one since");
 }
 
 /// No-gap: whoever began to write behind the two does not write over them.

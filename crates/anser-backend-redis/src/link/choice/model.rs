@@ -337,9 +337,11 @@ impl World {
         let is_noted = is_it && server.data.noted.term <= known.term;
         if is_noted {
             let (next, base, mut line) = (facts.life.clone(), known.base + LEAD, server.data.noted.line.clone());
-            if facts.is_branch(last) {
-                server.data.stepped = known.term + 1;
-                line = format!("{line} {last}");
+            if !last.is_empty() && line.split(' ').all(|choice| choice != last) {
+                if !line.is_empty() {
+                    server.data.stepped = known.term + 1;
+                }
+                line = format!("{line} {last}").trim().to_owned();
             }
             server.data.noted = Noted { term: known.term + 1, life: String::new(), next, base, line };
         }
