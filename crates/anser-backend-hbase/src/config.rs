@@ -39,8 +39,8 @@ pub struct HbaseConfig {
     pub batch_bytes_max: usize,
     /// How many newest messages of conversations are remembered to be archived, 100,000 by default; 200 bytes each.
     pub known_heads_max: usize,
-    /// After how many days HBase drops a message, counted from when it was archived: 180 by default, 0 for never. Not less than
-    /// the retention of history.
+    /// After how many days HBase drops a message, counted from when it was archived: 180 by default, 0 for never. Tables that are there
+    /// keep theirs: alter that of messages as well, or nodes are refused.
     pub history_ttl_days: u32,
     /// How new tables are compressed, `snappy` by default. HBase must be able to: `none`, `gz` and `snappy` need no extra
     /// library in current versions, `zstd`, `lz4` and `lzo` may.

@@ -51,7 +51,7 @@ impl Compression {
     }
 }
 
-/// Where the log is, and how it is used. Since 0.1.
+/// Where the log is, and how it is used. Since 0.2.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KafkaConfig {
