@@ -42,8 +42,16 @@ impl Drop for Tried {
     }
 }
 
-/// What `anser` says in the last line before it ends with exit code 1, with settings for one more node.
-async fn refused(server: &Server, words: &[&str], replaced: &[(&str, &str)], variables: &[(&str, &Path)]) -> String {
+type Replaced<'a> = &'a [(&'a str, &'a str)];
+
+/// What `anser` says in the last line before it ends with this exit code, with settings for one more node.
+async fn ended(
+    server: &Server,
+    words: &[&str],
+    replaced: Replaced<'_>,
+    variables: &[(&str, &Path)],
+    code: i32,
+) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, log) = (folder.path().join("anser.toml"), folder.path().join("log"));
     std::fs::write(&file, settings(server, replaced)).expect("a file");
@@ -52,9 +60,13 @@ async fn refused(server: &Server, words: &[&str], replaced: &[(&str, &str)], var
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("a file"));
     let mut tried = Tried(command.spawn().expect("the program runs"));
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
-    let status = until("it is refused", PATIENCE, || tried.0.try_wait().expect("it is ours")).await;
-    assert_eq!(status.code(), Some(1), "{replaced:?}: {}", said());
+    let status = until("it has ended", PATIENCE, || tried.0.try_wait().expect("it is ours")).await;
+    assert_eq!(status.code(), Some(code), "{replaced:?}: {}", said());
     said().lines().last().unwrap_or_default().to_owned()
+}
+
+async fn refused(server: &Server, words: &[&str], replaced: Replaced<'_>, variables: &[(&str, &Path)]) -> String {
+    ended(server, words, replaced, variables, 1).await
 }
 
 /// A setting of Redis that is wrong until the value goes: others use the same server.
@@ -112,6 +124,11 @@ async fn what_belongs_to_another_cluster_is_not_made_anew() {
     assert!(said.contains("were made from log"), "the tables belong to another log: {said}");
     let both = [("cluster.kafka.prefix", other.as_str()), ("cluster.hbase.table_prefix", &other)];
     let said = refused(&server, &init, &both, &[]).await;
+    assert!(said.contains("cluster.redis.prefix"), "the keys belong to another log: {said}");
+    // A second cluster beside this one: with the keys of this one its nodes are refused.
+    let all = [both[0], both[1], ("cluster.redis.prefix", other.as_str())];
+    ended(&server, &init, &all, &[], 0).await;
+    let said = refused(&server, &SERVE, &both, &[]).await;
     assert!(said.contains("cluster.redis.prefix"), "the keys belong to another log: {said}");
     assert!(server.status().contains("48 of 48 partitions served"), "nothing was changed");
 }
