@@ -46,6 +46,11 @@ const KEEP_MARGIN_MS: u64 = 24 * 3600 * 1000;
 const CURSORS_MAX: isize = 64;
 /// Buckets that are told of expiry at the same time.
 const BUCKETS_AT_ONCE: usize = 16;
+/// So many are asked in one call, where that is possible.
+const BUCKETS_TOGETHER: usize = 64;
+
+/// The mark of a partition in a bucket, and up to where it was written before the bucket stepped back.
+type WrittenTo = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -198,24 +203,30 @@ impl RedisMailbox {
     }
 
     async fn read_written(&self, partitions: &[PartitionId]) -> Result<Vec<Offset>, StoreError> {
-        let read = |bucket: BucketId| async move {
-            let mut command = redis::cmd("HMGET");
-            command.arg(self.keys.bucket(bucket));
-            for partition in partitions {
-                command.arg(partition.0).arg(format!("again:{}", partition.0));
+        // Of a Redis Cluster each lies in a slot of its own.
+        let together = if self.config.mode == RedisMode::Cluster { 1 } else { BUCKETS_TOGETHER };
+        let read = |buckets: Vec<BucketId>| async move {
+            let mut commands = redis::pipe();
+            for bucket in buckets {
+                let command = commands.cmd("HMGET").arg(self.keys.bucket(bucket));
+                for partition in partitions {
+                    command.arg(partition.0).arg(format!("again:{}", partition.0));
+                }
             }
-            let marks: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> =
-                parse("HMGET", self.reads.call("HMGET", &command).await?)?;
+            let marks: Vec<Vec<WrittenTo>> = parse("HMGET", self.reads.pipeline("HMGET", &commands).await?)?;
             Ok::<_, StoreError>(marks)
         };
         let mut written = vec![Offset::START; partitions.len()];
-        let mut buckets = futures_util::stream::iter(all_buckets()).map(read).buffer_unordered(BUCKETS_AT_ONCE);
-        while let Some(marks) = buckets.next().await {
-            for (newest, (stored, before)) in written.iter_mut().zip(marks?) {
-                // A bucket with a mark that cannot be read waits alone.
-                let next = stored.and_then(|stored| Some(mark::read(&stored).ok()?.next));
-                let before = before.and_then(|before| Some(Offset(format::number(&before).ok()?)));
-                *newest = next.max(before).map_or(*newest, |next| next.max(*newest));
+        let buckets = futures_util::stream::iter(all_buckets()).chunks(together);
+        let mut answers = buckets.map(read).buffer_unordered(BUCKETS_AT_ONCE);
+        while let Some(marks) = answers.next().await {
+            for marks in marks? {
+                for (newest, (stored, before)) in written.iter_mut().zip(marks) {
+                    // A bucket with a mark that cannot be read waits alone.
+                    let next = stored.and_then(|stored| Some(mark::read(&stored).ok()?.next));
+                    let before = before.and_then(|before| Some(Offset(format::number(&before).ok()?)));
+                    *newest = next.max(before).map_or(*newest, |next| next.max(*newest));
+                }
             }
         }
         Ok(written)
