@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::network::{Heal, Network};
 
 const HOUR_MS: i64 = 3_600_000;
-/// How often it is noted within the second in which there are two primaries that the store may have lost something.
+/// How often it is noted within a second that the store may have lost something.
 const LOSSES_NOTED: u32 = 20;
 /// Nothing that Redis was told longer ago than this is ever forgotten: more than any fault takes from it, and than a replica is behind.
 const FORGOTTEN_MAX: Duration = Duration::from_secs(10);
@@ -311,18 +311,16 @@ impl World {
                 self.start_node(victim)?;
             }
             FaultKind::NodeCut => {}
-            FaultKind::BrokerKilled | FaultKind::RedisKilled | FaultKind::GatewayKilled | FaultKind::HBaseKilled => {
+            FaultKind::RedisKilled => {
+                stack.kill(victim)?;
+                self.start_redis(victim)?;
+            }
+            FaultKind::BrokerKilled | FaultKind::GatewayKilled | FaultKind::HBaseKilled => {
                 stack.kill(victim)?;
                 last(fault);
                 stack.start(victim)?;
             }
-            FaultKind::HBaseAway => {
-                let (hbase, gateways) = (self.services(Kind::HBase), self.services(Kind::Thrift));
-                gateways.iter().chain(&hbase).try_for_each(|name| stack.kill(name))?;
-                last(fault);
-                // The gateway is of no use without the other.
-                hbase.iter().chain(&gateways).try_for_each(|name| stack.start(name))?;
-            }
+            FaultKind::HBaseAway => self.take_hbase_away(fault)?,
             FaultKind::BrokerPaused | FaultKind::RedisPaused | FaultKind::HBasePaused => {
                 stack.pause(victim)?;
                 last(fault);
@@ -330,8 +328,7 @@ impl World {
             }
             FaultKind::RedisForgot => {
                 stack.kill_forgetful(victim, Duration::from_secs(1))?;
-                self.recorder.note(Event::StoreForgot);
-                stack.start(victim)?;
+                self.start_redis(victim)?;
             }
             FaultKind::RedisFailedOver => self.fail_over()?,
             FaultKind::RedisTwice => self.promote_beside()?,
@@ -369,17 +366,40 @@ impl World {
         stack.kill(old)?;
         self.recorder.note(Event::StoreForgot);
         stack.promote(new)?;
+        self.note_losses();
         self.bring_back(old, new)
+    }
+
+    fn take_hbase_away(&self, fault: &Fault) -> anyhow::Result<()> {
+        let (hbase, gateways) = (self.services(Kind::HBase), self.services(Kind::Thrift));
+        gateways.iter().chain(&hbase).try_for_each(|name| self.stack.kill(name))?;
+        last(fault);
+        // The gateway is of no use without the other.
+        hbase.iter().chain(&gateways).try_for_each(|name| self.stack.start(name))
+    }
+
+    /// One that was killed is back. It has lost something also where nothing was taken from it: while its disk is slow it answers before it
+    /// has written.
+    fn start_redis(&self, name: &str) -> anyhow::Result<()> {
+        self.recorder.note(Event::StoreForgot);
+        self.stack.start(name)?;
+        self.note_losses();
+        Ok(())
+    }
+
+    /// For a second. What was on its way when the store lost something is shown a little later, and may be shown again soon.
+    fn note_losses(&self) {
+        for _ in 0..LOSSES_NOTED {
+            self.recorder.note(Event::StoreForgot);
+            pass(Duration::from_secs(1) / LOSSES_NOTED);
+        }
     }
 
     /// The replica becomes a primary a second before the old one dies. Until then nodes may go over to it at any moment.
     fn promote_beside(&self) -> anyhow::Result<()> {
         let (old, new) = self.pair()?;
         self.stack.promote(new)?;
-        for _ in 0..LOSSES_NOTED {
-            pass(Duration::from_secs(1) / LOSSES_NOTED);
-            self.recorder.note(Event::StoreForgot);
-        }
+        self.note_losses();
         self.stack.kill(old)?;
         self.bring_back(old, new)
     }
