@@ -200,7 +200,7 @@ local function open_user(number)
   local user = users[number]
   if not user then
     local at = 3 * number - 1
-    user = { state = KEYS[at], timeline = KEYS[at + 1], list = KEYS[at + 2], changes = 0, added = {}, moved = {}, rows = {} }
+    user = { state = KEYS[at], timeline = KEYS[at + 1], list = KEYS[at + 2], changes = 0, added = {}, rows = {} }
     local values = redis.call('HMGET', user.state, 'last', 'online', 'tidied', 'changes', 'rebuilt')
     user.last = math.max(tonumber(values[1]) or 0, bucket.floor)
     user.online = values[2] or ''
@@ -252,13 +252,10 @@ local function add_entry(user, row)
   return struct.pack('>I8I8', previous, position) .. user.online
 end
 
--- A row that was written before the bucket stepped back. An entry goes to another place; all else of it is as it was.
+-- A row that was written before the bucket stepped back. An entry gets one more place. It keeps the one that it has: whoever has not come to
+-- that yet would find it behind newer ones. All else of it is as it was.
 local function write_again(user, row)
-  if row.kind ~= 'E' then
-    return ''
-  end
-  user.moved[#user.moved + 1] = find_again(user.timeline, row.time, row.body)
-  return add_entry(user, row)
+  return row.kind == 'E' and add_entry(user, row) or ''
 end
 
 -- An entry for the timeline; with a conversation, for the list.
@@ -348,9 +345,6 @@ local function write_user(user)
   if user.recalled and user.recalled ~= '' then
     fields[#fields + 1] = 'recalled'
     fields[#fields + 1] = user.recalled
-  end
-  for _, entry in ipairs(user.moved) do
-    redis.call('ZREM', user.timeline, entry)
   end
   if #user.added > 0 then
     fields[#fields + 1] = 'last'
