@@ -3,6 +3,7 @@
 //! Of a user there are: the state `s` (a hash: newest position, presence, rows of the conversation list), the timeline `t` (a
 //! sorted set of entries by position), the list `l` (a sorted set of the conversations shown, by the time of their last
 //! message), and the cursors `c` (a sorted set of devices). App first, then user, each ended by a zero byte, which no id has.
+//! Scripts note which places of a partition are to be taken away in `old:N` of the bucket, while the partition is written again.
 
 use anser_types::{BucketId, UserKey};
 

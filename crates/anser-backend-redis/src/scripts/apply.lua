@@ -252,10 +252,18 @@ local function add_entry(user, row)
   return struct.pack('>I8I8', previous, position) .. user.online
 end
 
--- A row that was written before the bucket stepped back. An entry gets one more place. It keeps the one that it has: whoever has not come to
--- that yet would find it behind newer ones. All else of it is as it was.
-local function write_again(user, row)
-  return row.kind == 'E' and add_entry(user, row) or ''
+-- A row that was written before the bucket stepped back. An entry gets one more place. It keeps those that it has until all of its
+-- partition is written again: whoever has not come to them yet would find it behind newer ones. All else of it is as it was.
+local function write_again(user, row, old)
+  if row.kind ~= 'E' then
+    return ''
+  end
+  if not user.is_old then
+    for _, place in ipairs(old_places(user, row.time, row.body)) do
+      old[#old + 1], old[#old + 2] = digits(struct.unpack('>I8', place)), place .. user.timeline
+    end
+  end
+  return add_entry(user, row)
 end
 
 -- An entry for the timeline; with a conversation, for the list.
@@ -379,11 +387,12 @@ local answers = { life }
 for _, part in ipairs(parts) do
   local mark = bucket.marks[part.partition]
   local from = mark.next
+  mark.old = mark.old or {}
   for _, row in ipairs(part.rows) do
     local answer = ''
     if row.offset >= from then
       local write = mark.again and row.offset < mark.again and write_again or kinds[row.kind]
-      answer = write(open_user(row.user), row)
+      answer = write(open_user(row.user), row, mark.old)
     end
     answers[#answers + 1] = answer
   end
@@ -397,9 +406,14 @@ local marks = { 'newest', digits(bucket.newest), 'newest_at', digits(now) }
 for partition, mark in pairs(bucket.marks) do
   marks[#marks + 1] = partition
   marks[#marks + 1] = mark.claim .. mark.next
+end
+redis.call('HSET', bucket_key, unpack(marks))
+for partition, mark in pairs(bucket.marks) do
+  if #mark.old > 0 then
+    note_old(bucket_key, partition, mark.old, keep_ms)
+  end
   if mark.again and mark.again <= mark.next then
     bucket.agains = end_again(bucket_key, partition, bucket.agains)
   end
 end
-redis.call('HSET', bucket_key, unpack(marks))
 return answers

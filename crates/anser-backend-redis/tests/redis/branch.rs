@@ -8,6 +8,7 @@ use anser_types::{Claim, Offset, Position, Timestamp};
 
 use crate::rollback::{follow, in_step, log_file, restart_with};
 use crate::server::{Server, can_start};
+use crate::suites::{grant_few_rights, with_few_rights_only};
 use crate::{P0, P1, config, entries, mailbox, positions, until_answered, user, with};
 
 /// What bob was sent before the primary lost its newest writes, and after: in P0, at offsets from 1 on. In between he removed the
@@ -32,6 +33,8 @@ async fn branch() -> Branch {
     follow(&new, &old).await;
     let addresses = vec![old.address(), new.address()];
     let config = RedisConfig { mode: RedisMode::Replicated, rollback_lead_ms: 1_000, ..config(addresses) };
+    let config = with_few_rights_only(config);
+    [&old, &new].into_iter().for_each(|server| grant_few_rights(server, &config));
     let (owner, other) = (mailbox(&config).await, mailbox(&config).await);
     owner.apply(entries("bob", P0, 5, 1, &KEPT)).await.unwrap();
     other.apply(removal()).await.unwrap();
@@ -40,6 +43,7 @@ async fn branch() -> Branch {
     in_step(&new, &old).await;
     new.signal("-STOP");
     restart_with(&mut old, &kept);
+    grant_few_rights(&old, &config);
     let placed = until_answered(|| other.apply(entries("bob", P1, 5, 1, &[150]))).await.unwrap();
     let cursor = placed[0][0].as_ref().unwrap().position.0;
     assert_eq!(positions(&*other, "bob").await[1..], [cursor], "the two are gone");
@@ -89,9 +93,7 @@ async fn what_a_primary_lost_and_its_replica_has_is_shown_to_who_has_read_furthe
     replay(&owner, &[100, 200, 201, 300]).await;
     let shown = read(&other, cursor).await;
     assert_eq!(shown, ["record of 100", "record of 200", "record of 201", "record of 300"]);
-    // Whoever has not come to the old places yet finds all in order, and all again.
-    let all = ["record of 100", "record of 200", "record of 201"];
-    assert_eq!(read(&other, 0).await, [&all[..], &shown.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    assert_eq!(read(&other, 0).await, shown, "whoever comes new finds each once");
     // The list is as it would be, whichever partition is replayed first.
     let mut second = removal();
     second.parts[0].rows.extend(entries("bob", P1, 5, 1, &[150]).parts.remove(0).rows);
@@ -117,7 +119,41 @@ async fn what_stepped_back_is_taken_by_whoever_knows_nothing_of_it() {
     let single = RedisConfig { mode: RedisMode::Single, addresses: vec![servers[1].address()], ..config.clone() };
     let alone = mailbox(&single).await;
     replay(&alone, &[100, 200, 201, 300, 400]).await;
-    assert_eq!(positions(&*alone, "bob").await.len(), 3 + 5, "the three of before, and all again");
+    assert_eq!(read(&alone, 0).await.len(), 5);
+}
+
+/// In-order and nothing-twice: entries stay where they were until all of the partition is placed again, and no longer.
+#[tokio::test]
+async fn old_places_are_there_until_all_is_placed_again() {
+    if !can_start() {
+        return;
+    }
+    let Branch { config, owner, other, servers, .. } = branch().await;
+    let step = || servers[1].ask::<u64>(&["HINCRBY", &format!("{}choice", config.prefix), "stepped", "1"]);
+    until_answered(|| other.rollbacks()).await.unwrap();
+    let all = ["record of 100", "record of 200", "record of 201", "record of 300"];
+    for times in 1..=3 {
+        replay(&owner, &[100, 200]).await;
+        let meanwhile = read(&other, 0).await;
+        assert_eq!(meanwhile[..3], all[..3], "whoever has not come there yet meets nothing older behind the newest");
+        assert_eq!(meanwhile.len(), 3 + 2 * times);
+        // It is a branch again, before that was done.
+        step();
+    }
+    replay(&owner, &[100, 200, 201, 300]).await;
+    assert_eq!(read(&other, 0).await, all);
+    step();
+    replay(&owner, &[100, 200, 201, 300]).await;
+    assert_eq!(read(&other, 0).await, all);
+    // What is too much for once: what comes first is left, so that nothing is shown before what is older.
+    let times: Vec<u64> = [100, 200, 201, 300].into_iter().chain(100_001..=100_600).collect();
+    owner.apply(entries("bob", P0, 5, 5, &times[4..])).await.unwrap();
+    step();
+    replay(&owner, &times).await;
+    let all: Vec<_> = times.iter().map(|time| format!("record of {time}")).collect();
+    assert_eq!(read(&other, 0).await, [&all[..104], &all[..]].concat());
+    owner.apply(entries("bob", P0, 5, 605, &[200_000])).await.unwrap();
+    assert_eq!(read(&other, 0).await[..604], all);
 }
 
 /// Neither an upgrade nor a wipe is a branch.

@@ -31,6 +31,19 @@ const RIGHTS: [&str; 13] = [
     "+@sortedset",
 ];
 
+/// The account that is allowed no more than it has to be.
+pub(crate) fn with_few_rights_only(config: RedisConfig) -> RedisConfig {
+    RedisConfig { username: "anser".to_owned(), password: "secret".to_owned(), ..config }
+}
+
+/// Lets that account in. A server that is started again has forgotten it.
+pub(crate) fn grant_few_rights(server: &Server, config: &RedisConfig) {
+    let (password, keys) = (format!(">{}", config.password), format!("~{}*", config.prefix));
+    let mut account = vec!["ACL", "SETUSER", &config.username, "reset", "on", &password, &keys];
+    account.extend(RIGHTS);
+    server.ask::<()>(&account);
+}
+
 /// Keys with a prefix of their own in the Redis that was given, or in one that was started.
 pub(crate) struct Fixture {
     _server: Option<Server>,
@@ -55,15 +68,8 @@ impl Fixture {
     fn with_few_rights() -> Option<Self> {
         let own = server::can_start().then(Server::start)?;
         let address = own.address();
-        let config = RedisConfig {
-            username: "anser".to_owned(),
-            password: "secret".to_owned(),
-            ..config(vec![address.clone()])
-        };
-        let keys = format!("~{}*", config.prefix);
-        let mut account = vec!["ACL", "SETUSER", "anser", "reset", "on", ">secret", &keys];
-        account.extend(RIGHTS);
-        own.ask::<()>(&account);
+        let config = with_few_rights_only(config(vec![address.clone()]));
+        grant_few_rights(&own, &config);
         Some(Self::on(Some(own), config, vec![address]))
     }
 
