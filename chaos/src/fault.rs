@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anser_sandbox::{Brokers, Cluster, Kind, RedisShape, Stack};
+use anser_sandbox::{Brokers, Cluster, Kind, RedisShape, Stack, State};
 use anser_testkit::trace::Event;
 use anser_tests::Recorder;
 use anyhow::ensure;
+use tokio::time::Instant;
 
 use crate::dice::Dice;
 use crate::network::{Heal, Network};
@@ -16,9 +17,11 @@ const HOUR_MS: i64 = 3_600_000;
 /// How often it is noted within a second that the store may have lost something.
 const LOSSES_NOTED: u32 = 20;
 /// Nothing that Redis was told longer ago than this is ever forgotten: more than any fault takes from it, and than a replica is behind.
-const FORGOTTEN_MAX: Duration = Duration::from_secs(10);
+const FORGOTTEN_MAX: Duration = Duration::from_secs(5);
 /// The same where a replica steps back to places that are older than a minute, and the older the more Redis was tormented before.
 const STEPPED_BACK_MAX: Duration = Duration::from_secs(600);
+/// For how long two Redis servers may take to be a primary and its replica.
+const PAIR_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a node is started before it counts as one that does not start.
 const STARTS_MAX: u32 = 5;
 
@@ -246,6 +249,13 @@ impl World {
         services.map(|service| service.name).collect()
     }
 
+    /// The nodes that have ended; in the end also those that do not answer.
+    pub(crate) fn gone(&self, is_over: bool) -> Vec<String> {
+        let is_gone = |state| state == State::Down || is_over && state != State::Up;
+        let gone = self.cluster.status().into_iter().filter(|node| is_gone(node.state));
+        gone.map(|node| node.node.name).collect()
+    }
+
     /// The Redis servers that are written to: of two, the one that is a primary now.
     fn primaries(&self) -> Vec<String> {
         let is_primary = |name: &String| self.stack.is_primary(name).unwrap_or(false);
@@ -359,7 +369,7 @@ impl World {
     /// The old primary dies a second after the replica has heard of it for the last time, and is there again before it is told to
     /// follow.
     fn fail_over(&self) -> anyhow::Result<()> {
-        let (old, new) = self.pair()?;
+        let (old, new) = self.pair(FORGOTTEN_MAX)?;
         let stack = &self.stack;
         stack.detach(new)?;
         pass(Duration::from_secs(1));
@@ -397,7 +407,7 @@ impl World {
 
     /// The replica becomes a primary a second before the old one dies. Until then nodes may go over to it at any moment.
     fn promote_beside(&self) -> anyhow::Result<()> {
-        let (old, new) = self.pair()?;
+        let (old, new) = self.pair(FORGOTTEN_MAX)?;
         self.stack.promote(new)?;
         self.note_losses();
         self.stack.kill(old)?;
@@ -407,7 +417,7 @@ impl World {
     /// The primary stands still, and the replica takes its place. The old one goes on where it was, as a primary, before it is told to
     /// follow.
     fn promote_for_one_that_hangs(&self, lasts: Duration) -> anyhow::Result<()> {
-        let (old, new) = self.pair()?;
+        let (old, new) = self.pair(FORGOTTEN_MAX)?;
         let before = Duration::from_secs(1);
         self.stack.pause(old)?;
         pass(before);
@@ -423,7 +433,7 @@ impl World {
     /// The primary comes back without what the replica has, goes on for a while that the replica hears nothing of, and dies; the replica
     /// takes its place.
     fn promote_without_a_copy(&self, lasts: Duration) -> anyhow::Result<()> {
-        let (old, new) = self.pair()?;
+        let (old, new) = self.pair(STEPPED_BACK_MAX)?;
         self.stack.kill_forgetful(old, Duration::from_secs(1))?;
         self.stack.pause(new)?;
         self.recorder.note(Event::StoreForgot);
@@ -433,7 +443,10 @@ impl World {
         self.stack.resume(new)?;
         self.stack.promote(new)?;
         self.recorder.note(Event::StoreForgot);
-        self.bring_back(old, new)
+        self.bring_back(old, new)?;
+        // Until all is placed again it lies at two places: whoever reads meanwhile is shown both.
+        (0..3).for_each(|_| self.note_losses());
+        Ok(())
     }
 
     /// The old primary is there again for a moment, as one.
@@ -444,10 +457,21 @@ impl World {
         self.stack.follow(old, new)
     }
 
-    /// The primary, and its replica, once that has its copy: one that is promoted before is as far behind as the copy is old.
-    fn pair(&self) -> anyhow::Result<(&'static str, &'static str)> {
-        let pair = if self.stack.is_primary("redis-1")? { ("redis-1", "redis-2") } else { ("redis-2", "redis-1") };
+    /// The primary, and its replica, once that has its copy: one that is promoted before is as far behind as the copy is old. What Redis was
+    /// told so long before that is not forgotten.
+    fn pair(&self, forgotten_max: Duration) -> anyhow::Result<(&'static str, &'static str)> {
+        let begun = Instant::now();
+        let (one, other) = ("redis-1", "redis-2");
+        let pair = loop {
+            match (self.stack.is_primary(one)?, self.stack.is_primary(other)?) {
+                (true, false) => break (one, other),
+                (false, true) => break (other, one),
+                _ => ensure!(begun.elapsed() < PAIR_PATIENCE, "of {one} and {other} exactly one is to be a primary"),
+            }
+            pass(Duration::from_millis(100));
+        };
         self.stack.await_copy(pair.1)?;
+        self.recorder.note_saved(forgotten_max);
         Ok(pair)
     }
 }

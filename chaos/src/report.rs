@@ -1,6 +1,6 @@
 //! What a run did and what came of it, as a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -26,14 +26,15 @@ impl fmt::Display for Done {
         let settled = if self.settled { "" } else { "; NOT ALL ACKED IN TIME" };
         write!(
             f,
-            "{} acked in {:.1} s, waits p50 {}, p99 {}, longest {}; {} refused, {} connections ended{settled}",
+            "{} acked in {:.1} s, waits p50 {}, p99 {}, longest {}; {} refused, {} connections ended, offline for {}{settled}",
             met.waits.len(),
             took.as_secs_f32(),
             shown(met.wait(500)),
             shown(met.wait(990)),
             shown(met.wait(1000)),
             met.refused,
-            met.disconnected
+            met.disconnected,
+            shown(met.offline)
         )
     }
 }
@@ -45,6 +46,7 @@ struct OfKind {
     acked: usize,
     refused: usize,
     disconnected: usize,
+    offline: Duration,
     unsettled: usize,
 }
 
@@ -59,6 +61,8 @@ pub(crate) struct Report {
     kinds: BTreeMap<(FaultKind, Option<String>), OfKind>,
     /// The kinds for which there was no time.
     left_out: Vec<&'static str>,
+    /// The nodes that were not there, and nobody had killed them.
+    gone: BTreeSet<String>,
 }
 
 impl Report {
@@ -70,6 +74,7 @@ impl Report {
             was_stopped: false,
             kinds: BTreeMap::new(),
             left_out: Vec::new(),
+            gone: BTreeSet::new(),
         }
     }
 
@@ -89,6 +94,11 @@ impl Report {
         self.left_out.extend(kinds.map(|kind| kind.name()));
     }
 
+    /// These nodes are not there, and nobody has killed them.
+    pub(crate) fn found_gone(&mut self, names: Vec<String>) {
+        self.gone.extend(names);
+    }
+
     pub(crate) const fn lasted(&mut self, lasted: Duration) {
         self.lasted = lasted;
     }
@@ -99,13 +109,16 @@ impl Report {
         of_kind.acked += done.met.waits.len();
         of_kind.refused += done.met.refused;
         of_kind.disconnected += done.met.disconnected;
+        of_kind.offline = of_kind.offline.max(done.met.offline);
         of_kind.unsettled += usize::from(!done.settled);
     }
 
     /// Prints all. Returns whether every promise was kept, and what else was awaited came.
     pub(crate) fn print(&mut self, verdict: &Verdict, all_came: bool) -> bool {
-        println!("\n| fault | times | acked meanwhile | longest wait: median | worst | refused | connections ended |");
-        println!("| --- | --- | --- | --- | --- | --- | --- |");
+        println!(
+            "\n| fault | times | acked meanwhile | longest wait: median | worst | refused | connections ended | longest offline |"
+        );
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
         let (mut unsettled, mut refused_in_order) = (0, 0);
         for ((kind, role), of_kind) in &mut self.kinds {
             of_kind.waits.sort_unstable();
@@ -113,14 +126,15 @@ impl Report {
             let worst = of_kind.waits.last().copied().unwrap_or_default();
             let role = role.as_ref().map(|role| format!(": {role}")).unwrap_or_default();
             println!(
-                "| {}{role} | {} | {} | {} | {} | {} | {} |",
+                "| {}{role} | {} | {} | {} | {} | {} | {} | {} |",
                 kind.what(),
                 of_kind.waits.len(),
                 of_kind.acked,
                 shown(middle),
                 shown(worst),
                 of_kind.refused,
-                of_kind.disconnected
+                of_kind.disconnected,
+                shown(of_kind.offline)
             );
             unsettled += of_kind.unsettled;
             refused_in_order += if kind.is_in_order() { of_kind.refused } else { 0 };
@@ -146,11 +160,17 @@ impl Report {
         if refused_in_order > 0 {
             println!("refused while nodes were restarted in order: {refused_in_order}; it is to be none");
         }
+        if !self.gone.is_empty() {
+            println!(
+                "not there, though nobody had killed them: {}",
+                Vec::from_iter(self.gone.iter().map(String::as_str)).join(", ")
+            );
+        }
         if self.was_stopped {
             println!("a fault could not be done, so that there were no more");
         }
         let all_settled = verdict.settled && unsettled == 0 && all_came && !self.was_stopped;
-        let is_good = verdict.is_clean() && all_settled && refused_in_order == 0;
+        let is_good = verdict.is_clean() && all_settled && refused_in_order == 0 && self.gone.is_empty();
         println!("{} passed, {} failed", usize::from(is_good), usize::from(!is_good));
         is_good
     }

@@ -46,6 +46,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             }
             let Some(fault) = world.draw(kind, &mut dice) else { continue };
             drawn += 1;
+            report.found_gone(world.gone(false));
             let since = users.recorder.now();
             let began = Instant::now();
             println!("-- {:6.1} s: {fault}", begun.elapsed().as_secs_f32());
@@ -70,13 +71,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         begun.elapsed().as_secs_f32()
     );
     let (recorder, all_came) = users.end().await?;
-    let is_good = report.print(&recorder.check(), all_came && everybody_is_there(&world));
-    if !is_good {
-        // With it a verdict can be traced to what was shown to whom, and when.
-        let path = arguments.folder.join("trace");
-        recorder.write(&path)?;
-        println!("what happened to everybody is in {}", path.display());
-    }
+    report.found_gone(world.gone(true));
+    let is_good = report.print(&recorder.check(), all_came);
+    // With it a verdict can be traced to what was shown to whom, and when; and given anew.
+    let path = arguments.folder.join("trace");
+    recorder.write(&path)?;
+    println!("what happened to everybody is in {}", path.display());
     Ok(is_good)
 }
 
@@ -110,20 +110,6 @@ async fn begin(arguments: &Arguments) -> anyhow::Result<(World, Users)> {
     let recorder = users.recorder.clone();
     let hbase_away = arguments.hbase_away.map(Duration::from_secs);
     Ok((World { stack, cluster, network, recorder, hbase_away }, users))
-}
-
-fn everybody_is_there(world: &World) -> bool {
-    let gone: Vec<String> = world
-        .cluster
-        .status()
-        .into_iter()
-        .filter(|node| node.state != anser_sandbox::State::Up)
-        .map(|node| node.node.name)
-        .collect();
-    if !gone.is_empty() {
-        println!("not there at the end: {}", gone.join(", "));
-    }
-    gone.is_empty()
 }
 
 fn tell(text: &str) {

@@ -56,6 +56,8 @@ struct Shared {
     is_busy: AtomicBool,
     /// How often a message was refused, or it gave up on one.
     failed: AtomicUsize,
+    /// How often it was told that a message can never be sent. Nobody is blocked here, and everybody is a member.
+    refused_for_good: AtomicUsize,
     /// How often it connected.
     reconnected: AtomicUsize,
     acked: AtomicUsize,
@@ -117,9 +119,12 @@ impl Sdk {
         !self.shared.is_busy.load(Ordering::Acquire)
     }
 
-    /// How often it was left offline, until its application connected again. That it comes back by itself is the server's to see to.
-    pub(crate) fn stranded(&self) -> usize {
-        self.shared.stranded.load(Ordering::Relaxed)
+    /// Whether it fared well. It was never left offline, until its application connected again: that it comes back by itself is the server's
+    /// to see to. Nothing was refused for good, and most of what it sent was acked.
+    pub(crate) fn is_content(&self) -> bool {
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let Shared { acked, failed, refused_for_good, stranded, .. } = &*self.shared;
+        of(stranded) == 0 && of(refused_for_good) == 0 && of(acked) > of(failed)
     }
 
     /// Ends its process, without a word in the trace: to the checker its terminal is there to the end.
@@ -130,12 +135,13 @@ impl Sdk {
     /// What it did, for people.
     pub(crate) fn told(&self) -> String {
         let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        let Shared { acked, failed, reconnected, own_again, stranded, .. } = &*self.shared;
+        let Shared { acked, failed, refused_for_good, reconnected, own_again, stranded, .. } = &*self.shared;
         format!(
-            "{}: {} acked, {} refused or given up, connected {} times, left offline {} times, showed {} of its own again",
+            "{}: {} acked, {} refused or given up, {} of them for good, connected {} times, left offline {} times, showed {} of its own again",
             self.name,
             of(acked),
             of(failed),
+            of(refused_for_good),
             of(reconnected),
             of(stranded),
             of(own_again)

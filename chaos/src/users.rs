@@ -16,6 +16,8 @@ use crate::sdk::{Sdk, Suite};
 const GROUP: &str = "all-of-us";
 /// How long all that was sent may take to be acked and shown once the last fault is over.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long everybody stays when all is shown: what is shown once too often comes late.
+const AFTERMATH: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Users who chat.
@@ -95,7 +97,7 @@ impl Users {
     }
 
     /// Stops sending, waits until all is acked and shown, and reads timelines and histories from their beginnings. Returns
-    /// the trace, and whether all was shown in time, and no SDK was left offline.
+    /// the trace, and whether all was shown in time, and every SDK fared well.
     pub(crate) async fn end(mut self) -> anyhow::Result<(Recorder, bool)> {
         self.load.end();
         let (recorder, sdks) = (self.recorder.clone(), &self.sdks);
@@ -109,19 +111,21 @@ impl Users {
             // The checker says which; it does not judge who was not connected in the end.
             println!("{error}");
         }
+        tokio::time::sleep(AFTERMATH).await;
         // Whoever signs in anew replaces them.
-        let mut stranded = 0;
+        let mut are_content = true;
         for sdk in std::mem::take(&mut self.sdks) {
             println!("   {}", sdk.told());
-            stranded += sdk.stranded();
+            are_content &= sdk.is_content();
             sdk.end().await;
         }
+        // From here on whatever is not there is missing.
+        recorder.note(Event::Quiet);
         for name in &self.names {
             read_everything(&self.site, name, &self.conversations(name), &recorder).await;
         }
-        recorder.note(Event::Quiet);
         drop(self.terminals);
-        Ok((self.recorder, shown.is_ok() && stranded == 0))
+        Ok((self.recorder, shown.is_ok() && are_content))
     }
 }
 

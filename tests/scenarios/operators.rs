@@ -139,7 +139,7 @@ async fn an_operator_sees_each_node_and_misses_who_went_without_a_word() {
 
     server.kill_node("message-2");
     let missed = until_status_says(&server, "message-2 went without a word").await;
-    assert!(missed.contains("`anser cluster forget message-2 FILE`"), "{missed}");
+    assert!(missed.contains("`anser cluster forget message-2 [FILE]`"), "{missed}");
     until_status_says(&server, "48 of 48 partitions served").await;
     assert!(!server.status().contains("all is well"), "nobody forgets it by itself");
     assert!(server.operate(&["forget", "message-2"], &[]).contains("message-2 is not missed any more"));

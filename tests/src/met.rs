@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use anser_testkit::trace::{CallId, Event, Line};
+use anser_testkit::trace::{CallId, ClientConnection, Event, Line, Terminal};
 
 /// What clients met in a span of time.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Met {
     pub refused: usize,
     /// How many connections ended.
     pub disconnected: usize,
+    /// The longest that a terminal was offline which connected again.
+    pub offline: Duration,
     /// How long the oldest message that is not acked has been waiting.
     pub oldest: Option<Duration>,
 }
@@ -40,12 +42,24 @@ pub(crate) struct Journal {
     acked: Vec<(u64, Duration)>,
     refused: Vec<u64>,
     disconnected: Vec<u64>,
+    /// When a terminal connected again, and how long it had been offline.
+    back: Vec<(u64, Duration)>,
+    /// Terminals that connect as they see fit.
+    terminals_aside: HashSet<Terminal>,
+    /// Whose connections there are, and since when whose is gone.
+    connections: HashMap<ClientConnection, Terminal>,
+    offline: HashMap<Terminal, u64>,
 }
 
 impl Journal {
     /// Nobody waits for this body.
     pub(crate) fn put_aside(&mut self, body: u64) {
         self.aside.insert(body);
+    }
+
+    /// Nobody waits for this terminal.
+    pub(crate) fn put_terminal_aside(&mut self, terminal: Terminal) {
+        self.terminals_aside.insert(terminal);
     }
 
     pub(crate) fn note(&mut self, line: &Line) {
@@ -63,7 +77,17 @@ impl Journal {
                 self.attempts.remove(call);
                 self.refused.push(at);
             }
-            Event::Disconnected { .. } => self.disconnected.push(at),
+            Event::Connected { connection, terminal, .. } if !self.terminals_aside.contains(terminal) => {
+                self.connections.insert(*connection, *terminal);
+                let since = self.offline.remove(terminal);
+                self.back.extend(since.map(|since| (at, Duration::from_micros(at.saturating_sub(since)))));
+            }
+            Event::Disconnected { connection } => {
+                self.disconnected.push(at);
+                if let Some(terminal) = self.connections.remove(connection) {
+                    self.offline.insert(terminal, at);
+                }
+            }
             _ => {}
         }
     }
@@ -75,10 +99,12 @@ impl Journal {
         let mut waits: Vec<Duration> = self.acked.iter().skip(before).map(|&(_, wait)| wait).collect();
         waits.sort_unstable();
         let first = self.waiting.values().min();
+        let back = self.back.iter().skip(self.back.partition_point(|&(at, _)| at < since));
         Met {
             waits,
             refused: count_since(&self.refused),
             disconnected: count_since(&self.disconnected),
+            offline: back.map(|&(_, offline)| offline).max().unwrap_or_default(),
             oldest: first.map(|&first| Duration::from_micros(now.saturating_sub(first))),
         }
     }
@@ -86,7 +112,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use anser_testkit::trace::{ClientConnection, Conversation, Keep, Kind};
+    use anser_testkit::trace::{Conversation, Keep, Kind};
     use anser_types::{ConversationType, MessageUid, Timestamp};
 
     use super::*;
@@ -140,5 +166,29 @@ mod tests {
     fn nobody_waits_for_what_was_put_aside() {
         let met = journal(vec![(10, sent(1, 99)), (30, acked(1))]).met(0, 100);
         assert_eq!((met.waits.len(), met.oldest), (0, None));
+    }
+
+    #[test]
+    fn offline_is_whoever_was_connected_until_it_is_so_again() {
+        let connected = |connection, terminal| Event::Connected {
+            connection: ClientConnection(connection),
+            terminal: Terminal(terminal),
+            user: "alice".into(),
+            cursor: 0,
+        };
+        let cut = |connection| Event::Disconnected { connection: ClientConnection(connection) };
+        let mut journal = Journal::default();
+        journal.put_terminal_aside(Terminal(9));
+        let events = [
+            (10, connected(1, 1)),
+            (20, connected(2, 9)),
+            (30, cut(1)),
+            (31, cut(2)),
+            (70, connected(3, 1)),
+            (99, connected(4, 9)),
+        ];
+        events.into_iter().for_each(|(at, event)| journal.note(&Line { at, event }));
+        assert_eq!(journal.met(0, 100).offline, Duration::from_micros(40));
+        assert_eq!(journal.met(71, 100).offline, Duration::ZERO);
     }
 }

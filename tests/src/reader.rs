@@ -12,7 +12,8 @@ use crate::wait::within;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Signs the user in on a new installation and writes down all that its timeline and these conversations hold.
+/// Signs the user in on a new installation and writes down all that its timeline and these conversations hold. To the checker it is there to
+/// the end, so that what it was not shown is missing.
 pub async fn read_everything(
     site: &Site,
     user: &str,
@@ -40,7 +41,6 @@ pub async fn read_everything(
     for conversation in conversations {
         within("reading history", PATIENCE, read_history(&client, user, conversation, recorder)).await;
     }
-    recorder.note(Event::Disconnected { connection });
 }
 
 async fn read_history(client: &Client, user: &str, of: &anser_types::Conversation, recorder: &Recorder) {
@@ -61,9 +61,9 @@ async fn read_history(client: &Client, user: &str, of: &anser_types::Conversatio
             items: page.messages.iter().map(item).collect(),
             more: page.has_more,
         });
-        match page.messages.last() {
-            Some(oldest) if page.has_more => before = oldest.sent,
-            _ => return,
+        if !page.has_more {
+            return;
         }
+        before = page.messages.last().expect("a page that is not the last one holds something").sent;
     }
 }

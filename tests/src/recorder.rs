@@ -95,6 +95,13 @@ impl Recorder {
         Terminal(self.number())
     }
 
+    /// A new terminal that connects as it sees fit: how long it is offline does not count.
+    pub fn terminal_aside(&self) -> Terminal {
+        let terminal = self.terminal();
+        self.state().journal.put_terminal_aside(terminal);
+        terminal
+    }
+
     /// Notes a sign-in and gives it its name.
     pub fn connected(&self, terminal: Terminal, user: &Name, cursor: Timestamp) -> ClientConnection {
         let connection = ClientConnection(self.number());

@@ -11,7 +11,7 @@ use anser_testkit::trace::{
     CallId, ClientConnection, Conversation, Direction, Event, Keep, Kind, Name, Seen, Terminal, Via,
 };
 use anser_tests::Recorder;
-use anser_types::{ConversationType, MessageUid, Timestamp};
+use anser_types::{ConversationType, MessageUid, Status, Timestamp};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -60,7 +60,7 @@ impl User {
         Self {
             name: Name::from(name),
             token,
-            terminal: recorder.terminal(),
+            terminal: recorder.terminal_aside(),
             connection: None,
             under_way: None,
             conversations,
@@ -216,7 +216,11 @@ impl User {
         self.settled(&self.shared.failed);
         let why = failed.get("why").and_then(Value::as_str).unwrap_or_default();
         match refusal_in(why) {
-            Some(status) => self.recorder.note(Event::Refused { call: under_way.call, status }),
+            Some(status) => {
+                let is_for_good = !Status(status).is_retryable();
+                self.shared.refused_for_good.fetch_add(usize::from(is_for_good), Ordering::Relaxed);
+                self.recorder.note(Event::Refused { call: under_way.call, status });
+            }
             None => {
                 println!("   {}: {}", self.name, why.lines().next().unwrap_or_default());
                 if self.connection.is_some() {
@@ -230,8 +234,12 @@ impl User {
         let text = |name: &str| shown.get(name).and_then(Value::as_str).unwrap_or_default();
         let uid = uid_of(shown)?;
         let is_own = shown.get("mine").and_then(Value::as_bool).unwrap_or(false);
+        let body = text("text").split(' ').next().and_then(|body| body.parse().ok()).unwrap_or(0);
         if is_own && !self.own.insert(uid) {
             self.shared.own_again.fetch_add(1, Ordering::Relaxed);
+            // On the connection on which it was sent it is not to come.
+            let connection = self.connection;
+            connection.into_iter().for_each(|connection| self.recorder.note(Event::Withheld { connection, uid, body }));
             return Ok(());
         }
         // It shows what came before it says that it is connected.
@@ -245,7 +253,7 @@ impl User {
             sender: Name::from(text("from")),
             conversation: traced(shown.get("type").and_then(Value::as_u64) == Some(GROUP), text("target")),
             direction: if is_own { Direction::Sent } else { Direction::Received },
-            body: text("text").split(' ').next().and_then(|body| body.parse().ok()).unwrap_or(0),
+            body,
         };
         self.recorder.note(Event::Shown { connection, via: Via::Direct, message });
         Ok(())

@@ -277,12 +277,25 @@ impl NodeConfig {
         Ok(())
     }
 
-    /// Of several nodes another one tells clients where this one is, and does not know by which name they reach all of its addresses.
+    /// What others are told has to be something to connect to. Of several nodes another one tells clients where this one is, and does not
+    /// know by which name they reach all of its addresses.
     fn check_advertised(&self) -> Result<(), String> {
+        let AdvertiseConfig { tcp, tls_tcp, ws, tls_ws } = &self.advertise;
+        let told = [
+            ("advertise.tcp", tcp),
+            ("advertise.tls_tcp", tls_tcp),
+            ("advertise.ws", ws),
+            ("advertise.tls_ws", tls_ws),
+            ("admin.advertise", &self.admin.advertise),
+            ("cluster.advertise", &self.cluster.advertise),
+        ];
+        let is_wrong = |told: &str| !told.is_empty() && !told.parse::<Listen>().is_ok_and(|told| told.is_reachable());
+        if let Some((name, told)) = told.into_iter().find(|(_, told)| is_wrong(told)) {
+            return Err(format!("{name}: {told:?} is nothing to connect to; say by which HOST:PORT others reach it"));
+        }
         if !self.cluster.is_on() || !self.cluster.roles().has(Role::Access) {
             return Ok(());
         }
-        let AdvertiseConfig { tcp, tls_tcp, ws, tls_ws } = &self.advertise;
         let ports = [
             ("tcp", &self.tcp, tcp),
             ("tls_tcp", &self.tls.tcp, tls_tcp),

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
+    /// Its name among others; empty if it stands alone, or is of an older version.
+    pub name: String,
     /// The version of its program.
     pub version: String,
     /// Whether it takes traffic.
@@ -55,6 +57,7 @@ type Peers = Box<dyn Fn() -> Vec<PeerStatus> + Send + Sync>;
 /// Where the parts of a node tell how they are once they run.
 #[derive(Default)]
 pub(crate) struct Parts {
+    name: OnceLock<String>,
     partitions: OnceLock<Partitions>,
     peers: OnceLock<Peers>,
 }
@@ -71,6 +74,11 @@ impl Parts {
         self.partitions.set(Box::new(told)).ok();
     }
 
+    /// The node has this name among others. The first caller counts.
+    pub(crate) fn tell_name(&self, name: &str) {
+        self.name.set(name.to_owned()).ok();
+    }
+
     /// From now on these nodes are told. The first caller counts.
     pub(crate) fn tell_peers(&self, told: impl Fn() -> Vec<PeerStatus> + Send + Sync + 'static) {
         self.peers.set(Box::new(told)).ok();
@@ -79,6 +87,7 @@ impl Parts {
     /// How the node is, with this health.
     pub(crate) fn status(&self, health: crate::health::Report) -> NodeStatus {
         NodeStatus {
+            name: self.name.get().cloned().unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: health.is_ready(),
             missing: health.missing,

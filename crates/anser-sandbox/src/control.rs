@@ -74,10 +74,16 @@ impl Stack {
         let before = append_only_files(&home)?;
         wait::pass(newest);
         self.kill(name)?;
+        let mut lost = 0;
         for (path, length) in before {
             let file = std::fs::OpenOptions::new().write(true).open(&path);
-            file.and_then(|file| file.set_len(length)).with_context(|| format!("cannot cut {}", path.display()))?;
+            let cut = |file: std::fs::File| {
+                lost += file.metadata()?.len().saturating_sub(length);
+                file.set_len(length)
+            };
+            file.and_then(cut).with_context(|| format!("cannot cut {}", path.display()))?;
         }
+        self.tell(&format!("{name}: lost {lost} bytes"));
         Ok(())
     }
 

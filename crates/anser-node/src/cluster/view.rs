@@ -91,6 +91,14 @@ pub struct PartitionView {
 /// What a member said when it was asked.
 pub(crate) type Answer = Result<NodeStatus, String>;
 
+/// A node that is asked at an address that leads to another one, such as a loopback address on another machine, says nothing of itself.
+fn of_itself(name: &str, status: NodeStatus) -> Result<NodeStatus, String> {
+    if status.name.is_empty() || status.name == name {
+        return Ok(status);
+    }
+    Err(format!("{} answers there; say in admin.advertise by which HOST:PORT others ask it", status.name))
+}
+
 impl ClusterView {
     /// Puts it together. Each member comes with its answer; `None`: it has no port to be asked at.
     pub(crate) fn new(
@@ -109,12 +117,12 @@ impl ClusterView {
             remarks: Vec::new(),
         };
         if log.is_none() {
-            view.remarks.push(
-                "of which log the cluster is has not been noted in redis: no message node has started yet".into(),
-            );
+            // Message nodes note it every few seconds.
+            view.problems.push("of which log the cluster is, is not noted in redis: no message node runs".into());
         }
         let mut are_all_known = true;
         for (member, answer) in members {
+            let answer = answer.map(|answer| answer.and_then(|status| of_itself(&member.name, status)));
             are_all_known &= !member.roles.has(Role::Message) || matches!(answer, Some(Ok(_)));
             view.take(member, answer, now);
         }
@@ -169,7 +177,7 @@ impl ClusterView {
             }
             let name = member.name;
             self.problems.push(format!(
-                "{name} went without a word {} ago: start it again, or say `anser cluster forget {name} FILE`",
+                "{name} went without a word {} ago: start it again, or say `anser cluster forget {name} [FILE]`",
                 ago(since_ms)
             ));
             let roles = member.roles.iter().map(Role::name).collect();

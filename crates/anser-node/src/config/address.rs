@@ -37,6 +37,11 @@ impl Listen {
         host.is_some_and(|host| host.is_unspecified())
     }
 
+    /// Whether others can be told to connect to what is written here.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.target().is_some_and(|(_, port)| port > 0) && !self.is_everywhere()
+    }
+
     /// Whether there is a listener at all.
     pub const fn is_on(&self) -> bool {
         self.0.is_some()

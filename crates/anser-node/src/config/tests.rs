@@ -34,6 +34,12 @@ fn settings_that_do_not_fit_together_are_refused_by_name() {
         ("[cluster]\nname = \"one\"\nlisten = \":8083\"", "cluster.advertise is not set"),
         ("tcp = \":8081\"\n[cluster]\nname = \"one\"", "advertise.tcp is not set"),
         (
+            "[cluster]\nname = \"one\"\nadvertise = \"message-4\"",
+            "cluster.advertise: \"message-4\" is nothing to connect to",
+        ),
+        ("[admin]\nadvertise = \"0.0.0.0:8084\"", "admin.advertise: "),
+        ("[advertise]\nws = \"ws://chat.example.com:443\"", "advertise.ws: "),
+        (
             "[cluster]\nname = \"one\"\n[cluster.redis]\nforget_window_ms = 0",
             "cluster.redis.forget_window_ms: at least 1000",
         ),

@@ -17,7 +17,7 @@ use anser_core::navigation::AccessNode;
 use anser_message::{Backends, Cluster};
 use anser_navi::{AccessPoint, AccessPoints, Address, Endpoint, Transport};
 use anser_peer::{Announced, Local, PeerDeps, PeerNode};
-use anser_runtime::{Clock, Tasks};
+use anser_runtime::{Clock, Fate, Tasks};
 use anser_types::{LogId, PartitionCount, UserKey};
 use tokio::time::{Instant, sleep};
 
@@ -30,6 +30,8 @@ use crate::config::NodeConfig;
 /// For how long Redis may be away when a node starts. Whatever starts the node tries again after that.
 const REDIS_PATIENCE: Duration = Duration::from_secs(10);
 const REDIS_PAUSE: Duration = Duration::from_millis(500);
+/// How often a message node says which log the cluster has.
+const NOTE_PERIOD: Duration = Duration::from_secs(5);
 
 /// The backends of a node of a cluster.
 #[derive(Debug)]
@@ -120,6 +122,7 @@ pub(crate) async fn prepare(
         let history = HbaseStore::open(&cluster.hbase, log.id).await?;
         let mailbox = redis.mailbox(log.id, offline_retention_ms, clock.clone()).await?;
         redis.note_cluster(log.id, log.partitions).await.map_err(ServeError::Members)?;
+        tasks.spawn("the note of the cluster", Fate::CutOff, keep_noted(Arc::clone(&redis), log.id, log.partitions));
         let backends = Backends {
             log: kafka,
             mailbox: Arc::clone(&mailbox) as _,
@@ -154,6 +157,17 @@ async fn connect(config: &RedisConfig) -> Result<RedisStore, ServeError> {
                 sleep(REDIS_PAUSE).await;
             }
             result => return Ok(result?),
+        }
+    }
+}
+
+/// Says again and again which log the cluster has: Redis may lose that as well, and operators and other nodes ask it.
+async fn keep_noted(redis: Arc<RedisStore>, log: LogId, partitions: PartitionCount) {
+    loop {
+        sleep(NOTE_PERIOD).await;
+        if let Err(error) = redis.note_cluster(log, partitions).await {
+            // That it is away is said elsewhere.
+            tracing::debug!(%error, "which log the cluster has is not noted");
         }
     }
 }
@@ -236,6 +250,7 @@ impl Prepared {
             admin,
             connections: Box::new(move || u64::try_from(counted.len()).unwrap_or(u64::MAX)),
         });
+        show.parts.tell_name(&cluster.name);
         shown::others(show, &peer, message.is_some());
         Ok(Serving { storage, peer, message })
     }

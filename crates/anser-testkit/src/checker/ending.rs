@@ -12,8 +12,8 @@ impl Checker {
         let mut missing = Vec::new();
         for msg in 0..self.tables.messages.len() {
             let message = &self.tables.messages[msg];
-            // What counts in the log is for everybody, whether or not its sender heard of it.
-            let Some(since) = message.acked.or(message.logged) else {
+            // What counts in the log is for everybody, whether or not its sender heard of it; and so is what anybody was shown.
+            let Some(since) = message.acked.or(message.logged).or(message.seen) else {
                 continue;
             };
             if message.keep == Keep::Nothing {

@@ -111,8 +111,10 @@ impl Checker {
         } else {
             None
         };
+        // Again, and not in another order: only what a terminal sent itself it may not have been shown before.
+        let is_excusable = earlier.is_some() || acked_here || message.sender == row.user;
         match wrong {
-            Some((before, ..)) if is_anew(before) => self.tables.anew += 1,
+            Some((before, ..)) if is_excusable && is_anew(before) => self.tables.anew += 1,
             Some((before, promise, what)) => self.blame(promise, &[before, at], what),
             None => {}
         }

@@ -228,6 +228,14 @@ fn nothing_lost_fails_when_the_senders_other_terminal_misses_it() {
 }
 
 #[test]
+fn nothing_lost_fails_when_only_one_was_shown_what_nobody_has_an_ack_for() {
+    let joined = |story: Story, user| story.roster("g", user, RosterStep::Joined);
+    let story = ["alice", "bob", "carl"].into_iter().fold(Story::two().connect(3, 3, "carl"), joined);
+    let story = story.send(1, 1, "alice", "g").cut(1).show(2, "alice", "g", 1, 10).quiet();
+    story.breaks(Promise::NothingLost);
+}
+
+#[test]
 fn nothing_lost_fails_when_history_misses_it() {
     let story = Story::two().send(1, 1, "alice", "bob").ack(1, 10).show(2, "alice", "alice", 1, 10).quiet();
     story.page("alice", "bob", &[], false).breaks(Promise::NothingLost);
@@ -382,6 +390,13 @@ fn nothing_twice_where_nobody_knows_what_is_placed_allows_what_was_shown_since_t
     shown().event(Event::StoreForgot).show(2, "alice", "alice", 1, 10).breaks_nothing();
     let saved = || shown().event(Event::StoreSaved).event(Event::StoreForgot);
     saved().show(2, "alice", "alice", 1, 10).breaks(Promise::NothingTwice);
+}
+
+#[test]
+fn one_order_allows_no_other_order_for_what_a_store_forgot() {
+    let story = Story::two().send(1, 1, "alice", "bob").ack(1, 10).send(2, 1, "alice", "bob").ack(2, 20);
+    let story = story.show(2, "alice", "alice", 2, 20).event(Event::StoreForgot);
+    story.show(2, "alice", "alice", 1, 10).breaks(Promise::OneOrder);
 }
 
 #[test]

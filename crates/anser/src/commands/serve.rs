@@ -6,7 +6,7 @@ use anser_node::{ServeError, ServeOptions};
 use crate::cli::ServeArgs;
 use crate::commands::config::environment;
 use crate::failure::Failure;
-use crate::logging;
+use crate::logging::{self, LogFormat};
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let flags = flags(&args)?;
@@ -20,10 +20,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let options = ServeOptions { ready_file: args.ready_file };
     let served = runtime.block_on(Box::pin(anser_node::serve(config, options)));
     runtime.shutdown_background();
-    served.map_err(|error| match error {
+    let served = served.map_err(|error| match error {
         ServeError::Unfit(_) => Failure::usage(error),
         other => other.into(),
-    })
+    });
+    if let (Err(failure), LogFormat::Json) = (&served, args.log) {
+        // Whoever reads log lines by machine does not find what is written for people.
+        tracing::error!(error = %failure, "the server ends");
+    }
+    served
 }
 
 /// What the flags say, as settings.

@@ -82,6 +82,10 @@ fn what_cannot_be_known_is_not_called_wrong() {
     assert!(silent.remarks.iter().any(|line| line.contains("admin.listen")));
     let away = view(vec![(member("a"), Some(Err("refused".into())))]);
     assert_eq!(away.problems, ["a does not answer at h:2: refused"]);
+    let other = NodeStatus { name: "b".into(), ..well(0..8) };
+    let mistaken = view(vec![(member("a"), Some(Ok(other)))]);
+    assert_eq!(mistaken.problems.len(), 1, "{mistaken:?}");
+    assert!(mistaken.problems[0].starts_with("a does not answer at h:2: b answers there"), "{mistaken:?}");
 }
 
 #[test]
@@ -99,7 +103,8 @@ fn who_went_without_a_word_is_named_unless_there_again() {
     let view = view_with(vec![(member("a"), Some(Ok(well(0..16))))], missing.into());
     assert_eq!(view.missing.iter().map(|node| &node.name).collect::<Vec<_>>(), ["b", "c"]);
     let problems = view.problems.join("\n");
-    for said in ["b went without a word 2 min ago", "c went without a word 2 h ago", "`anser cluster forget b FILE`"] {
+    for said in ["b went without a word 2 min ago", "c went without a word 2 h ago", "`anser cluster forget b [FILE]`"]
+    {
         assert!(problems.contains(said), "{said} is missing in\n{problems}");
     }
 }
@@ -107,4 +112,6 @@ fn who_went_without_a_word_is_named_unless_there_again() {
 #[test]
 fn nobody_there_is_said_for_each_role_and_for_the_partitions() {
     assert_eq!(view(Vec::new()).problems.len(), 5);
+    let unknown = ClusterView::new(None, vec![(member("a"), Some(Ok(well(0..16))))], Vec::new(), NOW);
+    assert_eq!(unknown.problems, ["of which log the cluster is, is not noted in redis: no message node runs"]);
 }
