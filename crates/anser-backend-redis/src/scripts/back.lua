@@ -49,10 +49,8 @@ end
 -- The places that an entry has. One look does for all of a user, unless there is too much behind the first of them.
 local function old_places(user, time, body)
   local looks = user.looks or 0
-  if looks == 0 or time < user.looked_from then
-    user.looked_from, user.looks = time, looks + 1
-    user.places, user.is_cut = places_from(user.timeline, time)
-  elseif not user.places[body] and user.is_cut and looks < LOOKS_MAX then
+  local is_before = looks == 0 or time < user.looked_from
+  if is_before or not user.places[body] and user.is_cut and looks < LOOKS_MAX then
     user.looked_from, user.looks = time, looks + 1
     user.places, user.is_cut = places_from(user.timeline, time)
   end

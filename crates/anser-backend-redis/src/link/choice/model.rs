@@ -5,8 +5,14 @@
 //! What is placed has to be above all that was placed before, by whatever server: its reader's cursor is there. And in the end the reader
 //! has read everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod dice;
+mod server;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use dice::Dice;
+use server::{Data, Server};
 
 use super::{Choice, Facts, Noted, PATIENCE, Seen, choose, used};
 
@@ -16,48 +22,6 @@ const SERVERS: usize = 3;
 const PROCESSES: usize = 3;
 /// How much time lies between two faults: a server that has died cannot tell how far ahead of the time it was.
 const OUTAGE: u64 = LEAD + 100;
-
-/// Numbers without a pattern, the same for each seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % end as u64).unwrap()
-    }
-}
-
-/// What a server keeps.
-#[derive(Debug, Clone, Default)]
-struct Data {
-    noted: Noted,
-    /// The life in which the timeline was last written, its floor, and its newest position.
-    life: String,
-    floor: u64,
-    last: u64,
-    /// The newest choices for which the server and its only bucket step back.
-    stepped: u64,
-    bucket_stepped: u64,
-    /// Up to where each partition is written, and from where it is replayed.
-    marks: [usize; PROCESSES],
-    places: [usize; PROCESSES],
-    /// Where each record of each partition lies.
-    timeline: BTreeMap<(usize, usize), u64>,
-}
-
-#[derive(Debug, Clone)]
-struct Server {
-    is_up: bool,
-    follows: Option<usize>,
-    life: String,
-    before: String,
-    before_end: i64,
-    data: Data,
-    /// What is there after a restart that loses the newest writes.
-    safe: Data,
-}
 
 /// What a process does next.
 #[derive(Debug, Clone)]
