@@ -110,6 +110,47 @@ fn a_server_is_started_once_and_again_only_when_it_is_gone() {
 }
 
 #[test]
+fn a_transaction_that_was_written_in_part_is_none_and_what_is_written_since_is_kept() {
+    if !redis_is_there() {
+        return;
+    }
+    let folder = Folder::new();
+    let stack = folder.up(RedisShape::Single);
+    let get = |key| redis(&stack, "redis-1", &["GET", key]);
+    let file = stack.folder().join("redis-1/data/appendonlydir/appendonly.aof.1.incr.aof");
+    let length = || file.metadata().expect("a file of what was written").len();
+    let begin_again = || {
+        stack.kill("redis-1").unwrap();
+        stack.start("redis-1").unwrap();
+        make_careful(&stack, "redis-1");
+    };
+    make_careful(&stack, "redis-1");
+    redis(&stack, "redis-1", &["SET", "before", "kept"]);
+    let script = "redis.call('SET', 'half', '1') redis.call('SET', 'other half', 'EXEC')";
+    let write_both = || redis(&stack, "redis-1", &["EVAL", script, "0"]);
+    let before = length();
+    write_both();
+    let whole = length() - before;
+    for missing in (1..whole).step_by(9) {
+        redis(&stack, "redis-1", &["DEL", "half", "other half", "since"]);
+        write_both();
+        stack.kill("redis-1").unwrap();
+        let cut = std::fs::OpenOptions::new().write(true).open(&file);
+        cut.and_then(|cut| cut.set_len(length() - missing)).unwrap();
+        stack.start("redis-1").unwrap();
+        make_careful(&stack, "redis-1");
+        assert_eq!([get("before"), get("half")], ["kept", ""], "{missing} bytes are missing");
+        redis(&stack, "redis-1", &["SET", "since", "kept"]);
+        begin_again();
+        assert_eq!([get("half"), get("since")], ["", "kept"], "{missing} bytes are missing");
+        // This ends the transaction whose beginning a Redis would have kept.
+        redis(&stack, "redis-1", &["EVAL", "redis.call('DEL', 'x') redis.call('SET', 'since', 'new')", "0"]);
+        begin_again();
+        assert_eq!([get("half"), get("since")], ["", "new"], "{missing} bytes are missing");
+    }
+}
+
+#[test]
 fn a_replica_has_what_its_primary_has_and_stays_promoted() {
     if !redis_is_there() {
         return;

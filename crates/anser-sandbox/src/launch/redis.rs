@@ -6,8 +6,11 @@ use crate::install;
 use crate::shape::RedisShape;
 use crate::spawn::{Home, Program};
 
+/// How it is started where Anser is deployed, too.
+const START: &str = include_str!("../../../../deploy/redis/start");
+
 pub(super) fn prepare(site: Site<'_>, number: u16, home: &Home) -> anyhow::Result<Program> {
-    let path = install::redis::find_or_install(site.jars, site.tell)?;
+    install::redis::find_or_install(site.jars, site.tell)?;
     std::fs::create_dir_all(home.join("data"))?;
     let settings = home.join("redis.conf");
     // Redis itself writes into it who is whose replica since a promotion, so it is made once.
@@ -15,8 +18,10 @@ pub(super) fn prepare(site: Site<'_>, number: u16, home: &Home) -> anyhow::Resul
         let shape = site.shape.redis.unwrap_or(RedisShape::Single);
         write(&settings, &lines(&redis_conf(shape, number, site.ports, home), " "))?;
     }
-    let program = Program { path, arguments: vec![settings.display().to_string()], environment: Vec::new() };
-    Ok(program)
+    let start = home.join("start");
+    write(&start, START)?;
+    let arguments = [start, settings].map(|path| path.display().to_string()).to_vec();
+    Ok(Program { path: "sh".into(), arguments, environment: Vec::new() })
 }
 
 fn redis_conf(shape: RedisShape, number: u16, ports: Ports, home: &Home) -> Vec<(&'static str, String)> {
