@@ -70,7 +70,7 @@ struct Known {
     base: u64,
     /// The choice that was used last; empty before the first.
     last: String,
-    /// Since when none could be found.
+    /// Since when none could be found, or, if that was later, the newest choice is known: whoever makes it is waited for anew.
     since: Option<Instant>,
     /// When the last look began that found one.
     looked: Option<Instant>,
@@ -160,9 +160,10 @@ impl Primary {
     }
 
     /// Takes note of what is newer than what is known. Returns the newest choice, the one that was used last, and for how long none has
-    /// been found.
+    /// been found nor begun.
     fn note(&self, seen: &[Seen]) -> (u64, String, Duration) {
         let mut known = self.known.lock();
+        let term_before = known.term;
         for seen in seen {
             if let Seen::Primary(facts) = seen {
                 known.term = facts.noted.term.max(known.term);
@@ -170,8 +171,9 @@ impl Primary {
             }
         }
         let now = Instant::now();
-        let waited = now.duration_since(*known.since.get_or_insert(now));
-        (known.term, known.last.clone(), waited)
+        let since = known.since.filter(|_| known.term == term_before).unwrap_or(now);
+        known.since = Some(since);
+        (known.term, known.last.clone(), now.duration_since(since))
     }
 
     /// A server is used, as it was seen in a look that began then.

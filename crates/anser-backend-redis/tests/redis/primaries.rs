@@ -150,6 +150,32 @@ async fn many_choose_at_once() {
     assert!(choice.0 >= 2 && !choice.1.is_empty(), "{choice:?}");
 }
 
+/// All have waited for longer than anybody is waited for. It is one choice all the same, and not one of each against the others: each
+/// takes positions further ahead of the time.
+#[tokio::test]
+async fn those_who_waited_for_long_make_one_choice() {
+    if !can_start() {
+        return;
+    }
+    let (mut old, mut new, config) = pair().await;
+    let opened = futures_util::future::join_all((0..12).map(|_| mailbox(&config))).await;
+    let term = |server: &Server| server.ask::<u64>(&["HGET", &format!("{}choice", config.prefix), "term"]);
+    let before = term(&old);
+    new.kill();
+    old.kill();
+    let killed = tokio::time::Instant::now();
+    let long_after = opened.iter().map(|mailbox| async {
+        while killed.elapsed() < Duration::from_secs(4) {
+            assert!(mailbox.head(&user("bob")).await.is_err(), "nobody is there");
+        }
+    });
+    futures_util::future::join_all(long_after).await;
+    old.restart();
+    let heads = opened.iter().map(|mailbox| async { until_answered(|| mailbox.head(&user("bob"))).await });
+    assert!(futures_util::future::join_all(heads).await.into_iter().all(|head| head.is_ok()));
+    assert_eq!(term(&old), before + 1);
+}
+
 /// With `min-replicas-to-write` an old primary cannot even be told. It takes no writes then, and stands in nobody's way.
 #[tokio::test]
 async fn an_old_primary_that_takes_no_writes_is_left() {
