@@ -177,7 +177,7 @@ impl Report {
 }
 
 /// A time as people want to read it.
-fn shown(time: Duration) -> String {
+pub(crate) fn shown(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {

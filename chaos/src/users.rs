@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anser_client::Transport;
 use anser_testkit::trace::{Event, Name, RosterStep};
-use anser_tests::{Chatter, Load, Recorder, Site, read_everything};
+use anser_tests::{Chatter, Load, Recorder, Site, at_most, read_everything};
 use anser_types::{Conversation, ConversationType, TargetId};
 use anyhow::{Context as _, ensure};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::report;
 use crate::sdk::{Sdk, Suite};
 
 const GROUP: &str = "all-of-us";
@@ -111,6 +112,9 @@ impl Users {
             // The checker says which; it does not judge who was not connected in the end.
             println!("{error}");
         }
+        let times = recorder.delivery_times(&audience);
+        let [half, most, all] = [500, 990, 1000].map(|part| report::shown(at_most(&times, part)));
+        println!("   shown to each whom it is for, since it was first sent: p50 {half}, p99 {most}, longest {all}");
         tokio::time::sleep(AFTERMATH).await;
         // Whoever signs in anew replaces them.
         let mut are_content = true;

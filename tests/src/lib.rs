@@ -14,7 +14,7 @@ mod wait;
 
 pub use chatter::{Chatter, Load};
 pub use many::More;
-pub use met::Met;
+pub use met::{Met, at_most};
 pub use reader::read_everything;
 pub use recorder::Recorder;
 pub use server::{Ready, Server, ServerBuilder, Site};

@@ -24,9 +24,14 @@ pub struct Met {
 impl Met {
     /// The wait that so many of a thousand messages did not exceed.
     pub fn wait(&self, of_a_thousand: usize) -> Duration {
-        let at = (self.waits.len() * of_a_thousand / 1000).min(self.waits.len().saturating_sub(1));
-        self.waits.get(at).copied().unwrap_or_default()
+        at_most(&self.waits, of_a_thousand)
     }
+}
+
+/// The one of some times, shortest first, that so many of a thousand do not exceed.
+pub fn at_most(times: &[Duration], of_a_thousand: usize) -> Duration {
+    let at = (times.len() * of_a_thousand / 1000).min(times.len().saturating_sub(1));
+    times.get(at).copied().unwrap_or_default()
 }
 
 /// All that clients met so far. Times are in microseconds since the trace began.

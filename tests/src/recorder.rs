@@ -128,24 +128,40 @@ impl Recorder {
     /// How many deliveries are still missing: of what was acked, to everybody in `audience` (by conversation target; a
     /// target that is not in it is a user).
     pub fn missing(&self, audience: &HashMap<Name, Vec<Name>>) -> usize {
+        self.deliveries(audience).filter(Option::is_none).count()
+    }
+
+    /// How long after it was first sent each message that was acked was shown to each of those whom it is for, shortest first;
+    /// of those to whom it was. See [`Self::missing`].
+    pub fn delivery_times(&self, audience: &HashMap<Name, Vec<Name>>) -> Vec<Duration> {
+        let mut times: Vec<Duration> = self.deliveries(audience).flatten().collect();
+        times.sort_unstable();
+        times
+    }
+
+    fn deliveries(&self, audience: &HashMap<Name, Vec<Name>>) -> impl Iterator<Item = Option<Duration>> {
         let state = self.state();
-        let mut bodies = HashMap::new();
+        let mut calls = HashMap::new();
+        let mut sent: HashMap<u64, u64> = HashMap::new();
         let mut users = HashMap::new();
-        let mut shown: HashSet<(&Name, u64)> = HashSet::new();
+        let mut shown: HashMap<(&Name, u64), u64> = HashMap::new();
         let mut wanted: HashSet<(&Name, u64)> = HashSet::new();
         for line in &state.lines {
             match &line.event {
                 Event::Invoked { call, user, conversation, body, .. } => {
-                    bodies.insert(call, (user, &conversation.target, *body));
+                    calls.insert(call, (user, &conversation.target, *body));
+                    sent.entry(*body).or_insert(line.at);
                 }
                 Event::Connected { connection, user, .. } => {
                     users.insert(connection, user);
                 }
                 Event::Shown { connection, message, .. } => {
-                    shown.extend(users.get(connection).map(|user| (*user, message.body)));
+                    if let Some(user) = users.get(connection) {
+                        shown.entry((*user, message.body)).or_insert(line.at);
+                    }
                 }
                 Event::Acked { call, .. } => {
-                    let Some((sender, target, body)) = bodies.get(call) else {
+                    let Some((sender, target, body)) = calls.get(call) else {
                         continue;
                     };
                     let alone = std::slice::from_ref(*target);
@@ -155,7 +171,11 @@ impl Recorder {
                 _ => {}
             }
         }
-        wanted.difference(&shown).count()
+        let time = |(user, body): (&Name, u64)| {
+            let (sent, shown) = (sent.get(&body)?, shown.get(&(user, body))?);
+            Some(Duration::from_micros(shown.saturating_sub(*sent)))
+        };
+        wanted.into_iter().map(time).collect::<Vec<_>>().into_iter()
     }
 
     /// The time since the trace began.
@@ -191,6 +211,9 @@ fn micros(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use anser_testkit::trace::{Conversation, Direction, Keep, Kind, Seen, Via};
+    use anser_types::{ConversationType, MessageUid};
+
     use super::*;
 
     #[test]
@@ -212,5 +235,44 @@ mod tests {
         assert_eq!(saved_at(&recorder), 2, "what was forgotten stays so");
         let times: Vec<u64> = recorder.state().lines.iter().map(|line| line.at).collect();
         assert!(times.is_sorted(), "{times:?}");
+    }
+
+    #[test]
+    fn a_delivery_takes_from_the_first_try_to_the_first_time_that_it_is_shown() {
+        let uid = || MessageUid::new(anser_client::Timestamp(1), 0, ConversationType::Private, 0);
+        let to_bob = || Conversation { kind: Kind::Private, target: "bob".into() };
+        let sent = |call, body| Event::Invoked {
+            call: CallId(call),
+            user: "alice".into(),
+            connection: None,
+            conversation: to_bob(),
+            client_id: None,
+            body,
+            keep: Keep::History,
+            to: Vec::new(),
+        };
+        let shown = |body| Event::Shown {
+            connection: ClientConnection(1),
+            via: Via::Direct,
+            message: Seen {
+                uid: uid(),
+                sent: 1,
+                sender: "alice".into(),
+                conversation: to_bob(),
+                direction: Direction::Received,
+                body,
+            },
+        };
+        let bob =
+            Event::Connected { connection: ClientConnection(1), terminal: Terminal(1), user: "bob".into(), cursor: 0 };
+        let acked = |call| Event::Acked { call: CallId(call), uid: uid(), sent: 1 };
+        let story =
+            [bob, sent(1, 7), sent(2, 7), acked(2), shown(7), shown(7), sent(3, 8), acked(3), sent(4, 9), shown(9)];
+        let recorder = Recorder::new();
+        for (at, event) in (0..).step_by(1_000).zip(story) {
+            recorder.state().lines.push(Line { at, event });
+        }
+        assert_eq!(recorder.delivery_times(&HashMap::new()), [Duration::from_millis(3)], "the third is not acked");
+        assert_eq!(recorder.missing(&HashMap::new()), 1);
     }
 }

@@ -86,8 +86,11 @@ impl RedisStore {
         Ok(Timestamp(millis.ok_or_else(|| CallError::new("TIME", &place, "no such time"))?))
     }
 
-    /// Notes of which cluster this is, for nodes that have nothing to do with the log.
-    pub async fn note_cluster(&self, log: LogId, partitions: PartitionCount) -> Result<(), StoreError> {
+    /// Notes whose the keys are, and of which cluster this is, for nodes that have nothing to do with the log. To be said again and
+    /// again: Redis may lose it. Refused if the keys belong to another cluster by now.
+    pub async fn note_cluster(&self, log: LogId, partitions: PartitionCount) -> Result<(), RedisOpenError> {
+        // If they were nobody's, Redis was wiped. No bucket is begun for it: whoever writes to one has to find out that it was lost.
+        self.bind(log).await?;
         let mut command = redis::cmd("SET");
         command.arg(self.keys.log()).arg(format!("1 {:016x} {}", log.0, partitions.get()));
         Ok(self.link.call("note", &command).await.map(drop)?)

@@ -44,7 +44,7 @@ pub async fn init_cluster(config: &NodeConfig) -> Result<ClusterMade, ServeError
     HbaseStore::open(&cluster.hbase, birth.log).await?.close().await;
     let redis = RedisStore::connect(cluster.redis.clone()).await?;
     redis.mailbox(birth.log, offline_retention_ms, Clock::system()).await?;
-    redis.note_cluster(birth.log, birth.partitions).await.map_err(ServeError::Members)?;
+    redis.note_cluster(birth.log, birth.partitions).await?;
     Ok(ClusterMade { log: birth.log, partitions: birth.partitions.get() })
 }
 

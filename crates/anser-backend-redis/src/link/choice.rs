@@ -114,8 +114,8 @@ pub(super) enum Choice {
     Wait(&'static str),
 }
 
-/// Chooses. `newest` is the newest choice that this process knows of, `last` the one that it used last, `mine` the one that it has just
-/// noted, `waited` for how long it has been looking since it heard of that newest choice.
+/// Chooses. `newest` is the newest choice that this process knows of, `last` the one that it used last, `mine` the one that it
+/// noted before it looked, `waited` for how long it has been looking since it heard of that newest choice.
 pub(super) fn choose(seen: &[Seen], newest: u64, last: &str, mine: Option<u64>, waited: Duration) -> Choice {
     let primaries: Vec<(usize, &Facts)> = seen.iter().enumerate().filter_map(primary).collect();
     let newest = primaries.iter().map(|(_, facts)| facts.noted.term).fold(newest, u64::max);

@@ -74,6 +74,8 @@ struct Known {
     since: Option<Instant>,
     /// When the last look began that found one.
     looked: Option<Instant>,
+    /// The choice that this process has noted last, and when.
+    mine: Option<(u64, Instant)>,
     /// The lives of primaries that could not note that they are not chosen any more, because they take no writes.
     refused: VecDeque<String>,
 }
@@ -123,13 +125,13 @@ impl Primary {
         let Some(key) = &self.key else {
             return Ok(self.last());
         };
-        let (mut rounds, mut mine) = (0, None);
+        let mut rounds = 0;
         loop {
             let began = Instant::now();
             let mut seen = self.look(key).await;
             self.tell_refused(key, &mut seen).await;
             let (newest, last, waited) = self.note(&seen);
-            match choose(&seen, newest, &last, mine.take(), waited) {
+            match choose(&seen, newest, &last, self.mine_before(began), waited) {
                 Choice::Use(server) => {
                     self.note_used(seen.get(server), began);
                     self.last.store(server, Ordering::Relaxed);
@@ -138,7 +140,7 @@ impl Primary {
                 Choice::Take { server, from } if rounds < ROUNDS_MAX => {
                     rounds += 1;
                     if let Some(Seen::Primary(facts)) = seen.get(server) {
-                        mine = self.take(key, &seen, (server, facts), &from).await?;
+                        self.take(key, &seen, (server, facts), &from).await?;
                     }
                 }
                 Choice::Confirm(server) if rounds < ROUNDS_MAX => {
@@ -174,6 +176,12 @@ impl Primary {
         let since = known.since.filter(|_| known.term == term_before).unwrap_or(now);
         known.since = Some(since);
         (known.term, known.last.clone(), now.duration_since(since))
+    }
+
+    /// The choice that this process has noted, if it did so before a look began: only then that look tells whether another one stands by
+    /// now. Whoever noted it may have been cancelled since.
+    fn mine_before(&self, look: Instant) -> Option<u64> {
+        self.known.lock().mine.filter(|(_, noted)| *noted <= look).map(|(term, _)| term)
     }
 
     /// A server is used, as it was seen in a look that began then.
@@ -302,15 +310,14 @@ impl Primary {
         join_all(answers).await.into_iter().flatten().collect()
     }
 
-    /// Tells all other primaries that they are not chosen, and then the new one that it is to be. Returns the number of that choice;
-    /// `None` if anybody was quicker.
+    /// Tells all other primaries that they are not chosen, and then the new one that it is to be, unless anybody was quicker.
     async fn take(
         &self,
         key: &[u8],
         seen: &[Seen],
         (server, facts): (usize, &Facts),
         from: &[usize],
-    ) -> Result<Option<u64>, CallError> {
+    ) -> Result<(), CallError> {
         let keys = [key.to_vec()];
         let (number, mut base, last) = {
             let known = self.known.lock();
@@ -323,19 +330,22 @@ impl Primary {
             };
             let last = facts.noted.term.to_string();
             match self.run(other, &self.unchoose, &keys, &[last.as_bytes(), term.as_bytes()]).await {
-                Ok(above) if above < 0 => return Ok(None),
+                Ok(above) if above < 0 => return Ok(()),
                 Ok(above) => base = base.max(above.unsigned_abs()),
                 Err(error) if takes_no_writes(&error) => self.note_refused(&facts.life),
                 Err(error) => return Err(error),
             }
         }
-        let Some(next) = self.servers.get(server) else { return Ok(None) };
+        let Some(next) = self.servers.get(server) else { return Ok(()) };
         let above = base.saturating_add(self.lead_ms).min(EXACT_MAX).to_string();
         if facts.is_branch(&last) {
             tracing::warn!(redis = %next.address, term, last, "this primary has nothing of the last one that was used; it steps back");
         }
         let args = [facts.life.as_bytes(), term.as_bytes(), above.as_bytes(), last.as_bytes()];
-        Ok((self.run(next, &self.choose, &keys, &args).await? == 1).then_some(number))
+        if self.run(next, &self.choose, &keys, &args).await? == 1 {
+            self.known.lock().mine = Some((number, Instant::now()));
+        }
+        Ok(())
     }
 
     /// Tells a primary that it is chosen, if nobody was quicker.

@@ -176,6 +176,21 @@ async fn those_who_waited_for_long_make_one_choice() {
     assert_eq!(term(&old), before + 1);
 }
 
+/// The other server takes connections and does not answer, so that each look takes its time, and calls end before a choice is made.
+#[tokio::test]
+async fn a_primary_is_chosen_though_each_look_takes_long() {
+    if !can_start() {
+        return;
+    }
+    let (mut old, new, config) = pair().await;
+    let mailbox = mailbox(&config).await;
+    let shown = placed(&mailbox, P0, &[100]).await;
+    new.signal("-STOP");
+    old.kill();
+    old.restart();
+    assert!(placed(&mailbox, P0, &[100, 101]).await > shown);
+}
+
 /// With `min-replicas-to-write` an old primary cannot even be told. It takes no writes then, and stands in nobody's way.
 #[tokio::test]
 async fn an_old_primary_that_takes_no_writes_is_left() {

@@ -1,7 +1,7 @@
 //! What a Redis says of itself and of its cluster.
 
 use anser_backend::Mailbox as _;
-use anser_backend_redis::RedisStore;
+use anser_backend_redis::{RedisOpenError, RedisStore};
 use anser_runtime::Clock;
 use anser_types::{BUCKETS, LogId, PartitionCount, PartitionId, Timestamp};
 
@@ -39,5 +39,9 @@ async fn which_log_a_cluster_has_is_known_once_it_was_noted() {
     assert_eq!(store.cluster().await.unwrap(), None);
     let noted = (LogId(0xabc), PartitionCount::EMBEDDED);
     store.note_cluster(noted.0, noted.1).await.unwrap();
+    assert_eq!(store.cluster().await.unwrap(), Some(noted));
+    // Whoever notes it first has the keys, though nobody opened a mailbox yet, as after Redis was wiped.
+    let other = store.note_cluster(LogId(0xdef), noted.1).await;
+    assert!(matches!(other, Err(RedisOpenError::OtherCluster { found: 0xabc, ours: 0xdef, .. })), "{other:?}");
     assert_eq!(store.cluster().await.unwrap(), Some(noted));
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anser_backend::{Membership as _, MessageLog as _, ReadError, Role, StoreError};
 use anser_backend_kafka::KafkaLog;
-use anser_backend_redis::{RedisMailbox, RedisStore};
+use anser_backend_redis::{RedisMailbox, RedisOpenError, RedisStore};
 use anser_runtime::Clock;
 use anser_types::{Mark, Offset, PartitionId, Timestamp};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -167,7 +167,10 @@ impl MailboxRebuild {
     pub async fn ask(&self) -> Result<RebuildPlan, RebuildError> {
         check_versions(&self.redis).await?;
         // It may have been wiped with the rest.
-        self.redis.note_cluster(self.log.id(), self.log.partitions()).await?;
+        match self.redis.note_cluster(self.log.id(), self.log.partitions()).await {
+            Err(RedisOpenError::Call(error)) => return Err(StoreError::from(error).into()),
+            noted => noted.map_err(ServeError::from)?,
+        }
         let at = self.mailbox.ask_rebuild().await?;
         self.plan_at(at).await
     }

@@ -121,7 +121,7 @@ pub(crate) async fn prepare(
         show.health.starts("hbase");
         let history = HbaseStore::open(&cluster.hbase, log.id).await?;
         let mailbox = redis.mailbox(log.id, offline_retention_ms, clock.clone()).await?;
-        redis.note_cluster(log.id, log.partitions).await.map_err(ServeError::Members)?;
+        redis.note_cluster(log.id, log.partitions).await?;
         tasks.spawn("the note of the cluster", Fate::CutOff, keep_noted(Arc::clone(&redis), log.id, log.partitions));
         let backends = Backends {
             log: kafka,
@@ -161,13 +161,18 @@ async fn connect(config: &RedisConfig) -> Result<RedisStore, ServeError> {
     }
 }
 
-/// Says again and again which log the cluster has: Redis may lose that as well, and operators and other nodes ask it.
+/// Says again and again which log the cluster has, and that the keys are its own: Redis may lose that as well, and operators and other
+/// nodes ask it.
 async fn keep_noted(redis: Arc<RedisStore>, log: LogId, partitions: PartitionCount) {
     loop {
         sleep(NOTE_PERIOD).await;
-        if let Err(error) = redis.note_cluster(log, partitions).await {
+        match redis.note_cluster(log, partitions).await {
+            Ok(()) => {}
+            Err(error @ RedisOpenError::OtherCluster { .. }) => {
+                tracing::error!(%error, "redis was wiped, and another cluster has taken its keys since: stop that one");
+            }
             // That it is away is said elsewhere.
-            tracing::debug!(%error, "which log the cluster has is not noted");
+            Err(error) => tracing::debug!(%error, "which log the cluster has is not noted"),
         }
     }
 }
