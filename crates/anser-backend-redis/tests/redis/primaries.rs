@@ -176,14 +176,15 @@ async fn those_who_waited_for_long_make_one_choice() {
     assert_eq!(term(&old), before + 1);
 }
 
-/// The other server takes connections and does not answer, so that each look takes its time, and calls end before a choice is made.
+/// The other server takes connections and does not answer, so that a look takes more than half the time that a call has: no call both begins
+/// a choice and ends it.
 #[tokio::test]
 async fn a_primary_is_chosen_though_each_look_takes_long() {
     if !can_start() {
         return;
     }
     let (mut old, new, config) = pair().await;
-    let mailbox = mailbox(&config).await;
+    let mailbox = mailbox(&RedisConfig { connect_timeout_ms: 1_000, response_timeout_ms: 500, ..config }).await;
     let shown = placed(&mailbox, P0, &[100]).await;
     new.signal("-STOP");
     old.kill();
