@@ -276,7 +276,8 @@ impl World {
             }
             Choice::Take { server, from } => Process::Takes { server, from, seen },
             Choice::Confirm(server) => Process::Confirms { server, seen },
-            Choice::Wait(_) => LOOKS,
+            // A later look may end what was begun, as long as nobody else has begun anything.
+            Choice::Wait(_) => Process::Looks(Vec::new(), mine),
         }
     }
 
