@@ -36,8 +36,12 @@ impl World {
         brokers.create_topic(TOPIC, 4, 1).unwrap();
         let config =
             KafkaConfig { brokers: brokers.bootstrap_servers(), delivery_timeout_ms, ..KafkaConfig::default() };
+        let mut client = appending(&config);
+        // A broker refuses the request behind one that it refused, by its sequence number. These brokers do not look at
+        // the number and take it, which the producer understands as an answer for the one before.
+        client.set("max.in.flight.requests.per.connection", "1");
         let health = Arc::new(Health::new(1 << 20));
-        let lane = Lane::start(TOPIC.to_owned(), appending(&config), stall_timeout_ms, Arc::clone(&health)).unwrap();
+        let lane = Lane::start(TOPIC.to_owned(), client, stall_timeout_ms, Arc::clone(&health)).unwrap();
         lane.ready_or_late().await;
         Self { brokers, health, lane }
     }
