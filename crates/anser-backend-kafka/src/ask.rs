@@ -23,6 +23,8 @@ use crate::pool::{Client, Lent, Pool};
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a question may take on which nothing depends, as it can be asked otherwise.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Asks about one topic. May be used by many threads at a time.
 pub(crate) struct Asker {
@@ -83,8 +85,42 @@ impl Asker {
 
     /// The first offset at or after a time; `None` if all is older.
     pub(crate) fn at(&self, pool: &Pool, partition: PartitionId, time: Timestamp) -> Result<Option<Offset>, ReadError> {
-        let time = Place::Offset(i64::try_from(time.0).unwrap_or(i64::MAX));
-        Ok(self.answers(pool, &[partition], time)?.remove(&partition).flatten())
+        Ok(self.answers(pool, &[partition], at(time))?.remove(&partition).flatten())
+    }
+
+    /// What many partitions hold, in one question for where they begin and one for where they end, each asked once. Fails if a single
+    /// partition, or a single broker, does not answer soon.
+    pub(crate) fn bounds_of(&self, partitions: &[PartitionId]) -> Result<BTreeMap<PartitionId, Bounds>, ReadError> {
+        let starts = known(self.ask_once(partitions, Place::Beginning)?)?;
+        let ends = known(self.ask_once(partitions, Place::End)?)?;
+        let bounds = |(partition, start)| {
+            let end = ends.get(&partition).copied().ok_or_else(|| unavailable(Trouble::NoOffset))?;
+            Ok((partition, Bounds { start, end }))
+        };
+        starts.into_iter().map(bounds).collect()
+    }
+
+    /// As [`at`](Self::at), of many partitions in one question, which is asked once.
+    pub(crate) fn all_at(
+        &self,
+        partitions: &[PartitionId],
+        time: Timestamp,
+    ) -> Result<BTreeMap<PartitionId, Option<Offset>>, ReadError> {
+        self.ask_once(partitions, at(time))
+    }
+
+    fn ask_once(
+        &self,
+        partitions: &[PartitionId],
+        wanted: Place,
+    ) -> Result<BTreeMap<PartitionId, Option<Offset>>, ReadError> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let client = self.client();
+        hear_complaints(&client);
+        let answered = self.ask_places(&client, partitions, wanted, self.timeout.min(SOON)).map_err(unavailable)?;
+        offsets(answered)
     }
 
     fn places(
@@ -93,11 +129,7 @@ impl Asker {
         partitions: &[PartitionId],
         place: Place,
     ) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
-        let answers = self.answers(pool, partitions, place)?;
-        let known = |(partition, offset): (PartitionId, Option<Offset>)| {
-            offset.map(|offset| (partition, offset)).ok_or_else(|| unavailable(Trouble::NoOffset))
-        };
-        answers.into_iter().map(known).collect()
+        known(self.answers(pool, partitions, place)?)
     }
 
     fn answers(
@@ -109,17 +141,7 @@ impl Asker {
         if partitions.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let answered = self.persist(pool, |client, timeout| self.ask_places(client, partitions, wanted, timeout))?;
-        let mut answers = BTreeMap::new();
-        for (partition, place) in answered {
-            let offset = match place {
-                Place::Offset(offset) => Some(self::offset(offset)),
-                Place::End => None,
-                _ => return Err(unavailable(Trouble::NoOffset)),
-            };
-            answers.insert(partition, offset);
-        }
-        Ok(answers)
+        offsets(self.persist(pool, |client, timeout| self.ask_places(client, partitions, wanted, timeout))?)
     }
 
     /// The library takes what is looked for in the field that later holds the answer.
@@ -195,8 +217,27 @@ fn hear_complaints(client: &Client) {
     while client.poll(Duration::ZERO).is_some() {}
 }
 
-fn offset(raw: i64) -> Offset {
-    Offset(u64::try_from(raw).unwrap_or(0))
+/// How the library is asked for the first offset at or after a time.
+fn at(time: Timestamp) -> Place {
+    Place::Offset(i64::try_from(time.0).unwrap_or(i64::MAX))
+}
+
+/// What the library has answered: `None` where all is older than what was asked for.
+fn offsets(answered: Vec<(PartitionId, Place)>) -> Result<BTreeMap<PartitionId, Option<Offset>>, ReadError> {
+    let offset = |(partition, place)| match place {
+        Place::Offset(raw) => Ok((partition, Some(Offset(u64::try_from(raw).unwrap_or(0))))),
+        Place::End => Ok((partition, None)),
+        _ => Err(unavailable(Trouble::NoOffset)),
+    };
+    answered.into_iter().map(offset).collect()
+}
+
+/// The answers where none may be missing.
+fn known(answers: BTreeMap<PartitionId, Option<Offset>>) -> Result<BTreeMap<PartitionId, Offset>, ReadError> {
+    let known = |(partition, offset): (PartitionId, Option<Offset>)| {
+        offset.map(|offset| (partition, offset)).ok_or_else(|| unavailable(Trouble::NoOffset))
+    };
+    answers.into_iter().map(known).collect()
 }
 
 #[cfg(test)]
@@ -259,6 +300,23 @@ mod tests {
         assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), Bounds::default());
         assert_eq!(asker.ends(&pool, &[PartitionId(0)]).unwrap()[&PartitionId(0)], Offset(0));
         assert!(Arc::ptr_eq(&before, &asker.client()));
+    }
+
+    #[test]
+    fn what_is_asked_together_is_not_waited_for_when_one_of_them_has_no_leader() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 3, 1).unwrap();
+        let config = KafkaConfig { brokers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
+        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
+        let all = [PartitionId(2), PartitionId(0), PartitionId(1)];
+        assert_eq!(asker.bounds_of(&all).unwrap(), all.map(|partition| (partition, Bounds::default())).into());
+        assert_eq!(asker.all_at(&all, Timestamp(1)).unwrap(), all.map(|partition| (partition, None)).into());
+        cluster.partition_leader("topic", 1, None).unwrap();
+        assert_eq!(asker.metadata().unwrap().topics()[0].partitions()[1].leader(), -1);
+        let error = asker.bounds_of(&all).unwrap_err();
+        assert!(matches!(error, ReadError::Unavailable(_)), "{error:?}");
+        assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), Bounds::default());
     }
 
     #[test]

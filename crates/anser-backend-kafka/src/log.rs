@@ -151,6 +151,20 @@ impl MessageLog for KafkaLog {
         }))
     }
 
+    fn bounds_of<'a>(&'a self, partitions: &'a [PartitionId]) -> BoxFuture<'a, Result<Vec<Bounds>, ReadError>> {
+        let (source, partitions) = (Arc::clone(&self.source), partitions.to_vec());
+        Box::pin(self.source.blocking(move || source.bounds_of(&partitions)))
+    }
+
+    fn offsets_at<'a>(
+        &'a self,
+        partitions: &'a [PartitionId],
+        time: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<Offset>, ReadError>> {
+        let (source, partitions) = (Arc::clone(&self.source), partitions.to_vec());
+        Box::pin(self.source.blocking(move || source.offsets_at(&partitions, time)))
+    }
+
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
         Box::new(KafkaReader::new(Arc::clone(&self.source), from))
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anser_backend::{Bounds, ReadError};
-use anser_types::{Offset, PartitionCount, PartitionId};
+use anser_types::{Offset, PartitionCount, PartitionId, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::ask::Asker;
@@ -60,6 +60,31 @@ impl Source {
         let bounds = self.ask.bounds(&self.pool, partition)?;
         self.note_end(partition, bounds.end);
         Ok(bounds)
+    }
+
+    /// What some partitions hold, in their order, if all of them are answered for soon. Blocks.
+    pub(crate) fn bounds_of(&self, partitions: &[PartitionId]) -> Result<Vec<Bounds>, ReadError> {
+        let known = self.ask.bounds_of(&self.present(partitions))?;
+        for (&partition, bounds) in &known {
+            self.note_end(partition, bounds.end);
+        }
+        Ok(partitions.iter().map(|partition| known.get(partition).copied().unwrap_or_default()).collect())
+    }
+
+    /// The first offset at or after a time of each of some partitions, in their order, or where it ends; if all of them are answered for
+    /// soon. Blocks.
+    pub(crate) fn offsets_at(&self, partitions: &[PartitionId], time: Timestamp) -> Result<Vec<Offset>, ReadError> {
+        // The ends first: a record that comes in meanwhile may be of that time, and must not lie below the answer.
+        let bounds = self.bounds_of(partitions)?;
+        let found = self.ask.all_at(&self.present(partitions), time)?;
+        let of = |(partition, bounds): (&PartitionId, Bounds)| {
+            found.get(partition).copied().flatten().map_or(bounds.end, |found| found.max(bounds.start))
+        };
+        Ok(partitions.iter().zip(bounds).map(of).collect())
+    }
+
+    fn present(&self, partitions: &[PartitionId]) -> Vec<PartitionId> {
+        partitions.iter().copied().filter(|partition| self.has(*partition)).collect()
     }
 
     /// Remembers that a partition has reached an offset.

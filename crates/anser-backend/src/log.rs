@@ -128,6 +128,34 @@ pub trait MessageLog: Send + Sync + std::fmt::Debug + 'static {
     /// The first offset whose record was taken at or after `time`; the end if there is none.
     fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;
 
+    /// What [`bounds`](Self::bounds) says of each of some partitions, in their order, in as few questions as there can be.
+    ///
+    /// If one of them is not answered for soon, nothing is said of any: then each may be asked about alone.
+    fn bounds_of<'a>(&'a self, partitions: &'a [PartitionId]) -> BoxFuture<'a, Result<Vec<Bounds>, ReadError>> {
+        Box::pin(async move {
+            let mut bounds = Vec::with_capacity(partitions.len());
+            for &partition in partitions {
+                bounds.push(self.bounds(partition).await?);
+            }
+            Ok(bounds)
+        })
+    }
+
+    /// What [`offset_at`](Self::offset_at) says of each of some partitions, as [`bounds_of`](Self::bounds_of) does.
+    fn offsets_at<'a>(
+        &'a self,
+        partitions: &'a [PartitionId],
+        time: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<Offset>, ReadError>> {
+        Box::pin(async move {
+            let mut offsets = Vec::with_capacity(partitions.len());
+            for &partition in partitions {
+                offsets.push(self.offset_at(partition, time).await?);
+            }
+            Ok(offsets)
+        })
+    }
+
     /// Reads several partitions from the given offsets on, in one pass. An offset outside the bounds shows as an error of
     /// the first read; the end itself is a valid place to begin.
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader>;

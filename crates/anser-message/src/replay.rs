@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::applier::ToApply;
 use crate::event_loop::MessageLoop;
 use crate::role::RoleError;
-use crate::takeover::{Permit, READ_BYTES, ReplayPlace, Step, TOGETHER, decode, of_each_bounded, replay_place};
+use crate::takeover::{Attempt, Permit, READ_BYTES, ReplayPlace, Step, TOGETHER, decode};
 use reading::{Reading, Round};
 pub(crate) use replays::Replays;
 use replays::{Id, Replay};
@@ -125,7 +125,7 @@ impl MessageLoop {
         let (later, now): (Vec<_>, Vec<_>) =
             partitions.into_iter().partition(|partition| self.placing.contains(partition));
         self.replays.put_off(id, later);
-        let attempts: Vec<(PartitionId, u64)> =
+        let attempts: Vec<Attempt> =
             now.into_iter().filter_map(|partition| Some((partition, self.replayed_epoch(id, partition)?))).collect();
         let partitions: BTreeSet<PartitionId> = attempts.iter().map(|(partition, _)| *partition).collect();
         self.replays.end(id, |partition| !partitions.contains(partition));
@@ -136,16 +136,11 @@ impl MessageLoop {
         let (done, suspended) = oneshot::channel();
         self.to_applier.send(ToApply::Suspend(partitions.iter().copied().collect(), done))?;
         self.placing.extend(partitions);
-        let (backends, limits, asks, now) =
-            (self.backends.clone(), self.limits, Arc::clone(&self.asks), (self.clock)());
+        let looking = self.looking((self.clock)());
         self.replay_step(async move {
             // If the applier has gone, the role ends anyway.
             suspended.await.ok();
-            let ask = |(partition, epoch)| {
-                let backends = backends.clone();
-                async move { (partition, epoch, replay_place(&backends, &limits, now, partition).await) }
-            };
-            ReplayStep::Places(id, of_each_bounded(&asks, attempts, ask).await, permit)
+            ReplayStep::Places(id, looking.replay_places(attempts).await, permit)
         });
         Ok(())
     }

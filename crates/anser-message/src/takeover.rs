@@ -9,17 +9,18 @@
 
 mod lost_end;
 mod place;
+mod places;
 mod read;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, MessageLog, ReadError, StoreError};
+use anser_backend::{AppendError, BoxFuture, LogEntry, LogReader, ReadError, StoreError};
 use anser_core::node::Append;
 use anser_core::owner::Loaded;
 use anser_runtime::Seldom;
 use anser_types::record::Body;
-use anser_types::{NodeId, Offset, PartitionId, Subject};
+use anser_types::{NodeId, Offset, PartitionId, Subject, Timestamp};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -31,7 +32,8 @@ use crate::role::RoleError;
 use crate::rollback::Seen;
 use crate::troubles::Trouble;
 use place::Place;
-pub(crate) use place::{ReplayPlace, claim_at, first_needed, replay_place};
+pub(crate) use place::{ReplayPlace, claim_at, first_needed};
+pub(crate) use places::{Attempt, Looking, ends_of};
 pub(crate) use read::decode;
 use read::{Piece, Reading};
 
@@ -170,15 +172,6 @@ pub(crate) async fn of_each_bounded<Q, A: Future>(
     of_each(questions, ask).await
 }
 
-/// Where partitions end.
-pub(crate) async fn ends_of(log: &Arc<dyn MessageLog>, partitions: Vec<PartitionId>) -> Answers<Offset> {
-    let ask = |partition| {
-        let log = Arc::clone(log);
-        async move { (partition, log.bounds(partition).await.map(|bounds| bounds.end).map_err(RoleError::from)) }
-    };
-    of_each(partitions, ask).await
-}
-
 impl MessageLoop {
     /// Begins to take partitions over that are here and not owned. On a node by itself all of them together: the records of all are
     /// replayed in the one order in which they lie in the log, which gives entries the places that they had before a crash.
@@ -278,7 +271,7 @@ impl MessageLoop {
         let (later, partitions): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|p| self.placing.contains(p));
         later.into_iter().for_each(|partition| self.note_unowned(partition));
         let now = (self.clock)();
-        let attempts: Vec<(PartitionId, u64)> =
+        let attempts: Vec<Attempt> =
             partitions.into_iter().filter_map(|p| Some((p, self.node.prepare(p, now)?))).collect();
         if attempts.is_empty() {
             return Ok(());
@@ -289,22 +282,20 @@ impl MessageLoop {
         let (done, suspended) = oneshot::channel();
         let partitions: Vec<_> = attempts.iter().map(|(partition, _)| *partition).collect();
         self.placing.extend(&partitions);
-        self.to_applier.send(ToApply::Suspend(partitions.clone(), done))?;
-        let (backends, limits, asks) = (self.backends.clone(), self.limits, Arc::clone(&self.asks));
-        let is_alone = self.is_alone();
+        self.to_applier.send(ToApply::Suspend(partitions, done))?;
+        let looking = self.looking(now);
         self.steps.push(Box::pin(async move {
             // If the applier has gone, the role ends anyway.
             suspended.await.ok();
-            // The log of a node by itself loses nothing that its tables have.
-            let written = if is_alone { None } else { Some(lost_end::written(&backends, partitions).await) };
-            let ask = |(partition, epoch)| {
-                let backends = backends.clone();
-                let written = written.as_ref().map(|known| known.get(&partition).copied().unwrap_or(Offset::START));
-                async move { (epoch, partition, place::find(&backends, &limits, now, partition, written).await) }
-            };
-            Step::Places(of_each_bounded(&asks, attempts, ask).await, permit)
+            Step::Places(looking.places(attempts).await, permit)
         }));
         Ok(())
+    }
+
+    /// How places are looked for now.
+    pub(crate) fn looking(&self, now: Timestamp) -> Looking {
+        let (backends, asks) = (self.backends.clone(), Arc::clone(&self.asks));
+        Looking { backends, limits: self.limits, asks, now, is_alone: self.is_alone() }
     }
 
     async fn begin_reading(

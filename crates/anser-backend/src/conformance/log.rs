@@ -57,6 +57,7 @@ macro_rules! message_log_suite {
             what_retention_removed_is_told_not_skipped,
             a_place_beyond_the_end_is_told_not_waited_for,
             times_lead_to_offsets,
+            many_partitions_are_asked_about_at_once,
             a_reopened_log_has_everything,
         );
     };
@@ -347,6 +348,33 @@ pub async fn times_lead_to_offsets(fixture: &dyn LogFixture) {
     let last = entries.last().map(|entry| entry.time).expect("eighty records were appended");
     assert_eq!(log.offset_at(P0, last.next()).await.expect("a healthy log can be read"), Offset(80));
     assert_eq!(log.offset_at(P2, Timestamp::ZERO).await.expect("a healthy log can be read"), Offset(0));
+}
+
+/// Each answer is that which its partition gives alone, in the order of the questions.
+pub async fn many_partitions_are_asked_about_at_once(fixture: &dyn LogFixture) {
+    let log = create(fixture).await;
+    for at in 0..5 {
+        append(&*log, P1, &["early"]).await;
+        fixture.tick().await;
+        append(&*log, if at < 3 { P0 } else { P1 }, &["late"]).await;
+        fixture.tick().await;
+    }
+    let partitions = [P2, P1, P0];
+    let bounds = log.bounds_of(&partitions).await.expect("a healthy log knows its bounds");
+    assert_eq!(
+        bounds.iter().map(|bounds| (bounds.start.0, bounds.end.0)).collect::<Vec<_>>(),
+        [(0, 0), (0, 7), (0, 3)]
+    );
+    let times = read_all(&mut *log.reader(vec![(P1, Offset(0))])).await.into_iter().map(|entry| entry.time);
+    for time in times.chain([Timestamp::ZERO, Timestamp(u64::from(u32::MAX) * 1000)]) {
+        let together = log.offsets_at(&partitions, time).await.expect("a healthy log can be read");
+        let mut alone = Vec::new();
+        for partition in partitions {
+            alone.push(log.offset_at(partition, time).await.expect("a healthy log can be read"));
+        }
+        assert_eq!(together, alone, "at {time}");
+    }
+    assert!(log.bounds_of(&[]).await.expect("nothing is asked").is_empty());
 }
 
 /// All of two partitions, the one after the other: in which order they come by turns is not said.

@@ -29,17 +29,16 @@ pub(super) async fn written(backends: &Backends, partitions: Vec<PartitionId>) -
     }
 }
 
-/// Sees to it that a partition ends no earlier than any table stands, as far as `tables` says.
+/// Sees to it that a partition ends no earlier than any table stands, as far as `tables` says. Returns where it ends then, at least.
 pub(super) async fn pass_over(
     backends: &Backends,
     partition: PartitionId,
+    mut end: Offset,
     tables: Offset,
     now: Timestamp,
-) -> Result<(), RoleError> {
-    let log = &backends.log;
-    let mut end = log.bounds(partition).await?.end;
+) -> Result<Offset, RoleError> {
     if tables <= end {
-        return Ok(());
+        return Ok(end);
     }
     if tables.0 - end.0 > OFFSETS_MAX {
         return Err(RoleError::WentBack { partition, end, applied: tables });
@@ -48,11 +47,12 @@ pub(super) async fn pass_over(
         %partition, %end, applied = %tables,
         "the log has lost its newest records, which were acknowledged; it goes on behind them"
     );
+    let log = &backends.log;
     while end < tables {
         let next = end.plus((tables.0 - end.0).min(TOGETHER));
         let claims = (end.0..next.0).map(|offset| claim_record(log.id(), Offset(offset), NAME, now));
         log.append_at(partition, end, claims.collect()).await?;
         end = next;
     }
-    Ok(())
+    Ok(end)
 }

@@ -37,34 +37,53 @@ pub(crate) struct ReplayPlace {
     pub(crate) replay_from: Offset,
 }
 
-/// Where reading begins of what the mailbox may lack, and nothing else. From now on it takes rows of the partition again.
-pub(crate) async fn replay_place(
-    backends: &Backends,
-    limits: &Limits,
-    now: Timestamp,
-    partition: PartitionId,
-) -> Result<ReplayPlace, RoleError> {
-    let search = Search { log: Arc::clone(&backends.log), partition };
-    let mailbox = backends.mailbox.begin_replay(partition).await?;
-    search.replay_place(mailbox, limits, now).await.map(|(_, place)| place)
+/// What tables say of a partition.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// From now on the mailbox takes rows of the partition again.
+    mailbox: ReplayFrom,
+    directory: Mark,
+    /// Up to where any table of several nodes contains something, as far as they say.
+    contained: Option<Offset>,
 }
 
-/// Where reading begins. `written` is up to where the mailbox of one of several nodes contains something, if that is known.
+/// Asks the tables. `written` is up to where the mailbox of one of several nodes contains something, if that is known.
+pub(super) async fn marks(
+    backends: &Backends,
+    partition: PartitionId,
+    written: Option<Offset>,
+) -> Result<Marks, RoleError> {
+    let mailbox = backends.mailbox.begin_replay(partition).await?;
+    let directory = backends.directory.replay_from(partition).await?;
+    let contained = match written {
+        Some(written) => {
+            let history = backends.history.replay_from(partition).await?;
+            Some(written.max(directory.next).max(history.next))
+        }
+        None => None,
+    };
+    Ok(Marks { mailbox, directory, contained })
+}
+
+/// What is taken for sent again is not older than this.
+pub(super) const fn window_from(limits: &Limits, now: Timestamp) -> Timestamp {
+    now.minus(limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS))
+}
+
+/// Where reading begins, by what tables have said. The log is asked after them: they contain nothing that it has not had.
 pub(super) async fn find(
     backends: &Backends,
     limits: &Limits,
     now: Timestamp,
-    partition: PartitionId,
-    written: Option<Offset>,
+    search: &Search,
+    marks: Marks,
 ) -> Result<Place, RoleError> {
-    let search = Search { log: Arc::clone(&backends.log), partition };
-    let mailbox = backends.mailbox.begin_replay(partition).await?;
-    let directory = backends.directory.replay_from(partition).await?;
-    if let Some(written) = written {
-        let history = backends.history.replay_from(partition).await?;
-        pass_over(backends, partition, written.max(directory.next).max(history.next), now).await?;
+    let (partition, directory) = (search.partition, marks.directory);
+    let mut bounds = search.bounds().await?;
+    if let Some(contained) = marks.contained {
+        bounds.end = pass_over(backends, partition, bounds.end, contained, now).await?;
     }
-    let (bounds, mailbox) = search.replay_place(mailbox, limits, now).await?;
+    let mailbox = search.replay_place(bounds, marks.mailbox, limits, now).await?;
     let changes = match search.needed(bounds, directory).await? {
         Some(needed) => needed,
         None if is_rebuilt(backends, partition).await? => bounds.start,
@@ -72,8 +91,7 @@ pub(super) async fn find(
     };
     let ReplayPlace { start: mailbox, replay_from } = mailbox;
     let needed = mailbox.min(changes);
-    let window_ms = limits.duplicate_window_ms.saturating_add(2 * CLOCK_OFF_MS);
-    let by_time = search.log.offset_at(partition, now.minus(window_ms)).await?;
+    let by_time = search.window(window_from(limits, now)).await?;
     // There is no use in more than the owner remembers.
     let remembered = u64::try_from(limits.duplicate_entries_max).unwrap_or(u64::MAX);
     let window = by_time.max(Offset(bounds.end.0.saturating_sub(remembered))).max(bounds.start);
@@ -88,8 +106,8 @@ pub(crate) async fn first_needed(
     partition: PartitionId,
     mark: Mark,
 ) -> Result<Option<Offset>, RoleError> {
-    let search = Search { log: Arc::clone(&backends.log), partition };
-    search.needed(search.log.bounds(partition).await?, mark).await
+    let search = Search::new(&backends.log, partition);
+    search.needed(search.bounds().await?, mark).await
 }
 
 /// Whether the directory is to be made anew from what the log holds, so that what it lacks is known to be gone.
@@ -102,18 +120,13 @@ async fn is_rebuilt(backends: &Backends, partition: PartitionId) -> Result<bool,
 
 /// The claim under which the record at an offset lies, by its own word.
 pub(crate) async fn claim_at(backends: &Backends, partition: PartitionId, offset: Offset) -> Result<Offset, RoleError> {
-    Search { log: Arc::clone(&backends.log), partition }.claim_of(offset).await
+    Search::new(&backends.log, partition).claim_of(offset).await
 }
 
 /// The newest records with a sent time in a partition where reading from `start` on has brought none, however long nothing was
 /// said: what is stamped next has to be above them, whatever the clock shows now.
-pub(super) async fn newest_before(
-    log: Arc<dyn MessageLog>,
-    partition: PartitionId,
-    start: Offset,
-) -> Result<Vec<(Offset, Body)>, RoleError> {
-    let search = Search { log, partition };
-    let first = search.log.bounds(partition).await?.start;
+pub(super) async fn newest_before(search: &Search, start: Offset) -> Result<Vec<(Offset, Body)>, RoleError> {
+    let first = search.bounds().await?.start;
     let mut to = start;
     while to > first {
         let Some(claim) = search.newest_claim_with_records(first, to).await? else {
@@ -138,21 +151,50 @@ pub(super) async fn newest_before(
 }
 
 /// Looks for places in one partition.
-struct Search {
+#[derive(Debug)]
+pub(super) struct Search {
     log: Arc<dyn MessageLog>,
     partition: PartitionId,
+    /// What the log has, where that was asked for just now.
+    looked: Option<Bounds>,
+    /// Where it begins for [`window_from`], likewise.
+    window: Option<Offset>,
 }
 
 impl Search {
-    /// What the log has, and from where the mailbox may lack it, which says so itself.
-    async fn replay_place(
+    pub(super) fn new(log: &Arc<dyn MessageLog>, partition: PartitionId) -> Self {
+        Self { log: Arc::clone(log), partition, looked: None, window: None }
+    }
+
+    /// With what the log has said just now.
+    pub(super) fn with(self, looked: Option<Bounds>, window: Option<Offset>) -> Self {
+        Self { looked, window, ..self }
+    }
+
+    pub(super) async fn bounds(&self) -> Result<Bounds, RoleError> {
+        match self.looked {
+            Some(bounds) => Ok(bounds),
+            None => Ok(self.log.bounds(self.partition).await?),
+        }
+    }
+
+    /// From where on records are no older than the window.
+    async fn window(&self, from: Timestamp) -> Result<Offset, RoleError> {
+        match self.window {
+            Some(offset) => Ok(offset),
+            None => Ok(self.log.offset_at(self.partition, from).await?),
+        }
+    }
+
+    /// From where the mailbox may lack what the log has, which says so itself.
+    pub(super) async fn replay_place(
         &self,
+        bounds: Bounds,
         mailbox: ReplayFrom,
         limits: &Limits,
         now: Timestamp,
-    ) -> Result<(Bounds, ReplayPlace), RoleError> {
-        let partition = self.partition;
-        let (bounds, kept_from) = (self.log.bounds(partition).await?, now.minus(limits.offline_retention_ms));
+    ) -> Result<ReplayPlace, RoleError> {
+        let (partition, kept_from) = (self.partition, now.minus(limits.offline_retention_ms));
         let (start, replay_from) = match mailbox {
             ReplayFrom::Anew => self.what_timelines_keep(bounds, kept_from).await?,
             ReplayFrom::Mark(mark) => match self.needed(bounds, mark).await? {
@@ -165,7 +207,7 @@ impl Search {
                 None => return Err(RoleError::MailboxLost { partition, start: bounds.start, applied: mark.next }),
             },
         };
-        Ok((bounds, ReplayPlace { start, replay_from }))
+        Ok(ReplayPlace { start, replay_from })
     }
 
     /// From where to read for a table that stands at a mark: the claim by which it is known whether the next record counts. `None` if the

@@ -8,8 +8,9 @@ use anser_core::owner::{Fence, Loaded, Replayed};
 use anser_types::record::{Body, Record};
 use anser_types::{Claim, LogId, Offset, PartitionId, Subject};
 
-use super::place::Place;
-use super::{Answers, Id, READ_BYTES, Stage, Step, TO_REPLAY_BYTES_MAX, TakeOver, of_each_bounded, place};
+use super::place::{Place, Search, newest_before};
+use super::places::bounds_of;
+use super::{Answers, Id, READ_BYTES, Stage, Step, TO_REPLAY_BYTES_MAX, TakeOver, of_each_bounded};
 use crate::event_loop::{MessageLoop, load_conversation};
 use crate::role::RoleError;
 
@@ -219,11 +220,13 @@ impl MessageLoop {
         if let Some(take_over) = self.take_overs.get_mut(&id).filter(|take_over| take_over.stage == Stage::Reading) {
             take_over.stage = Stage::LookingBack;
         }
-        let (log, asks) = (self.backends.log.clone(), Arc::clone(&self.asks));
+        let (log, asks) = (Arc::clone(&self.backends.log), Arc::clone(&self.asks));
         self.steps.push(Box::pin(async move {
+            let partitions: Vec<PartitionId> = quiet.iter().map(|(partition, _)| *partition).collect();
+            let looked = bounds_of(&log, &partitions).await;
             let ask = |(partition, start)| {
-                let log = log.clone();
-                async move { (partition, place::newest_before(log, partition, start).await) }
+                let search = Search::new(&log, partition).with(looked.get(&partition).copied(), None);
+                async move { (partition, newest_before(&search, start).await) }
             };
             Step::Newest(id, of_each_bounded(&asks, quiet, ask).await)
         }));
