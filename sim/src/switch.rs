@@ -163,6 +163,8 @@ switches! {
     ArchiverUnasked = "archiver-unasked" breaks [NothingLost];
     /// A bucket of the mailbox that cannot be written is passed over.
     BucketPassedOver = "bucket-passed-over" breaks [NothingLost];
+    /// What the mailbox refuses to a former owner is taken for applied.
+    RefusedNoted = "refused-noted" breaks [NothingLost];
     /// An owner knows of rosters what the directory has.
     ChangesUnread = "changes-unread" breaks [NothingLost, OneWayIn, ToldWhy];
 }

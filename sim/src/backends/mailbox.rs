@@ -175,6 +175,9 @@ impl NastyMailbox {
                 }
                 now(live.apply(batch.clone()))
             }
+            Err(StoreError::StaleClaim) if self.sky.broken(Switch::RefusedNoted) => {
+                return Ok(batch.parts.iter().map(|part| vec![None; part.rows.len()]).collect());
+            }
             answer => answer,
         }?;
         state.table.done(Write::Apply(batch.clone()));
