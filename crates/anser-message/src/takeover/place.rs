@@ -7,6 +7,7 @@ use anser_backend::{Bounds, LogEntry, MessageLog, ReplayFrom};
 use anser_core::owner::Fence;
 use anser_types::record::{Body, Record};
 use anser_types::{Limits, Mark, Offset, PartitionId, Timestamp};
+use futures_util::future::try_join3;
 
 use super::lost_end::pass_over;
 use super::{READ_BYTES, decode};
@@ -53,15 +54,15 @@ pub(super) async fn marks(
     partition: PartitionId,
     written: Option<Offset>,
 ) -> Result<Marks, RoleError> {
-    let mailbox = backends.mailbox.begin_replay(partition).await?;
-    let directory = backends.directory.replay_from(partition).await?;
-    let contained = match written {
-        Some(written) => {
-            let history = backends.history.replay_from(partition).await?;
-            Some(written.max(directory.next).max(history.next))
+    let history = async {
+        match written {
+            Some(_) => backends.history.replay_from(partition).await,
+            None => Ok(Mark::default()),
         }
-        None => None,
     };
+    let mailbox = backends.mailbox.begin_replay(partition);
+    let (mailbox, directory, history) = try_join3(mailbox, backends.directory.replay_from(partition), history).await?;
+    let contained = written.map(|written| written.max(directory.next).max(history.next));
     Ok(Marks { mailbox, directory, contained })
 }
 

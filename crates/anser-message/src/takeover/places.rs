@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anser_backend::{Bounds, MessageLog};
+use anser_backend::{Bounds, MessageLog, ReadError};
 use anser_types::{Limits, Offset, PartitionId, Timestamp};
+use futures_util::future::join;
 use tokio::sync::Semaphore;
 
 use super::place::{self, Place, ReplayPlace, Search};
@@ -41,8 +42,7 @@ impl Looking {
             async move { (partition, epoch, place::marks(&backends, partition, written).await) }
         };
         let marks = of_each_bounded(&self.asks, attempts, marks).await;
-        let looked = self.look(&partitions).await;
-        let window = if looked.is_empty() { BTreeMap::new() } else { self.window(&partitions).await };
+        let (looked, window) = join(self.look(&partitions), self.window(&partitions)).await;
         let find = |(partition, epoch, marks)| {
             let search = Search::new(&self.backends.log, partition);
             let search = search.with(looked.get(&partition).copied(), window.get(&partition).copied());
@@ -85,22 +85,24 @@ impl Looking {
         if self.is_alone { BTreeMap::new() } else { bounds_of(&self.backends.log, partitions).await }
     }
 
+    /// Where the window for resends begins.
     async fn window(&self, partitions: &[PartitionId]) -> BTreeMap<PartitionId, Offset> {
-        let from = place::window_from(&self.limits, self.now);
-        match self.backends.log.offsets_at(partitions, from).await {
-            Ok(offsets) => partitions.iter().copied().zip(offsets).collect(),
-            Err(error) => {
-                tracing::debug!(%error, "each partition is asked about alone");
-                BTreeMap::new()
-            }
+        if self.is_alone {
+            return BTreeMap::new();
         }
+        let from = place::window_from(&self.limits, self.now);
+        together(partitions, self.backends.log.offsets_at(partitions, from).await)
     }
 }
 
 /// What partitions hold, if one question is answered soon; otherwise nothing, and each is to be asked about alone.
 pub(super) async fn bounds_of(log: &Arc<dyn MessageLog>, partitions: &[PartitionId]) -> BTreeMap<PartitionId, Bounds> {
-    match log.bounds_of(partitions).await {
-        Ok(bounds) => partitions.iter().copied().zip(bounds).collect(),
+    together(partitions, log.bounds_of(partitions).await)
+}
+
+fn together<T>(partitions: &[PartitionId], answers: Result<Vec<T>, ReadError>) -> BTreeMap<PartitionId, T> {
+    match answers {
+        Ok(answers) => partitions.iter().copied().zip(answers).collect(),
         Err(error) => {
             tracing::debug!(%error, "each partition is asked about alone");
             BTreeMap::new()
