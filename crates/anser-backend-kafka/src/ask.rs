@@ -244,7 +244,7 @@ fn known(answers: BTreeMap<PartitionId, Option<Offset>>) -> Result<BTreeMap<Part
 mod tests {
     use rdkafka::ClientConfig;
     use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
@@ -256,9 +256,21 @@ mod tests {
 
     /// For brokers that are not there, with a pool of one client.
     fn nobody() -> (Pool, Asker) {
-        let config = KafkaConfig { brokers: "127.0.0.1:1".to_owned(), ..KafkaConfig::default() };
+        asking("127.0.0.1:1".to_owned(), TIMEOUT)
+    }
+
+    /// For a topic of so many partitions, with a pool of one client.
+    fn somebody(partitions: i32) -> (MockCluster<'static, DefaultProducerContext>, Pool, Asker) {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", partitions, 1).unwrap();
+        let (pool, asker) = asking(cluster.bootstrap_servers(), Duration::from_secs(60));
+        (cluster, pool, asker)
+    }
+
+    fn asking(brokers: String, timeout: Duration) -> (Pool, Asker) {
+        let config = KafkaConfig { brokers, ..KafkaConfig::default() };
         let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
-        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), TIMEOUT);
+        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), timeout);
         (pool, asker)
     }
 
@@ -287,11 +299,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_comes_back_is_found() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("topic", 1, 1).unwrap();
-        let config = KafkaConfig { brokers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
-        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
-        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
+        let (cluster, pool, asker) = somebody(1);
         let before = asker.client();
         assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), Bounds::default());
         cluster.partition_leader("topic", 0, None).unwrap();
@@ -304,11 +312,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_together_is_not_waited_for_when_one_of_them_has_no_leader() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("topic", 3, 1).unwrap();
-        let config = KafkaConfig { brokers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
-        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
-        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
+        let (cluster, pool, asker) = somebody(3);
         let all = [PartitionId(2), PartitionId(0), PartitionId(1)];
         assert_eq!(asker.bounds_of(&all).unwrap(), all.map(|partition| (partition, Bounds::default())).into());
         assert_eq!(asker.all_at(&all, Timestamp(1)).unwrap(), all.map(|partition| (partition, None)).into());
@@ -321,23 +325,25 @@ mod tests {
 
     #[test]
     fn never_skip_silently_a_question_that_fails_says_nothing_of_where_a_partition_begins_or_ends() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("topic", 1, 1).unwrap();
+        let (cluster, pool, asker) = somebody(1);
         let brokers = cluster.bootstrap_servers();
         let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
         for _ in 0..3 {
             producer.send(BaseRecord::<(), [u8]>::to("topic").partition(0).payload(b"x")).unwrap();
         }
         producer.flush(Duration::from_secs(60)).unwrap();
-        let config = KafkaConfig { brokers, ..KafkaConfig::default() };
-        let pool = Pool::start(reading(&config), 1, 1, Arc::new(Health::new(1))).unwrap();
-        let asker = Asker::new("topic".to_owned(), pool.take().unwrap(), Duration::from_secs(60));
+        let held = Bounds { start: Offset(0), end: Offset(3) };
+        assert_eq!(asker.bounds_of(&[PartitionId(0)]).unwrap(), [(PartitionId(0), held)].into());
         let (fine, moved) =
             (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
         for errors in [&[][..], &[moved], &[fine, moved], &[moved, fine, moved], &[moved, moved]] {
             cluster.request_errors(RDKafkaApiKey::ListOffsets, errors);
-            let bounds = asker.bounds(&pool, PartitionId(0)).unwrap();
-            assert_eq!(bounds, Bounds { start: Offset(0), end: Offset(3) }, "{errors:?}");
+            assert_eq!(asker.bounds(&pool, PartitionId(0)).unwrap(), held, "{errors:?}");
+            cluster.clear_request_errors(RDKafkaApiKey::ListOffsets);
+            cluster.request_errors(RDKafkaApiKey::ListOffsets, errors);
+            if let Ok(bounds) = asker.bounds_of(&[PartitionId(0)]) {
+                assert_eq!(bounds, [(PartitionId(0), held)].into(), "{errors:?}");
+            }
             cluster.clear_request_errors(RDKafkaApiKey::ListOffsets);
         }
     }
