@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::world::World;
 use crate::{ID, P, PRIVATE, app, key, target};
 
-/// A log that takes what comes, wherever it lands.
+/// A log that takes what comes, wherever it lands, and has no answer soon about several partitions together.
 #[derive(Debug)]
 pub(crate) struct SharedLog {
     pub(crate) log: MemoryLog,
@@ -87,6 +87,14 @@ impl MessageLog for SharedLog {
 
     fn offset_at(&self, partition: PartitionId, time: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         self.log.offset_at(partition, time)
+    }
+
+    fn bounds_of<'a>(&'a self, _: &'a [PartitionId]) -> BoxFuture<'a, Result<Vec<Bounds>, ReadError>> {
+        Box::pin(async { Err(ReadError::Unavailable("not of all of them".into())) })
+    }
+
+    fn offsets_at<'a>(&'a self, _: &'a [PartitionId], _: Timestamp) -> BoxFuture<'a, Result<Vec<Offset>, ReadError>> {
+        Box::pin(async { Err(ReadError::Unavailable("not of all of them".into())) })
     }
 
     fn reader(&self, from: Vec<(PartitionId, Offset)>) -> Box<dyn LogReader> {
