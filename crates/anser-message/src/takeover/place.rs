@@ -282,3 +282,34 @@ impl Search {
 fn claim_of(record: &Record, offset: Offset) -> Offset {
     record.claim_at(offset).0.min(offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use anser_backend::memory::MemoryMailbox;
+    use anser_core::owner::claim_record;
+    use anser_types::Claim;
+
+    use super::*;
+    use crate::fakes::in_memory;
+
+    const P: PartitionId = PartitionId(7);
+
+    #[tokio::test]
+    async fn nothing_twice_the_window_for_resends_is_read_though_the_tables_need_none_of_it() {
+        let backends = in_memory(MemoryMailbox::default());
+        for at in (0..4).map(Offset) {
+            let record = claim_record(backends.log.id(), at, "an owner", Timestamp(1));
+            backends.log.append(P, vec![record]).await.unwrap();
+        }
+        let (held, mark) =
+            (Bounds { start: Offset(0), end: Offset(4) }, Mark { claim: Claim(Offset(3)), next: Offset(4) });
+        for (looked, window) in
+            [(None, None), (Some(held), Some(Offset(0))), (Some(held), None), (None, Some(Offset(0)))]
+        {
+            let marks = Marks { mailbox: ReplayFrom::Mark(mark), directory: mark, contained: Some(Offset(4)) };
+            let search = Search::new(&backends.log, P).with(looked, window);
+            let place = find(&backends, &Limits::default(), Timestamp(1), &search, marks).await.unwrap();
+            assert_eq!((place.start, place.replay_from, place.end), (Offset(0), Offset(4), Offset(4)));
+        }
+    }
+}
